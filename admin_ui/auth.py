@@ -1,0 +1,335 @@
+"""Signing in, stand-alone: first account, password, invitation by link, sign-out. Embedded needs none of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from admin_ui.desk import STAND_ALONE, Desk, content_policy, cookie_name, session_cookie
+from plugin import stores, team, workspaces
+from plugin.app import App
+from plugin.kernel.errors import AhlanError, Forbidden, TooMany
+from plugin.kernel.i18n import Translator, zone_of
+from plugin.kernel.lazy import _
+from plugin.kernel.text import normalise_email
+from plugin.kernel.web import Web, own_origin
+from plugin.team import SESSION_DAYS, Role
+
+# argon2id with the library's current defaults, which follow RFC 9106's second recommendation (64 MiB, 3 passes).
+_HASHER = PasswordHasher()
+# What is checked when no account matches, so that an unknown address takes as long as a wrong password.
+_NOBODY = _HASHER.hash("nobody has this password")
+
+MIN_PASSWORD = 10
+MAX_PASSWORD = 200
+_WINDOW = 900
+# One person forgets a password a few times; an office of agents behind one address does so together.
+_PER_PAIR = 8
+_PER_EMAIL = 40
+_PER_ADDRESS = 120
+_SIGN_UPS_PER_ADDRESS = 20
+
+
+class WrongPassword(AhlanError):
+    """The address and password do not belong together; which of the two is never said."""
+
+    status = 422
+    code = "wrong_password"
+
+
+async def hash_password(password: str) -> str:
+    """argon2id, off the event loop: it takes tens of milliseconds on purpose."""
+    return await asyncio.to_thread(_HASHER.hash, password)
+
+
+async def password_fits(password_hash: str, password: str) -> bool:
+    """Whether the password made this hash; an empty hash fits nothing and takes as long."""
+
+    def check() -> bool:
+        try:
+            return _HASHER.verify(password_hash or _NOBODY, password) and bool(password_hash)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    return await asyncio.to_thread(check)
+
+
+def password_problem(password: str, t: Translator) -> str:
+    """What is wrong with a new password, in the reader's language; empty when nothing is."""
+    if len(password) < MIN_PASSWORD:
+        return t.ngettext(
+            "Use at least %(num)s character.", "Use at least %(num)s characters.", MIN_PASSWORD
+        )
+    if len(password) > MAX_PASSWORD or len(set(password)) < 4:
+        return t.gettext("This password is too easy to guess.")
+    return ""
+
+
+class Accounts:
+    """The public pages: sign in, sign up, accept an invitation; and signing out."""
+
+    def __init__(self, app: App, web: Web) -> None:
+        self.app = app
+        self.web = web
+
+    def routes(self) -> list[Route]:
+        """The ways in that need no session."""
+        return [
+            Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
+            Route("/sign-up", self.sign_up, methods=["GET", "POST"]),
+            Route("/sign-out", self.sign_out, methods=["POST"]),
+            Route("/invitations/{workspace}/{secret}", self.invitation, methods=["GET", "POST"]),
+            Route("/language", self.language, methods=["POST"]),
+        ]
+
+    async def sign_in(self, request: Request) -> Response:
+        """E-mail and password."""
+        t = self.web.translator(request)
+        onward = _own_path(request.query_params.get("next", ""))
+        if request.method == "GET":
+            if await self._signed_in(request):
+                return RedirectResponse(onward or STAND_ALONE, 303)
+            return self._page("sign_in.html", t, request, onward=onward, errors={}, values={})
+        form = await self._form(request)
+        email, password = form.get("email", ""), form.get("password", "")
+        try:
+            workspace_id, agent = await self._authenticate(request, email, password)
+        except (WrongPassword, TooMany) as error:
+            errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint or "")}
+            return self._page(
+                "sign_in.html", t, request, status=error.status, onward=onward, errors=errors, values={"email": email}
+            )
+        return await self._let_in(request, workspace_id, agent, onward)
+
+    async def _authenticate(self, request: Request, typed: str, password: str) -> tuple[UUID, UUID]:
+        """The workspace and agent behind an address and password. Raises WrongPassword, TooMany."""
+        email = normalise_email(typed) or ""
+        address = _address(request)
+        key = self.app.vault.fingerprint("email", email)
+        await self._limit(f"sign-in:pair:{key}:{address}", _PER_PAIR)
+        for counter, limit in ((f"sign-in:email:{key}", _PER_EMAIL), (f"sign-in:address:{address}", _PER_ADDRESS)):
+            if int(await self.app.hub.peek(counter) or 0) >= limit:
+                raise _too_many()
+        known = await self.app.db.lookup("sign_in", key) if email else []
+        checked = False
+        for workspace_id, _store in known[:5]:
+            async with self.app.db.transaction(workspace_id) as tx:
+                agent = await team.by_email(tx, email)
+            if agent is None or agent.deactivated_at is not None:
+                continue
+            checked = True
+            if await password_fits(agent.password_hash, password[:MAX_PASSWORD]):
+                return workspace_id, agent.id
+        if not checked:
+            await password_fits("", password[:MAX_PASSWORD])
+        # Failures only: a whole office signing in from one address counts nothing.
+        await self.app.hub.count(f"sign-in:email:{key}", _WINDOW)
+        await self.app.hub.count(f"sign-in:address:{address}", _WINDOW)
+        raise WrongPassword(
+            _("This e-mail address and password do not belong together."),
+            _("Check both. If you come through your store's admin, open the app there."),
+        )
+
+    async def _limit(self, key: str, limit: int, seconds: int = _WINDOW) -> None:
+        if await self.app.hub.count(key, seconds) > limit:
+            raise _too_many()
+
+    async def sign_up(self, request: Request) -> Response:
+        """The first account: a workspace and its owner."""
+        t = self.web.translator(request)
+        if request.method == "GET":
+            if await self._signed_in(request):
+                return RedirectResponse(STAND_ALONE, 303)
+            return self._page("sign_up.html", t, request, errors={}, values={})
+        form = await self._form(request)
+        name, shop = form.get("name", "").strip()[:80], form.get("workspace", "").strip()[:80]
+        email = normalise_email(form.get("email", ""))
+        password = form.get("password", "")
+        errors = {
+            "name": "" if name else t.gettext("Say what we should call you."),
+            "workspace": "" if shop else t.gettext("Give your team a name, for example your shop's."),
+            "email": "" if email else t.gettext("This is not an e-mail address."),
+            "password": password_problem(password, t),
+        }
+        errors = {field: problem for field, problem in errors.items() if problem}
+        if not errors:
+            try:
+                await self._limit(f"sign-up:address:{_address(request)}", _SIGN_UPS_PER_ADDRESS, 3600)
+            except TooMany as error:
+                errors["form"] = t.gettext(error.message)
+        if errors or email is None:
+            return self._page("sign_up.html", t, request, status=422, errors=errors, values=form)
+        workspace_id = workspaces.new_workspace_id()
+        password_hash = await hash_password(password)
+        zone = form.get("timezone", "")
+        timezone = zone if zone and str(zone_of(zone)) == zone else "UTC"
+        async with self.app.db.transaction(workspace_id) as tx:
+            await workspaces.create(tx, shop, locale=t.code, timezone=timezone)
+            agent = await team.add(
+                tx, name=name, email=email, role=Role.OWNER, password_hash=password_hash, locale=t.code
+            )
+            await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", email))
+        return await self._let_in(request, workspace_id, agent.id, "")
+
+    async def invitation(self, request: Request) -> Response:
+        """A one-time link makes its reader an agent."""
+        t = self.web.translator(request)
+        secret = request.path_params["secret"]
+        gone = self._page("invitation.html", t, request, status=404, invited=None, shop=None, errors={}, values={})
+        try:
+            workspace_id = UUID(hex=request.path_params["workspace"])
+        except ValueError:
+            return gone
+        async with self.app.db.transaction(workspace_id) as tx:
+            invited = await team.invitation(tx, secret)
+            shop = await workspaces.current(tx)
+        if invited is None or shop is None:
+            return gone
+        if request.method == "GET":
+            return self._page("invitation.html", t, request, invited=invited, shop=shop, errors={}, values={})
+        form = await self._form(request)
+        name, password = form.get("name", "").strip()[:80], form.get("password", "")
+        errors = {
+            "name": "" if name else t.gettext("Say what we should call you."),
+            "password": password_problem(password, t),
+        }
+        errors = {field: problem for field, problem in errors.items() if problem}
+        if errors:
+            return self._page(
+                "invitation.html", t, request, status=422, invited=invited, shop=shop, errors=errors, values=form
+            )
+        password_hash = await hash_password(password)
+        async with self.app.db.transaction(workspace_id) as tx:
+            agent = await team.accept(tx, secret, name=name, password_hash=password_hash, locale=t.code)
+            assert agent.email is not None
+            await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", agent.email))
+        return await self._let_in(request, workspace_id, agent.id, "")
+
+    async def sign_out(self, request: Request) -> Response:
+        """End this browser's session."""
+        own_origin(request, self.app.settings.public_url)
+        held = session_cookie(self.app, request)
+        if held is not None:
+            workspace_id, secret = held
+            async with self.app.db.transaction(workspace_id) as tx:
+                found = await team.session_agent(tx, secret)
+                if found is not None:
+                    await team.close_session(tx, found[0].id)
+        response = RedirectResponse("/sign-in", 303, {"clear-site-data": '"cache"'})
+        response.delete_cookie(cookie_name(self.app), path="/", secure=self.app.settings.secure, httponly=True)
+        return response
+
+    async def language(self, request: Request) -> Response:
+        """Remember the language of the public pages in this browser."""
+        own_origin(request, self.app.settings.public_url)
+        form = await request.form()
+        code = str(form.get("locale", ""))
+        response = RedirectResponse(_own_path(str(form.get("next", ""))) or "/", 303)
+        if code in self.app.catalogues.codes:
+            response.set_cookie("ahlan_locale", code, max_age=31_536_000, samesite="lax", httponly=True,
+                                secure=self.app.settings.secure)
+        return response
+
+    async def _signed_in(self, request: Request) -> bool:
+        held = session_cookie(self.app, request)
+        if held is None:
+            return False
+        workspace_id, secret = held
+        async with self.app.db.transaction(workspace_id) as tx:
+            return await team.session_agent(tx, secret) is not None
+
+    async def _form(self, request: Request) -> dict[str, str]:
+        """A posted form of our own page. Raises Forbidden for another site's."""
+        own_origin(request, self.app.settings.public_url)
+        form = {key: str(value) for key, value in (await request.form()).items()}
+        if self.app.vault.verify("public form", form.pop("csrf", "")) is None:
+            raise Forbidden(_("This page stood open for too long."), _("Open it again and repeat."), code="stale_page")
+        return form
+
+    async def _let_in(self, request: Request, workspace_id: UUID, agent_id: UUID, onward: str) -> Response:
+        async with self.app.db.transaction(workspace_id) as tx:
+            agent = await tx.get(team.Agent, agent_id)
+            assert agent is not None
+            secret = await team.open_session(tx, agent, request.headers.get("user-agent", ""))
+        response = RedirectResponse(onward or STAND_ALONE, 303, {"cache-control": "no-store"})
+        response.set_cookie(
+            cookie_name(self.app),
+            f"{workspace_id.hex}.{secret}",
+            max_age=SESSION_DAYS * 86_400,
+            path="/",
+            secure=self.app.settings.secure,
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    def _page(self, template: str, t: Translator, request: Request, *, status: int = 200, **context: Any) -> Response:
+        return public_page(self.app, self.web, template, t, request, status=status, **context)
+
+
+def public_page(
+    app: App, web: Web, template: str, t: Translator, request: Request, *, status: int = 200, **context: Any
+) -> Response:
+    """A page that needs no session: never framed, never cached."""
+    text = web.render(
+        template,
+        t,
+        csrf=app.vault.sign("public form", {}, 86_400),
+        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        languages=app.catalogues.languages,
+        **context,
+    )
+    headers = {"cache-control": "no-store", "vary": "Cookie, Accept-Language",
+               "content-security-policy": content_policy(app)}
+    return HTMLResponse(text, status, headers)
+
+
+async def change_password(desk: Desk, current: str, new: str) -> dict[str, str]:
+    """Change the signed-in agent's password; returns what is wrong by field, empty when it was changed."""
+    if desk.session_id is None:
+        raise Forbidden(_("Passwords belong to the stand-alone panel."), _("Open it in its own window."))
+    pair = f"password:{desk.agent.id}"
+    if await desk.app.hub.count(pair, _WINDOW) > _PER_PAIR:
+        raise _too_many()
+    if not await password_fits(desk.agent.password_hash, current[:MAX_PASSWORD]):
+        return {"current": desk.t.gettext("This is not your current password.")}
+    if problem := password_problem(new, desk.t):
+        return {"new": problem}
+    password_hash = await hash_password(new)
+    async with desk.transaction() as tx:
+        agent = await tx.get(team.Agent, desk.agent.id, lock=True)
+        assert agent is not None
+        await team.set_password(tx, agent, password_hash, keep=desk.session_id)
+    return {}
+
+
+def invitation_link(app: App, workspace_id: UUID, secret: str) -> str:
+    """The one-time address that makes its reader an agent."""
+    return f"{app.settings.public_url}/invitations/{workspace_id.hex}/{quote(secret)}"
+
+
+def _address(request: Request) -> str:
+    """Where a request comes from: uvicorn resolves trusted proxies before us. An IPv6 network counts as one (/64)."""
+    host = request.client.host if request.client else "unknown"
+    return ":".join(host.split(":")[:4]) if ":" in host else host
+
+
+def _own_path(path: str) -> str:
+    """A path of ours to go on to, or empty: never another host, however it is written."""
+    safe = path.startswith(f"{STAND_ALONE}") or path.startswith(("/sign-", "/invitations/")) or path == "/"
+    clean = path.isprintable() and "\\" not in path and "//" not in path and ".." not in path
+    return path if safe and clean and " " not in path else ""
+
+
+def _too_many() -> TooMany:
+    return TooMany(
+        _("That was tried too often."), _("Wait a quarter of an hour, then try again."), retry_after=_WINDOW
+    )

@@ -1,0 +1,1 @@
+../../../../../../plugin/widget/static/loader.js

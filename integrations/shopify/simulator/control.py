@@ -1,0 +1,270 @@
+"""``/__sim/…``: what tests and the demo do to the shop. JSON in, JSON out, POST to change anything.
+
+| path | body | answer |
+| --- | --- | --- |
+| GET status | | counts, installed, granted scopes, switches |
+| POST install / uninstall | ``{scopes?: [optional]}`` | granted; ``launch`` URL |
+| POST scopes | ``{grant?: [], revoke?: []}`` | granted |
+| POST embed | ``{enabled?, side?, accent?}`` | the embed |
+| GET launch | ``?user=&path=&locale=`` | ``url`` that the admin would frame |
+| GET id-token | ``?user=&seconds=`` | ``token`` |
+| POST seed | ``{orders, days?}`` | orders (silent history) |
+| POST order | ``{customer_id?, email?, lines?: [[variant, n]], locale?}`` | the order |
+| POST order/{id}/{verb} | ``{quantities?, note?, reason?, changes?, return_id?}`` | fulfil, deliver, refund, cancel, edit, quantity, delete, return-request, return-approve … |
+| POST customer, customer/{id} | fields | the customer |
+| POST tick | ``{times?}`` | what happened |
+| POST compliance | ``{topic, customer_id?}`` | delivery ids |
+| POST emit | ``{topic, payload}`` | delivery ids of any payload |
+| GET deliveries | ``?topic=&status=&bodies=1`` | the log |
+| POST deliveries | ``{duplicates?, loss?, shuffle_seconds?, paused?, time_scale?, retry_now?}`` | switches |
+| POST faults | ``{kind: 429, 500, garbage, slow, throttled, times?, seconds?, oauth?}`` | pending ones; empty body clears |
+| POST throttle | ``{size?, rate?, available?}`` | the bucket |
+| POST clock | ``{advance_seconds}`` or ``{reset: true}`` | now |
+| GET records/{kind} | | customers, orders, products, carts, checkouts, subscriptions, bulk |
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from integrations.shopify.simulator import oauth, seed, topics, trade
+from integrations.shopify.simulator.shop import Fault
+from integrations.shopify.simulator.state import Doc
+
+if TYPE_CHECKING:
+    from integrations.shopify.simulator.app import Simulator
+
+RECORDS = frozenset({"customers", "orders", "products", "carts", "checkouts", "subscriptions", "bulk"})
+
+
+async def _body(request: Request) -> Doc:
+    raw = await request.body()
+    sent: Any = await request.json() if raw else {}
+    return sent if isinstance(sent, dict) else {}
+
+
+def _numbers(given: Doc | None) -> dict[int, int] | None:
+    return {int(key): int(value) for key, value in given.items()} if given else None
+
+
+def routes(simulator: Simulator) -> list[Route]:
+    """The control routes of one simulator."""
+    shop, deliveries = simulator.shop, simulator.deliveries
+    dice = random.Random()  # noqa: S311 - a trickle of orders
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(
+            {
+                "shop": shop.domain,
+                "installed": shop.installed,
+                "granted": shop.granted,
+                "embed": shop.state.setting("embed", {}),
+                "metafields": shop.state.setting("metafields", {}),
+                "switches": deliveries.switches(),
+                "time_scale": shop.time_scale,
+                "now": shop.stamp(),
+                "counts": {kind: shop.state.count(kind) for kind in sorted(RECORDS)},
+            }
+        )
+
+    async def install(request: Request) -> Response:
+        granted = oauth.install(shop, (await _body(request)).get("scopes"))
+        return JSONResponse({"granted": granted, "launch": oauth.launch_url(shop)})
+
+    async def uninstall(_: Request) -> Response:
+        oauth.uninstall(shop)
+        return JSONResponse({"installed": shop.installed})
+
+    async def scopes(request: Request) -> Response:
+        sent = await _body(request)
+        granted = [held for held in shop.granted if held not in sent.get("revoke", [])]
+        oauth.change_scopes(shop, [*granted, *(new for new in sent.get("grant", []) if new not in granted)])
+        return JSONResponse({"granted": shop.granted})
+
+    async def embed(request: Request) -> Response:
+        shop.state.set("embed", {**shop.state.setting("embed", {}), **(await _body(request))})
+        return JSONResponse(shop.state.setting("embed"))
+
+    async def launch(request: Request) -> Response:
+        query = request.query_params
+        url = oauth.launch_url(shop, query.get("path", ""), query.get("user", oauth.OWNER), query.get("locale"))
+        return JSONResponse({"url": url})
+
+    async def token(request: Request) -> Response:
+        query = request.query_params
+        made = oauth.id_token(shop, query.get("user", oauth.OWNER), seconds=int(query.get("seconds", "60")))
+        return JSONResponse({"token": made})
+
+    async def add_history(request: Request) -> Response:
+        sent = await _body(request)
+        seed.history(shop, int(sent.get("orders", 100)), days=int(sent.get("days", seed.DAYS)))
+        return JSONResponse({"orders": shop.state.count("orders")})
+
+    async def order(request: Request) -> Response:
+        sent = await _body(request)
+        customer = shop.state.get("customers", int(sent["customer_id"])) if sent.get("customer_id") else None
+        if customer is None and not sent.get("email"):
+            customer = dice.choice(shop.state.all("customers"))
+        lines = sent.get("lines") or [[shop.state.all("products")[0]["variants"][0]["id"], 1]]
+        made = trade.place_order(
+            shop,
+            [(int(variant), int(quantity)) for variant, quantity in lines],
+            customer=customer,
+            email=sent.get("email"),
+            address=sent.get("address"),
+            locale=sent.get("locale") or (customer or {}).get("_locale", "en"),
+            cart_token=sent.get("cart_token"),
+        )
+        return JSONResponse(made)
+
+    async def act(request: Request) -> Response:
+        number, verb = request.path_params["number"], request.path_params["verb"]
+        sent = await _body(request)
+        quantities = _numbers(sent.get("quantities"))
+        made: Doc | None
+        if verb == "fulfil":
+            made = trade.fulfil(shop, number, quantities=quantities)
+        elif verb == "deliver":
+            made = trade.deliver(shop, number)
+        elif verb == "refund":
+            made = trade.refund(shop, number, quantities=quantities, note=sent.get("note"))
+        elif verb == "cancel":
+            made = trade.cancel(shop, number, reason=sent.get("reason", "customer"))
+        elif verb == "edit":
+            made = trade.edit_order(shop, number, sent.get("changes", {}))
+        elif verb == "quantity":
+            made = trade.edit_quantity(shop, number, int(sent["line_id"]), int(sent["quantity"]))
+        elif verb == "delete":
+            trade.delete_order(shop, number)
+            made = None
+        elif verb == "return-request":
+            made = trade.request_return(shop, number, quantities=quantities or {}, note=sent.get("note", ""))
+        elif verb.removeprefix("return-") in trade.RETURN_STEPS:
+            made = trade.move_return(shop, number, int(sent["return_id"]), verb.removeprefix("return-"))
+        else:
+            return JSONResponse({"error": f"unknown verb {verb}"}, 404)
+        return JSONResponse(made)
+
+    async def new_customer(request: Request) -> Response:
+        sent = await _body(request)
+        if not sent:
+            return JSONResponse(seed.person(shop, dice, dice.choice(seed.LANGUAGES)))
+        return JSONResponse(
+            trade.create_customer(
+                shop,
+                first_name=sent.get("first_name", ""),
+                last_name=sent.get("last_name", ""),
+                email=sent.get("email"),
+                phone=sent.get("phone"),
+                locale=sent.get("locale", "en"),
+                address=sent.get("address"),
+            )
+        )
+
+    async def change_customer(request: Request) -> Response:
+        sent = await _body(request)
+        if "tags" in sent:
+            sent["_tags"] = sent.pop("tags")
+        return JSONResponse(trade.update_customer(shop, request.path_params["number"], sent))
+
+    async def tick(request: Request) -> Response:
+        times = int((await _body(request)).get("times", 1))
+        return JSONResponse({"happened": [seed.tick(shop, dice) for _ in range(times)]})
+
+    async def compliance(request: Request) -> Response:
+        sent = await _body(request)
+        topic = sent["topic"]
+        if topic not in topics.COMPLIANCE_TOPICS:
+            return JSONResponse({"error": "not a compliance topic"}, 400)
+        payload: Doc = {"shop_id": 68001, "shop_domain": shop.domain}
+        if topic != "shop/redact":
+            customer = shop.state.get("customers", int(sent["customer_id"])) or {"id": int(sent["customer_id"])}
+            ids = [
+                held["id"]
+                for held in shop.state.all("orders")
+                if held["customer"] and held["customer"]["id"] == customer["id"]
+            ]
+            payload["customer"] = {key: customer.get(key) for key in ("id", "email", "phone")}
+            payload["orders_requested" if topic == "customers/data_request" else "orders_to_redact"] = ids
+            if topic == "customers/data_request":
+                payload["data_request"] = {"id": shop.state.next_id("data_requests")}
+        return JSONResponse({"deliveries": deliveries.emit(topic, payload)})
+
+    async def emit(request: Request) -> Response:
+        sent = await _body(request)
+        return JSONResponse({"deliveries": deliveries.emit(sent["topic"], sent["payload"], sent.get("event_id"))})
+
+    async def log(request: Request) -> Response:
+        query = request.query_params
+        found = [
+            held if query.get("bodies") else {key: value for key, value in held.items() if key != "body"}
+            for held in shop.state.all("deliveries")
+            if query.get("topic", held["topic"]) == held["topic"] and query.get("status", held["status"]) == held["status"]
+        ]
+        return JSONResponse({"deliveries": found})
+
+    async def switch(request: Request) -> Response:
+        sent = await _body(request)
+        if "time_scale" in sent:
+            shop.time_scale = float(sent.pop("time_scale"))
+        if sent.pop("retry_now", False):
+            deliveries.retry_now()
+        return JSONResponse({**deliveries.set_switches(sent), "time_scale": shop.time_scale})
+
+    async def faults(request: Request) -> Response:
+        sent = await _body(request)
+        if not sent:
+            shop.faults.clear()
+        elif sent.get("oauth"):
+            shop.state.set("oauth_fault", int(sent["kind"]))
+        else:
+            shop.faults.append(Fault(str(sent["kind"]), int(sent.get("times", 1)), float(sent.get("seconds", 0))))
+        return JSONResponse({"faults": [[fault.kind, fault.remaining] for fault in shop.faults]})
+
+    async def throttle(request: Request) -> Response:
+        sent, bucket = await _body(request), simulator.admin_api.throttle
+        bucket.size = float(sent.get("size", bucket.size))
+        bucket.rate = float(sent.get("rate", bucket.rate))
+        bucket.level = float(sent.get("available", bucket.available()))
+        return JSONResponse(bucket.status())
+
+    async def clock(request: Request) -> Response:
+        sent = await _body(request)
+        offset = 0 if sent.get("reset") else shop.state.setting("clock_offset", 0) + sent.get("advance_seconds", 0)
+        shop.state.set("clock_offset", offset)
+        return JSONResponse({"now": shop.stamp()})
+
+    async def records(request: Request) -> Response:
+        kind = request.path_params["kind"]
+        if kind not in RECORDS:
+            return JSONResponse({"error": "no such kind"}, 404)
+        return JSONResponse({kind: shop.state.all(kind)})
+
+    return [
+        Route("/__sim/status", status),
+        Route("/__sim/install", install, methods=["POST"]),
+        Route("/__sim/uninstall", uninstall, methods=["POST"]),
+        Route("/__sim/scopes", scopes, methods=["POST"]),
+        Route("/__sim/embed", embed, methods=["POST"]),
+        Route("/__sim/launch", launch),
+        Route("/__sim/id-token", token),
+        Route("/__sim/seed", add_history, methods=["POST"]),
+        Route("/__sim/order", order, methods=["POST"]),
+        Route("/__sim/order/{number:int}/{verb}", act, methods=["POST"]),
+        Route("/__sim/customer", new_customer, methods=["POST"]),
+        Route("/__sim/customer/{number:int}", change_customer, methods=["POST"]),
+        Route("/__sim/tick", tick, methods=["POST"]),
+        Route("/__sim/compliance", compliance, methods=["POST"]),
+        Route("/__sim/emit", emit, methods=["POST"]),
+        Route("/__sim/deliveries", log),
+        Route("/__sim/deliveries", switch, methods=["POST"]),
+        Route("/__sim/faults", faults, methods=["POST"]),
+        Route("/__sim/throttle", throttle, methods=["POST"]),
+        Route("/__sim/clock", clock, methods=["POST"]),
+        Route("/__sim/records/{kind}", records),
+    ]

@@ -1,0 +1,164 @@
+"""Cuts the simulator's schema out of Shopify's own: what our operations use, and nothing else.
+
+``python -m integrations.shopify.simulator.schema_subset <introspection.json.gz> > schema.graphql`` after an operation
+was added to ``queries``; the contract test refuses a ``schema.graphql`` that differs from what this prints.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    build_client_schema,
+    get_named_type,
+    parse,
+    print_ast,
+    visit,
+)
+from graphql.language import FieldNode
+
+from integrations.shopify import queries
+
+# Long lists of values of which a demo shop needs a few.
+TRIMMED_ENUMS = {
+    "CountryCode": ["AE", "BH", "DE", "EG", "FR", "GB", "IL", "JO", "KW", "LB", "MA", "PS", "QA", "SA", "TN", "US"],
+    "CurrencyCode": ["AED", "BHD", "EGP", "EUR", "GBP", "ILS", "JOD", "JPY", "KWD", "SAR", "TND", "USD"],
+}
+# Arguments that a caller may reasonably use though our own operations do not name them as literals.
+KEPT_ARGUMENTS = {"first", "after", "last", "before", "query", "reverse", "sortKey", "topics", "uri"}
+KEPT_INTERFACES = {"Node", "Media"}
+BUILT_IN = {"String", "Int", "Float", "Boolean", "ID"}
+
+
+def load_schema(path: Path) -> GraphQLSchema:
+    """The full schema from a gzipped introspection answer (it breaks a rule of graphql-core: ``assume_valid``)."""
+    with gzip.open(path) as packed:
+        answer: dict[str, Any] = json.load(packed)
+    return build_client_schema(answer.get("data", answer), assume_valid=True)
+
+
+class _Used(Visitor):
+    """Collects (type, field) pairs and argument names while walking an operation."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.fields: dict[str, set[str]] = {}
+        self.arguments: dict[tuple[str, str], set[str]] = {}
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        parent = self.info.get_parent_type()
+        if parent is None:
+            raise ValueError(f"{node.name.value}: not in the schema")
+        self.fields.setdefault(parent.name, set()).add(node.name.value)
+        named = {argument.name.value for argument in node.arguments or ()}
+        self.arguments.setdefault((parent.name, node.name.value), set()).update(named)
+
+
+def subset_sdl(schema: GraphQLSchema, operations: list[str]) -> str:
+    """SDL of every type, field and argument that ``operations`` reach, types sorted by name."""
+    info = TypeInfo(schema)
+    used = _Used(info)
+    for operation in operations:
+        visit(parse(operation), TypeInfoVisitor(info, used))
+
+    wanted: dict[str, GraphQLNamedType] = {}
+
+    def want(named: GraphQLNamedType) -> None:
+        if named.name in wanted or named.name in BUILT_IN:
+            return
+        wanted[named.name] = named
+        if isinstance(named, GraphQLInputObjectType):
+            for field in named.fields.values():
+                if not field.deprecation_reason:
+                    want(get_named_type(field.type))
+
+    parts: list[str] = []
+    for type_name, field_names in used.fields.items():
+        parent = schema.type_map[type_name]
+        want(parent)
+        if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
+            raise TypeError(f"{type_name} has no fields")
+        for field_name in field_names:
+            field = parent.fields[field_name]
+            want(get_named_type(field.type))
+            for name, argument in field.args.items():
+                if name in used.arguments[type_name, field_name] | KEPT_ARGUMENTS and not argument.deprecation_reason:
+                    want(get_named_type(argument.type))
+    for name in ("MediaImage", "Node"):
+        want(schema.type_map[name])
+
+    for name in sorted(wanted):
+        named = wanted[name]
+        if isinstance(named, GraphQLScalarType):
+            parts.append(f"scalar {name}")
+        elif isinstance(named, GraphQLEnumType):
+            values = TRIMMED_ENUMS.get(name) or list(named.values)
+            parts.append(f"enum {name} {{\n" + "\n".join(f"  {value}" for value in values) + "\n}")
+        elif isinstance(named, GraphQLInputObjectType):
+            lines = [f"  {k}: {v.type}" for k, v in named.fields.items() if not v.deprecation_reason]
+            parts.append(f"input {name} {{\n" + "\n".join(lines) + "\n}")
+        elif isinstance(named, GraphQLObjectType | GraphQLInterfaceType):
+            parts.append(_composite(named, wanted, used))
+        elif isinstance(named, GraphQLUnionType):
+            raise TypeError(f"{name}: unions are not cut yet")
+    return "schema {\n  query: QueryRoot\n  mutation: Mutation\n}\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _composite(
+    named: GraphQLObjectType | GraphQLInterfaceType,
+    wanted: dict[str, GraphQLNamedType],
+    used: _Used,
+) -> str:
+    names = set(used.fields.get(named.name, set()))
+    interfaces = [i for i in named.interfaces if i.name in KEPT_INTERFACES and i.name in wanted]
+    for interface in interfaces:
+        names |= used.fields.get(interface.name, set())
+    if "Node" in {i.name for i in interfaces} or named.name == "Node":
+        names.add("id")
+    lines = []
+    for field_name in sorted(names):
+        field = named.fields[field_name]
+        kept = [
+            f"{name}: {argument.type}{print_default(argument)}"
+            for name, argument in field.args.items()
+            if get_named_type(argument.type).name in wanted.keys() | BUILT_IN
+            and name in used.arguments.get((named.name, field_name), set()) | KEPT_ARGUMENTS
+            and not argument.deprecation_reason
+        ]
+        arguments = f"({', '.join(kept)})" if kept else ""
+        lines.append(f"  {field_name}{arguments}: {field.type}")
+    keyword = "interface" if isinstance(named, GraphQLInterfaceType) else "type"
+    implements = f" implements {' & '.join(i.name for i in interfaces)}" if interfaces else ""
+    return f"{keyword} {named.name}{implements} {{\n" + "\n".join(lines) + "\n}"
+
+
+def print_default(argument: GraphQLArgument) -> str:
+    """`` = value`` as Shopify's introspection spells it, or nothing; graphql-core 3.3 keeps the literal's node."""
+    literal = argument.default.literal if argument.default is not None else None
+    return f" = {print_ast(literal)}" if literal is not None else ""
+
+
+def our_operations() -> list[str]:
+    """Everything Ahlan sends, bulk queries included."""
+    return [*queries.OPERATIONS.values(), *queries.BULK_QUERIES.values()]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(subset_sdl(load_schema(Path(sys.argv[1])), our_operations()))

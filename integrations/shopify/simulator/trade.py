@@ -1,0 +1,855 @@
+"""What happens in the shop: customers, carts, orders, parcels, refunds, returns; each tells the subscribers.
+
+Documents are kept in the shape of webhook payloads (REST-like); ``nodes`` turns them into GraphQL. Keys that start
+with an underscore never leave the simulator.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import datetime, timedelta
+
+from integrations.shopify.simulator import merchandise as goods
+from integrations.shopify.simulator.shop import Shop, amount, gid, iso, minor, parse_iso
+from integrations.shopify.simulator.state import Doc
+
+CURRENCY = "ILS"
+VAT_RATE = 0.18
+
+
+def money_set(value: str) -> Doc:
+    """A price in the shop's and the shopper's currency, which are the same here."""
+    return {
+        "shop_money": {"amount": value, "currency_code": CURRENCY},
+        "presentment_money": {"amount": value, "currency_code": CURRENCY},
+    }
+
+
+# --- customers ------------------------------------------------------------------------------------------------------
+
+
+def create_customer(
+    shop: Shop,
+    *,
+    first_name: str,
+    last_name: str,
+    email: str | None,
+    phone: str | None = None,
+    locale: str = "en",
+    address: Doc | None = None,
+    tags: str = "",
+    note: str | None = None,
+    at: datetime | None = None,
+    quiet: bool = False,
+) -> Doc:
+    """A new customer record, ``customers/create``."""
+    number = shop.state.next_id("customers")
+    moment = iso(at or shop.now())
+    customer: Doc = {
+        "id": number,
+        "admin_graphql_api_id": gid("Customer", number),
+        "email": email,
+        "created_at": moment,
+        "updated_at": moment,
+        "first_name": first_name,
+        "last_name": last_name,
+        "state": "enabled" if email and number % 3 else "disabled",
+        "note": note,
+        "verified_email": True,
+        "multipass_identifier": None,
+        "tax_exempt": False,
+        "phone": phone,
+        "currency": CURRENCY,
+        "addresses": [],
+        "tax_exemptions": [],
+        "email_marketing_consent": {
+            "state": "subscribed" if number % 2 else "not_subscribed",
+            "opt_in_level": "single_opt_in",
+            "consent_updated_at": None,
+        },
+        "sms_marketing_consent": None,
+        "_locale": locale,
+        "_tags": tags,
+        "_orders_count": 0,
+        "_spent_minor": 0,
+    }
+    if address is not None:
+        held = {**address, "id": shop.state.next_id("addresses"), "customer_id": number, "default": True}
+        customer["addresses"] = [held]
+        customer["default_address"] = held
+    shop.state.put("customers", number, customer)
+    if not quiet:
+        shop.emit("customers/create", customer)
+    return customer
+
+
+def update_customer(shop: Shop, number: int, changes: Doc) -> Doc:
+    """Writes fields of a customer; tags are told by their own topics since they left ``customers/*`` (2025)."""
+    customer = _need(shop, "customers", number)
+    before = set(_tags(customer["_tags"]))
+    customer.update(changes)
+    customer["updated_at"] = shop.stamp()
+    shop.state.put("customers", number, customer)
+    event = str(uuid.uuid4())
+    if set(changes) - {"_tags"}:
+        shop.emit("customers/update", customer, event)
+    for topic, tags in (
+        ("customer.tags_added", set(_tags(customer["_tags"])) - before),
+        ("customer.tags_removed", before - set(_tags(customer["_tags"]))),
+    ):
+        if tags:
+            told = {"customerId": customer["admin_graphql_api_id"], "tags": sorted(tags), "occurredAt": shop.stamp()}
+            shop.emit(topic, told, event)
+    return customer
+
+
+def delete_customer(shop: Shop, number: int) -> None:
+    """Removes a customer without orders; Shopify refuses others."""
+    customer = _need(shop, "customers", number)
+    if customer["_orders_count"]:
+        raise ValueError("A customer with orders cannot be deleted")
+    shop.state.delete("customers", number)
+    shop.emit("customers/delete", {"id": number, "admin_graphql_api_id": gid("Customer", number)})
+
+
+def _tags(text: str) -> list[str]:
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def _need(shop: Shop, kind: str, number: int) -> Doc:
+    found = shop.state.get(kind, number)
+    if found is None:
+        raise LookupError(f"no {kind} with id {number}")
+    return found
+
+
+# --- goods ----------------------------------------------------------------------------------------------------------
+
+
+def find_variant(shop: Shop, variant_id: int) -> tuple[Doc, Doc]:
+    """The product and the variant of a variant id."""
+    for product in shop.state.all("products"):
+        for variant in product["variants"]:
+            if variant["id"] == variant_id:
+                return product, variant
+    raise LookupError(f"no variant with id {variant_id}")
+
+
+def change_stock(shop: Shop, variant_id: int, by: int, *, quiet: bool = False) -> None:
+    """Moves stock, tells ``products/update`` and, across zero, ``variants/out_of_stock`` or ``in_stock``."""
+    product, variant = find_variant(shop, variant_id)
+    before = variant["inventory_quantity"]
+    variant["old_inventory_quantity"] = before
+    variant["inventory_quantity"] = before + by
+    variant["updated_at"] = product["updated_at"] = shop.stamp()
+    shop.state.put("products", product["id"], product)
+    if quiet:
+        return
+    shop.emit("products/update", product)
+    if before > 0 >= before + by:
+        shop.emit("variants/out_of_stock", variant)
+    if before <= 0 < before + by:
+        shop.emit("variants/in_stock", variant)
+
+
+def update_product(shop: Shop, number: int, changes: Doc) -> Doc:
+    """Writes fields of a product, ``products/update``."""
+    product = _need(shop, "products", number)
+    product.update(changes)
+    product["updated_at"] = shop.stamp()
+    shop.state.put("products", number, product)
+    shop.emit("products/update", product)
+    return product
+
+
+# --- carts and checkouts --------------------------------------------------------------------------------------------
+
+
+def set_cart(shop: Shop, token: str, quantities: dict[int, int]) -> Doc | None:
+    """Makes a cart hold exactly these quantities by variant id; a no-op tells nobody (since 12 October 2026)."""
+    held = shop.state.get("carts", token)
+    wanted = {variant: quantity for variant, quantity in quantities.items() if quantity > 0}
+    if held is not None and {line["variant_id"]: line["quantity"] for line in held["line_items"]} == wanted:
+        return held
+    if held is None and not wanted:
+        return None
+    moment = shop.stamp()
+    lines = []
+    for variant_id, quantity in wanted.items():
+        product, variant = find_variant(shop, variant_id)
+        lines.append(
+            {
+                "id": variant_id,
+                "properties": None,
+                "quantity": quantity,
+                "variant_id": variant_id,
+                "key": f"{variant_id}:{token[:16]}",
+                "discounted_price": variant["price"],
+                "discounts": [],
+                "gift_card": False,
+                "grams": 400,
+                "line_price": amount(minor(variant["price"]) * quantity),
+                "original_line_price": amount(minor(variant["price"]) * quantity),
+                "original_price": variant["price"],
+                "price": variant["price"],
+                "product_id": product["id"],
+                "sku": variant["sku"],
+                "taxable": True,
+                "title": product["title"],
+                "total_discount": "0.00",
+                "vendor": product["vendor"],
+            }
+        )
+    cart: Doc = {
+        "id": token,
+        "token": token,
+        "line_items": lines,
+        "note": "",
+        "created_at": held["created_at"] if held else moment,
+        "updated_at": moment,
+    }
+    shop.state.put("carts", token, cart)
+    shop.emit("carts/update" if held else "carts/create", cart)
+    return cart
+
+
+def begin_checkout(shop: Shop, cart_token: str, customer: Doc | None, locale: str, email: str | None = None) -> Doc:
+    """The shopper opened the checkout page (``checkouts/create``) or came back to it (``checkouts/update``)."""
+    cart = shop.state.get("carts", cart_token)
+    if cart is None:
+        raise LookupError("no such cart")
+    known = next((c for c in shop.state.all("checkouts") if c["cart_token"] == cart_token), None)
+    moment = shop.stamp()
+    total = sum(minor(line["line_price"]) for line in cart["line_items"])
+    token = known["token"] if known else secrets.token_hex(16)
+    checkout: Doc = {
+        "token": token,
+        "cart_token": cart_token,
+        "email": email or (customer or {}).get("email"),
+        "gateway": None,
+        "buyer_accepts_marketing": False,
+        "created_at": known["created_at"] if known else moment,
+        "updated_at": moment,
+        "landing_site": "/",
+        "note": "",
+        "note_attributes": [],
+        "referring_site": "",
+        "shipping_lines": [],
+        "taxes_included": True,
+        "total_weight": 400,
+        "currency": CURRENCY,
+        "completed_at": None,
+        "phone": None,
+        "customer_locale": locale,
+        "line_items": [
+            {**{k: line[k] for k in ("title", "variant_id", "product_id", "quantity", "price", "sku", "vendor")},
+             "line_price": line["line_price"], "key": line["key"]}
+            for line in cart["line_items"]
+        ],
+        "name": f"#{token[:12]}",
+        "abandoned_checkout_url": f"{shop.storefront_origin}/checkout?recover={token}",
+        "discount_codes": [],
+        "tax_lines": [],
+        "presentment_currency": CURRENCY,
+        "source_name": "web",
+        "total_discounts": "0.00",
+        "total_line_items_price": amount(total),
+        "total_price": amount(total),
+        "total_tax": amount(_vat_inside(total)),
+        "subtotal_price": amount(total),
+        "total_duties": None,
+        "customer": _customer_summary(customer) if customer else None,
+        "shipping_address": (customer or {}).get("default_address"),
+        "billing_address": (customer or {}).get("default_address"),
+    }
+    shop.state.put("checkouts", token, checkout)
+    shop.emit("checkouts/update" if known else "checkouts/create", checkout)
+    return checkout
+
+
+def _vat_inside(total: int) -> int:
+    return round(total * VAT_RATE / (1 + VAT_RATE))
+
+
+def _customer_summary(customer: Doc) -> Doc:
+    return {key: value for key, value in customer.items() if not key.startswith("_") and key != "addresses"}
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
+def place_order(
+    shop: Shop,
+    lines: list[tuple[int, int]],
+    *,
+    customer: Doc | None,
+    email: str | None = None,
+    address: Doc | None = None,
+    locale: str = "en",
+    cart_token: str | None = None,
+    checkout_token: str | None = None,
+    note: str | None = None,
+    at: datetime | None = None,
+    paid: bool = True,
+    quiet: bool = False,
+) -> Doc:
+    """An order of (variant id, quantity) pairs: ``orders/create``, ``orders/paid``, stock, spending.
+
+    ``quiet`` writes history: no events, no stock. Raises LookupError for an unknown variant.
+    """
+    number = shop.state.next_id("orders")
+    order_number = shop.state.next_id("order_numbers") + 1000
+    moment = iso(at or shop.now())
+    items: list[Doc] = []
+    for variant_id, quantity in lines:
+        product, variant = find_variant(shop, variant_id)
+        line_id = shop.state.next_id("lines")
+        title = variant["title"] if variant["title"] != "Default Title" else None
+        items.append(
+            {
+                "id": line_id,
+                "admin_graphql_api_id": gid("LineItem", line_id),
+                "current_quantity": quantity,
+                "fulfillable_quantity": quantity,
+                "fulfillment_service": "manual",
+                "fulfillment_status": None,
+                "gift_card": False,
+                "grams": 400,
+                "name": f"{product['title']} - {title}" if title else product["title"],
+                "price": variant["price"],
+                "price_set": money_set(variant["price"]),
+                "product_exists": True,
+                "product_id": product["id"],
+                "properties": [],
+                "quantity": quantity,
+                "requires_shipping": True,
+                "sku": variant["sku"],
+                "taxable": True,
+                "title": product["title"],
+                "total_discount": "0.00",
+                "total_discount_set": money_set("0.00"),
+                "variant_id": variant_id,
+                "variant_inventory_management": "shopify",
+                "variant_title": title,
+                "vendor": product["vendor"],
+                "tax_lines": [],
+                "duties": [],
+                "discount_allocations": [],
+                "selling_plan_id": None,
+            }
+        )
+    subtotal = sum(minor(item["price"]) * item["quantity"] for item in items)
+    delivery = 0 if subtotal >= goods.FREE_DELIVERY_MINOR else goods.DELIVERY_MINOR
+    total = subtotal + delivery
+    where = address or (customer or {}).get("default_address")
+    order: Doc = {
+        "id": number,
+        "admin_graphql_api_id": gid("Order", number),
+        "app_id": 580111,
+        "browser_ip": None,
+        "buyer_accepts_marketing": False,
+        "cancel_reason": None,
+        "cancelled_at": None,
+        "cart_token": cart_token,
+        "checkout_token": checkout_token,
+        "closed_at": None,
+        "confirmation_number": secrets.token_hex(5).upper()[:9],
+        "confirmed": True,
+        "contact_email": email or (customer or {}).get("email"),
+        "created_at": moment,
+        "currency": CURRENCY,
+        "current_shipping_price_set": money_set(amount(delivery)),
+        "current_subtotal_price": amount(subtotal),
+        "current_subtotal_price_set": money_set(amount(subtotal)),
+        "current_total_discounts": "0.00",
+        "current_total_discounts_set": money_set("0.00"),
+        "current_total_price": amount(total),
+        "current_total_price_set": money_set(amount(total)),
+        "current_total_tax": amount(_vat_inside(total)),
+        "current_total_tax_set": money_set(amount(_vat_inside(total))),
+        "customer_locale": locale,
+        "discount_codes": [],
+        "email": email or (customer or {}).get("email"),
+        "estimated_taxes": False,
+        "financial_status": "paid" if paid else "pending",
+        "fulfillment_status": None,
+        "landing_site": "/",
+        "name": f"#{order_number}",
+        "note": note,
+        "note_attributes": [],
+        "number": order_number - 1000,
+        "order_number": order_number,
+        "order_status_url": f"https://{shop.domain}/orders/{secrets.token_hex(16)}/authenticate?key={secrets.token_hex(8)}",
+        "payment_gateway_names": ["bogus"],
+        "phone": (customer or {}).get("phone"),
+        "presentment_currency": CURRENCY,
+        "processed_at": moment,
+        "referring_site": "",
+        "source_name": "web",
+        "subtotal_price": amount(subtotal),
+        "subtotal_price_set": money_set(amount(subtotal)),
+        "tags": "",
+        "tax_exempt": False,
+        "tax_lines": [{"price": amount(_vat_inside(total)), "rate": VAT_RATE, "title": "VAT"}],
+        "taxes_included": True,
+        "test": False,
+        "total_discounts": "0.00",
+        "total_discounts_set": money_set("0.00"),
+        "total_line_items_price": amount(subtotal),
+        "total_outstanding": "0.00" if paid else amount(total),
+        "total_price": amount(total),
+        "total_price_set": money_set(amount(total)),
+        "total_shipping_price_set": money_set(amount(delivery)),
+        "total_tax": amount(_vat_inside(total)),
+        "total_tax_set": money_set(amount(_vat_inside(total))),
+        "total_tip_received": "0.00",
+        "total_weight": 400 * sum(item["quantity"] for item in items),
+        "updated_at": moment,
+        "user_id": None,
+        "billing_address": _order_address(where),
+        "customer": _customer_summary(customer) if customer else None,
+        "discount_applications": [],
+        "fulfillments": [],
+        "line_items": items,
+        "payment_terms": None,
+        "refunds": [],
+        "shipping_address": _order_address(where),
+        "shipping_lines": [
+            {
+                "id": number + 7,
+                "code": "standard",
+                "price": amount(delivery),
+                "price_set": money_set(amount(delivery)),
+                "source": "shopify",
+                "title": goods.TEXTS["shipping"]["en"],
+                "tax_lines": [],
+            }
+        ],
+        "_returns": [],
+    }
+    shop.state.put("orders", number, order)
+    if customer is not None:
+        _count_spending(shop, customer, orders=1, spent=total, order=order, quiet=quiet)
+    if quiet:
+        return order
+    event = str(uuid.uuid4())
+    shop.emit("orders/create", order, event)
+    if paid:
+        shop.emit("orders/paid", order, event)
+    for variant_id, quantity in lines:
+        change_stock(shop, variant_id, -quantity)
+    if checkout_token is not None:
+        checkout = shop.state.get("checkouts", checkout_token)
+        if checkout is not None:
+            checkout["completed_at"] = checkout["updated_at"] = moment
+            shop.state.put("checkouts", checkout_token, checkout)
+            shop.emit("checkouts/update", checkout)
+    return order
+
+
+def _order_address(address: Doc | None) -> Doc | None:
+    if address is None:
+        return None
+    return {key: value for key, value in address.items() if key not in {"id", "customer_id", "default"}}
+
+
+def _count_spending(shop: Shop, customer: Doc, *, orders: int, spent: int, order: Doc, quiet: bool) -> None:
+    customer["_orders_count"] += orders
+    customer["_spent_minor"] += spent
+    shop.state.put("customers", customer["id"], customer)
+    if not quiet:
+        shop.emit(
+            "customers/purchasing_summary",
+            {
+                "customerId": customer["admin_graphql_api_id"],
+                "numberOfOrders": customer["_orders_count"],
+                "amountSpent": {"amount": amount(customer["_spent_minor"]), "currencyCode": CURRENCY},
+                "lastOrderId": order["admin_graphql_api_id"],
+                "occurredAt": shop.stamp(),
+            },
+        )
+
+
+def _save(shop: Shop, order: Doc, at: datetime | None = None) -> str:
+    order["updated_at"] = iso(at or shop.now())
+    shop.state.put("orders", order["id"], order)
+    return str(uuid.uuid4())
+
+
+def fulfil(
+    shop: Shop,
+    number: int,
+    *,
+    quantities: dict[int, int] | None = None,
+    at: datetime | None = None,
+    quiet: bool = False,
+) -> Doc:
+    """Sends a parcel with what is left (or ``quantities`` by line id): ``fulfillments/create``, ``orders/fulfilled``.
+
+    Raises ValueError when nothing is left to send or the order was cancelled.
+    """
+    order = _need(shop, "orders", number)
+    if order["cancelled_at"]:
+        raise ValueError("The order was cancelled")
+    moment = iso(at or shop.now())
+    parcel_id = shop.state.next_id("fulfillments")
+    sent = []
+    for line in order["line_items"]:
+        quantity = min(line["fulfillable_quantity"], (quantities or {}).get(line["id"], 0 if quantities else 10**6))
+        if quantity <= 0:
+            continue
+        line["fulfillable_quantity"] -= quantity
+        line["fulfillment_status"] = "partial" if line["fulfillable_quantity"] else "fulfilled"
+        sent.append({**line, "quantity": quantity, "_fulfillment_line_id": shop.state.next_id("fulfillment_lines")})
+    if not sent:
+        raise ValueError("Nothing is left to send")
+    carrier, link, prefix = goods.CARRIERS[parcel_id % len(goods.CARRIERS)]
+    tracking = f"{prefix}{100000000 + parcel_id * 7919 % 899999999}IL"
+    parcel: Doc = {
+        "id": parcel_id,
+        "admin_graphql_api_id": gid("Fulfillment", parcel_id),
+        "created_at": moment,
+        "location_id": 88100001,
+        "name": f"{order['name']}.{len(order['fulfillments']) + 1}",
+        "order_id": number,
+        "origin_address": {},
+        "receipt": {},
+        "service": "manual",
+        "shipment_status": "in_transit",
+        "status": "success",
+        "tracking_company": carrier,
+        "tracking_number": tracking,
+        "tracking_numbers": [tracking],
+        "tracking_url": link.format(tracking),
+        "tracking_urls": [link.format(tracking)],
+        "updated_at": moment,
+        "line_items": sent,
+        "email": order["email"],
+        "destination": order["shipping_address"],
+        "_in_transit_at": moment,
+        "_delivered_at": None,
+    }
+    order["fulfillments"].append(parcel)
+    done = all(line["fulfillable_quantity"] == 0 for line in order["line_items"])
+    order["fulfillment_status"] = "fulfilled" if done else "partial"
+    event = _save(shop, order, at)
+    if not quiet:
+        shop.emit("fulfillments/create", parcel, event)
+        shop.emit("orders/fulfilled" if done else "orders/partially_fulfilled", order, event)
+        shop.emit("orders/updated", order, event)
+    return parcel
+
+
+def deliver(shop: Shop, number: int, *, at: datetime | None = None, quiet: bool = False) -> Doc:
+    """Every parcel of the order arrives: ``fulfillment_events/create``, ``fulfillments/update``."""
+    order = _need(shop, "orders", number)
+    moment = iso(at or shop.now())
+    waiting = [parcel for parcel in order["fulfillments"] if parcel["_delivered_at"] is None]
+    if not waiting:
+        raise ValueError("No parcel is on its way")
+    for parcel in waiting:
+        parcel["shipment_status"] = "delivered"
+        parcel["_delivered_at"] = parcel["updated_at"] = moment
+    event = _save(shop, order, at)
+    if not quiet:
+        for parcel in waiting:
+            happened = shop.state.next_id("fulfillment_events")
+            shop.emit(
+                "fulfillment_events/create",
+                {
+                    "id": happened,
+                    "fulfillment_id": parcel["id"],
+                    "status": "delivered",
+                    "message": None,
+                    "happened_at": moment,
+                    "city": (order["shipping_address"] or {}).get("city"),
+                    "country": (order["shipping_address"] or {}).get("country_code"),
+                    "created_at": moment,
+                    "updated_at": moment,
+                    "estimated_delivery_at": None,
+                    "shop_id": 1,
+                    "order_id": number,
+                    "admin_graphql_api_id": gid("FulfillmentEvent", happened),
+                },
+                event,
+            )
+            shop.emit("fulfillments/update", parcel, event)
+        shop.emit("orders/updated", order, event)
+    return order
+
+
+def refund(
+    shop: Shop,
+    number: int,
+    *,
+    quantities: dict[int, int] | None = None,
+    note: str | None = None,
+    restock: bool = True,
+    at: datetime | None = None,
+    quiet: bool = False,
+) -> Doc:
+    """Gives money back for all remaining units (or ``quantities`` by line id): ``refunds/create``, ``orders/updated``.
+
+    Delivery is given back only with a full refund. Raises ValueError when nothing is left.
+    """
+    order = _need(shop, "orders", number)
+    moment = iso(at or shop.now())
+    lines = []
+    for line in order["line_items"]:
+        quantity = min(line["current_quantity"], (quantities or {}).get(line["id"], 0 if quantities else 10**6))
+        if quantity <= 0:
+            continue
+        line["current_quantity"] -= quantity
+        line["fulfillable_quantity"] = min(line["fulfillable_quantity"], line["current_quantity"])
+        value = amount(minor(line["price"]) * quantity)
+        lines.append(
+            {
+                "id": shop.state.next_id("refund_lines"),
+                "line_item_id": line["id"],
+                "line_item": line,
+                "location_id": 88100001,
+                "quantity": quantity,
+                "restock_type": "return" if restock else "no_restock",
+                "subtotal": value,
+                "subtotal_set": money_set(value),
+                "total_tax": amount(_vat_inside(minor(value))),
+                "total_tax_set": money_set(amount(_vat_inside(minor(value)))),
+            }
+        )
+    if not lines:
+        raise ValueError("Nothing is left to refund")
+    goods_minor = sum(minor(line["subtotal"]) for line in lines)
+    whole = all(line["current_quantity"] == 0 for line in order["line_items"])
+    delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"]) if whole else 0
+    back = goods_minor + delivery
+    refund_id = shop.state.next_id("refunds")
+    transaction_id = shop.state.next_id("transactions")
+    transaction: Doc = {
+        "id": transaction_id,
+        "admin_graphql_api_id": gid("OrderTransaction", transaction_id),
+        "order_id": number,
+        "kind": "refund",
+        "gateway": "bogus",
+        "status": "success",
+        "amount": amount(back),
+        "currency": CURRENCY,
+        "created_at": moment,
+        "processed_at": moment,
+        "parent_id": None,
+        "test": False,
+    }
+    made: Doc = {
+        "id": refund_id,
+        "admin_graphql_api_id": gid("Refund", refund_id),
+        "order_id": number,
+        "created_at": moment,
+        "processed_at": moment,
+        "note": note,
+        "restock": restock,
+        "user_id": 548380009,
+        "refund_line_items": lines,
+        "transactions": [transaction],
+        "order_adjustments": [],
+        "duties": [],
+        "total_duties_set": money_set("0.00"),
+        "return": None,
+        "_total_minor": back,
+    }
+    order["refunds"].append(made)
+    _retotal(order, delivery_back=delivery)
+    order["financial_status"] = "refunded" if whole else "partially_refunded"
+    event = _save(shop, order, at)
+    customer = shop.state.get("customers", order["customer"]["id"]) if order["customer"] else None
+    if customer is not None:
+        _count_spending(shop, customer, orders=0, spent=-back, order=order, quiet=quiet)
+    if quiet:
+        return made
+    shop.emit("refunds/create", made, event)
+    shop.emit("order_transactions/create", transaction, event)
+    shop.emit("orders/updated", order, event)
+    if restock:
+        for entry in lines:
+            if entry["line_item"]["variant_id"]:
+                change_stock(shop, entry["line_item"]["variant_id"], entry["quantity"])
+    return made
+
+
+def _retotal(order: Doc, *, delivery_back: int = 0) -> None:
+    subtotal = sum(minor(line["price"]) * line["current_quantity"] for line in order["line_items"])
+    delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"]) - delivery_back
+    for name, value in (
+        ("current_subtotal_price", subtotal),
+        ("current_total_price", subtotal + delivery),
+        ("current_total_tax", _vat_inside(subtotal + delivery)),
+    ):
+        order[name] = amount(value)
+        order[f"{name}_set"] = money_set(amount(value))
+    order["current_shipping_price_set"] = money_set(amount(delivery))
+
+
+def cancel(
+    shop: Shop, number: int, *, reason: str = "customer", at: datetime | None = None, quiet: bool = False
+) -> Doc:
+    """Cancels an order of which nothing left the house, and gives the money back: ``orders/cancelled``."""
+    order = _need(shop, "orders", number)
+    if order["cancelled_at"]:
+        raise ValueError("The order is cancelled already")
+    if order["fulfillments"]:
+        raise ValueError("A parcel has left already")
+    if order["financial_status"] == "paid":
+        refund(shop, number, note=reason, at=at, quiet=quiet)
+    else:
+        order["financial_status"] = "voided"
+    order["cancelled_at"] = order["closed_at"] = iso(at or shop.now())
+    order["cancel_reason"] = reason
+    event = _save(shop, order, at)
+    if not quiet:
+        shop.emit("orders/cancelled", order, event)
+        shop.emit("orders/updated", order, event)
+    return order
+
+
+def edit_order(shop: Shop, number: int, changes: Doc) -> Doc:
+    """Writes note, tags, e-mail or address of an order: ``orders/updated``."""
+    order = _need(shop, "orders", number)
+    order.update(changes)
+    event = _save(shop, order)
+    shop.emit("orders/updated", order, event)
+    return order
+
+
+def edit_quantity(shop: Shop, number: int, line_id: int, quantity: int) -> Doc:
+    """An order edit that lowers a line nobody sent yet: ``orders/edited``, ``orders/updated``."""
+    order = _need(shop, "orders", number)
+    line = next((line for line in order["line_items"] if line["id"] == line_id), None)
+    if line is None or not 0 <= quantity < line["current_quantity"] or line["fulfillable_quantity"] < (
+        line["current_quantity"] - quantity
+    ):
+        raise ValueError("This line cannot be changed to that quantity")
+    removed = line["current_quantity"] - quantity
+    line["current_quantity"] = quantity
+    line["fulfillable_quantity"] -= removed
+    _retotal(order)
+    event = _save(shop, order)
+    shop.emit(
+        "orders/edited",
+        {
+            "order_edit": {
+                "id": shop.state.next_id("order_edits"),
+                "app_id": None,
+                "created_at": shop.stamp(),
+                "notify_customer": False,
+                "order_id": number,
+                "staff_note": "",
+                "user_id": 548380009,
+                "line_items": {"additions": [], "removals": [{"id": line_id, "delta": removed}]},
+                "discounts": {"line_item": {"additions": [], "removals": []}},
+                "shipping_lines": {"additions": [], "removals": []},
+            }
+        },
+        event,
+    )
+    shop.emit("orders/updated", order, event)
+    return order
+
+
+def delete_order(shop: Shop, number: int) -> None:
+    """Deletes a cancelled order for good: ``orders/delete`` carries the id alone."""
+    order = _need(shop, "orders", number)
+    if not order["cancelled_at"]:
+        raise ValueError("Only a cancelled order can be deleted")
+    shop.state.delete("orders", number)
+    shop.emit("orders/delete", {"id": number})
+
+
+def request_return(
+    shop: Shop,
+    number: int,
+    *,
+    quantities: dict[int, int],
+    note: str = "",
+    at: datetime | None = None,
+    quiet: bool = False,
+) -> Doc:
+    """The shopper asks to send units back: ``returns/request``. Raises ValueError when they were never sent."""
+    order = _need(shop, "orders", number)
+    return_id = shop.state.next_id("returns")
+    lines: list[Doc] = []
+    for parcel in order["fulfillments"]:
+        for sent in parcel["line_items"]:
+            quantity = min(sent["quantity"], quantities.get(sent["id"], 0))
+            if quantity > 0:
+                lines.append(
+                    {
+                        "id": return_id * 10 + len(lines),
+                        "admin_graphql_api_id": gid("ReturnLineItem", return_id * 10 + len(lines)),
+                        "fulfillment_line_item": {
+                            "id": sent["_fulfillment_line_id"],
+                            "admin_graphql_api_id": gid("FulfillmentLineItem", sent["_fulfillment_line_id"]),
+                            "line_item": {
+                                "id": sent["id"],
+                                "admin_graphql_api_id": gid("LineItem", sent["id"]),
+                            },
+                        },
+                        "quantity": quantity,
+                        "return_reason": "other",
+                        "return_reason_note": "",
+                        "customer_note": note,
+                    }
+                )
+    if not lines:
+        raise ValueError("Nothing of this was sent")
+    moment = iso(at or shop.now())
+    made: Doc = {
+        "id": return_id,
+        "admin_graphql_api_id": gid("Return", return_id),
+        "name": f"{order['name']}-R{len(order['_returns']) + 1}",
+        "order": {"id": number, "admin_graphql_api_id": gid("Order", number)},
+        "status": "requested",
+        "total_return_line_items": sum(line["quantity"] for line in lines),
+        "return_line_items": lines,
+        "created_at": moment,
+        "_closed_at": None,
+    }
+    order["_returns"].append(made)
+    event = _save(shop, order, at)
+    if not quiet:
+        shop.emit("returns/request", made, event)
+        shop.emit("orders/updated", order, event)
+    return made
+
+
+RETURN_STEPS = {
+    "approve": ("requested", "open"),
+    "decline": ("requested", "declined"),
+    "cancel": ("open", "canceled"),
+    "close": ("open", "closed"),
+    "reopen": ("closed", "open"),
+}
+
+
+def move_return(
+    shop: Shop, number: int, return_id: int, step: str, *, at: datetime | None = None, quiet: bool = False
+) -> Doc:
+    """One step of a return: ``returns/<step>``. Raises ValueError from the wrong state."""
+    order = _need(shop, "orders", number)
+    found: Doc | None = next((held for held in order["_returns"] if held["id"] == return_id), None)
+    if found is None:
+        raise LookupError(f"no return with id {return_id}")
+    needed, becomes = RETURN_STEPS[step]
+    if found["status"] != needed:
+        raise ValueError(f"The return is {found['status']}")
+    found["status"] = becomes
+    if becomes in {"closed", "declined", "canceled"}:
+        found["_closed_at"] = iso(at or shop.now())
+    event = _save(shop, order, at)
+    if not quiet:
+        shop.emit(f"returns/{step}", found, event)
+        shop.emit("orders/updated", order, event)
+    return found
+
+
+def older_than(order: Doc, moment: datetime, days: int) -> bool:
+    """Whether an order was processed more than ``days`` before ``moment``."""
+    return parse_iso(order["processed_at"]) < moment - timedelta(days=days)

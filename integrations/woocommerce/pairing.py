@@ -1,0 +1,202 @@
+"""What our WordPress plugin and our server sign to each other (docs/woocommerce-plugin-protocol.md).
+
+Pure functions over bytes: no clock, no network, no storage. The caller passes the time and keeps the nonces.
+One 256-bit pairing secret; a key of its own for every purpose, so that a leaked shopper token key signs no request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+import jwt
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+TIMESTAMP_HEADER: Final = "X-Ahlan-Timestamp"
+NONCE_HEADER: Final = "X-Ahlan-Nonce"
+SIGNATURE_HEADER: Final = "X-Ahlan-Signature"
+
+REQUEST_LIFETIME: Final = 300
+"""Seconds either side of the signed time during which a request is believed (PLATFORMS B4)."""
+TOKEN_LIFETIME: Final = 900
+"""Seconds an identity token may live, at most."""
+TOKEN_AUDIENCE: Final = "ahlan"  # noqa: S105
+
+_NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}\Z")
+_TIMESTAMP = re.compile(r"[0-9]{9,11}\Z")
+
+
+class PairingError(ValueError):
+    """A request or token that must not be believed. `code` is a stable reason, never shown with the secret."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class PairingKeys:
+    """Keys derived from one pairing secret, 32 bytes each."""
+
+    requests: bytes = field(repr=False)
+    identity: bytes = field(repr=False)
+    agent: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperToken:
+    """A verified statement of the WordPress site: this browser is signed in as this customer."""
+
+    customer_id: str
+    email: str | None
+    name: str | None
+    locale: str | None
+    expires_at: int
+    """Unix seconds."""
+
+
+def new_secret() -> str:
+    """A fresh pairing secret: 256 random bits, unpadded URL-safe base64 (43 characters)."""
+    return secrets.token_urlsafe(32)
+
+
+def new_nonce() -> str:
+    """A fresh one-time nonce: 192 random bits in [A-Za-z0-9_-]."""
+    return secrets.token_urlsafe(24)
+
+
+def derive_keys(secret: str) -> PairingKeys:
+    """Derive the purpose keys with HKDF-SHA256 (no salt). Raises PairingError("bad_secret") unless it is 256 bits."""
+    try:
+        raw = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PairingError("bad_secret") from error
+    if len(raw) != 32:
+        raise PairingError("bad_secret")
+    return PairingKeys(
+        requests=_derive(raw, b"ahlan requests"),
+        identity=_derive(raw, b"ahlan identity"),
+        agent=_derive(raw, b"ahlan agent"),
+    )
+
+
+def _derive(raw: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(raw)
+
+
+def sign(key: bytes, *, method: str, path: str, timestamp: int, nonce: str, body: bytes) -> str:
+    """Hex HMAC-SHA256 over method, path (with its query, as sent), Unix time, nonce and the hash of the body."""
+    text = "\n".join((method.upper(), path, str(timestamp), nonce, hashlib.sha256(body).hexdigest()))
+    return hmac.new(key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+def signed_headers(
+    key: bytes, *, method: str, path: str, timestamp: int, body: bytes, nonce: str | None = None
+) -> dict[str, str]:
+    """The three headers that make a request believable, with a fresh nonce unless one is given."""
+    nonce = nonce or new_nonce()
+    signature = sign(key, method=method, path=path, timestamp=timestamp, nonce=nonce, body=body)
+    return {TIMESTAMP_HEADER: str(timestamp), NONCE_HEADER: nonce, SIGNATURE_HEADER: signature}
+
+
+def verify(
+    key: bytes,
+    *,
+    method: str,
+    path: str,
+    timestamp: str | None,
+    nonce: str | None,
+    signature: str | None,
+    body: bytes,
+    now: float,
+) -> str:
+    """Check a signed request and give back its nonce, which the caller must store against replay.
+
+    Raises PairingError: "missing" (a header is absent or malformed), "forged" (signature), "stale" (older or newer
+    than REQUEST_LIFETIME). The signature is checked before the time, so a stranger learns nothing about our clock.
+    """
+    if not (timestamp and nonce and signature):
+        raise PairingError("missing")
+    if not (_TIMESTAMP.match(timestamp) and _NONCE.match(nonce) and _SIGNATURE.match(signature)):
+        raise PairingError("missing")
+    expected = sign(key, method=method, path=path, timestamp=int(timestamp), nonce=nonce, body=body)
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
+        raise PairingError("forged")
+    if abs(now - int(timestamp)) > REQUEST_LIFETIME:
+        raise PairingError("stale")
+    return nonce
+
+
+def shopper_token(
+    keys: PairingKeys,
+    *,
+    site: str,
+    store: str,
+    customer_id: str,
+    email: str | None,
+    name: str | None,
+    locale: str | None,
+    now: int,
+    lifetime: int = TOKEN_LIFETIME,
+) -> str:
+    """A signed identity token for one signed-in customer of one store (HS256 JWT, Unix seconds)."""
+    claims: dict[str, str | int] = {
+        "iss": site,
+        "aud": TOKEN_AUDIENCE,
+        "store": store,
+        "sub": customer_id,
+        "iat": now,
+        "exp": now + min(lifetime, TOKEN_LIFETIME),
+        "jti": secrets.token_urlsafe(12),
+    }
+    optional = {"email": email, "name": name, "locale": locale}
+    claims.update({key: value for key, value in optional.items() if value})
+    return jwt.encode(claims, keys.identity, algorithm="HS256")
+
+
+def read_shopper_token(keys: PairingKeys, token: str, *, store: str, now: float, leeway: int = 10) -> ShopperToken:
+    """Verify an identity token for `store` (its public key).
+
+    Raises PairingError: "forged" (signature, algorithm, claims missing or of another store), "stale" (expired, not
+    yet valid, or made to live longer than TOKEN_LIFETIME).
+    """
+    try:
+        claims = jwt.decode(
+            token,
+            keys.identity,
+            algorithms=["HS256"],
+            audience=TOKEN_AUDIENCE,
+            options={"require": ["iat", "exp", "sub", "store"], "verify_exp": False, "verify_iat": False},
+        )
+    except jwt.InvalidTokenError as error:
+        raise PairingError("forged") from error
+    issued, expires, subject = claims["iat"], claims["exp"], claims["sub"]
+    if not (_is_time(issued) and _is_time(expires) and isinstance(subject, str) and subject.isdecimal()):
+        raise PairingError("forged")
+    if not isinstance(claims["store"], str) or not hmac.compare_digest(claims["store"].encode(), store.encode()):
+        raise PairingError("forged")
+    if expires - issued > TOKEN_LIFETIME or not issued - leeway <= now <= expires + leeway:
+        raise PairingError("stale")
+    return ShopperToken(
+        customer_id=subject,
+        email=_text(claims.get("email")),
+        name=_text(claims.get("name")),
+        locale=_text(claims.get("locale")),
+        expires_at=int(expires),
+    )
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,358 @@
+"""Conversations: one thread with one customer, over whatever channel: begin, assign, close, reopen, read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Index, Row, Table, and_, func, or_, select, text, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.errors import Conflict
+from plugin.kernel.events import Event
+from plugin.kernel.lazy import _
+from plugin.kernel.text import normalise_email
+from plugin.team import Agent
+
+OPEN = "open"
+CLOSED = "closed"
+
+WIDGET = "widget"
+
+
+class Conversation(TenantRow, Base):
+    """A thread. `last_seq` numbers what the shopper may see, `last_position` everything, notes too: gapless from 1.
+
+    `waiting_since` is when the shopper's oldest unanswered message came; null when nobody waits for us. `reply_email`
+    was typed for this conversation: it may get this conversation's own replies and nothing else.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        Index("ix_conversations_queue", "workspace_id", "status", "last_message_at", "id"),
+        Index("ix_conversations_assigned", "workspace_id", "assignee_id", "status", "last_message_at", "id"),
+        Index(None, "workspace_id", "customer_id", "last_message_at"),
+        Index(None, "workspace_id", "visitor_id"),
+        Index(None, "workspace_id", "store_id", "created_at"),
+        tenant_key("store_id", "stores"),
+        tenant_key("customer_id", "customers", ondelete="RESTRICT"),
+        tenant_key("assignee_id", "agents", ondelete="RESTRICT"),
+        tenant_key("visitor_id", "visitors", ondelete="RESTRICT"),
+    )
+
+    store_id: Mapped[UUID | None]
+    customer_id: Mapped[UUID | None]
+    visitor_id: Mapped[UUID | None]
+    channel: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=OPEN)
+    assignee_id: Mapped[UUID | None]
+    subject: Mapped[str] = mapped_column(server_default="")
+    preview: Mapped[str] = mapped_column(server_default="")
+    preview_author: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="")
+    reply_email: Mapped[str] = mapped_column(server_default="")
+    last_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    last_position: Mapped[int] = mapped_column(server_default=text("0"))
+    shopper_read_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    agent_read_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    last_message_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    waiting_since: Mapped[datetime | None]
+    first_replied_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+    @property
+    def unread(self) -> int:
+        """How many messages of the shopper's side no agent has read."""
+        return max(0, self.last_seq - self.agent_read_seq)
+
+
+TABLE = cast(Table, Conversation.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """Who writes through the widget. `customer_id` only when a proof for it came with this very session."""
+
+    visitor_id: UUID
+    store_id: UUID
+    customer_id: UUID | None = None
+    conversation_id: UUID | None = None
+    locale: str = ""
+
+    @property
+    def actor(self) -> str:
+        """Their name in the event table."""
+        return f"shopper:{self.visitor_id}"
+
+    def owns(self, visitor_id: UUID | None, customer_id: UUID | None) -> bool:
+        """Whether a conversation with these ids is theirs."""
+        return visitor_id == self.visitor_id or (customer_id is not None and customer_id == self.customer_id)
+
+
+_HEAD = (
+    TABLE.c.id,
+    TABLE.c.store_id,
+    TABLE.c.customer_id,
+    TABLE.c.visitor_id,
+    TABLE.c.status,
+    TABLE.c.assignee_id,
+    TABLE.c.last_seq,
+    TABLE.c.last_position,
+    TABLE.c.shopper_read_seq,
+)
+
+Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, int, int, int]]
+"""The few columns of a conversation that writing into it needs."""
+
+
+async def lock(tx: Tx, conversation_id: UUID) -> Head | None:
+    """Hold the conversation until the end of the transaction: whoever numbers its next message waits for us."""
+    result = await tx.execute(
+        select(*_HEAD)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id)
+        .with_for_update(key_share=True)
+    )
+    return cast("Head | None", result.one_or_none())
+
+
+async def current(tx: Tx, shopper: Shopper) -> Head | None:
+    """The conversation that this shopper's widget shows: the open one, else the latest, on this store; or None."""
+    result = await tx.execute(
+        select(*_HEAD)
+        .where(
+            TABLE.c.workspace_id == tx.workspace_id,
+            TABLE.c.store_id == shopper.store_id,
+            TABLE.c.channel == WIDGET,
+            _theirs(shopper),
+        )
+        .order_by((TABLE.c.status == OPEN).desc(), TABLE.c.last_message_at.desc(), TABLE.c.id.desc())
+        .limit(1)
+    )
+    return cast("Head | None", result.one_or_none())
+
+
+async def shown(tx: Tx, shopper: Shopper) -> Head | None:
+    """The conversation that the shopper's session is bound to, while it is theirs; else the current one."""
+    if shopper.conversation_id is not None:
+        result = await tx.execute(
+            select(*_HEAD).where(
+                TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == shopper.conversation_id, _theirs(shopper)
+            )
+        )
+        if (bound := result.one_or_none()) is not None:
+            return cast(Head, bound)
+    return await current(tx, shopper)
+
+
+def _theirs(shopper: Shopper) -> Any:
+    if shopper.customer_id is None:
+        return TABLE.c.visitor_id == shopper.visitor_id
+    return or_(TABLE.c.visitor_id == shopper.visitor_id, TABLE.c.customer_id == shopper.customer_id)
+
+
+async def open_for(tx: Tx, shopper: Shopper) -> Head:
+    """The shopper's conversation, locked; begun when there is none. Two tabs that begin at once begin one."""
+    if shopper.conversation_id is not None:
+        head = await lock(tx, shopper.conversation_id)
+        if head is not None and shopper.owns(head.visitor_id, head.customer_id):
+            return head
+    owner = shopper.customer_id or shopper.visitor_id
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"conversation {owner}", 0))))
+    found = await current(tx, shopper)
+    conversation_id = found.id if found is not None else await _begin(tx, shopper)
+    head = await lock(tx, conversation_id)
+    assert head is not None
+    return head
+
+
+async def _begin(tx: Tx, shopper: Shopper) -> UUID:
+    conversation = Conversation(
+        id=new_id(),
+        store_id=shopper.store_id,
+        customer_id=shopper.customer_id,
+        visitor_id=shopper.visitor_id,
+        channel=WIDGET,
+        locale=shopper.locale,
+    )
+    tx.add(conversation)
+    await tx.flush()
+    await tx.record(
+        "conversation.started",
+        subject_id=conversation.id,
+        store_id=shopper.store_id,
+        customer_id=shopper.customer_id,
+        actor=shopper.actor,
+        data={"channel": WIDGET},
+    )
+    tx.publish(f"visitor:{shopper.visitor_id}", {"type": "conversation", "id": str(conversation.id)})
+    return conversation.id
+
+
+async def attach(tx: Tx, visitor_id: UUID, customer_id: UUID) -> int:
+    """A proof arrived for this visitor: what they wrote anonymously becomes the customer's. Returns how many."""
+    attached = list(
+        await tx.scalars(
+            update(TABLE)
+            .where(
+                TABLE.c.workspace_id == tx.workspace_id,
+                TABLE.c.visitor_id == visitor_id,
+                TABLE.c.customer_id.is_(None),
+            )
+            .values(customer_id=customer_id)
+            .returning(TABLE.c.id)
+        )
+    )
+    if not attached:
+        return 0
+    events = cast(Table, Event.__table__)
+    await tx.execute(
+        update(events)
+        .where(
+            events.c.workspace_id == tx.workspace_id, events.c.subject_id.in_(attached), events.c.customer_id.is_(None)
+        )
+        .values(customer_id=customer_id)
+    )
+    for conversation_id in attached:
+        tx.publish(f"panel:conversation:{conversation_id}", {"type": "customer"})
+        tx.publish("queue", {"conversation_id": str(conversation_id)})
+    return len(attached)
+
+
+async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Agent, seen: UUID | None) -> None:
+    """Give the conversation to `to`, or to nobody. `seen` is who had it when `by` decided.
+
+    Raises Conflict when somebody else was faster.
+    """
+    changed = await tx.scalar(
+        update(TABLE)
+        .where(
+            TABLE.c.workspace_id == tx.workspace_id,
+            TABLE.c.id == conversation.id,
+            TABLE.c.assignee_id.is_not_distinct_from(seen),
+        )
+        .values(assignee_id=to.id if to else None)
+        .returning(TABLE.c.id)
+    )
+    if changed is None:
+        raise Conflict(
+            _("Somebody else has just taken or given away this conversation."),
+            _("Look at who has it now, then decide again."),
+            code="assigned_meanwhile",
+        )
+    await assigned(tx, conversation, to.id if to else None, by=by)
+    await tx.session.refresh(conversation)
+
+
+async def assigned(tx: Tx, conversation: "Conversation | Head", to: UUID | None, *, by: Agent) -> None:
+    """Record and tell that the conversation has a new assignee."""
+    await _record(tx, "conversation.assigned", conversation, by, {"to": str(to) if to else None})
+    _tell_team(tx, conversation.id, {"type": "assigned", "to": str(to) if to else None})
+
+
+async def close(tx: Tx, conversation: Conversation, *, by: Agent | None) -> bool:
+    """Nothing is left to do. Returns False when it was closed already."""
+    if not await _turn(tx, conversation.id, OPEN, status=CLOSED, closed_at=func.now(), waiting_since=None):
+        return False
+    await _record(tx, "conversation.closed", conversation, by)
+    _tell_status(tx, conversation.id, CLOSED)
+    await tx.session.refresh(conversation)
+    return True
+
+
+async def reopen(tx: Tx, conversation: Conversation, *, by: Agent | None) -> bool:
+    """There is something to do again. Returns False when it was open already."""
+    if not await _turn(tx, conversation.id, CLOSED, status=OPEN, closed_at=None):
+        return False
+    await reopened(tx, conversation, actor=_actor(by))
+    await tx.session.refresh(conversation)
+    return True
+
+
+async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -> None:
+    """Record and tell that a closed conversation is open again."""
+    await tx.record(
+        "conversation.reopened",
+        subject_id=conversation.id,
+        store_id=conversation.store_id,
+        customer_id=conversation.customer_id,
+        actor=actor,
+    )
+    _tell_status(tx, conversation.id, OPEN)
+
+
+async def _turn(tx: Tx, conversation_id: UUID, was: str, **values: Any) -> bool:
+    changed = await tx.scalar(
+        update(TABLE)
+        .where(and_(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id, TABLE.c.status == was))
+        .values(**values)
+        .returning(TABLE.c.id)
+    )
+    return changed is not None
+
+
+async def mark_read(tx: Tx, conversation_id: UUID, *, who: str, seq: int) -> bool:
+    """`who` (`shopper` or `agent`) has read up to `seq`; never back. Returns whether that was news."""
+    column = TABLE.c.shopper_read_seq if who == "shopper" else TABLE.c.agent_read_seq
+    read = await tx.scalar(
+        update(TABLE)
+        .where(
+            TABLE.c.workspace_id == tx.workspace_id,
+            TABLE.c.id == conversation_id,
+            column < func.least(seq, TABLE.c.last_seq),
+        )
+        .values({column.name: func.least(seq, TABLE.c.last_seq)})
+        .returning(column)
+    )
+    if read is None:
+        return False
+    tx.publish(f"conversation:{conversation_id}", {"type": "read", "who": who, "seq": read})
+    if who == "agent":
+        tx.publish("queue", {"conversation_id": str(conversation_id)})
+    return True
+
+
+async def ask_email(tx: Tx, shopper: Shopper, address: str) -> str | None:
+    """Where this conversation's replies may follow the shopper. Typed is not proven: it opens nothing else.
+
+    Returns the address as it is kept, or None when it is not one. The conversation is begun when there is none, so
+    that somebody who only leaves an address is seen too.
+    """
+    email = normalise_email(address)
+    if email is None:
+        return None
+    head = await open_for(tx, shopper)
+    await tx.execute(
+        update(TABLE)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == head.id)
+        .values(reply_email=email)
+    )
+    _tell_team(tx, head.id, {"type": "customer"})
+    return email
+
+
+def _tell_status(tx: Tx, conversation_id: UUID, status: str) -> None:
+    tx.publish(f"conversation:{conversation_id}", {"type": "status", "status": status})
+    tx.publish("queue", {"conversation_id": str(conversation_id)})
+
+
+def _tell_team(tx: Tx, conversation_id: UUID, payload: dict[str, Any]) -> None:
+    tx.publish(f"panel:conversation:{conversation_id}", payload)
+    tx.publish("queue", {"conversation_id": str(conversation_id)})
+
+
+async def _record(
+    tx: Tx, kind: str, conversation: "Conversation | Head", by: Agent | None, data: dict[str, Any] | None = None
+) -> None:
+    await tx.record(
+        kind,
+        subject_id=conversation.id,
+        store_id=conversation.store_id,
+        customer_id=conversation.customer_id,
+        actor=_actor(by),
+        data=data,
+    )
+
+
+def _actor(by: Agent | None) -> str:
+    return f"agent:{by.id}" if by else "system"

@@ -1,0 +1,379 @@
+"""Messages of a conversation: received, replied, noted, edited, read again after a number."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Index, Table, UniqueConstraint, func, select, update
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin.conversations import attachments
+from plugin.conversations import conversations as threads
+from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper
+from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.errors import AhlanError, Forbidden, NotFound
+from plugin.kernel.lazy import _
+from plugin.team import Agent
+
+MAX_TEXT = 4000
+PAGE = 50
+
+SHOPPER = "shopper"
+AGENT = "agent"
+BOT = "bot"
+
+MESSAGE = "message"
+NOTE = "note"
+
+_PREVIEW = 160
+
+
+class Message(TenantRow, Base):
+    """One message. `author`: shopper, agent, bot, system; `kind`: message, or note (never leaves the team).
+
+    `client_id` is made by the sender, so that a resend falls through quietly. `seq` counts what the shopper may see
+    and is null for notes, so that nobody outside can count them; `position` counts everything. `data.attachments`
+    repeats what the message carries, so that a page of messages is one query.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "conversation_id", "seq"),
+        UniqueConstraint("workspace_id", "conversation_id", "client_id"),
+        Index("uq_messages_position", "workspace_id", "conversation_id", "position", unique=True),
+        Index(None, "workspace_id", "store_id"),
+        tenant_key("conversation_id", "conversations"),
+        tenant_key("agent_id", "agents", ondelete="RESTRICT"),
+    )
+
+    conversation_id: Mapped[UUID]
+    store_id: Mapped[UUID | None]
+    seq: Mapped[int | None]
+    position: Mapped[int]
+    client_id: Mapped[UUID]
+    author: Mapped[str]
+    agent_id: Mapped[UUID | None]
+    author_name: Mapped[str] = mapped_column(server_default="")
+    kind: Mapped[str] = mapped_column(server_default=MESSAGE)
+    text: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    edited_at: Mapped[datetime | None]
+
+
+_TABLE = cast(Table, Message.__table__)
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+
+
+async def receive(
+    tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: Sequence[UUID] = ()
+) -> dict[str, Any]:
+    """A shopper writes. Returns the message's JSON; a resend returns the one that is there already.
+
+    Begins a conversation when there is none and reopens a closed one. Raises AhlanError for an empty or too long
+    text and for files that are not theirs.
+    """
+    body = clean(body, files)
+    head = await threads.open_for(tx, shopper)
+    message = await _append(
+        tx, head, SHOPPER, client_id, body, files, uploader=shopper.actor, actor=shopper.actor, event="message.received"
+    )
+    return message if message is not None else await _resent(tx, head.id, client_id)
+
+
+async def reply(
+    tx: Tx, conversation: Conversation, by: Agent, client_id: UUID, body: str, files: Sequence[UUID] = ()
+) -> dict[str, Any]:
+    """An agent answers. Opens a closed conversation, and takes one that nobody has."""
+    body = clean(body, files)
+    head = await _locked(tx, conversation)
+    actor = f"agent:{by.id}"
+    message = await _append(
+        tx, head, AGENT, client_id, body, files, agent=by, uploader=actor, actor=actor, event="message.sent"
+    )
+    if message is None:
+        return await _resent(tx, head.id, client_id)
+    if head.assignee_id is None:
+        await threads.assigned(tx, head, by.id, by=by)
+    await tx.session.refresh(conversation)
+    return message
+
+
+async def note(
+    tx: Tx, conversation: Conversation, by: Agent, client_id: UUID, body: str, files: Sequence[UUID] = ()
+) -> dict[str, Any]:
+    """An agent writes to colleagues. Never numbered, counted or told on the shopper's side."""
+    body = clean(body, files)
+    head = await _locked(tx, conversation)
+    actor = f"agent:{by.id}"
+    message = await _append(
+        tx, head, AGENT, client_id, body, files, agent=by, kind=NOTE, uploader=actor, actor=actor, event="note.added"
+    )
+    if message is None:
+        return await _resent(tx, head.id, client_id)
+    await tx.session.refresh(conversation)
+    return message
+
+
+async def edit(tx: Tx, message: Message, by: Agent, body: str) -> dict[str, Any]:
+    """Change one's own words. Raises Forbidden for somebody else's."""
+    if message.agent_id != by.id:
+        raise Forbidden(_("Only its author can change a message."))
+    message.text = clean(body, [UUID(file["id"]) for file in message.data.get("attachments", ())])
+    message.edited_at = await tx.scalar(select(func.now()))
+    await tx.flush()
+    _tell(tx, message.conversation_id, as_json(message), message.kind)
+    return as_json(message)
+
+
+async def messages_after(tx: Tx, conversation_id: UUID, seq: int, limit: int = PAGE) -> list[Message]:
+    """What the shopper may see after `seq`, oldest first."""
+    rows = await tx.scalars(
+        select(Message)
+        .where(Message.workspace_id == tx.workspace_id, Message.conversation_id == conversation_id, Message.seq > seq)
+        .order_by(Message.seq)
+        .limit(limit)
+    )
+    return list(rows)
+
+
+async def messages_before(tx: Tx, conversation_id: UUID, seq: int | None, limit: int = PAGE) -> list[Message]:
+    """The newest page that the shopper may see before `seq` (None: of all), oldest first."""
+    visible = Message.seq.is_not(None) if seq is None else Message.seq < seq
+    rows = await tx.scalars(
+        select(Message)
+        .where(Message.workspace_id == tx.workspace_id, Message.conversation_id == conversation_id, visible)
+        .order_by(Message.seq.desc())
+        .limit(limit)
+    )
+    return list(rows)[::-1]
+
+
+async def thread(
+    tx: Tx, conversation_id: UUID, *, after: int = 0, before: int | None = None, limit: int = PAGE
+) -> list[Message]:
+    """What the team sees, notes too, by `position`, oldest first: after a position, or the page before one.
+
+    Without either it is the beginning; `before=` one more than `last_position` is the newest page.
+    """
+    here = (Message.workspace_id == tx.workspace_id, Message.conversation_id == conversation_id)
+    if before is not None:
+        newest = select(Message).where(*here, Message.position < before).order_by(Message.position.desc()).limit(limit)
+        return list(await tx.scalars(newest))[::-1]
+    rows = await tx.scalars(
+        select(Message).where(*here, Message.position > after).order_by(Message.position).limit(limit)
+    )
+    return list(rows)
+
+
+async def unread_by_shopper(tx: Tx, conversation_id: UUID, read_seq: int) -> int:
+    """How many answers the shopper has not read, at most 100."""
+    newer = (
+        select(Message.seq)
+        .where(
+            Message.workspace_id == tx.workspace_id,
+            Message.conversation_id == conversation_id,
+            Message.seq > read_seq,
+            Message.author != SHOPPER,
+        )
+        .limit(100)
+        .subquery()
+    )
+    return int(await tx.scalar(select(func.count()).select_from(newer)))
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message as widget and panel get it; `attachments.with_links` adds the links at the edge."""
+    return _json(
+        message.id,
+        message.seq,
+        message.client_id,
+        message.author,
+        message.author_name,
+        message.text,
+        message.data.get("attachments", []),
+        message.created_at,
+        message.edited_at,
+    )
+
+
+def _json(
+    id: UUID,
+    seq: int | None,
+    client_id: UUID,
+    author: str,
+    author_name: str,
+    body: str,
+    files: list[dict[str, Any]],
+    at: datetime,
+    edited_at: datetime | None = None,
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": str(id),
+        "seq": seq,
+        "client_id": str(client_id),
+        "author": author,
+        "text": body,
+        "attachments": files,
+        "at": _iso(at),
+    }
+    if author_name:
+        shown["author_name"] = author_name
+    if edited_at is not None:
+        shown["edited_at"] = _iso(edited_at)
+    return shown
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def clean(body: str, files: Sequence[UUID] = ()) -> str:
+    """What a person typed, without control characters. Raises AhlanError when nothing is left, or too much."""
+    body = _CONTROLS.sub("", body.replace("\r\n", "\n")).strip()
+    if not body and not files:
+        raise AhlanError(_("There is nothing in this message."), code="message_empty")
+    if len(body) > MAX_TEXT:
+        raise AhlanError(
+            _("This message is longer than 4000 characters."), _("Send it in two parts."), code="message_too_long"
+        )
+    return body
+
+
+async def _locked(tx: Tx, conversation: Conversation) -> Head:
+    head = await threads.lock(tx, conversation.id)
+    if head is None:
+        raise NotFound(_("This conversation is no longer there."))
+    return head
+
+
+async def _append(
+    tx: Tx,
+    head: Head,
+    author: str,
+    client_id: UUID,
+    body: str,
+    files: Sequence[UUID],
+    *,
+    uploader: str,
+    actor: str,
+    event: str,
+    kind: str = MESSAGE,
+    agent: Agent | None = None,
+) -> dict[str, Any] | None:
+    """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
+    carried: list[dict[str, Any]] = []
+    if files:
+        if await _there(tx, head.id, client_id):
+            return None
+        carried = await attachments.find(tx, files, uploader=uploader)
+    message_id = new_id()
+    seq = head.last_seq + 1 if kind == MESSAGE else None
+    preview = " ".join(body.split())[:_PREVIEW] or (carried[0]["name"] if carried else "")
+    name = agent.name if agent else ""
+    inserted = (
+        insert(_TABLE)
+        .values(
+            workspace_id=tx.workspace_id,
+            id=message_id,
+            conversation_id=head.id,
+            store_id=head.store_id,
+            seq=seq,
+            position=head.last_position + 1,
+            client_id=client_id,
+            author=author,
+            agent_id=agent.id if agent else None,
+            author_name=name,
+            kind=kind,
+            text=body,
+            data={"attachments": carried} if carried else {},
+            # Not now(): the transaction may have waited for the lock, and times must not run against numbers.
+            created_at=func.clock_timestamp(),
+        )
+        .on_conflict_do_nothing(index_elements=["workspace_id", "conversation_id", "client_id"])
+        .returning(_TABLE.c.workspace_id, _TABLE.c.conversation_id, _TABLE.c.created_at)
+        .cte("inserted")
+    )
+    changes: dict[str, Any] = {"last_position": head.last_position + 1}
+    if kind == MESSAGE:
+        changes |= {
+            "last_seq": seq,
+            "last_message_at": inserted.c.created_at,
+            "preview": preview,
+            "preview_author": author,
+            "status": OPEN,
+            "closed_at": None,
+            **_clocks(author, seq, agent),
+        }
+    result = await tx.execute(
+        update(threads.TABLE)
+        .where(
+            threads.TABLE.c.workspace_id == inserted.c.workspace_id,
+            threads.TABLE.c.id == inserted.c.conversation_id,
+        )
+        .values(changes)
+        .returning(inserted.c.created_at)
+    )
+    at = result.scalar_one_or_none()
+    if at is None:
+        return None
+    if carried:
+        await attachments.give(tx, files, conversation_id=head.id, message_id=message_id)
+    await tx.record(
+        event,
+        subject_id=head.id,
+        store_id=head.store_id,
+        customer_id=head.customer_id,
+        actor=actor,
+        data={"message_id": str(message_id), "seq": seq},
+    )
+    if kind == MESSAGE and head.status != OPEN:
+        await threads.reopened(tx, head, actor=actor)
+    message = _json(message_id, seq, client_id, author, name, body, carried, at)
+    _tell(tx, head.id, message, kind)
+    return message
+
+
+def _clocks(author: str, seq: int | None, agent: Agent | None) -> dict[str, Any]:
+    columns = threads.TABLE.c
+    if author == SHOPPER:
+        return {"waiting_since": func.coalesce(columns.waiting_since, func.now()), "shopper_read_seq": seq}
+    if agent is None:
+        return {}
+    return {
+        "waiting_since": None,
+        "first_replied_at": func.coalesce(columns.first_replied_at, func.now()),
+        "agent_read_seq": seq,
+        "assignee_id": func.coalesce(columns.assignee_id, agent.id),
+    }
+
+
+def _tell(tx: Tx, conversation_id: UUID, message: dict[str, Any], kind: str) -> None:
+    topic = f"conversation:{conversation_id}" if kind == MESSAGE else f"panel:conversation:{conversation_id}"
+    tx.publish(topic, {"type": kind, "message": message})
+    if kind == MESSAGE:
+        tx.publish("queue", {"conversation_id": str(conversation_id)})
+
+
+async def _there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
+    return await _by_client_id(tx, conversation_id, client_id) is not None
+
+
+async def _resent(tx: Tx, conversation_id: UUID, client_id: UUID) -> dict[str, Any]:
+    message = await _by_client_id(tx, conversation_id, client_id)
+    assert message is not None
+    return as_json(message)
+
+
+async def _by_client_id(tx: Tx, conversation_id: UUID, client_id: UUID) -> Message | None:
+    found: Message | None = await tx.scalar(
+        select(Message).where(
+            Message.workspace_id == tx.workspace_id,
+            Message.conversation_id == conversation_id,
+            Message.client_id == client_id,
+        )
+    )
+    return found

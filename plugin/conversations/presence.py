@@ -1,0 +1,64 @@
+"""Who is here now: agents in the panel, shoppers in the widget. Known while Valkey answers; nobody otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+from uuid import UUID
+
+from redis.exceptions import RedisError
+
+from plugin.realtime import Hub
+
+SECONDS = 45
+"""How long a sign of life counts: say it again every 20 s."""
+
+_PATIENCE = 1.0
+
+T = TypeVar("T")
+
+
+async def agent_here(hub: Hub, workspace_id: UUID, agent_id: UUID) -> None:
+    """An agent who takes conversations has the panel open."""
+    await _try(hub.appear(_agents(workspace_id), str(agent_id), SECONDS), None)
+
+
+async def agent_gone(hub: Hub, workspace_id: UUID, agent_id: UUID) -> None:
+    """The agent left, or switched availability off."""
+    await _try(hub.vanish(_agents(workspace_id), str(agent_id)), None)
+
+
+async def agents_here(hub: Hub, workspace_id: UUID) -> int:
+    """How many agents are there to answer."""
+    return await _try(hub.present(_agents(workspace_id)), 0)
+
+
+async def shopper_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
+    """A shopper has the conversation open, in one browser tab more."""
+    await _try(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), None)
+
+
+async def shopper_gone(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
+    """The tab was closed."""
+    await _try(hub.vanish(_shoppers(workspace_id, conversation_id), connection), None)
+
+
+async def shopper_is_here(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> bool:
+    """Whether an answer is seen where it was asked; when we cannot know, it may have to follow by e-mail."""
+    return await _try(hub.present(_shoppers(workspace_id, conversation_id)), 0) > 0
+
+
+def _agents(workspace_id: UUID) -> str:
+    return f"here:{workspace_id}:agents"
+
+
+def _shoppers(workspace_id: UUID, conversation_id: UUID) -> str:
+    return f"here:{workspace_id}:{conversation_id}"
+
+
+async def _try(call: Awaitable[T], otherwise: T) -> T:
+    try:
+        return await asyncio.wait_for(call, _PATIENCE)
+    except (OSError, RedisError, TimeoutError):
+        return otherwise

@@ -1,0 +1,338 @@
+"""Customers: one person across stores and channels."""
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import BigInteger, Index, String, UniqueConstraint, func, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin.crm import carts, identities, orders
+from plugin.crm.carts import Cart
+from plugin.crm.identities import Identity, Merge, Proof
+from plugin.crm.orders import OrderView
+from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.errors import AhlanError
+from plugin.kernel.lazy import _
+from plugin.kernel.money import Money
+from plugin.kernel.text import normalise, search_key
+
+
+class Customer(TenantRow, Base):
+    """A person, or the part of a person that one store knows (see `plugin/crm/identities.py`).
+
+    `merged_into` points at the row that stands for the whole person; the list shows rows where it is null. All but
+    `note`, `contacted_at` and the two marks is computed by `recount` from profiles, handles and orders. `value` is a
+    list of {currency, exponent, amount, orders}, amounts in minor units.
+    """
+
+    __tablename__ = "customers"
+    __table_args__ = (
+        Index(
+            "ix_customers_list",
+            "workspace_id",
+            text("last_activity_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("merged_into IS NULL"),
+        ),
+        Index(None, "workspace_id", "merged_into"),
+        tenant_key("merged_into", "customers", ondelete="RESTRICT"),
+    )
+
+    name: Mapped[str] = mapped_column(server_default="")
+    email: Mapped[str] = mapped_column(server_default="")
+    phone: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="")
+    note: Mapped[str] = mapped_column(server_default="")
+    orders_count: Mapped[int] = mapped_column(server_default=text("0"))
+    value: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    first_order_at: Mapped[datetime | None]
+    last_order_at: Mapped[datetime | None]
+    contacted_at: Mapped[datetime | None]
+    last_activity_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    merged_into: Mapped[UUID | None]
+    anonymised_at: Mapped[datetime | None]
+
+    def worth(self) -> list[Money]:
+        """What they spent, per currency, the largest first: cancelled orders and refunds are not in it."""
+        return [Money(int(one["amount"]), one["currency"], one["exponent"]) for one in self.value]
+
+
+class StoreCustomer(TenantRow, Base):
+    """A person as one store knows them: an account by its own id, or a guest as `guest:` and how they were reached.
+
+    `provisional`: the store did not describe them yet, only an order or a cart names them.
+    """
+
+    __tablename__ = "store_customers"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "store_id", "external_id"),
+        Index(None, "workspace_id", "customer_id"),
+        tenant_key("store_id", "stores"),
+        tenant_key("customer_id", "customers"),
+    )
+
+    store_id: Mapped[UUID]
+    external_id: Mapped[str]
+    customer_id: Mapped[UUID]
+    version: Mapped[datetime]
+    provisional: Mapped[bool] = mapped_column(server_default=text("false"))
+    first_name: Mapped[str] = mapped_column(server_default="")
+    last_name: Mapped[str] = mapped_column(server_default="")
+    email: Mapped[str] = mapped_column(server_default="")
+    phone: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="")
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    note: Mapped[str] = mapped_column(server_default="")
+    addresses: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    accepts_marketing: Mapped[bool | None]
+    platform_created_at: Mapped[datetime | None]
+    spent_amount: Mapped[int | None] = mapped_column(BigInteger)
+    spent_currency: Mapped[str] = mapped_column(server_default="")
+    spent_exponent: Mapped[int] = mapped_column(server_default=text("2"))
+    orders_count: Mapped[int | None]
+    raw: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    deleted_at: Mapped[datetime | None]
+
+
+class SearchTerm(Tenant, Base):
+    """A word by which a profile is found; erased with it.
+
+    Words in a b-tree instead of trigrams: under row-level security PostgreSQL uses an index only for operators that
+    cannot leak, and neither LIKE nor full-text matching is one (docs/decisions/search-under-rls.md).
+    """
+
+    __tablename__ = "customer_terms"
+    __table_args__ = (Index(None, "workspace_id", "profile_id"), tenant_key("profile_id", "store_customers"))
+
+    term: Mapped[str] = mapped_column(String(collation="C"), primary_key=True)
+    profile_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+def terms(name: str, email: str, phone: str) -> set[str]:
+    """The words a profile is found by. Pure.
+
+    Words of the name and of the e-mail address's local part, the address itself, and the phone number backwards, so
+    that any number of its last digits finds it, with or without country code. Arabic names also without their article.
+    """
+    found = set(search_key(name).split())
+    found |= {word[2:] for word in found if word.startswith("ال") and len(word) > 4}
+    if email:
+        address = normalise(email)
+        found |= {address, *search_key(address.partition("@")[0]).split()}
+    digits = "".join(filter(str.isdigit, normalise(phone)))
+    if digits:
+        found.add(f"#{digits[::-1]}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the list; `cursor` is what to ask for the next one, None at the end."""
+
+    customers: Sequence[Customer]
+    cursor: str | None
+
+
+async def search(tx: Tx, query: str = "", cursor: str | None = None, limit: int = 50) -> Page:
+    """People whose name, e-mail, phone or order number match every word of `query`, the latest active first.
+
+    Words match from their beginning, digits also from the end of a phone number. An empty query lists everybody.
+    Raises AhlanError on a cursor that is not ours.
+    """
+    parameters: dict[str, Any] = {"workspace": tx.workspace_id, "limit": limit + 1}
+    conditions = ["c.workspace_id = :workspace", "c.merged_into IS NULL", "c.anonymised_at IS NULL"]
+    if cursor:
+        parameters["at"], parameters["id"] = _read_cursor(cursor)
+        conditions.append("(c.last_activity_at, c.id) < (:at, :id)")
+    words = _words(query)
+    if words:
+        finds = []
+        for position, word in enumerate(words):
+            finds.append(_find(position, word, parameters))
+        conditions.append(f"c.id IN ({' INTERSECT '.join(finds)})")
+    elif query.strip():
+        return Page([], None)
+    statement = select(Customer).from_statement(
+        text(
+            f"SELECT c.* FROM customers c WHERE {' AND '.join(conditions)} "  # noqa: S608
+            "ORDER BY c.last_activity_at DESC, c.id DESC LIMIT :limit"
+        )
+    )
+    rows = list(await tx.scalars(statement, parameters))
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(rows[:limit], _cursor(last.last_activity_at, last.id) if last else None)
+
+
+def _words(query: str) -> list[str]:
+    """At most six words, written as `terms` writes them; a phone number with spaces is one word."""
+    query = normalise(query)
+    if not query.strip("+-()/.# 0123456789"):
+        digits = "".join(filter(str.isdigit, query))
+        return [digits] if digits else []
+    found: list[str] = []
+    for part in query.split():
+        found += [part] if "@" in part else search_key(part).split()
+    return found[:6]
+
+
+def _find(position: int, word: str, parameters: dict[str, Any]) -> str:
+    """SQL for the heads of people whom one word finds."""
+
+    def between(column: str, prefix: str, name: str) -> str:
+        parameters[f"{name}{position}"], parameters[f"{name}_end{position}"] = prefix, f"{prefix}\U0010ffff"
+        return f"{column} >= :{name}{position} AND {column} < :{name}_end{position}"
+
+    profiles = "SELECT coalesce(m.merged_into, m.id) FROM {} JOIN customers m ON m.workspace_id = :workspace AND m.id = {}"
+    by_term = profiles.format(
+        "customer_terms t JOIN store_customers p ON p.workspace_id = :workspace AND p.id = t.profile_id", "p.customer_id"
+    )
+    ways = [f"{by_term} WHERE t.workspace_id = :workspace AND {between('t.term', word, 'word')}"]
+    if word.isdigit() and len(word) >= 3:
+        # 00966 50…, 050…: the zeros in front of a number are not part of it.
+        backwards = f"#{(word.lstrip('0') or word)[::-1]}"
+        ways.append(f"{by_term} WHERE t.workspace_id = :workspace AND {between('t.term', backwards, 'phone')}")
+    if any(character.isdigit() for character in word):
+        by_order = profiles.format("orders o", "o.customer_id")
+        ways.append(
+            f"{by_order} WHERE o.workspace_id = :workspace AND o.deleted_at IS NULL "
+            f"AND {between('o.number', orders.number_of(word), 'number')}"
+        )
+    return f"({' UNION '.join(ways)})"
+
+
+def _cursor(at: datetime, id: UUID) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([at, id])).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        at, id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return datetime.fromisoformat(at), UUID(id)
+    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+        raise AhlanError(_("This page of the list does not exist."), _("Open the list again."), code="cursor") from error
+
+
+async def get(tx: Tx, customer_id: UUID) -> Customer | None:
+    """The row of this id, as it is: perhaps merged into another."""
+    return await tx.get(Customer, customer_id)
+
+
+async def named(tx: Tx, customer_ids: Sequence[UUID]) -> Mapping[UUID, Customer]:
+    """For rows that conversations and events point at: the person that each is part of now. One query."""
+    if not customer_ids:
+        return {}
+    pairs = await tx.execute(
+        text(
+            "SELECT id, coalesce(merged_into, id) AS head FROM customers "
+            "WHERE workspace_id = :workspace AND id = ANY(CAST(:ids AS uuid[]))"
+        ),
+        {"workspace": tx.workspace_id, "ids": list(set(customer_ids))},
+    )
+    heads = {row.id: row.head for row in pairs}
+    people = await tx.scalars(
+        select(Customer).where(Customer.workspace_id == tx.workspace_id, Customer.id.in_(set(heads.values())))
+    )
+    by_id = {person.id: person for person in people}
+    return {id: by_id[head] for id, head in heads.items()}
+
+
+async def contacted(tx: Tx, customer_id: UUID, at: datetime) -> None:
+    """They wrote to us: moves them up the list."""
+    await tx.execute(
+        text(
+            "UPDATE customers SET contacted_at = greatest(contacted_at, :at), "
+            "last_activity_at = greatest(last_activity_at, :at) WHERE workspace_id = :workspace AND id IN "
+            "(SELECT unnest(ARRAY[c.id, c.merged_into]) FROM customers c WHERE c.workspace_id = :workspace AND c.id = :id)"
+        ),
+        {"workspace": tx.workspace_id, "id": customer_id, "at": at},
+    )
+
+
+async def create_proven(tx: Tx, kind: str, value: str, proof: Proof, store_id: UUID | None) -> UUID:
+    """The customer row of somebody who proved a handle (normalised) to us and needs no store account for it.
+
+    One row per handle and store, however often it is proven; who shares the handle becomes one person with them.
+    """
+    existing: UUID | None = await tx.scalar(
+        select(Identity.customer_id)
+        .where(
+            Identity.workspace_id == tx.workspace_id,
+            Identity.kind == kind,
+            Identity.value == value,
+            Identity.store_id.is_not_distinct_from(store_id),
+            Identity.proof.in_([Proof.ONE_TIME_CODE, Proof.ANSWERED_MAIL]),
+        )
+        .order_by(Identity.id)
+        .limit(1)
+    )
+    if existing is None:
+        existing = new_id()
+        tx.add(Customer(id=existing))
+        await tx.flush()
+        await tx.record("customer.created", subject_id=existing, store_id=store_id, customer_id=existing)
+    await identities.prove(tx, existing, kind, value, proof, store_id)
+    return existing
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A person in one glance. `members` are their rows: conversations and events hang on any of them.
+
+    `open_carts` pairs each cart with whether we know that it is theirs (their account or their browser), or only that
+    somebody typed their e-mail address into it.
+    """
+
+    customer: Customer
+    members: Sequence[UUID]
+    profiles: Sequence[StoreCustomer]
+    handles: Sequence[Identity]
+    worth: Sequence[Money]
+    orders: Sequence[OrderView]
+    open_carts: Sequence[tuple[Cart, bool]]
+    merges: Sequence[Merge]
+    absorbed: Mapping[UUID, Customer]
+
+
+async def summary(tx: Tx, customer_id: UUID, *, orders_limit: int = 20) -> Summary:
+    """Everything an agent needs beside a conversation, of the whole person. Raises NotFound."""
+    members = await identities.family(tx, customer_id)
+    rows = {
+        row.id: row
+        for row in await tx.scalars(
+            select(Customer).where(Customer.workspace_id == tx.workspace_id, Customer.id.in_(members))
+        )
+    }
+    profiles = list(
+        await tx.scalars(
+            select(StoreCustomer)
+            .where(
+                StoreCustomer.workspace_id == tx.workspace_id,
+                StoreCustomer.customer_id.in_(members),
+                StoreCustomer.deleted_at.is_(None),
+            )
+            .order_by(StoreCustomer.provisional, StoreCustomer.version.desc(), StoreCustomer.id)
+        )
+    )
+    handles = await identities.of_family(tx, members)
+    proven: dict[UUID | None, set[str]] = defaultdict(set)
+    for handle in handles:
+        if handle.kind == identities.EMAIL and handle.proven_at is not None:
+            proven[handle.store_id].add(handle.value)
+    return Summary(
+        customer=rows[members[0]],
+        members=members,
+        profiles=profiles,
+        handles=handles,
+        worth=rows[members[0]].worth(),
+        orders=await orders.of_family(tx, members, orders_limit),
+        open_carts=await carts.open_of(tx, members, {value for values in proven.values() for value in values}),
+        merges=await identities.merges_of(tx, members),
+        absorbed={id: row for id, row in rows.items() if id != members[0]},
+    )

@@ -1,0 +1,93 @@
+"""What a person's row says is computed from what remains of them: profiles, proven handles, orders.
+
+Nothing here is ever added up by increments, so a replay, a merge, an undone merge and an erased store all end in the
+same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import text
+
+from plugin.kernel.db import Tx
+
+
+async def recount(tx: Tx, customer_ids: Collection[UUID]) -> None:
+    """Compute name, handles, counts and value per currency again, each person with those merged into them.
+
+    Value is the sum of order totals without cancelled orders and without what was refunded.
+    """
+    if customer_ids:
+        await tx.execute(_RECOUNT, {"workspace": tx.workspace_id, "ids": list(customer_ids)})
+
+
+# The newest profile that says something wins; one that the platform itself described beats what an order mentioned.
+_BEST = "ORDER BY p.provisional, p.version DESC, p.external_id"
+
+_NAME = "trim(p.first_name || ' ' || p.last_name)"
+
+_RECOUNT = text(f"""
+WITH asked AS (SELECT DISTINCT unnest(CAST(:ids AS uuid[])) AS id),
+members AS (
+    SELECT id AS person, id AS member FROM asked
+    UNION ALL
+    SELECT a.id, c.id FROM asked a JOIN customers c ON c.workspace_id = :workspace AND c.merged_into = a.id
+),
+faces AS (
+    SELECT m.person,
+        (array_agg({_NAME} {_BEST}) FILTER (WHERE {_NAME} <> ''))[1] AS name,
+        (array_agg(p.email {_BEST}) FILTER (WHERE p.email <> ''))[1] AS email,
+        (array_agg(p.phone {_BEST}) FILTER (WHERE p.phone <> ''))[1] AS phone,
+        (array_agg(p.locale {_BEST}) FILTER (WHERE p.locale <> ''))[1] AS locale,
+        max(coalesce(p.platform_created_at, p.version)) AS since
+    FROM members m
+    JOIN store_customers p ON p.workspace_id = :workspace AND p.customer_id = m.member AND p.deleted_at IS NULL
+    GROUP BY m.person
+),
+sums AS (
+    SELECT m.person, o.currency, o.exponent, count(*) AS orders, min(o.placed_at) AS first_at, max(o.placed_at) AS last_at,
+        sum(CASE WHEN o.cancelled_at IS NULL
+            THEN o.total - greatest(coalesce(o.refunded, 0), coalesce(
+                (SELECT sum(r.amount) FROM refunds r WHERE r.workspace_id = :workspace AND r.order_id = o.id), 0))
+            ELSE 0 END) AS amount
+    FROM members m
+    JOIN orders o ON o.workspace_id = :workspace AND o.customer_id = m.member AND o.deleted_at IS NULL
+    GROUP BY m.person, o.currency, o.exponent
+),
+totals AS (
+    SELECT person, sum(orders) AS orders, min(first_at) AS first_at, max(last_at) AS last_at,
+        jsonb_agg(jsonb_build_object('currency', currency, 'exponent', exponent, 'amount', amount, 'orders', orders)
+            ORDER BY amount DESC, currency, exponent) AS value
+    FROM sums GROUP BY person
+),
+fresh AS (
+    SELECT c.id,
+        coalesce(f.name, '') AS name,
+        coalesce(f.email, (SELECT min(i.value) FROM members m JOIN identities i ON i.workspace_id = :workspace
+            AND i.customer_id = m.member AND i.kind = 'email' AND i.proven_at IS NOT NULL WHERE m.person = c.id), '') AS email,
+        coalesce(f.phone, (SELECT min(i.value) FROM members m JOIN identities i ON i.workspace_id = :workspace
+            AND i.customer_id = m.member AND i.kind = 'phone' AND i.proven_at IS NOT NULL WHERE m.person = c.id), '') AS phone,
+        coalesce(f.locale, '') AS locale,
+        coalesce(t.orders, 0) AS orders_count,
+        coalesce(t.value, '[]') AS value,
+        t.first_at AS first_order_at,
+        t.last_at AS last_order_at,
+        coalesce(greatest(t.last_at, f.since, c.contacted_at), c.created_at) AS last_activity_at
+    FROM asked a
+    JOIN customers c ON c.workspace_id = :workspace AND c.id = a.id
+    LEFT JOIN faces f ON f.person = c.id
+    LEFT JOIN totals t ON t.person = c.id
+)
+UPDATE customers c SET
+    name = n.name, email = n.email, phone = n.phone, locale = n.locale, orders_count = n.orders_count,
+    value = n.value, first_order_at = n.first_order_at, last_order_at = n.last_order_at,
+    last_activity_at = n.last_activity_at
+FROM fresh n
+WHERE c.workspace_id = :workspace AND c.id = n.id
+    AND (c.name, c.email, c.phone, c.locale, c.orders_count, c.value, c.first_order_at, c.last_order_at,
+        c.last_activity_at)
+    IS DISTINCT FROM (n.name, n.email, n.phone, n.locale, CAST(n.orders_count AS integer), n.value, n.first_order_at,
+        n.last_order_at, n.last_activity_at)
+""")  # noqa: S608

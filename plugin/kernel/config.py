@@ -1,0 +1,126 @@
+"""Settings: read once from the environment, frozen, described in docs/settings.md (a test holds the two together)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from plugin.kernel.errors import SetupError
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "ahlan"
+
+
+@dataclass(frozen=True, slots=True)
+class ShopifyApp:
+    """Our app's credentials in Shopify's Dev Dashboard; `previous_secret` is tried while a rotation is under way."""
+
+    client_id: str = ""
+    secret: str = field(default="", repr=False)
+    previous_secret: str = field(default="", repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that may have signed what we receive, newest first."""
+        return tuple(secret for secret in (self.secret, self.previous_secret) if secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What only `ahlan demo` may set: `serve` refuses to start with any of it."""
+
+    frame_ancestors: tuple[str, ...] = ()
+    app_bridge_url: str = ""
+    simulator_url: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.frame_ancestors or self.app_bridge_url or self.simulator_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator can decide. Empty database or Valkey URL means: embedded, in `data_dir`."""
+
+    data_dir: Path
+    port: int = 8000
+    host: str = "127.0.0.1"
+    public_url: str = "http://localhost:8000"
+    database_url: str = field(default="", repr=False)
+    redis_url: str = field(default="", repr=False)
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    shopify: ShopifyApp = ShopifyApp()
+    allow_private_hosts: tuple[str, ...] = ()
+    extra_ca_file: str = ""
+    trusted_proxies: str = "127.0.0.1"
+    log_format: str = "console"
+    log_level: str = "info"
+    webhook_retention_days: int = 30
+    event_retention_days: int = 0
+    access_log_retention_days: int = 365
+    conversation_retention_days: int = 0
+    metrics_token: str = field(default="", repr=False)
+    demo: Demo = Demo()
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over TLS: cookies are then Secure."""
+        return self.public_url.startswith("https://")
+
+
+def load(env: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment. Raises SetupError with one sentence when a value cannot be used."""
+    env = os.environ if env is None else env
+    port = _integer(env, "AHLAN_PORT", 8000)
+    return Settings(
+        data_dir=Path(env.get("AHLAN_DATA_DIR") or _default_data_dir()).expanduser().resolve(),
+        port=port,
+        host=env.get("AHLAN_HOST", "127.0.0.1"),
+        public_url=env.get("AHLAN_PUBLIC_URL", f"http://localhost:{port}").rstrip("/"),
+        database_url=env.get("DATABASE_URL", ""),
+        redis_url=env.get("REDIS_URL", ""),
+        encryption_keys=_words(env.get("AHLAN_ENCRYPTION_KEYS", "")),
+        shopify=ShopifyApp(
+            client_id=env.get("SHOPIFY_API_KEY", ""),
+            secret=env.get("SHOPIFY_API_SECRET", ""),
+            previous_secret=env.get("SHOPIFY_API_SECRET_PREVIOUS", ""),
+        ),
+        allow_private_hosts=_words(env.get("AHLAN_ALLOW_PRIVATE_HOSTS", "")),
+        extra_ca_file=env.get("AHLAN_EXTRA_CA_FILE", ""),
+        trusted_proxies=env.get("AHLAN_TRUSTED_PROXIES", "127.0.0.1"),
+        log_format=_choice(env, "AHLAN_LOG_FORMAT", ("console", "json")),
+        log_level=_choice(env, "AHLAN_LOG_LEVEL", ("info", "debug", "warning", "error")),
+        webhook_retention_days=_integer(env, "AHLAN_WEBHOOK_RETENTION_DAYS", 30),
+        event_retention_days=_integer(env, "AHLAN_EVENT_RETENTION_DAYS", 0),
+        access_log_retention_days=_integer(env, "AHLAN_ACCESS_LOG_RETENTION_DAYS", 365),
+        conversation_retention_days=_integer(env, "AHLAN_CONVERSATION_RETENTION_DAYS", 0),
+        metrics_token=env.get("AHLAN_METRICS_TOKEN", ""),
+        demo=Demo(
+            frame_ancestors=_words(env.get("AHLAN_DEMO_FRAME_ANCESTORS", "")),
+            app_bridge_url=env.get("AHLAN_DEMO_APP_BRIDGE_URL", ""),
+            simulator_url=env.get("AHLAN_DEMO_SIMULATOR_URL", ""),
+        ),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.replace(",", " ").split() if word)
+
+
+def _integer(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit():
+        raise SetupError(f"{name} must be a whole number, not {text!r}.")
+    return int(text)
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    text = env.get(name, choices[0])
+    if text not in choices:
+        raise SetupError(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
+    return text

@@ -1,0 +1,107 @@
+"""Roles, schema, row-level security: everything between an empty PostgreSQL and a database that can be served.
+
+Runs as a role that may create roles (the embedded superuser, or the managed service's administrator). Safe to repeat.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import MetaData
+from sqlalchemy.engine import make_url
+
+from plugin.kernel.crypto import derive
+from plugin.kernel.db import APP, OWNER, QUEUE, role_url, security_statements
+
+_MIGRATIONS = Path(__file__).parent.parent / "migrations"
+_EXTENSIONS = ("pg_trgm",)
+_LOCK = 7_226_311_004
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """One URL per role, all of the same database."""
+
+    owner: str = field(repr=False)
+    app: str = field(repr=False)
+    queue: str = field(repr=False)
+
+
+async def prepare(admin_url: str, passwords: dict[str, str], metadata: MetaData) -> Urls:
+    """Create roles and extensions, run the migrations, derive the security. Returns the roles' URLs.
+
+    `passwords` maps role to password, kept by the caller; roles that exist get that password again.
+    """
+    urls = Urls(*(role_url(admin_url, role, passwords[role]) for role in (OWNER, APP, QUEUE)))
+    connection = await _connect(admin_url)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        database = make_url(admin_url).database
+        for role in (OWNER, APP, QUEUE):
+            await _role(connection, role, passwords[role])
+        # The owner hands the queue's tables over, so it must be able to act as the queue role.
+        await connection.execute(f'GRANT {QUEUE} TO {OWNER}; GRANT CREATE ON DATABASE "{database}" TO {OWNER}')
+        await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}, {QUEUE}")
+        await connection.execute(f"GRANT USAGE ON SCHEMA public TO {APP}")
+        for extension in _EXTENSIONS:
+            await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
+        await asyncio.to_thread(upgrade, urls.owner)
+        await _secure(urls.owner, security_statements(metadata))
+    finally:
+        await connection.close()
+    return urls
+
+
+def upgrade(owner_url: str, revision: str = "head") -> None:
+    """Run the alembic migrations as the owner (blocking)."""
+    command.upgrade(config(owner_url), revision)
+
+
+def config(owner_url: str) -> Config:
+    """Alembic's configuration without an ini file."""
+    made = Config()
+    made.set_main_option("script_location", str(_MIGRATIONS))
+    made.attributes["url"] = owner_url
+    return made
+
+
+async def _secure(owner_url: str, statements: list[str]) -> None:
+    """Run the security statements unless these very ones stand already: they lock every table for a moment."""
+    wanted = hashlib.sha256("\n".join(statements).encode()).hexdigest()
+    owner = await _connect(owner_url)
+    try:
+        async with owner.transaction():
+            await owner.execute("CREATE TABLE IF NOT EXISTS security_state (fingerprint text PRIMARY KEY)")
+            if await owner.fetchval("SELECT fingerprint FROM security_state") == wanted:
+                return
+            for statement in statements:
+                await owner.execute(statement)
+            await owner.execute("DELETE FROM security_state")
+            await owner.execute("INSERT INTO security_state VALUES ($1)", wanted)
+    finally:
+        await owner.close()
+
+
+def derived_passwords(secret: bytes) -> dict[str, str]:
+    """The roles' passwords, derived from the master key: every process of an installation knows them, no file does."""
+    return {role: derive(secret, f"database role {role}").hex() for role in (OWNER, APP, QUEUE)}
+
+
+async def _role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, password: str) -> None:
+    exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+    verb = "ALTER" if exists else "CREATE"
+    # DDL takes no parameters; quote_literal is PostgreSQL's own quoting.
+    quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute(f"{verb} ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE PASSWORD {quoted}")
+
+
+async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    return await asyncpg.connect(_plain(url), timeout=10)
+
+
+def _plain(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,0 +1,287 @@
+"""What every edge shares: request ids, one error shape, templates in the reader's language, assets, origin checks."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import mimetypes
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from plugin.kernel.db import new_id
+from plugin.kernel.errors import AhlanError, Forbidden, NotFound, TooLarge, TooMany
+from plugin.kernel.i18n import Catalogues, Translator
+from plugin.kernel.lazy import _
+from plugin.kernel.log import request_id
+
+log = structlog.get_logger(__name__)
+
+REQUESTS = Counter("ahlan_http_requests_total", "Requests answered", ["method", "route", "status"])
+SECONDS = Histogram("ahlan_http_request_seconds", "Time to answer", ["route"])
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class RequestId:
+    """Gives each request an id that its logs, jobs and error page carry, and counts it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        given = HTTPConnection(scope).headers.get("x-request-id", "")
+        own = given if _REQUEST_ID.match(given) else new_id().hex
+        token = request_id.set(own)
+        structlog.contextvars.bind_contextvars(request_id=own)
+        started = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = own
+                headers.setdefault("x-content-type-options", "nosniff")
+                headers.setdefault("referrer-policy", "strict-origin-when-cross-origin")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
+            request_id.reset(token)
+            if scope["type"] == "http":
+                # The route's pattern, never the path: paths hold ids and would make a label each.
+                route = getattr(scope.get("route"), "path", "other")
+                REQUESTS.labels(scope["method"], route, status).inc()
+                SECONDS.labels(route).observe(time.perf_counter() - started)
+
+
+class BodyLimit:
+    """Refuses bodies over `limit` bytes with 413, whatever Content-Length claims."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.limit:
+                raise TooLarge(_("This is too large to send."), _("Send something smaller."))
+            return message
+
+        await self.app(scope, counted, send)
+
+
+class Web:
+    """Templates, assets and errors, made once per process."""
+
+    def __init__(
+        self, catalogues: Catalogues, folders: Iterable[Path], public_url: str, *, fresh: bool = False
+    ) -> None:
+        self.catalogues = catalogues
+        self.public_url = public_url
+        self.assets = Assets()
+        self.environment = Environment(
+            loader=FileSystemLoader([str(folder) for folder in folders]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=fresh,
+            extensions=["jinja2.ext.i18n"],
+        )
+        self.environment.globals.update(asset=self.assets.url, icon=self.assets.icon)
+
+    def translator(self, request: HTTPConnection, preferred: str = "", timezone: str = "UTC") -> Translator:
+        """The reader's language: their own setting, the `ahlan_locale` cookie, then what the browser asks for."""
+        wanted = preferred or request.query_params.get("locale") or request.cookies.get("ahlan_locale") or ""
+        accepted = request.headers.get("accept-language", "")
+        return self.catalogues.translator(self.catalogues.negotiate(accepted, preferred=wanted))
+
+    def render(
+        self, name: str, translator: Translator, *, block: str = "", **context: Any
+    ) -> Markup:
+        """Render a template, or one named block of it (a fragment), in the reader's language and time zone."""
+        template = self.environment.get_template(name)
+        words = {
+            "_": translator.gettext,
+            "gettext": translator.gettext,
+            "ngettext": translator.ngettext,
+            "pgettext": translator.pgettext,
+            "t": translator,
+            "lang": translator.locale,
+            "dir": translator.direction,
+            **context,
+        }
+        if not block:
+            return Markup(template.render(words))  # noqa: S704 - autoescaped by the template itself
+        return Markup("".join(template.blocks[block](template.new_context(words))))  # noqa: S704
+
+    def error(self, request: Request, error: AhlanError) -> Response:
+        """The one error shape, as JSON or as a page."""
+        translator = self.translator(request)
+        values = error.values
+        message = translator.gettext(error.message, **values)
+        hint = translator.gettext(error.hint, **values) if error.hint is not None else ""
+        headers = {"cache-control": "no-store"}
+        if isinstance(error, TooMany):
+            headers["retry-after"] = str(error.retry_after)
+        body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
+        if "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
+            page = self.render("error.html", translator, error=body, status=error.status)
+            return HTMLResponse(page, error.status, headers)
+        return JSONResponse({"error": body}, error.status, headers)
+
+    def handlers(self) -> Mapping[Any, Any]:
+        """Starlette's exception handlers: every error leaves in the same shape."""
+
+        async def known(request: Request, error: Exception) -> Response:
+            assert isinstance(error, AhlanError)
+            return self.error(request, error)
+
+        async def http(request: Request, error: Exception) -> Response:
+            assert isinstance(error, HTTPException)
+            if error.status_code == 404:
+                return self.error(request, not_found())
+            if error.status_code == 405:
+                return self.error(request, AhlanError(_("This address does not take that."), code="method", status=405))
+            return self.error(request, AhlanError(_("That request could not be read."), status=error.status_code))
+
+        async def unknown(request: Request, error: Exception) -> Response:
+            log.error("unhandled", error=repr(error), exc_info=error)
+            return self.error(request, unexpected())
+
+        return {AhlanError: known, HTTPException: http, Exception: unknown}
+
+
+def not_found() -> NotFound:
+    """What a stranger's id and a missing one both get."""
+    return NotFound(_("There is nothing here."), _("Check the address, or go back."))
+
+
+def unexpected() -> AhlanError:
+    """A defect of ours; the request id leads to its log."""
+    return AhlanError(
+        _("Something went wrong on our side. Nothing was lost."),
+        _("Try again in a moment. If it happens again, send us the request number below."),
+        code="unexpected",
+        status=500,
+    )
+
+
+def own_origin(request: HTTPConnection, public_url: str) -> None:
+    """Refuse a state change that another site's page made a browser send. Raises Forbidden.
+
+    Browsers send Sec-Fetch-Site or Origin with every such request (https://web.dev/articles/fetch-metadata).
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site in ("same-origin", "none") or (site is None and origin in (None, public_url)) or origin == public_url:
+        return
+    raise Forbidden(_("This came from another site and was refused."), _("Open the page again and repeat."))
+
+
+class Assets:
+    """Our static files and the npm packages', served under a hash of their content and cached for ever."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, _Asset] = {}
+        self._urls: dict[str, str] = {}
+        self._icons: dict[str, Markup] = {}
+
+    def add_folder(self, prefix: str, folder: Path) -> None:
+        """Serve every file below `folder` as `prefix/<relative path>`."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.add_file(f"{prefix}/{path.relative_to(folder).as_posix()}", path)
+
+    def add_file(self, name: str, path: Path) -> None:
+        """Serve one file as `name`."""
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        if media_type.startswith("text/") or media_type.endswith(("javascript", "json", "svg+xml")):
+            media_type += "; charset=utf-8"
+        self._files[name] = _Asset(content, gzip.compress(content, 9, mtime=0), media_type, digest)
+        self._urls[name] = f"/assets/{digest}/{name}"
+
+    def url(self, name: str) -> str:
+        """The address of an asset; raises KeyError for one that does not exist."""
+        return self._urls[name]
+
+    def names(self) -> list[str]:
+        """Every asset's name."""
+        return sorted(self._files)
+
+    def icon(self, name: str) -> Markup:
+        """A lucide icon as inline SVG, decorative: the words stand beside it, or in an aria-label."""
+        if name not in self._icons:
+            path = _ROOT / "node_modules" / "lucide-static" / "icons" / f"{name}.svg"
+            svg = re.sub(r"<!--.*?-->", "", path.read_text(), flags=re.DOTALL).strip()
+            svg = re.sub(r"\s*\n\s*", " ", svg).replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+            self._icons[name] = Markup(svg)  # noqa: S704 - a file of a pinned package
+        return self._icons[name]
+
+    async def serve(self, request: Request) -> Response:
+        """The route `/assets/{digest}/{name:path}`."""
+        asset = self._files.get(request.path_params["name"])
+        if asset is None:
+            return PlainTextResponse("", 404)
+        fresh = request.path_params.get("digest") == asset.digest
+        headers = {
+            "cache-control": "public, max-age=31536000, immutable" if fresh else "public, max-age=300",
+            "etag": f'"{asset.digest}"',
+            "vary": "accept-encoding",
+            "access-control-allow-origin": "*",
+            "cross-origin-resource-policy": "cross-origin",
+        }
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(asset.gzipped, headers={**headers, "content-encoding": "gzip"}, media_type=asset.media_type)
+        return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    content: bytes
+    gzipped: bytes
+    media_type: str
+    digest: str
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that may stand inside a script element: no `<`, no line separators that end a script."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - nothing in it can end the element

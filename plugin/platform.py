@@ -1,0 +1,472 @@
+"""The port to a commerce platform: our words for its things, and the few questions we ask it.
+
+Everything that speaks a platform's own JSON lives behind this in `integrations/`. Differences are named capabilities;
+what a platform cannot do raises `Unsupported`. Records carry the platform's own id as text in `external_id`, times in
+UTC, and `version`: the platform's `updated_at`, by which a newer record wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from plugin.kernel.money import Money
+
+if TYPE_CHECKING:
+    from plugin.kernel.db import Tx
+
+
+class Capability(StrEnum):
+    """What a platform can do that another cannot."""
+
+    BULK_HISTORY = "bulk_history"
+    COMPLIANCE_WEBHOOKS = "compliance_webhooks"
+    CUSTOMER_MERGE = "customer_merge"
+    REFUND_API = "refund_api"
+    WEBHOOK_RETRIES = "webhook_retries"
+    CART_WEBHOOKS = "cart_webhooks"
+
+
+class Resource(StrEnum):
+    """What can be paged through: history, reconciliation."""
+
+    CUSTOMERS = "customers"
+    PRODUCTS = "products"
+    ORDERS = "orders"
+
+
+class PlatformError(Exception):
+    """The platform said no, or nothing. `retry`: trying again can help, `after` seconds from now at the earliest.
+
+    `reauthorize`: our credentials are dead and only the merchant can renew them. `said` is the platform's own text,
+    without anything secret.
+    """
+
+    def __init__(
+        self, said: str, *, retry: bool, after: float | None = None, reauthorize: bool = False, code: str = ""
+    ) -> None:
+        super().__init__(said)
+        self.said = said
+        self.retry = retry
+        self.after = after
+        self.reauthorize = reauthorize
+        self.code = code
+
+
+class Unsupported(PlatformError):
+    """This platform cannot do that; ask `capabilities` first."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"unsupported: {what}", retry=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address as the platform keeps it; empty strings where it has nothing."""
+
+    name: str = ""
+    company: str = ""
+    line1: str = ""
+    line2: str = ""
+    city: str = ""
+    province: str = ""
+    postcode: str = ""
+    country: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRecord:
+    """A person as one store knows them. Guests come from orders and have the order's contact data only.
+
+    What is None was not told and is kept as it was; what is empty is empty.
+    """
+
+    external_id: str
+    version: datetime
+    email: str = ""
+    phone: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    locale: str = ""
+    tags: tuple[str, ...] | None = ()
+    note: str = ""
+    addresses: tuple[Address, ...] = ()
+    accepts_marketing: bool | None = None
+    orders_count: int | None = None
+    total_spent: Money | None = None
+    created_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPart:
+    """A few things about a customer that arrived on their own; the rest stays, and an unknown customer stays unknown.
+
+    `version` orders these parts among themselves only: it is no `updated_at` of the customer.
+    """
+
+    external_id: str
+    version: datetime
+    tags_added: tuple[str, ...] = ()
+    tags_removed: tuple[str, ...] = ()
+    orders_count: int | None = None
+    total_spent: Money | None = None
+    accepts_marketing: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineRecord:
+    """One line of an order or a cart."""
+
+    external_id: str
+    title: str
+    quantity: int
+    unit_price: Money | None
+    variant_title: str = ""
+    sku: str = ""
+    product_external_id: str = ""
+    variant_external_id: str = ""
+    image_url: str = ""
+    fulfillable_quantity: int | None = None
+    refunded_quantity: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FulfilmentRecord:
+    """A parcel. `status`: pending, in_transit, out_for_delivery, delivered, failed, cancelled or unknown."""
+
+    external_id: str
+    status: str
+    tracking_number: str = ""
+    tracking_url: str = ""
+    carrier: str = ""
+    shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRecord:
+    """Money given back."""
+
+    external_id: str
+    amount: Money | None
+    reason: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order. `customer_external_id` is empty for a guest; then e-mail and phone are all there is."""
+
+    external_id: str
+    version: datetime
+    name: str
+    placed_at: datetime
+    total: Money
+    status: str = "open"
+    payment_status: str = ""
+    fulfilment_status: str = ""
+    customer_external_id: str = ""
+    email: str = ""
+    phone: str = ""
+    customer_name: str = ""
+    locale: str = ""
+    cancelled_at: datetime | None = None
+    subtotal: Money | None = None
+    shipping_total: Money | None = None
+    discount_total: Money | None = None
+    tax_total: Money | None = None
+    refunded: Money | None = None
+    payment_method: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    shipping_address: Address | None = None
+    cart_token: str = ""
+    status_url: str = ""
+    lines: tuple[LineRecord, ...] | None = None
+    fulfilments: tuple[FulfilmentRecord, ...] | None = None
+    refunds: tuple[RefundRecord, ...] | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPart:
+    """A fulfilment or refund that arrived on its own; it belongs to `order_external_id`, which may come later.
+
+    Empty texts of its fulfilment were not told (a scan event carries no tracking number) and keep what is stored.
+    """
+
+    order_external_id: str
+    version: datetime
+    fulfilment: FulfilmentRecord | None = None
+    refund: RefundRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CartRecord:
+    """A cart or a checkout. `kind`: cart or checkout; `completed_order_external_id` once it became an order."""
+
+    external_id: str
+    version: datetime
+    kind: str
+    currency: str = ""
+    total: Money | None = None
+    customer_external_id: str = ""
+    email: str = ""
+    phone: str = ""
+    token: str = ""
+    recovery_url: str = ""
+    completed_at: datetime | None = None
+    lines: tuple[LineRecord, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRecord:
+    """What can be bought. `stock` is None where the store does not count it."""
+
+    external_id: str
+    title: str
+    price: Money | None
+    sku: str = ""
+    stock: int | None = None
+    available: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRecord:
+    """A product with its variants; a simple product has one variant with the product's own id.
+
+    A WooCommerce variation that arrives alone has `variants` of one and `parent_external_id` set: it is merged.
+    """
+
+    external_id: str
+    version: datetime
+    title: str
+    status: str = "active"
+    url: str = ""
+    image_url: str = ""
+    description: str = ""
+    vendor: str = ""
+    product_type: str = ""
+    tags: tuple[str, ...] = ()
+    variants: tuple[VariantRecord, ...] = ()
+    parent_external_id: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The platform no longer has it: leaves a tombstone, so that an older update cannot bring it back."""
+
+    resource: str
+    external_id: str
+    version: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """The platform merged two customers: `loser` is gone and everything of it belongs to `survivor`."""
+
+    survivor_external_id: str
+    loser_external_id: str
+    version: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoreNotice:
+    """Something about the store itself: `uninstalled`, `scopes_updated`, `shop_updated`, `data_request`,
+    `customer_redact`, `shop_redact`, `bulk_finished`, `webhook_owner_demoted`, `unknown_topic`.
+    """
+
+    kind: str
+    at: datetime
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Record = (
+    CustomerRecord
+    | CustomerPart
+    | OrderRecord
+    | OrderPart
+    | CartRecord
+    | ProductRecord
+    | Deletion
+    | MergeRecord
+    | StoreNotice
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of history. `cursor` None: that was the last. `total` is an estimate for the progress bar, or None.
+
+    `limited_before`: older things exist, but the platform does not show them to us; `limited_by` names the scope.
+    """
+
+    records: Sequence[Record]
+    cursor: str | None
+    total: int | None = None
+    limited_before: datetime | None = None
+    limited_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A store to talk to. Credentials are fetched by the platform itself under a lock, never passed around."""
+
+    workspace_id: UUID
+    store_id: UUID
+    external_id: str
+    url: str
+    timezone: str = "UTC"
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreProfile:
+    """What the platform says about the store itself."""
+
+    name: str
+    url: str
+    origins: tuple[str, ...]
+    currency: str
+    currency_decimals: int | None
+    timezone: str
+    locale: str
+    email: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a health check found; `code` has words and a remedy in the panel's catalogue."""
+
+    code: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSession:
+    """A staff member of a store's admin whose token was good. `frame_ancestors` are CSP sources for this shop only."""
+
+    workspace_id: UUID
+    store_id: UUID
+    staff_id: str
+    staff_name: str
+    staff_email: str
+    administrator: bool
+    frame_ancestors: tuple[str, ...]
+    locale: str = ""
+
+
+class StaleToken(Exception):
+    """The admin token is missing, wrong or too old: the embedding page must fetch a fresh one and come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperIdentity:
+    """A shopper whom the platform itself vouches for; empty `customer_external_id`: signed, but a guest."""
+
+    workspace_id: UUID
+    store_id: UUID
+    customer_external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook whose signature was good. `key` deduplicates within a source, `store_key` is the store as the sender
+    names it (directory kind `store_kind`), `headers` are the few that reading the body later needs.
+    """
+
+    key: str
+    store_kind: str
+    store_key: str
+    topic: str
+    headers: Mapping[str, str]
+
+
+class Answer(StrEnum):
+    """What a webhook edge answers without storing anything."""
+
+    UNSIGNED = "unsigned"
+    INCOMPLETE = "incomplete"
+    PING = "ping"
+    UNKNOWN_TOPIC = "unknown_topic"
+    UNKNOWN_STORE = "unknown_store"
+
+
+class WebhookSource(Protocol):
+    """One vendor's deliveries at `/webhooks/<name>[/<tail>]`: verify the raw bytes, name the delivery, nothing else."""
+
+    name: str
+
+    async def read(self, tail: str, headers: Mapping[str, bytes], body: bytes) -> Delivery | Answer:
+        """`headers` have lower-case names. The signature is checked before anything else is missed."""
+        ...
+
+
+class Platform(Protocol):
+    """What every platform offers. Errors are PlatformError; nothing here is called inside a transaction."""
+
+    kind: str
+    capabilities: frozenset[Capability]
+
+    async def profile(self, connection: Connection) -> StoreProfile:
+        """Name, addresses, currency: refreshed on install, when the platform says so, and daily."""
+        ...
+
+    async def history(self, connection: Connection, resource: Resource, cursor: str | None) -> Page:
+        """The next page of everything the store has, oldest first; `cursor` resumes where a page ended."""
+        ...
+
+    async def changes(self, connection: Connection, resource: Resource, since: datetime, cursor: str | None) -> Page:
+        """The next page of what changed at or after `since` (UTC): reconciliation overlaps on purpose."""
+        ...
+
+    async def register_webhooks(self, connection: Connection) -> Sequence[Finding]:
+        """Compare what is subscribed with what we need, mend it, and say what was wrong. Safe to repeat."""
+        ...
+
+    async def check(self, connection: Connection) -> Sequence[Finding]:
+        """Is everything as it must be: credentials, scopes, settings that hide us from shoppers."""
+        ...
+
+    async def embed_state(self, connection: Connection) -> Finding:
+        """Whether the widget is switched on in the storefront, as far as the platform tells."""
+        ...
+
+    async def admin_session(self, token: str) -> AdminSession:
+        """Who opens the embedded panel, from the platform's signed token alone, never from a `shop` parameter.
+
+        The first good token of a store installs it (Shopify's token exchange). Raises StaleToken, PlatformError.
+        """
+        ...
+
+    async def shopper_identity(self, connection: Connection, token: str) -> ShopperIdentity | None:
+        """Who chats, from a short-lived token that the storefront got from the platform; None when it is not good."""
+        ...
+
+    def panel_head(self) -> Mapping[str, str]:
+        """What the embedding admin wants in the document's head: `script` (App Bridge) and `api_key`; or empty."""
+        ...
+
+    def read_webhook(
+        self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None
+    ) -> Sequence[Record]:
+        """Pure: our records from a delivered body whose signature was good.
+
+        `connection` is the store the delivery was addressed to: prices without a currency are in its currency, and a
+        body that names another store is refused. Raises ValueError on that and on broken JSON.
+        """
+        ...
+
+    async def disconnected(self, tx: Tx, store_id: UUID) -> None:
+        """Forget credentials; called in the transaction that marks the store as uninstalled."""
+        ...

@@ -1,0 +1,26 @@
+"""What follows what: the table that explains the product.
+
+`REACTIONS` names the tasks that run after an event's transaction has committed; each gets `event_id` and `subject_id`.
+`TASKS` holds every task by the name that job rows carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plugin import privacy
+from plugin.crm import backfill, reconcile
+from plugin.kernel.jobs import Task
+
+TASKS: Mapping[str, Task] = {
+    "register_webhooks": reconcile.register_webhooks,
+    "check_store": reconcile.check_store,
+    "reconcile_store": reconcile.reconcile_store,
+    "start_backfill": backfill.start_backfill,
+    "backfill_resource": backfill.backfill_resource,
+    "retention": privacy.retention,
+}
+
+REACTIONS: Mapping[str, Sequence[str]] = {
+    "store.connected": ("register_webhooks", "check_store", "start_backfill"),
+}

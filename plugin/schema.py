@@ -1,0 +1,15 @@
+"""Every table of the product in one metadata: for migrations, for row-level security, for the tests of both."""
+
+from plugin import privacy, stores, team, workspaces
+from plugin.conversations import attachments, conversations, messages
+from plugin.crm import backfill, carts, customers, identities, orders, products, visitors
+from plugin.kernel import crypto, events, jobs
+from plugin.kernel.db import Base
+from webhooks import inbox
+
+TABLES = (
+    attachments, backfill, carts, conversations, crypto, customers, events, identities, inbox, jobs, messages, orders, privacy,
+    products, stores, team, visitors, workspaces,
+)  # fmt: skip
+
+metadata = Base.metadata

@@ -1,0 +1,40 @@
+"""What frame.html needs besides the store's own configuration: its modules, its icons and the panel's version."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+
+#: Lucide icons that the panel's modules copy from templates in the page.
+ICONS = (
+    "arrow-down",
+    "arrow-left",
+    "bot",
+    "check",
+    "check-check",
+    "chevron-right",
+    "circle-alert",
+    "clock",
+    "file-text",
+    "message-circle",
+    "paperclip",
+    "rotate-cw",
+    "send-horizontal",
+    "x",
+)
+
+
+def modules() -> list[str]:
+    """The panel's ES modules, for preloading: without it the browser would find them one import after the other."""
+    return sorted(path.name for path in (STATIC / "panel").glob("*.js"))
+
+
+def version() -> str:
+    """A digest of the whole panel. Modules import each other by relative address, so they share one version."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,214 @@
+// Ahlan storefront loader: draws the launcher; no request, font, style or frame before it is touched.
+// data-*: server store identity locale side accent theme label bottom hide
+(() => {
+  const script = document.currentScript || document.querySelector("script[data-store]");
+  if (!script || window.Ahlan) return;
+  const set = script.dataset;
+  const server = set.server.replace(/\/$/, "");
+  const { origin } = new URL(server);
+  const doc = document.documentElement;
+  const locale = set.locale || doc.lang || "en";
+  const [chat, shut, waiting, again] = {
+    ar: ["تواصل معنا", "إغلاق المحادثة", "غير مقروء", "تعذّر الاتصال. إعادة المحاولة"],
+    he: ["דברו איתנו", "סגירת הצ׳אט", "לא נקראו", "אין חיבור. ניסיון נוסף"],
+  }[locale.slice(0, 2)] || ["Chat with us", "Close chat", "Unread", "No connection. Try again"];
+  const label = set.label || chat;
+  const rtl = /^(ar|he|fa|ur)/.test(locale);
+  const phone = matchMedia("(max-width:479px),(max-height:479px)");
+
+  // A frame's own storage is partitioned and purged.
+  const prefix = `ahlan:${set.store}:`;
+  const keep = (key, value) => {
+    try {
+      value ? localStorage.setItem(prefix + key, value) : localStorage.removeItem(prefix + key);
+    } catch {}
+  };
+  const kept = () => {
+    const all = {};
+    try {
+      for (const key in localStorage) if (key.startsWith(prefix)) all[key.slice(prefix.length)] = localStorage[key];
+    } catch {}
+    return all;
+  };
+
+  const make = (tag, attributes, ...children) => {
+    const node = /svg|path/.test(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+    for (const name in attributes) node.setAttribute(name, attributes[name]);
+    node.append(...children);
+    return node;
+  };
+
+  const accent = /^#[\da-f]{6}$/i.test(set.accent) ? set.accent : "#0b7a75";
+  const [r, g, b] = accent.match(/\w\w/g).map((hex) => (parseInt(hex, 16) / 255) ** 2);
+  const ink = 0.21 * r + 0.72 * g + 0.07 * b > 0.3 ? "#111" : "#fff";
+  const side = `inset-inline-${set.side === "start" ? "start" : "end"}:max(16px,env(safe-area-inset-left),env(safe-area-inset-right))`;
+  const floor = `max(16px,env(safe-area-inset-bottom)) + ${parseInt(set.bottom) || 0}px + var(--lift,0px)`;
+  const css = `:host{all:initial!important;color-scheme:${set.theme === "light" ? "light" : "light dark"};font:16px/1.5 system-ui,sans-serif!important}
+[hidden]{display:none}
+button{font:inherit;cursor:pointer;border:1px solid transparent;color:${ink};background:${accent}}
+button:focus-visible{outline:3px solid ${accent};outline-offset:3px}
+.l{position:fixed;z-index:90;${side};bottom:calc(${floor});width:56px;height:56px;padding:14px;border-radius:50%;box-shadow:0 4px 16px #0003}
+.p{position:fixed;z-index:2147483000;${side};bottom:calc(${floor} + 72px);width:min(400px,100vw - 32px);height:min(660px,100vh - 104px - var(--lift,0px));border-radius:12px;overflow:hidden;background:Canvas;color:CanvasText;box-shadow:0 8px 40px #0004}
+.p[hidden]{display:block;visibility:hidden}
+.f{inset:var(--t,0) 0 auto;width:auto;height:var(--h,100%);border-radius:0}
+.f~.l{z-index:2147483001}
+iframe{border:0;width:100%;height:100%;opacity:0}
+.r iframe{opacity:1}
+.n{width:100%;height:100%;padding:24px}
+.b{position:absolute;top:-4px;inset-inline-end:-4px;min-width:20px;padding:0 5px;box-sizing:border-box;border-radius:10px;font-size:12px;line-height:20px;color:#fff;background:#c5221f}
+svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
+@media(prefers-reduced-motion:no-preference){.p:not([hidden]){animation:a .16s ease-out}}
+@keyframes a{from{opacity:0;transform:translateY(8px)}}
+@media print{:host{display:none!important}}`;
+
+  const host = make("ahlan-widget", { dir: rtl ? "rtl" : "ltr", lang: locale });
+  const root = host.attachShadow({ mode: "closed" });
+  try {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    root.adoptedStyleSheets = [sheet];
+  } catch {
+    root.append(make("style", {}, css));
+  }
+  const drawing = make("path");
+  const badge = make("span", { class: "b" });
+  const launcher = make("button", { class: "l", "aria-haspopup": "dialog" }, make("svg", { viewBox: "0 0 24 24" }, drawing), badge);
+  const panel = make("div", { role: "dialog", "aria-label": label });
+  root.append(panel, launcher);
+
+  let frame, timer, due, before;
+  let [shown, ready, locked] = [false, false, false];
+  let unread = +kept().unread || 0;
+  let address = location.href;
+
+  const tell = (message) => ready && frame.contentWindow.postMessage(message, origin);
+  const page = () => ({ url: location.origin + location.pathname, title: document.title });
+
+  const ask = async () => {
+    try {
+      const url = new URL(set.identity, location.href);
+      if (!set.identity || url.origin !== location.origin) return;
+      const answer = await fetch(url, { signal: AbortSignal.timeout(2500) });
+      return (await answer.json()).token;
+    } catch {}
+  };
+
+  const hidden = () => {
+    try {
+      return document.querySelector(set.hide);
+    } catch {}
+  };
+
+  const draw = () => {
+    const full = shown && phone.matches;
+    panel.hidden = !shown;
+    panel.className = `p ${ready ? "r" : ""} ${full ? "f" : ""}`;
+    panel.ariaModal = full;
+    launcher.hidden = shown ? full && ready : hidden();
+    launcher.ariaExpanded = shown;
+    launcher.ariaLabel = shown ? shut : label + (unread ? `, ${waiting}: ${unread}` : "");
+    drawing.setAttribute("d", shown ? "M6 9l6 6 6-6" : "M12 4c5 0 9 3 9 7s-4 7-9 7l-3-.4L4 20l1.6-3.7C4 15 3 13 3 11c0-4 4-7 9-7z");
+    badge.hidden = shown || !unread;
+    badge.textContent = unread;
+    if (full !== locked) {
+      locked = full;
+      if (full) before = [doc.style.overflow, document.body.inert];
+      doc.style.overflow = full ? "hidden" : before[0];
+      document.body.inert = full || before[1];
+    }
+    tell({ type: "ahlan:visible", open: shown, full });
+  };
+
+  const count = (value) => {
+    unread = +value;
+    draw();
+  };
+
+  const fail = () => {
+    frame = ready = false;
+    const retry = make("button", { class: "n" }, again);
+    retry.onclick = load;
+    panel.replaceChildren(retry);
+    draw();
+    if (shown) retry.focus();
+  };
+
+  const load = () => {
+    const identity = ask();
+    const mine = (frame = make("iframe", { title: label, src: `${server}/widget/frame?store=${set.store}&locale=${locale}` }));
+    mine.onload = async () => {
+      const token = await identity;
+      if (mine !== frame) return;
+      mine.contentWindow.postMessage({ type: "ahlan:hello", identity: token, page: page(), kept: kept(), accent, theme: set.theme, open: shown, full: locked }, origin);
+      clearTimeout(timer);
+      timer = setTimeout(fail, 4000);
+    };
+    panel.replaceChildren(mine);
+    timer = setTimeout(fail, 12000);
+  };
+
+  const show = (want) => {
+    if (want === shown || window.Shopify?.designMode) return;
+    shown = want;
+    if (!frame) load();
+    draw();
+    (shown ? frame : launcher).focus();
+  };
+
+  const settle = () => {
+    // Stay above what the shop pins under us.
+    let lift = 0;
+    const { left } = launcher.getBoundingClientRect();
+    for (const node of document.elementsFromPoint(left + 28, innerHeight - 16)) {
+      const { top, height } = node.getBoundingClientRect();
+      if (/fixed|sticky/.test(getComputedStyle(node).position) && height < innerHeight * 0.4) lift = Math.max(lift, innerHeight - top);
+    }
+    host.style.setProperty("--lift", lift + "px");
+    if (!host.isConnected) doc.append(host);
+    if (address !== location.href) {
+      address = location.href;
+      tell({ type: "ahlan:page", page: page() });
+    }
+    draw();
+  };
+  const soon = () => {
+    clearTimeout(due);
+    due = setTimeout(settle, 200);
+  };
+  const fit = () => {
+    panel.style.setProperty("--h", visualViewport.height + "px");
+    panel.style.setProperty("--t", visualViewport.offsetTop + "px");
+  };
+
+  addEventListener("message", ({ source, origin: from, data }) => {
+    if (!frame || source !== frame.contentWindow || from !== origin || !data) return;
+    const { type, key, value } = data;
+    if (type === "ahlan:ready") {
+      clearTimeout(timer);
+      ready = true;
+      draw();
+      if (shown) frame.focus();
+    }
+    if (type === "ahlan:close") show(false);
+    if (type === "ahlan:keep" && /^(secret|unread|live|draft|out:[\w-]+)$/.test(key)) {
+      keep(key, value);
+      if (key === "unread") count(value);
+    }
+    if (type === "ahlan:identity") ask().then((identity) => tell({ type, identity }));
+  });
+  addEventListener("storage", ({ key, newValue }) => key === prefix + "unread" && count(newValue));
+  for (const type of ["scroll", "resize", "click"]) addEventListener(type, soon, true);
+  window.navigation?.addEventListener("navigatesuccess", soon);
+  for (const type of ["scroll", "resize"]) visualViewport.addEventListener(type, fit);
+  phone.onchange = draw;
+  launcher.onclick = () => show(!shown);
+  root.addEventListener("keydown", ({ key }) => key === "Escape" && show(false));
+
+  window.Ahlan = { open: () => show(true), close: () => show(false) };
+  doc.append(host);
+  draw();
+  for (const wait of [300, 2000, 5000]) setTimeout(settle, wait);
+
+  // Touched before: a message to deliver, or a conversation of the last half hour.
+  if (Date.now() - kept().live < 18e5 || Object.keys(kept()).some((key) => /^out/.test(key))) setTimeout(() => frame || load(), 1500);
+})();

@@ -1,0 +1,62 @@
+// The only door to the storefront page: messages from the window around us, from an origin that belongs to the store.
+import { config } from "./words.js";
+
+export class Bridge extends EventTarget {
+  #origin = null;
+  #identity = null;
+  open = false;
+  full = false;
+
+  constructor() {
+    super();
+    addEventListener("message", (event) => this.#hear(event));
+  }
+
+  #hear({ source, origin, data }) {
+    if (source !== parent || parent === window || !config.origins.includes(origin)) return;
+    if (this.#origin && origin !== this.#origin) return;
+    switch (data?.type) {
+      case "ahlan:hello":
+        if (this.#origin) return;
+        this.#origin = origin;
+        this.open = data.open === true;
+        this.full = data.full === true;
+        this.dispatchEvent(new CustomEvent("hello", { detail: data }));
+        this.tell({ type: "ahlan:ready" });
+        return;
+      case "ahlan:visible":
+        if (this.open === data.open && this.full === data.full) return;
+        this.open = data.open === true;
+        this.full = data.full === true;
+        this.dispatchEvent(new Event("visible"));
+        return;
+      case "ahlan:page":
+        this.dispatchEvent(new CustomEvent("page", { detail: data.page }));
+        return;
+      case "ahlan:identity":
+        this.#identity?.(data.identity ?? null);
+    }
+  }
+
+  tell(message) {
+    if (this.#origin) parent.postMessage(message, this.#origin);
+  }
+
+  /** Keep a text in the storefront's own storage, under this store; null forgets it. */
+  keep(key, value) {
+    this.tell({ type: "ahlan:keep", key, value });
+  }
+
+  close() {
+    this.tell({ type: "ahlan:close" });
+  }
+
+  /** A fresh proof of who is signed in on the shop, or null; the page gets three seconds. */
+  identity() {
+    return new Promise((resolve) => {
+      this.#identity = resolve;
+      setTimeout(resolve, 3000, null);
+      this.tell({ type: "ahlan:identity" });
+    });
+  }
+}

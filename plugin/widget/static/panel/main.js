@@ -1,0 +1,320 @@
+// The storefront panel: wires the parts, holds the state, decides which screen shows.
+import { Api, Refused } from "./api.js";
+import { Bridge } from "./bridge.js";
+import { Chat } from "./chat.js";
+import { dress } from "./colour.js";
+import { Composer } from "./composer.js";
+import { announce, trapFocus } from "./dom.js";
+import { home } from "./home.js";
+import { Outbox } from "./outbox.js";
+import { Stream } from "./stream.js";
+import { Thread } from "./thread.js";
+import { config, plural } from "./words.js";
+
+const PAGE = 30; // messages a screenful and a bit
+const app = document.getElementById("app");
+const bridge = new Bridge();
+
+const state = {
+  screen: "home",
+  visitor: null,
+  thread: new Thread(),
+  outbox: null,
+  unread: 0,
+  lost: false, // no connection
+  gone: false, // the server will not have us
+  saved: null, // the e-mail just given
+};
+
+let api, stream, chat;
+let reading = 0;
+let typingUntil = null;
+
+bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
+
+function begin({ kept = {}, identity = null, page = null, accent, theme }) {
+  dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
+  api = new Api({ secret: kept.secret ?? null, identity, page, renew: () => bridge.identity(), opened });
+  state.outbox = new Outbox({
+    deliver,
+    keep: (key, value) => bridge.keep(key, value),
+    changed: () => draw(),
+    delivered: (message) => take(message),
+  });
+  state.outbox.restore(kept);
+  const composer = new Composer({
+    api,
+    send: (message) => write(message),
+    keep: (draft) => bridge.keep("draft", draft),
+    typing: () => stream.send({ type: "typing" }) || api.post("typing").catch(() => {}),
+  });
+  chat = new Chat(state, composer, {
+    back: () => show("home"),
+    close: () => bridge.close(),
+    retry: (item) => state.outbox.retry(item),
+    discard: (item) => state.outbox.discard(item),
+    reply: ({ id, text }) => write({ text, reply: id }),
+    older,
+    fresh,
+    email,
+    looked: () => look(),
+  });
+  if (kept.draft) composer.restore(kept.draft);
+  stream = new Stream({ api, after: () => state.thread.last, news, changed: connection });
+  bridge.addEventListener("visible", appear);
+  bridge.addEventListener("page", ({ detail }) => (api.page = detail));
+  document.addEventListener("visibilitychange", () => look());
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.isComposing) bridge.close();
+    if (bridge.full) trapFocus(event, app);
+  });
+  addEventListener("online", () => state.outbox.flush());
+  state.unread = Number(kept.unread) || 0;
+  show("home");
+  appear();
+  connect();
+}
+
+/** Open the session, however long it takes; then listen. */
+async function connect() {
+  for (let tries = 0; ; tries++) {
+    try {
+      await api.session();
+      break;
+    } catch (error) {
+      state.gone = error instanceof Refused && error.final;
+      state.lost = !state.gone && (tries > 0 || !navigator.onLine);
+      draw();
+      await new Promise((resolve) => {
+        setTimeout(resolve, Math.min(30e3, 1000 * 2 ** tries) * (0.5 + Math.random() / 2));
+        addEventListener("online", resolve, { once: true });
+      });
+    }
+  }
+  state.gone = state.lost = false;
+  draw();
+  stream.start();
+  state.outbox.flush();
+}
+
+/** Every session the server opens or renews tells who we are and where the conversation stands. */
+function opened(session) {
+  if (state.visitor && state.visitor.id !== session.visitor.id) state.thread.reset(); // somebody else now
+  state.visitor = session.visitor;
+  Object.assign(config, session.config);
+  if (session.secret) bridge.keep("secret", session.secret);
+  if (session.conversation) follow(session.conversation);
+  count(session.unread);
+  draw();
+  look();
+}
+
+/** Adopt what the server says about the conversation; another conversation starts a new page. */
+function follow(conversation) {
+  const { thread } = state;
+  if (thread.id !== null && thread.id !== conversation.id) thread.reset();
+  const unknown = thread.id === null && thread.last === 0 && thread.messages.size === 0;
+  thread.id = conversation.id;
+  thread.status = conversation.status;
+  thread.seen = Math.max(thread.seen, conversation.seen_seq ?? 0);
+  if (unknown && conversation.last_seq > 0) {
+    thread.last = conversation.last_seq;
+    thread.first = conversation.last_seq + 1;
+    older();
+  }
+}
+
+function connection() {
+  state.lost = stream.state === "lost";
+  if (stream.state === "open" || stream.state === "polling") {
+    state.outbox.flush();
+    if (state.thread.messages.size === 0 && state.thread.last > 0) older();
+  }
+  draw();
+}
+
+// Sending
+
+function write({ text, attachments, reply }) {
+  if (state.screen !== "chat") show("chat");
+  state.outbox.add({ text, attachments, reply });
+  chat.log.toEnd();
+  bridge.keep("live", String(Date.now()));
+}
+
+/** By the socket when it is there, else by request; the client's id makes both the same message. */
+async function deliver({ client_id, text, attachments, reply }) {
+  const message = { client_id, text, attachments: attachments.map(({ id }) => id), ...(reply ? { reply } : {}) };
+  const acknowledged = await stream.deliver({ type: "message", ...message });
+  return acknowledged ?? (await api.post("messages", message)).message;
+}
+
+// Hearing
+
+function news(frame) {
+  switch (frame.type) {
+    case "message":
+      return take(frame.message);
+    case "page":
+      if (frame.conversation) follow(frame.conversation);
+      if (typeof frame.agents === "number") config.agents = frame.agents;
+      state.thread.seen = Math.max(state.thread.seen, frame.seen_seq ?? 0);
+      for (const message of frame.messages) take(message, false);
+      return draw();
+    case "typing":
+      return typing(frame.who);
+    case "read":
+      if (frame.by === "shopper") {
+        state.thread.read = Math.max(state.thread.read, frame.seq);
+        if (frame.seq >= state.thread.last) count(0);
+      } else state.thread.seen = Math.max(state.thread.seen, frame.seq);
+      return draw();
+    case "presence":
+      Object.assign(config, { agents: frame.agents }, "back_at" in frame ? { back_at: frame.back_at } : {});
+      return draw();
+    case "conversation":
+      follow(frame.conversation);
+      return draw();
+  }
+}
+
+function take(message, redraw = true) {
+  const { thread, outbox } = state;
+  if (message.client_id) outbox.settle(message.client_id);
+  const fresh = thread.accept(message);
+  const other = fresh && message.author !== "shopper" && message.author !== "system";
+  if (other) {
+    typing(null);
+    if (message.seq > thread.read) count(state.unread + 1);
+    bridge.keep("live", String(Date.now()));
+  }
+  if (thread.gap(message.seq)) fill();
+  if (redraw) draw(other ? 1 : 0);
+  look();
+}
+
+let filling = false;
+
+/** Something between is missing: the socket was only a hint, ask the table. */
+async function fill() {
+  if (filling) return;
+  filling = true;
+  try {
+    for (let before = -1; state.thread.gap() && before !== state.thread.last; ) {
+      before = state.thread.last;
+      const { messages } = await api.get(`messages?after=${before}&wait=0`);
+      for (const message of messages) take(message, false);
+    }
+  } catch {
+    setTimeout(fill, 3000);
+  } finally {
+    filling = false;
+  }
+  draw();
+}
+
+/** Load the page before the first message here. Resolves to whether it worked. */
+async function older() {
+  const { thread } = state;
+  const { id, first } = thread;
+  try {
+    const { messages } = await api.get(`messages?before=${first}&limit=${PAGE}`);
+    if (thread.id !== id || thread.first !== first) return true;
+    thread.older(messages);
+    draw();
+    look();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A file's address, anew: the old one may have run out. */
+async function fresh(id) {
+  const message = state.thread.list().find(({ attachments }) => attachments?.some((file) => file.id === id));
+  if (!message) return null;
+  try {
+    const { messages } = await api.get(`messages?after=${message.seq - 1}&limit=1&wait=0`);
+    return messages[0]?.attachments.find((file) => file.id === id)?.url ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function typing(who) {
+  clearTimeout(typingUntil);
+  chat.log.showTyping(who);
+  if (who) typingUntil = setTimeout(() => chat.log.showTyping(null), 6000);
+}
+
+async function email(address) {
+  await api.post("email", { email: address });
+  state.saved = address;
+  draw();
+  chat.composer.focus();
+}
+
+// Reading
+
+function count(unread) {
+  if (unread === state.unread) return;
+  if (unread > state.unread && state.screen === "home" && bridge.open) announce(plural("home.unread", unread));
+  state.unread = unread;
+  bridge.keep("unread", unread ? String(unread) : null);
+}
+
+/** What stands before open eyes has been read. */
+function look() {
+  const { thread } = state;
+  if (!bridge.open || document.visibilityState !== "visible" || state.screen !== "chat" || !chat.log.atEnd) return;
+  if (thread.last === 0 || thread.last <= reading) return count(0);
+  const seq = (reading = thread.last);
+  if (state.unread > 0 || thread.last > thread.read) {
+    thread.read = seq;
+    stream.send({ type: "read", seq }) || api.post("read", { seq }).catch(() => (reading = 0));
+  }
+  count(0);
+}
+
+// Showing
+
+function show(screen) {
+  const before = state.screen;
+  state.screen = screen;
+  draw();
+  if (screen === "chat") chat.log.toEnd();
+  look();
+  if (bridge.open && before !== screen) settle();
+}
+
+function draw(arrived = 0) {
+  if (!chat) return;
+  if (state.screen === "chat") {
+    if (app.firstElementChild !== chat.view) app.replaceChildren(chat.view);
+    chat.draw(arrived);
+    return;
+  }
+  const focused = app.contains(document.activeElement) ? document.activeElement : null;
+  const mark = focused?.dataset.door ?? focused?.className;
+  app.replaceChildren(home(state, { chat: () => show("chat"), close: () => bridge.close() }));
+  if (!focused) return;
+  if (focused.id === "hello") app.querySelector("#hello").focus();
+  else if (focused.dataset.door) (app.querySelector(`[data-door="${mark}"]`) ?? app.querySelector(".door"))?.focus();
+  else app.getElementsByClassName(mark)[0]?.focus();
+}
+
+/** Put the focus where the next thing happens. A touch keyboard comes only when it is asked for. */
+function settle() {
+  const touch = matchMedia("(pointer: coarse)").matches;
+  if (state.screen === "chat" && !(touch && state.thread.last > 0)) return chat.composer.focus();
+  app.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+function appear() {
+  document.documentElement.classList.toggle("full", bridge.full);
+  if (!bridge.open) return;
+  if (state.unread > 0 && state.screen === "home") show("chat");
+  if (state.screen === "chat") chat.log.toEnd();
+  settle();
+  look();
+}

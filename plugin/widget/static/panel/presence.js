@@ -1,0 +1,22 @@
+// Who answers, and when: one honest line, the same on every screen.
+import { el } from "./dom.js";
+import { config, duration, promise, t } from "./words.js";
+
+/** `{here, line, detail}` from what the server last said. */
+export function presence() {
+  const { agents, reply_minutes: minutes, back_at: back } = config;
+  const usual = minutes ? t("presence.reply", { time: duration(minutes) }) : "";
+  if (agents > 0) return { here: true, line: t("presence.here"), detail: usual };
+  const detail = back && new Date(back) > new Date() ? t("presence.back", { time: promise(new Date(back)) }) : usual || t("presence.soon");
+  return { here: false, line: t("presence.away"), detail };
+}
+
+export function presenceLine() {
+  const { here, line, detail } = presence();
+  return el(
+    "p",
+    { class: "presence" },
+    el("span", { class: here ? "dot here" : "dot", "aria-hidden": "true" }),
+    el("span", {}, line, detail && el("span", { class: "detail" }, " · ", detail)),
+  );
+}

@@ -1,0 +1,85 @@
+"""Every word the storefront panel says, by the key its modules ask for; frame.html prints the result as JSON.
+
+Plural keys end in a CLDR category (`minutes.few`): the browser's Intl.PluralRules picks the category, the catalogue
+gives the form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: A number that stands for each CLDR plural category in every language we speak.
+SAMPLES = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
+
+
+def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -> dict[str, str]:
+    """The panel's words in the language of the two gettext functions (domain `widget`)."""
+    forms = {
+        "minutes": lambda n: ngettext("{count} minute", "{count} minutes", n),
+        "hours": lambda n: ngettext("{count} hour", "{count} hours", n),
+        "days": lambda n: ngettext("{count} day", "{count} days", n),
+        "home.unread": lambda n: ngettext("{count} new message", "{count} new messages", n),
+    }
+    words = {
+        "title": _("Chat with {shop}"),
+        "close": _("Close chat"),
+        "home.hello": _("Hello"),
+        "home.hello_name": _("Hello, {name}"),
+        "home.help": _("How can we help?"),
+        "home.chat": _("Chat with us"),
+        "home.chat_hint": _("About a product, an order or a delivery"),
+        "home.resume": _("Your conversation"),
+        "home.finished": _("Finished. Writing again opens it."),
+        "home.you": _("You: {text}"),
+        "home.file": _("Attachment"),
+        "presence.here": _("We are here now"),
+        "presence.reply": _("An answer usually takes {time}"),
+        "presence.away": _("We are away just now"),
+        "presence.back": _("Back {time}"),
+        "presence.soon": _("The answer comes as soon as we are back"),
+        "chat.back": _("Back"),
+        "chat.log": _("Messages"),
+        "chat.intro": _(
+            "Ask about a product, an order or a delivery. The conversation stays here: close it and come back any time."
+        ),
+        "chat.placeholder": _("Write a message"),
+        "chat.send": _("Send"),
+        "chat.replies": _("Suggested replies"),
+        "chat.sending": _("Sending"),
+        "chat.waiting": _("Waiting for a connection"),
+        "chat.sent": _("Sent"),
+        "chat.seen": _("Seen"),
+        "chat.failed": _("Not sent"),
+        "chat.retry": _("Try again"),
+        "chat.remove": _("Remove"),
+        "chat.older": _("Earlier messages"),
+        "chat.older_failed": _("Earlier messages could not be loaded. Try again"),
+        "chat.down": _("To the latest message"),
+        "chat.typing": _("{name} is typing"),
+        "chat.today": _("Today"),
+        "chat.yesterday": _("Yesterday"),
+        "chat.edited": _("Edited"),
+        "chat.bot": _("Automatic answer"),
+        "chat.you": _("You"),
+        "chat.offline": _("No connection. Messages are kept and go out by themselves."),
+        "chat.gone": _("The chat of this shop is not available just now."),
+        "email.offer": _("We are away. With an e-mail address the answer comes there too."),
+        "email.label": _("E-mail address"),
+        "email.save": _("Save"),
+        "email.saved": _("The answer also goes to {email}"),
+        "email.invalid": _("This address looks incomplete."),
+        "email.failed": _("Not saved. Nothing is lost, please try again."),
+        "file.attach": _("Attach a file"),
+        "file.large": _("{name} is too large. Up to {size} fits."),
+        "file.kind": _("Files like {name} cannot be sent here."),
+        "file.many": _("No more files fit into one message."),
+        "file.failed": _("{name} was not uploaded."),
+        "file.retry": _("Upload {name} again"),
+        "file.remove": _("Remove {name}"),
+        "file.uploading": _("Uploading {name}"),
+        "file.open": _("Open {name}"),
+        "file.drop": _("Drop files to attach them"),
+    }
+    for key, form in forms.items():
+        words |= {f"{key}.{category}": form(number) for category, number in SAMPLES.items()}
+    return words

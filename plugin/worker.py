@@ -1,0 +1,41 @@
+"""The worker process: job rows, the webhook inbox, housekeeping. Any number of them may run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from plugin.app import App
+from plugin.bootstrap import DRAIN
+from plugin.kernel import jobs
+from plugin.reactions import TASKS
+from webhooks import handlers, inbox
+
+JOB_RETENTION_DAYS = 7
+PRUNE_SECONDS = 3600
+
+
+async def run(app: App, stop: asyncio.Event) -> None:
+    """Work until `stop` is set; what is under way then is finished or comes back with its lease."""
+
+    async def drain() -> None:
+        await handlers.drain(app)
+
+    def make() -> jobs.Worker:
+        return jobs.worker(app.redis_url, app.db, app, TASKS, bells={DRAIN: drain})
+
+    pruning = asyncio.create_task(_prune(app))
+    try:
+        await jobs.run_worker(make, stop)
+    finally:
+        pruning.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await pruning
+
+
+async def _prune(app: App) -> None:
+    """Retention of what belongs to no single workspace: the raw inbox and finished jobs."""
+    while True:
+        await inbox.prune(app.db, app.settings.webhook_retention_days)
+        await jobs.prune(app.db, JOB_RETENTION_DAYS)
+        await asyncio.sleep(PRUNE_SECONDS)

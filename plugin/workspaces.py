@@ -1,0 +1,39 @@
+"""A workspace: one merchant with their stores, team and customers. The tenant."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin.kernel.db import Base, Tenant, Tx, new_id
+
+
+class Workspace(Tenant, Base):
+    """The tenant itself. `locale` is the panel's default language, `timezone` an IANA name."""
+
+    __tablename__ = "workspaces"
+
+    name: Mapped[str]
+    locale: Mapped[str] = mapped_column(server_default="en")
+    timezone: Mapped[str] = mapped_column(server_default="UTC")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+def new_workspace_id() -> UUID:
+    """An id for a workspace that the next transaction will create."""
+    return new_id()
+
+
+async def create(tx: Tx, name: str, *, locale: str = "en", timezone: str = "UTC") -> Workspace:
+    """Create the workspace of this transaction, with the housekeeping that every workspace has."""
+    workspace = Workspace(workspace_id=tx.workspace_id, name=name, locale=locale, timezone=timezone)
+    tx.add(workspace)
+    await tx.flush()
+    await tx.enqueue("retention", every=86_400, unique="retention")
+    return workspace
+
+
+async def current(tx: Tx) -> Workspace | None:
+    """The workspace of this transaction."""
+    return await tx.session.get(Workspace, tx.workspace_id)

@@ -1,0 +1,148 @@
+"""From the inbox to the rooms: a batch, grouped by store, read by the platform, written set-based in one transaction.
+
+The rows are stamped in the transaction of their effect, so a killed process loses nothing and doubles nothing. A
+poisoned row does not stop its batch: the batch is tried again row by row, and what fails for good is parked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from plugin import privacy, stores
+from plugin.app import App
+from plugin.crm import sync
+from plugin.kernel.db import Tx
+from plugin.platform import Record, StoreNotice
+from plugin.stores import Store
+from webhooks import inbox
+from webhooks.inbox import Claimed
+
+log = structlog.get_logger(__name__)
+
+HANDLED = Counter("ahlan_webhooks_handled_total", "Webhook deliveries taken from the inbox", ["outcome"])
+
+Read = tuple[Claimed, Sequence[Record]]
+
+
+async def drain(app: App) -> int:
+    """Work until the inbox is empty; returns how many rows were done."""
+    done = 0
+    while batch := await inbox.claim(app.db):
+        for (workspace_id, store_id), rows in (await _by_store(app, batch)).items():
+            done += await _work(app, workspace_id, store_id, rows)
+    return done
+
+
+async def _by_store(app: App, batch: Sequence[Claimed]) -> dict[tuple[UUID, UUID], list[Claimed]]:
+    """Ask the directory whose each row is; rows of stores that we do not know are closed."""
+    by_key: dict[tuple[str, str], list[Claimed]] = defaultdict(list)
+    for row in batch:
+        by_key[(row.store_kind, row.store_key)].append(row)
+    grouped: dict[tuple[UUID, UUID], list[Claimed]] = defaultdict(list)
+    for (kind, key), rows in by_key.items():
+        ids = [row.id for row in rows]
+        found = await app.db.lookup(kind, key)
+        if not found or found[0][1] is None:
+            await inbox.ignore(app.db, ids, "no store of that name is connected")
+            HANDLED.labels("unknown_store").inc(len(rows))
+            continue
+        workspace_id, store_id = found[0][0], found[0][1]
+        await inbox.address(app.db, ids, workspace_id, store_id)
+        grouped[(workspace_id, store_id)].extend(rows)
+    return grouped
+
+
+async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Claimed]) -> int:
+    async with app.db.transaction(workspace_id) as tx:
+        store = await stores.get(tx, store_id)
+    if store is None:
+        await inbox.ignore(app.db, [row.id for row in rows], "the store is gone")
+        return 0
+    readable: list[Read] = []
+    for row in rows:
+        try:
+            readable.append((row, _read(app, store, row)))
+        except (ValueError, KeyError, TypeError) as error:
+            await _park(app, row, error)
+    if not readable:
+        return 0
+    try:
+        return await _apply(app, workspace_id, store_id, readable)
+    except (OperationalError, InterfaceError, OSError) as error:
+        # The database went away, not the data wrong: the lease ends and the batch comes back whole.
+        await _later(app, readable, error)
+        return 0
+    except Exception as error:
+        log.warning("batch_isolated", count=len(readable), error=repr(error))
+    done = 0
+    for one in readable:
+        try:
+            done += await _apply(app, workspace_id, store_id, [one])
+        except (OperationalError, InterfaceError, OSError) as error:
+            await _later(app, [one], error)
+        except Exception as error:
+            await _park(app, one[0], error)
+    return done
+
+
+def _read(app: App, store: Store, row: Claimed) -> Sequence[Record]:
+    triggered = row.headers.get("triggered_at")
+    at = datetime.fromisoformat(triggered) if triggered else row.received_at
+    return app.platforms[store.platform].read_webhook(row.topic, row.body, at, store.connection())
+
+
+async def _apply(app: App, workspace_id: UUID, store_id: UUID, readable: Sequence[Read]) -> int:
+    async with app.db.transaction(workspace_id) as tx:
+        fresh = await inbox.stamp(tx, [row.id for row, _ in readable])
+        store = await stores.get(tx, store_id)
+        if store is None:
+            return 0
+        records = [record for row, found in readable if row.id in fresh for record in found]
+        changes = [record for record in records if not isinstance(record, StoreNotice)]
+        if changes and store.status != stores.UNINSTALLED:
+            await sync.apply(tx, store, changes)
+        for record in records:
+            if isinstance(record, StoreNotice):
+                await notice(app, tx, store, record)
+    HANDLED.labels("done").inc(len(fresh))
+    return len(fresh)
+
+
+async def notice(app: App, tx: Tx, store: Store, record: StoreNotice) -> None:
+    """What a platform says about the store itself."""
+    match record.kind:
+        case "uninstalled":
+            if await stores.uninstalled(tx, store, record.at):
+                await app.platforms[store.platform].disconnected(tx, store.id)
+        case "scopes_updated" | "shop_updated" | "webhook_owner_demoted":
+            await tx.enqueue("check_store", unique=f"check-now:{store.id}", store_id=store.id)
+        case "data_request" | "customer_redact" | "shop_redact":
+            await privacy.receive(tx, store, record.kind, record.data, record.at)
+        case "bulk_finished":
+            await tx.enqueue("start_backfill", unique=f"backfill:{store.id}", store_id=store.id)
+        case _:
+            log.info("notice_ignored", kind=record.kind)
+
+
+async def _park(app: App, row: Claimed, error: Exception) -> None:
+    said = str(error.orig) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
+    log.warning("webhook_parked", row=row.id, topic=row.topic, error=said)
+    HANDLED.labels("parked").inc()
+    await inbox.park(app.db, row.id, said)
+
+
+async def _later(app: App, readable: Sequence[Read], error: Exception) -> None:
+    log.warning("webhooks_wait", count=len(readable), error=repr(error))
+    worn = [row for row, _ in readable if row.attempts >= inbox.MAX_ATTEMPTS]
+    for row in worn:
+        await _park(app, row, error)
+    ids = [row.id for row, _ in readable if row not in worn]
+    if ids:
+        await inbox.release(app.db, ids, repr(error), 2.0 ** min(6, readable[0][0].attempts))

@@ -1,0 +1,189 @@
+"""The webhook inbox: what arrived, exactly as it arrived, durable before anybody is answered 200."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    and_,
+    delete,
+    func,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin.kernel.db import Base, Database, Tx
+
+
+class InboxRow(Base):
+    """One delivery. `key` deduplicates within a `source`; `store_key` names the store as the sender did.
+
+    `workspace_id` and `store_id` are null until the directory was asked; `parked_at` with `error` marks a poisoned row.
+    """
+
+    __tablename__ = "webhook_inbox"
+    __table_args__ = (
+        UniqueConstraint("source", "key"),
+        Index("ix_webhook_inbox_waiting", "id", postgresql_where=text("done_at IS NULL AND parked_at IS NULL")),
+        Index("ix_webhook_inbox_parked", "workspace_id", "parked_at", postgresql_where=text("parked_at IS NOT NULL")),
+        {"info": {"access": "queue", "grants": "SELECT, UPDATE"}},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str]
+    key: Mapped[str]
+    store_kind: Mapped[str]
+    store_key: Mapped[str]
+    topic: Mapped[str]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    headers: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    workspace_id: Mapped[UUID | None]
+    store_id: Mapped[UUID | None]
+    claimed_until: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    done_at: Mapped[datetime | None]
+    parked_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(server_default="")
+
+
+CLAIM_SECONDS = 60
+CLAIM_LIMIT = 250
+MAX_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A row that this process works on until its lease ends."""
+
+    id: int
+    source: str
+    store_kind: str
+    store_key: str
+    topic: str
+    body: bytes
+    headers: dict[str, str]
+    received_at: datetime
+    attempts: int
+
+
+async def claim(db: Database) -> list[Claimed]:
+    """Take the oldest waiting rows, as the queue role; nobody else gets them for CLAIM_SECONDS."""
+    waiting = (
+        select(InboxRow.id)
+        .where(
+            InboxRow.done_at.is_(None),
+            InboxRow.parked_at.is_(None),
+            InboxRow.claimed_until.is_(None) | (InboxRow.claimed_until < func.now()),
+        )
+        .order_by(InboxRow.id)
+        .limit(CLAIM_LIMIT)
+        .with_for_update(skip_locked=True)
+    )
+    async with db.queue.begin() as connection:
+        rows = await connection.execute(
+            update(InboxRow)
+            .where(InboxRow.id.in_(waiting))
+            .values(claimed_until=func.now() + timedelta(seconds=CLAIM_SECONDS), attempts=InboxRow.attempts + 1)
+            .returning(
+                InboxRow.id,
+                InboxRow.source,
+                InboxRow.store_kind,
+                InboxRow.store_key,
+                InboxRow.topic,
+                InboxRow.body,
+                InboxRow.headers,
+                InboxRow.received_at,
+                InboxRow.attempts,
+            )
+        )
+        return sorted((Claimed(*row) for row in rows), key=lambda row: row.id)
+
+
+async def address(db: Database, ids: Sequence[int], workspace_id: UUID, store_id: UUID) -> None:
+    """Write down whose rows these are; from here on the application role sees them too."""
+    async with db.queue.begin() as connection:
+        await connection.execute(
+            update(InboxRow).where(InboxRow.id.in_(ids)).values(workspace_id=workspace_id, store_id=store_id)
+        )
+
+
+async def stamp(tx: Tx, ids: Sequence[int]) -> set[int]:
+    """Mark rows as done in the transaction of their effect; returns those that nobody had done before."""
+    return set(
+        await tx.scalars(
+            update(InboxRow)
+            .where(InboxRow.workspace_id == tx.workspace_id, InboxRow.id.in_(ids), InboxRow.done_at.is_(None))
+            .values(done_at=func.now(), error="")
+            .returning(InboxRow.id)
+        )
+    )
+
+
+async def ignore(db: Database, ids: Sequence[int], reason: str) -> None:
+    """Close rows that concern nobody here."""
+    async with db.queue.begin() as connection:
+        await connection.execute(
+            update(InboxRow).where(InboxRow.id.in_(ids)).values(done_at=func.now(), error=reason[:2000])
+        )
+
+
+async def park(db: Database, row_id: int, error: str) -> None:
+    """Set a poisoned row aside with its error, visible to the merchant, until somebody replays it."""
+    async with db.queue.begin() as connection:
+        await connection.execute(
+            update(InboxRow).where(InboxRow.id == row_id).values(parked_at=func.now(), error=error[:2000])
+        )
+
+
+async def release(db: Database, ids: Sequence[int], error: str, seconds: float) -> None:
+    """Let rows be claimed again after `seconds`: what stopped them may pass."""
+    async with db.queue.begin() as connection:
+        await connection.execute(
+            update(InboxRow)
+            .where(InboxRow.id.in_(ids))
+            .values(claimed_until=func.now() + timedelta(seconds=seconds), error=error[:2000])
+        )
+
+
+async def replay(
+    db: Database, *, workspace_id: UUID | None = None, ids: Sequence[int] = (), since: datetime | None = None
+) -> int:
+    """Put rows back: the parked ones, those named, or everything received `since`. Handlers are idempotent."""
+    condition = InboxRow.parked_at.is_not(None) if not ids and since is None else true()
+    if ids:
+        condition = and_(condition, InboxRow.id.in_(ids))
+    if since is not None:
+        condition = and_(condition, InboxRow.received_at >= since)
+    if workspace_id is not None:
+        condition = and_(condition, InboxRow.workspace_id == workspace_id)
+    async with db.queue.begin() as connection:
+        result = await connection.execute(
+            update(InboxRow)
+            .where(condition)
+            .values(done_at=None, parked_at=None, claimed_until=None, attempts=0, error="")
+        )
+        return int(result.rowcount)
+
+
+async def prune(db: Database, days: int) -> int:
+    """Delete done rows older than `days`, and parked ones older than three times that. Returns how many."""
+    async with db.queue.begin() as connection:
+        result = await connection.execute(
+            delete(InboxRow).where(
+                (InboxRow.done_at < func.now() - timedelta(days=days))
+                | (InboxRow.parked_at < func.now() - timedelta(days=3 * days))
+            )
+        )
+        return int(result.rowcount)

@@ -1,0 +1,226 @@
+"""The webhook edge: raw bytes, signature, durable inbox by group commit, 200. Nothing else happens here.
+
+A small ASGI dispatcher before Starlette: 46 µs of CPU a request against 80 inside a route (docs/numbers in
+benchmarks/RESULTS.md). There is no timer: while fewer than two flushes are in flight, everything that waits goes into
+one INSERT, and each request is answered after its commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import asyncpg
+import orjson
+import structlog
+from prometheus_client import Counter
+from sqlalchemy.engine import make_url
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from plugin.platform import Answer, Delivery, WebhookSource
+
+log = structlog.get_logger(__name__)
+
+BODY_LIMIT = 5 * 1024 * 1024
+BATCH = 256
+FLUSHES = 2
+WAITING_LIMIT = 10_000
+
+RECEIVED = Counter("ahlan_webhooks_received_total", "Webhook deliveries", ["source", "outcome"])
+
+_INSERT = """
+INSERT INTO webhook_inbox (source, key, store_kind, store_key, topic, body, headers)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[]::jsonb[])
+ON CONFLICT DO NOTHING
+"""
+
+_STATUS = {
+    Answer.UNSIGNED: 401,
+    Answer.INCOMPLETE: 400,
+    Answer.PING: 200,
+    Answer.UNKNOWN_TOPIC: 200,
+    Answer.UNKNOWN_STORE: 404,
+}
+
+Row = tuple[str, str, str, str, str, bytes, str]
+
+
+class Inbox:
+    """Group commit into `webhook_inbox` as the queue role, on raw asyncpg connections."""
+
+    def __init__(self, queue_url: str, ring: Callable[[], Awaitable[None]]) -> None:
+        self._url = make_url(queue_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._ring = ring
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
+        self._flushing = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ringing = False
+
+    async def put(self, row: Row) -> None:
+        """Return once the row is committed. Raises when it is not: then the sender must try again."""
+        if len(self._waiting) >= WAITING_LIMIT:
+            raise ConnectionError("the webhook inbox does not keep up")
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, done))
+        if self._flushing < FLUSHES:
+            self._flushing += 1
+            self._start(self._flush())
+        await done
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                await self._write(batch)
+                if not self._ringing:
+                    self._ringing = True
+                    self._start(self._bell())
+        finally:
+            self._flushing -= 1
+
+    async def _write(self, batch: list[tuple[Row, asyncio.Future[None]]]) -> None:
+        try:
+            pool = self._pool or await self._open()
+            async with pool.acquire(timeout=3) as connection:
+                await connection.execute(_INSERT, *zip(*(row for row, _ in batch), strict=True), timeout=4)
+        except Exception as error:
+            # Whatever went wrong, none of these rows may be answered 200.
+            log.error("inbox_write_failed", count=len(batch), error=repr(error))
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(ConnectionError("the webhook inbox is not available"))
+            return
+        for _, done in batch:
+            if not done.done():
+                done.set_result(None)
+
+    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url, min_size=1, max_size=FLUSHES, timeout=3, command_timeout=4
+                )
+            return self._pool
+
+    async def _bell(self) -> None:
+        await asyncio.sleep(0.01)
+        self._ringing = False
+        await self._ring()
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Finish what waits, then close the connections."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+
+class Receiver:
+    """ASGI: answers `/webhooks/<source>[/<tail>]` itself and passes everything else on.
+
+    Order of checks: method 405, size 413, signature 401, other required headers 400; 200 only for what is durable,
+    for an unsigned ping, and for topics that we do not want (counted).
+    """
+
+    def __init__(self, inner: ASGIApp, inbox: Inbox, sources: Mapping[str, WebhookSource]) -> None:
+        self._inner = inner
+        self._inbox = inbox
+        self._sources = {
+            name: (source, RECEIVED.labels(name, "stored"), RECEIVED.labels(name, "refused"))
+            for name, source in sources.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/webhooks/"):
+            await self._inner(scope, receive, send)
+            return
+        name, _, tail = scope["path"][10:].partition("/")
+        found = self._sources.get(name)
+        if found is None:
+            await _answer(send, 404)
+            return
+        if scope["method"] != "POST":
+            await _answer(send, 405)
+            return
+        source, stored, refused = found
+        headers = {key.decode("latin-1"): value for key, value in scope["headers"]}
+        body = await _body(headers, receive)
+        if body is None:
+            refused.inc()
+            await _answer(send, 413)
+            return
+        read = await source.read(tail, headers, body)
+        if isinstance(read, Answer):
+            RECEIVED.labels(name, read.value).inc()
+            await _answer(send, _STATUS[read])
+            return
+        try:
+            await self._inbox.put(_row(name, read, body))
+        except ConnectionError:
+            refused.inc()
+            await _answer(send, 503)
+            return
+        stored.inc()
+        await _answer(send, 200)
+
+
+def _row(source: str, delivery: Delivery, body: bytes) -> Row:
+    return (
+        source,
+        _text(delivery.key),
+        delivery.store_kind,
+        _text(delivery.store_key),
+        _text(delivery.topic),
+        body,
+        orjson.dumps(delivery.headers).decode(),
+    )
+
+
+def _text(value: str) -> str:
+    """PostgreSQL's text holds no NUL, and a header may."""
+    return value.replace("\x00", "") if "\x00" in value else value
+
+
+async def _body(headers: Mapping[str, bytes], receive: Receive) -> bytes | None:
+    length = headers.get("content-length", b"0")
+    if length.isdigit() and int(length) > BODY_LIMIT:
+        return None
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body if len(body) <= BODY_LIMIT else None
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_LIMIT:
+            return None
+    return b"".join(parts)
+
+
+_STARTS: dict[int, Message] = {
+    status: {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(b"content-length", b"0")] + ([(b"allow", b"POST")] if status == 405 else []),
+    }
+    for status in (200, 400, 401, 404, 405, 413, 503)
+}
+_END: Message = {"type": "http.response.body", "body": b""}
+
+
+async def _answer(send: Send, status: int) -> None:
+    await send(_STARTS[status])
+    await send(_END)
