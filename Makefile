@@ -8,7 +8,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
 demo: $(READY) ## both stores, the panel and a worker on this machine; Ctrl-C stops everything
-	@exec $(PYTHON) -m plugin.cli demo
+	@exec $(PYTHON) -m plugin demo
 
 test: check ## check, then all tests; the browser's where a Chrome or Chromium is, or may be installed
 	@exec $(PYTHON) .ci/test
@@ -24,7 +24,7 @@ format: $(READY) ## write the code the way check wants it
 	@$(PYTHON) -m ruff check --fix --quiet . ; $(PYTHON) -m ruff format --quiet .
 
 bench: $(READY) ## every claim measured against its baseline in the same run
-	@exec $(PYTHON) -m plugin.cli bench
+	@exec $(PYTHON) -m benchmarks
 
 set-up: $(READY) ## PostgreSQL, Valkey, Node and all packages into .venv and node_modules
 

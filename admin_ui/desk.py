@@ -91,12 +91,16 @@ class Desk:
             return ""
         return self.app.vault.sign("csrf", {"s": self.session_id.hex}, 30 * 86_400)
 
+    def wanted(self, template: str) -> str:
+        """The block of the template that will be shown, empty for the whole page: nothing else need be read."""
+        return _wanted_block(self.request, self.web, template)
+
     def page(self, template: str, *, status: int = 200, block: str = "", **context: Any) -> Response:
         """Render a page: whole for a browser, only the block named like the target for htmx.
 
         One template per page; its named blocks are the fragments.
         """
-        block = block or _wanted_block(self.request, self.web, template)
+        block = block or self.wanted(template)
         text = self.web.render(
             template,
             self.t,

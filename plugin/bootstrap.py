@@ -23,7 +23,7 @@ import plugin.widget.routes
 from integrations.shopify.platform import ShopifyPlatform
 from integrations.shopify.webhooks import ShopifySource
 from integrations.woocommerce.platform import WooCommercePlatform
-from integrations.woocommerce.webhooks import WooCommerceSource
+from integrations.woocommerce.source import WooCommerceSource
 from plugin.app import App
 from plugin.kernel import crypto, db, i18n, migrate, web
 from plugin.kernel.config import Settings

@@ -83,7 +83,7 @@ class Address:
 class CustomerRecord:
     """A person as one store knows them. Guests come from orders and have the order's contact data only.
 
-    What is None was not told and is kept as it was; what is empty is empty.
+    What is None was not told and is kept as it was, and so is an empty `locale`; what else is empty is empty.
     """
 
     external_id: str

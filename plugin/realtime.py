@@ -198,6 +198,14 @@ class Hub:
         """How many are in `group` now."""
         return int(await self._redis.zcount(group, time.time(), "+inf"))
 
+    async def append_only(self) -> bool:
+        """Whether Valkey survives its own death; False also where a managed one does not say."""
+        try:
+            said: dict[str, str] = await self._redis.config_get("appendonly")
+        except RedisError:
+            return False
+        return said.get("appendonly") == "yes"
+
     async def ping(self) -> None:
         """Raise unless Valkey answers."""
         await self._redis.ping()

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,8 @@ class Store(TenantRow, Base):
     timezone: Mapped[str] = mapped_column(server_default="UTC")
     locale: Mapped[str] = mapped_column(server_default="en")
     email: Mapped[str] = mapped_column(server_default="")
+    country: Mapped[str] = mapped_column(server_default="")
+    profiled_at: Mapped[datetime | None]
     scopes: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     findings: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
     checked_at: Mapped[datetime | None]
@@ -138,6 +140,8 @@ def apply_profile(store: Store, profile: StoreProfile) -> None:
     store.timezone = profile.timezone or "UTC"
     store.locale = profile.locale or "en"
     store.email = profile.email
+    store.country = profile.country
+    store.profiled_at = datetime.now(UTC)
 
 
 async def claim(tx: Tx, kind: str, key: str, store_id: UUID | None = None) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.kernel.db import Base, Tenant, Tx, new_id
+from plugin.kernel.db import Base, Directory, Tenant, Tx, new_id
 
 
 class Workspace(Tenant, Base):
@@ -29,6 +29,7 @@ async def create(tx: Tx, name: str, *, locale: str = "en", timezone: str = "UTC"
     """Create the workspace of this transaction, with the housekeeping that every workspace has."""
     workspace = Workspace(workspace_id=tx.workspace_id, name=name, locale=locale, timezone=timezone)
     tx.add(workspace)
+    tx.add(Directory(kind="workspace", key=str(tx.workspace_id), workspace_id=tx.workspace_id))
     await tx.flush()
     await tx.enqueue("retention", every=86_400, unique="retention")
     return workspace

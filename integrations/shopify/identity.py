@@ -204,13 +204,13 @@ def _https_host(url: object) -> str | None:
 # --- signed queries -------------------------------------------------------------------------------------------------
 
 
-def launch(query: str, secrets: Sequence[str], now: float | None) -> dict[str, str]:
+def launch(query: bytes, secrets: Sequence[str], now: float | None) -> dict[str, str]:
     """The parameters of an app launch or OAuth callback whose `hmac` and `timestamp` are good. Raises Refused.
 
     `query` is the raw query string. `now` (Unix seconds) of None skips the timestamp, for uses where an old launch
     does no harm. `shop` in the answer has passed `shop_domain`.
     """
-    pairs = _pairs(query)
+    pairs = query_pairs(query)
     single = dict(pairs)
     if any(len(values) > 1 and not name.endswith("[]") for name, values in _grouped(pairs).items()):
         raise Refused("repeated")
@@ -240,13 +240,13 @@ def oauth_message(pairs: Sequence[tuple[str, str]]) -> str:
     return "&".join(sorted(parts))
 
 
-def proxy(query: str, secrets: Sequence[str], now: float) -> ProxyRequest:
+def proxy(query: bytes, secrets: Sequence[str], now: float) -> ProxyRequest:
     """A request through the app proxy whose `signature` and `timestamp` are good. Raises Refused.
 
     The signature covers repeated parameters too, so a second `logged_in_customer_id` that the shopper wrote would
     verify: what Shopify adds must be there exactly once.
     """
-    pairs = _pairs(query)
+    pairs = query_pairs(query)
     grouped = _grouped(pairs)
     for name in _PROXY_FIELDS:
         if len(grouped.get(name, ())) != 1:
@@ -264,7 +264,7 @@ def proxy(query: str, secrets: Sequence[str], now: float) -> ProxyRequest:
 
 
 def proxy_message(pairs: Sequence[tuple[str, str]]) -> str:
-    """What Shopify signs of a proxied request: values of one key joined by commas, sorted by code point, no separator."""
+    """What Shopify signs of a proxied request: sorted by code point, values of one key joined by `,`, no separator."""
     grouped = _grouped(pairs)
     return "".join(f"{name}={','.join(grouped[name])}" for name in sorted(grouped) if name != "signature")
 
@@ -274,10 +274,12 @@ def sign_hex(message: str, secret: str) -> str:
     return hmac.new(secret.encode(), message.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
-def _pairs(query: str) -> list[tuple[str, str]]:
+def query_pairs(query: bytes) -> list[tuple[str, str]]:
+    """A raw query string as pairs, as signed. Raises Refused on one that is too long or broken."""
     # Blank values are signed; bytes that are no UTF-8 must come out as they went in.
     try:
-        return parse_qsl(query, keep_blank_values=True, errors="surrogateescape", max_num_fields=100)
+        text = query.decode("utf-8", "surrogateescape")
+        return parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=100)
     except ValueError as error:
         raise Refused("query") from error
 
@@ -290,8 +292,8 @@ def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _matches(given: str, message: str, secrets: Sequence[str]) -> bool:
-    sent = given.encode("utf-8", "surrogatepass" if given.isascii() else "surrogateescape")
-    return any([hmac.compare_digest(sign_hex(message, secret).encode(), sent) for secret in secrets])
+    sent = given.encode("utf-8", "surrogateescape")
+    return any(hmac.compare_digest(sign_hex(message, secret).encode(), sent) for secret in secrets)
 
 
 def _fresh(timestamp: str, now: float) -> bool:

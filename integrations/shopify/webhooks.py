@@ -80,7 +80,7 @@ _CLASSIC_HMAC, _EVENTS_HMAC = "x-shopify-hmac-sha256", "shopify-hmac-sha256"
 
 def verify(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
     """Whether `signature` (base64, as the header came) is the HMAC-SHA256 of the raw body under one of our secrets."""
-    return any([hmac.compare_digest(sign(body, secret), signature) for secret in secrets])
+    return any(hmac.compare_digest(sign(body, secret), signature) for secret in secrets)
 
 
 def sign(body: bytes, secret: str) -> bytes:
@@ -112,7 +112,7 @@ def read(headers: Mapping[str, bytes], body: bytes, secrets: Sequence[str]) -> D
     return Delivery(f"{shop}:{told['id']}", STORE_KIND, f"shopify:{shop}", topic, {k: v for k, v in kept.items() if v})
 
 
-class ShopifyWebhooks:
+class ShopifySource:
     """`/webhooks/shopify` and `/webhooks/shopify/compliance`: one receiver, whatever the tail."""
 
     name = SOURCE

@@ -12,8 +12,9 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -27,10 +28,13 @@ REQUEST_LIFETIME: Final = 300
 """Seconds either side of the signed time during which a request is believed (PLATFORMS B4)."""
 TOKEN_LIFETIME: Final = 900
 """Seconds an identity token may live, at most."""
+LEEWAY: Final = 10
+"""Seconds by which two honest clocks may differ."""
 TOKEN_AUDIENCE: Final = "ahlan"  # noqa: S105
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}\Z")
+_SUBJECT = re.compile(r"[1-9][0-9]{0,18}\Z")
 _TIMESTAMP = re.compile(r"[0-9]{9,11}\Z")
 
 
@@ -61,6 +65,17 @@ class ShopperToken:
     locale: str | None
     expires_at: int
     """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentToken:
+    """A verified statement of the WordPress site: this browser is signed in to wp-admin as this member of staff."""
+
+    user_id: str
+    email: str
+    name: str
+    locale: str
+    administrator: bool
 
 
 def new_secret() -> str:
@@ -148,50 +163,105 @@ def shopper_token(
     lifetime: int = TOKEN_LIFETIME,
 ) -> str:
     """A signed identity token for one signed-in customer of one store (HS256 JWT, Unix seconds)."""
+    optional = {"email": email, "name": name, "locale": locale}
+    return _token(keys.identity, site, store, customer_id, optional, now, lifetime)
+
+
+def agent_token(
+    keys: PairingKeys,
+    *,
+    site: str,
+    store: str,
+    user_id: str,
+    email: str | None,
+    name: str | None,
+    locale: str | None,
+    administrator: bool,
+    now: int,
+    lifetime: int = 60,
+) -> str:
+    """A signed token for one member of the site's staff who may manage WooCommerce."""
+    optional = {"email": email, "name": name, "locale": locale, "role": "administrator" if administrator else "staff"}
+    return _token(keys.agent, site, store, user_id, optional, now, lifetime)
+
+
+def _token(
+    key: bytes, site: str, store: str, subject: str, optional: Mapping[str, str | None], now: int, lifetime: int
+) -> str:
     claims: dict[str, str | int] = {
         "iss": site,
         "aud": TOKEN_AUDIENCE,
         "store": store,
-        "sub": customer_id,
+        "sub": subject,
         "iat": now,
         "exp": now + min(lifetime, TOKEN_LIFETIME),
         "jti": secrets.token_urlsafe(12),
     }
-    optional = {"email": email, "name": name, "locale": locale}
-    claims.update({key: value for key, value in optional.items() if value})
-    return jwt.encode(claims, keys.identity, algorithm="HS256")
+    claims.update({name: value for name, value in optional.items() if value})
+    return jwt.encode(claims, key, algorithm="HS256")
 
 
-def read_shopper_token(keys: PairingKeys, token: str, *, store: str, now: float, leeway: int = 10) -> ShopperToken:
+def read_shopper_token(keys: PairingKeys, token: str, *, store: str, now: float) -> ShopperToken:
     """Verify an identity token for `store` (its public key).
 
     Raises PairingError: "forged" (signature, algorithm, claims missing or of another store), "stale" (expired, not
     yet valid, or made to live longer than TOKEN_LIFETIME).
     """
+    claims = _claims(keys.identity, token, store, now)
+    return ShopperToken(
+        customer_id=str(claims["sub"]),
+        email=_text(claims.get("email")),
+        name=_text(claims.get("name")),
+        locale=_text(claims.get("locale")),
+        expires_at=int(claims["exp"]),
+    )
+
+
+def read_agent_token(keys: PairingKeys, token: str, *, store: str, now: float) -> AgentToken:
+    """Verify a staff token for `store`. Raises PairingError like `read_shopper_token`."""
+    claims = _claims(keys.agent, token, store, now)
+    return AgentToken(
+        user_id=str(claims["sub"]),
+        email=_text(claims.get("email")) or "",
+        name=_text(claims.get("name")) or "",
+        locale=_text(claims.get("locale")) or "",
+        administrator=claims.get("role") == "administrator",
+    )
+
+
+def unverified_store(token: str) -> str | None:
+    """The store a token says it is for, to find the key that can prove it. Believe nothing else of it before that."""
     try:
-        claims = jwt.decode(
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return None
+    return _text(claims.get("store"))
+
+
+def _claims(key: bytes, token: str, store: str, now: float) -> dict[str, Any]:
+    try:
+        claims: dict[str, Any] = jwt.decode(
             token,
-            keys.identity,
+            key,
             algorithms=["HS256"],
             audience=TOKEN_AUDIENCE,
-            options={"require": ["iat", "exp", "sub", "store"], "verify_exp": False, "verify_iat": False},
+            options={
+                "require": ["iat", "exp", "sub", "store"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
         )
     except jwt.InvalidTokenError as error:
         raise PairingError("forged") from error
     issued, expires, subject = claims["iat"], claims["exp"], claims["sub"]
-    if not (_is_time(issued) and _is_time(expires) and isinstance(subject, str) and subject.isdecimal()):
+    if not (_is_time(issued) and _is_time(expires) and isinstance(subject, str) and _SUBJECT.match(subject)):
         raise PairingError("forged")
     if not isinstance(claims["store"], str) or not hmac.compare_digest(claims["store"].encode(), store.encode()):
         raise PairingError("forged")
-    if expires - issued > TOKEN_LIFETIME or not issued - leeway <= now <= expires + leeway:
+    if expires - issued > TOKEN_LIFETIME or not issued - LEEWAY <= now <= expires + LEEWAY:
         raise PairingError("stale")
-    return ShopperToken(
-        customer_id=subject,
-        email=_text(claims.get("email")),
-        name=_text(claims.get("name")),
-        locale=_text(claims.get("locale")),
-        expires_at=int(expires),
-    )
+    return claims
 
 
 def _is_time(value: object) -> bool:

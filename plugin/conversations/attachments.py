@@ -58,6 +58,9 @@ _KINDS = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "text/plain": "txt",
 }
+ACCEPTED = (*_KINDS, ".heic", ".txt")
+"""What a file picker offers, as `accept` tokens: some systems know no type for these two endings."""
+
 _DRAWN = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WEBP"}
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 

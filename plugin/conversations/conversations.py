@@ -100,9 +100,10 @@ _HEAD = (
     TABLE.c.last_seq,
     TABLE.c.last_position,
     TABLE.c.shopper_read_seq,
+    TABLE.c.agent_read_seq,
 )
 
-Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, int, int, int]]
+Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, int, int, int, int]]
 """The few columns of a conversation that writing into it needs."""
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from plugin.conversations import attachments
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper
+from plugin.crm import customers
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
 from plugin.kernel.lazy import _
@@ -81,7 +82,11 @@ async def receive(
     message = await _append(
         tx, head, SHOPPER, client_id, body, files, uploader=shopper.actor, actor=shopper.actor, event="message.received"
     )
-    return message if message is not None else await _resent(tx, head.id, client_id)
+    if message is None:
+        return await _resent(tx, head.id, client_id)
+    if head.customer_id is not None:
+        await customers.contacted(tx, head.customer_id, datetime.now(UTC))
+    return message
 
 
 async def reply(

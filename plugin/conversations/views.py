@@ -1,12 +1,14 @@
 """The team's lists of conversations, page by page at any depth, and how many wait in each."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import and_, func, select, tuple_
+from sqlalchemy.orm import aliased
 
 from plugin.conversations.conversations import CLOSED, OPEN, Conversation
 from plugin.crm.customers import Customer
@@ -16,6 +18,8 @@ from plugin.team import Agent
 
 PAGE = 50
 COUNT_LIMIT = 999
+
+_person = aliased(Customer)
 
 
 class View(StrEnum):
@@ -54,13 +58,14 @@ async def queue(
     statement = (
         select(
             Conversation,
-            func.coalesce(Customer.name, ""),
-            func.coalesce(Customer.email, ""),
+            func.coalesce(_person.name, ""),
+            func.coalesce(_person.email, ""),
             func.coalesce(Visitor.typed_name, ""),
             func.coalesce(Visitor.typed_email, ""),
             func.coalesce(Agent.name, ""),
         )
         .outerjoin(Customer, _same(Customer, Conversation.customer_id))
+        .outerjoin(_person, _same(_person, func.coalesce(Customer.merged_into, Customer.id)))
         .outerjoin(Visitor, _same(Visitor, Conversation.visitor_id))
         .outerjoin(Agent, _same(Agent, Conversation.assignee_id))
         .where(Conversation.workspace_id == tx.workspace_id, *_in_view(view, agent_id))
@@ -69,7 +74,8 @@ async def queue(
     )
     if (place := _read_cursor(cursor)) is not None:
         statement = statement.where(tuple_(Conversation.last_message_at, Conversation.id) < tuple_(*place))
-    rows = [Listed(*row) for row in (await tx.execute(statement)).tuples()]
+    found = await tx.execute(statement)
+    rows = [Listed(*cast("tuple[Any, ...]", row)) for row in found]
     more = len(rows) > limit
     return Page(rows[:limit], _write_cursor(rows[limit - 1].conversation) if more else None)
 
@@ -88,11 +94,11 @@ async def counts(tx: Tx, agent_id: UUID) -> dict[View, int]:
     return counted
 
 
-async def of_customer(tx: Tx, customer_id: UUID, *, limit: int = 20) -> list[Conversation]:
-    """A customer's conversations, newest first."""
+async def of_customer(tx: Tx, members: Collection[UUID], *, limit: int = 20) -> list[Conversation]:
+    """A person's conversations, newest first; `members` are all their customer rows (`identities.family`)."""
     rows = await tx.scalars(
         select(Conversation)
-        .where(Conversation.workspace_id == tx.workspace_id, Conversation.customer_id == customer_id)
+        .where(Conversation.workspace_id == tx.workspace_id, Conversation.customer_id.in_(members))
         .order_by(Conversation.last_message_at.desc())
         .limit(limit)
     )

@@ -43,8 +43,14 @@ class Batch:
     regroup: set[UUID] = field(default_factory=set)
     forsaken: set[UUID] = field(default_factory=set)
 
+    def about(self, **parameters: Any) -> dict[str, Any]:
+        """Parameters of a statement about this batch's store."""
+        return {"workspace": self.tx.workspace_id, "store": self.store.id, **parameters}
+
     def deleted_at(self, resource: str, external_id: str, version: datetime) -> datetime | None:
         """When the platform deleted it, if this version of it is not newer than that."""
+        if not self.tombstones:
+            return None
         deleted = self.tombstones.get((resource, external_id))
         return deleted if deleted is not None and deleted >= version else None
 

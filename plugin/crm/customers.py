@@ -10,14 +10,15 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, Index, String, UniqueConstraint, func, select, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm import carts, identities, orders
 from plugin.crm.carts import Cart
 from plugin.crm.identities import Identity, Merge, Proof
 from plugin.crm.orders import OrderView
-from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
+from plugin.crm.terms import backwards
+from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
@@ -101,37 +102,6 @@ class StoreCustomer(TenantRow, Base):
     deleted_at: Mapped[datetime | None]
 
 
-class SearchTerm(Tenant, Base):
-    """A word by which a profile is found; erased with it.
-
-    Words in a b-tree instead of trigrams: under row-level security PostgreSQL uses an index only for operators that
-    cannot leak, and neither LIKE nor full-text matching is one (docs/decisions/search-under-rls.md).
-    """
-
-    __tablename__ = "customer_terms"
-    __table_args__ = (Index(None, "workspace_id", "profile_id"), tenant_key("profile_id", "store_customers"))
-
-    term: Mapped[str] = mapped_column(String(collation="C"), primary_key=True)
-    profile_id: Mapped[UUID] = mapped_column(primary_key=True)
-
-
-def terms(name: str, email: str, phone: str) -> set[str]:
-    """The words a profile is found by. Pure.
-
-    Words of the name and of the e-mail address's local part, the address itself, and the phone number backwards, so
-    that any number of its last digits finds it, with or without country code. Arabic names also without their article.
-    """
-    found = set(search_key(name).split())
-    found |= {word[2:] for word in found if word.startswith("ال") and len(word) > 4}
-    if email:
-        address = normalise(email)
-        found |= {address, *search_key(address.partition("@")[0]).split()}
-    digits = "".join(filter(str.isdigit, normalise(phone)))
-    if digits:
-        found.add(f"#{digits[::-1]}")
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of the list; `cursor` is what to ask for the next one, None at the end."""
@@ -189,21 +159,16 @@ def _find(position: int, word: str, parameters: dict[str, Any]) -> str:
         parameters[f"{name}{position}"], parameters[f"{name}_end{position}"] = prefix, f"{prefix}\U0010ffff"
         return f"{column} >= :{name}{position} AND {column} < :{name}_end{position}"
 
-    profiles = "SELECT coalesce(m.merged_into, m.id) FROM {} JOIN customers m ON m.workspace_id = :workspace AND m.id = {}"
-    by_term = profiles.format(
-        "customer_terms t JOIN store_customers p ON p.workspace_id = :workspace AND p.id = t.profile_id", "p.customer_id"
+    heads = (
+        "SELECT coalesce(m.merged_into, m.id) FROM {} f JOIN customers m "
+        "ON m.workspace_id = :workspace AND m.id = f.customer_id WHERE f.workspace_id = :workspace AND {}"
     )
-    ways = [f"{by_term} WHERE t.workspace_id = :workspace AND {between('t.term', word, 'word')}"]
+    ways = [heads.format("customer_terms", between("f.term", word, "word"))]
     if word.isdigit() and len(word) >= 3:
-        # 00966 50…, 050…: the zeros in front of a number are not part of it.
-        backwards = f"#{(word.lstrip('0') or word)[::-1]}"
-        ways.append(f"{by_term} WHERE t.workspace_id = :workspace AND {between('t.term', backwards, 'phone')}")
+        ways.append(heads.format("customer_terms", between("f.term", backwards(word), "phone")))
     if any(character.isdigit() for character in word):
-        by_order = profiles.format("orders o", "o.customer_id")
-        ways.append(
-            f"{by_order} WHERE o.workspace_id = :workspace AND o.deleted_at IS NULL "
-            f"AND {between('o.number', orders.number_of(word), 'number')}"
-        )
+        number = between("f.number", orders.number_of(word), "number")
+        ways.append(heads.format("orders", f"f.deleted_at IS NULL AND {number}"))
     return f"({' UNION '.join(ways)})"
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from plugin.crm import terms
 from plugin.crm.batch import lock
 from plugin.crm.recount import recount
 from plugin.kernel import bulk
@@ -162,6 +163,8 @@ async def prove(
         update=("proof", "proven_at"),
         rule="stored.proven_at IS NULL",
     )  # fmt: skip
+    by_email, by_phone = (value, "") if kind == EMAIL else ("", value)
+    await terms.write(tx, {customer_id: terms.words_of("", by_email, by_phone)}, terms.PROOF)
     await recount(tx, [customer_id])
     await regroup(tx, [customer_id])
     return await head(tx, customer_id)

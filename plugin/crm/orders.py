@@ -1,13 +1,22 @@
 """Orders with lines, parcels and refunds, as the stores tell us."""
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+import orjson
+from sqlalchemy import BigInteger, Index, String, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.kernel.db import Base, TenantRow, tenant_key
+from plugin.crm.batch import Batch, newest
+from plugin.kernel import bulk
+from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.money import Money
+from plugin.kernel.text import normalise, search_key
+from plugin.platform import CustomerRecord, OrderPart, OrderRecord
 
 
 class Order(TenantRow, Base):
@@ -18,6 +27,13 @@ class Order(TenantRow, Base):
         UniqueConstraint("workspace_id", "store_id", "external_id"),
         Index(None, "workspace_id", "customer_id", "placed_at"),
         Index(None, "workspace_id", "number"),
+        Index(
+            "ix_orders_cart_token",
+            "workspace_id",
+            "store_id",
+            "cart_token",
+            postgresql_where=text("cart_token <> ''"),
+        ),
         tenant_key("store_id", "stores"),
         tenant_key("customer_id", "customers", ondelete="RESTRICT"),
     )
@@ -27,7 +43,7 @@ class Order(TenantRow, Base):
     version: Mapped[datetime]
     customer_id: Mapped[UUID | None]
     name: Mapped[str]
-    number: Mapped[str]
+    number: Mapped[str] = mapped_column(String(collation="C"))
     placed_at: Mapped[datetime]
     status: Mapped[str]
     payment_status: Mapped[str]
@@ -45,6 +61,7 @@ class Order(TenantRow, Base):
     email: Mapped[str] = mapped_column(server_default="")
     phone: Mapped[str] = mapped_column(server_default="")
     customer_name: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(server_default="")
     payment_method: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")
     tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
@@ -67,6 +84,7 @@ class OrderLine(TenantRow, Base):
     order_id: Mapped[UUID]
     store_id: Mapped[UUID]
     external_id: Mapped[str]
+    version: Mapped[datetime]
     position: Mapped[int]
     title: Mapped[str]
     variant_title: Mapped[str] = mapped_column(server_default="")
@@ -118,6 +136,7 @@ class Refund(TenantRow, Base):
     external_id: Mapped[str]
     order_id: Mapped[UUID | None]
     order_external_id: Mapped[str]
+    version: Mapped[datetime]
     amount: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(server_default="")
     exponent: Mapped[int] = mapped_column(server_default=text("2"))
@@ -138,3 +157,453 @@ class Tombstone(TenantRow, Base):
     resource: Mapped[str]
     external_id: Mapped[str]
     version: Mapped[datetime]
+
+
+PAID = frozenset({"paid", "partially_refunded", "refunded"})
+# A parcel that is only a label, or was called off, has not left.
+_NOT_SHIPPED = frozenset({"", "pending", "cancelled"})
+
+
+def number_of(name: str) -> str:
+    """What an order is searched by: the digits of its name (`#AR-1001` is found as 1001), else its letters. Pure."""
+    digits = "".join(filter(str.isdigit, normalise(name)))
+    return digits or search_key(name)
+
+
+@dataclass(slots=True)
+class Plan:
+    """The orders of a batch against what is stored: which records are written, and which stored rows they meet."""
+
+    records: Sequence[OrderRecord]
+    parts: Sequence[OrderPart]
+    winners: dict[str, OrderRecord]
+    stored: dict[str, Any]
+    ids: dict[str, UUID]
+
+
+async def plan(batch: Batch, records: Sequence[OrderRecord], parts: Sequence[OrderPart]) -> Plan:
+    """Read what is stored about the orders that a batch names."""
+    candidates = newest((record.external_id, record.version, record) for record in records)
+    keys = {*candidates, *(part.order_external_id for part in parts)}
+    stored = {}
+    if keys:
+        stored = {row.external_id: row for row in await batch.tx.execute(_STORED, batch.about(keys=list(keys)))}
+    winners = {
+        key: record
+        for key, record in candidates.items()
+        if key not in stored or record.version >= stored[key].version
+    }
+    return Plan(records, parts, winners, stored, {key: row.id for key, row in stored.items()})
+
+
+_STORED = text("""
+SELECT external_id, id, version, customer_id, status, payment_status, fulfilment_status, cancelled_at, total,
+    shipping_address, name, currency, exponent, deleted_at
+FROM orders WHERE workspace_id = :workspace AND store_id = :store AND external_id = ANY(CAST(:keys AS text[]))
+""")
+
+
+class People(Protocol):
+    """Who is mentioned in a batch (`plugin/crm/profiles.py`)."""
+
+    def mentioned(self, record: CustomerRecord) -> None: ...
+
+    def key(self, external_id: str, email: str, phone: str, country: str = "") -> str: ...
+
+    def phone(self, typed: str, country: str = "") -> str: ...
+
+    def __getitem__(self, key: str) -> UUID | None: ...
+
+
+def mention(people: People, record: OrderRecord) -> str:
+    """Note the person of an order. Returns the profile's key, or nothing when the order names nobody."""
+    country = record.shipping_address.country if record.shipping_address else ""
+    key = people.key(record.customer_external_id, record.email, record.phone, country)
+    if key:
+        people.mentioned(
+            CustomerRecord(
+                key, record.version, email=record.email, phone=people.phone(record.phone, country),
+                first_name=record.customer_name, locale=record.locale, created_at=record.placed_at,
+            )
+        )  # fmt: skip
+    return key
+
+
+async def write(batch: Batch, plan: Plan, people: People, keys: Mapping[str, str]) -> None:
+    """Write orders, lines, parcels and refunds, and note what happened. `keys`: order → profile."""
+    rows = []
+    for external_id, record in plan.winners.items():
+        customer_id = people[keys[external_id]] if keys[external_id] else None
+        before = plan.stored.get(external_id)
+        row = _row(batch, record, customer_id, before)
+        plan.ids[external_id] = row["id"]
+        rows.append(row)
+        if before is not None and before.customer_id not in (None, customer_id):
+            batch.forsaken.add(before.customer_id)
+            batch.recount.add(before.customer_id)
+    written = {
+        row.external_id
+        for row in await bulk.insert(
+            batch.tx, Order, rows, key=("store_id", "external_id"), rule=NEWER, returning=("external_id",)
+        )
+    }
+    await _write_lines(batch, plan)
+    await _delete(batch)
+    owners = {row["external_id"]: row["customer_id"] for row in rows}
+    for external_id in written:
+        record, before = plan.winners[external_id], plan.stored.get(external_id)
+        batch.changed("orders", external_id, record.version, created=before is None)
+        _tell(batch, record, plan.ids[external_id], owners[external_id], before)
+        if owners[external_id] is not None:
+            batch.recount.add(owners[external_id])
+    await _write_parts(batch, plan)
+
+
+NEWER = "excluded.version >= stored.version"
+
+
+def _row(batch: Batch, record: OrderRecord, customer_id: UUID | None, before: Any) -> dict[str, Any]:
+    def minor(money: Money | None) -> int | None:
+        return money.amount if money is not None else None
+
+    return {
+        "id": before.id if before else new_id(),
+        "store_id": batch.store.id,
+        "external_id": record.external_id,
+        "version": record.version,
+        "customer_id": customer_id,
+        "name": record.name,
+        "number": number_of(record.name),
+        "placed_at": record.placed_at,
+        "status": record.status,
+        "payment_status": record.payment_status,
+        "fulfilment_status": record.fulfilment_status,
+        "cancelled_at": record.cancelled_at,
+        "currency": record.total.currency,
+        "exponent": record.total.exponent,
+        "total": record.total.amount,
+        "subtotal": minor(record.subtotal),
+        "shipping_total": minor(record.shipping_total),
+        "discount_total": minor(record.discount_total),
+        "tax_total": minor(record.tax_total),
+        "refunded": minor(record.refunded),
+        "customer_external_id": record.customer_external_id,
+        "email": record.email,
+        "phone": record.phone,
+        "customer_name": record.customer_name,
+        "locale": record.locale,
+        "payment_method": record.payment_method,
+        "note": record.note,
+        "tags": record.tags,
+        "shipping_address": record.shipping_address,
+        "cart_token": record.cart_token,
+        "status_url": record.status_url,
+        "raw": record.raw,
+        "deleted_at": batch.deleted_at("orders", record.external_id, record.version),
+    }
+
+
+async def _write_lines(batch: Batch, plan: Plan) -> None:
+    """Lines have the version of the order that named them, so that an older payload with lines still brings them."""
+    lines = newest(
+        (f"{record.external_id} {line.external_id}", record.version, (record, position, line))
+        for record in plan.records
+        for position, line in enumerate(record.lines or ())
+    )
+    await bulk.insert(
+        batch.tx,
+        OrderLine,
+        [
+            {
+                "id": new_id(),
+                "order_id": plan.ids[record.external_id],
+                "store_id": batch.store.id,
+                "external_id": line.external_id,
+                "version": record.version,
+                "position": position,
+                "title": line.title,
+                "variant_title": line.variant_title,
+                "sku": line.sku,
+                "quantity": line.quantity,
+                "unit_price": line.unit_price.amount if line.unit_price else None,
+                "product_external_id": line.product_external_id,
+                "variant_external_id": line.variant_external_id,
+                "image_url": line.image_url,
+                "refunded_quantity": line.refunded_quantity,
+            }
+            for record, position, line in lines.values()
+        ],
+        key=("order_id", "external_id"),
+        rule=NEWER,
+    )
+
+
+def _tell(batch: Batch, record: OrderRecord, id: UUID, customer_id: UUID | None, before: Any) -> None:
+    """Note what became true of an order, each milestone once."""
+    if batch.deleted_at("orders", record.external_id, record.version):
+        return
+    data = {
+        "order": record.name,
+        "total": record.total.amount,
+        "currency": record.total.currency,
+        "exponent": record.total.exponent,
+    }
+    seen = record.placed_at if before is None else record.version
+    told = len(batch.happenings)
+    if before is None:
+        batch.happened("order.placed", id, customer_id, record.placed_at, data)
+    if record.payment_status in PAID and (before is None or before.payment_status not in PAID):
+        batch.happened("order.paid", id, customer_id, seen, data)
+    if record.cancelled_at and (before is None or before.cancelled_at is None):
+        batch.happened("order.cancelled", id, customer_id, record.cancelled_at, data)
+    # A store without parcels of its own (WooCommerce) only says that everything was sent.
+    sent = record.fulfilment_status == "fulfilled" and not record.fulfilments
+    if sent and (before is None or before.fulfilment_status != "fulfilled"):
+        batch.happened("order.fulfilled", id, customer_id, seen, data)
+    if before is not None and told == len(batch.happenings):
+        address = asdict(record.shipping_address) if record.shipping_address else None
+        news = {
+            "status": (before.status, record.status),
+            "payment": (before.payment_status, record.payment_status),
+            "fulfilment": (before.fulfilment_status, record.fulfilment_status),
+            "total": (before.total, record.total.amount),
+            "address": (orjson.loads(before.shipping_address or "null"), address),
+        }
+        changes = [name for name, (old, new) in news.items() if old != new]
+        if changes:
+            batch.happened("order.updated", id, customer_id, record.version, {**data, "changes": changes})
+
+
+async def _delete(batch: Batch) -> None:
+    """Mark what the platform deleted; the row stays, so that conversations about it still make sense."""
+    gone = {id: at for (resource, id), at in batch.tombstones.items() if resource == "orders"}
+    if not gone:
+        return
+    rows = await batch.tx.execute(
+        text(
+            "UPDATE orders o SET deleted_at = r.at "
+            f"FROM {bulk.recordset({'external_id': 'text', 'at': 'timestamptz'})} "  # noqa: S608
+            "WHERE o.workspace_id = :workspace AND o.store_id = :store AND o.external_id = r.external_id "
+            "AND o.version <= r.at AND o.deleted_at IS DISTINCT FROM r.at "
+            "RETURNING o.id, o.customer_id, o.name, o.external_id, r.at"
+        ),
+        batch.about(rows=bulk.dump([{"external_id": id, "at": at} for id, at in gone.items()])),
+    )
+    for row in rows.all():
+        batch.happened("order.deleted", row.id, row.customer_id, row.at, {"order": row.name})
+        batch.changed("orders", row.external_id, row.at, created=False)
+        if row.customer_id is not None:
+            batch.recount.add(row.customer_id)
+
+
+# Parcels and refunds
+
+
+async def _write_parts(batch: Batch, plan: Plan) -> None:
+    """Write parcels and refunds, those of orders that we do not know yet as well; they are joined when the order comes."""
+    parcels = newest(
+        [
+            *((f.external_id, r.version, (r.external_id, r.version, f)) for r in plan.records for f in r.fulfilments or ()),
+            *(
+                (part.fulfilment.external_id, part.version, (part.order_external_id, part.version, part.fulfilment))
+                for part in plan.parts
+                if part.fulfilment
+            ),
+        ]
+    )
+    refunds = newest(
+        [
+            *((f.external_id, r.version, (r.external_id, r.version, f)) for r in plan.records for f in r.refunds or ()),
+            *(
+                (part.refund.external_id, part.version, (part.order_external_id, part.version, part.refund))
+                for part in plan.parts
+                if part.refund
+            ),
+        ]
+    )
+    arrived = [key for key in plan.winners if key not in plan.stored]
+    joined: list[tuple[str, Any, Any]] = []
+    if arrived:
+        for kind, statement in (("parcel", _JOIN_PARCELS), ("refund", _JOIN_REFUNDS)):
+            found = await batch.tx.execute(statement, batch.about(keys=arrived))
+            joined += [(kind, row, None) for row in found.all()]
+    if parcels:
+        joined += [("parcel", *pair) for pair in await _write_parcels(batch, plan, parcels)]
+    if refunds:
+        joined += [("refund", *pair) for pair in await _write_refunds(batch, plan, refunds)]
+    if joined:
+        await _tell_parts(batch, joined)
+
+
+_JOIN = """
+UPDATE {table} f SET order_id = o.id FROM orders o
+WHERE f.workspace_id = :workspace AND f.store_id = :store AND f.order_external_id = ANY(CAST(:keys AS text[]))
+    AND f.order_id IS NULL AND o.workspace_id = :workspace AND o.store_id = f.store_id
+    AND o.external_id = f.order_external_id
+RETURNING f.*
+"""
+_JOIN_PARCELS = text(_JOIN.format(table="fulfilments"))
+_JOIN_REFUNDS = text(_JOIN.format(table="refunds"))
+
+Part = tuple[str, datetime, Any]
+
+
+async def _write_parcels(batch: Batch, plan: Plan, parcels: Mapping[str, Part]) -> list[tuple[Any, Any]]:
+    """Returns (row as written, row before) of those that changed."""
+    before = await _parts_before(batch, "fulfilments", parcels)
+    written = await bulk.insert(
+        batch.tx,
+        Fulfilment,
+        [
+            {
+                "id": new_id(),
+                "store_id": batch.store.id,
+                "external_id": parcel.external_id,
+                "order_id": plan.ids.get(order),
+                "order_external_id": order,
+                "version": version,
+                "status": parcel.status,
+                "tracking_number": parcel.tracking_number,
+                "tracking_url": parcel.tracking_url,
+                "carrier": parcel.carrier,
+                "shipped_at": parcel.shipped_at,
+                "delivered_at": parcel.delivered_at,
+            }
+            for order, version, parcel in parcels.values()
+        ],
+        key=("store_id", "external_id"),
+        rule=NEWER,
+        returning=("external_id", "order_id", "status", "shipped_at", "delivered_at", "version", "carrier",
+                   "tracking_number"),
+    )  # fmt: skip
+    return [(row, before.get(row.external_id)) for row in written]
+
+
+async def _write_refunds(batch: Batch, plan: Plan, refunds: Mapping[str, Part]) -> list[tuple[Any, Any]]:
+    before = await _parts_before(batch, "refunds", refunds)
+    written = await bulk.insert(
+        batch.tx,
+        Refund,
+        [
+            {
+                "id": new_id(),
+                "store_id": batch.store.id,
+                "external_id": refund.external_id,
+                "order_id": plan.ids.get(order),
+                "order_external_id": order,
+                "version": version,
+                "amount": refund.amount.amount if refund.amount else None,
+                "currency": refund.amount.currency if refund.amount else "",
+                "exponent": refund.amount.exponent if refund.amount else 2,
+                "reason": refund.reason,
+                "at": refund.at,
+            }
+            for order, version, refund in refunds.values()
+        ],
+        key=("store_id", "external_id"),
+        rule=NEWER,
+        returning=("external_id", "order_id", "amount", "currency", "exponent", "at", "version"),
+    )
+    return [(row, before.get(row.external_id)) for row in written]
+
+
+async def _parts_before(batch: Batch, table: str, keys: Collection[str]) -> dict[str, Any]:
+    rows = await batch.tx.execute(
+        text(
+            f"SELECT * FROM {table} WHERE workspace_id = :workspace AND store_id = :store "  # noqa: S608
+            "AND external_id = ANY(CAST(:keys AS text[]))"
+        ),
+        batch.about(keys=list(keys)),
+    )
+    return {row.external_id: row for row in rows.all()}
+
+
+async def _tell_parts(batch: Batch, joined: Sequence[tuple[str, Any, Any]]) -> None:
+    """Note parcels and refunds of known orders; one that waits for its order is told when that comes."""
+    ids = {row.order_id for _, row, _ in joined if row.order_id is not None}
+    orders = {
+        row.id: row
+        for row in await batch.tx.execute(
+            text(
+                "SELECT id, customer_id, name FROM orders "
+                "WHERE workspace_id = :workspace AND id = ANY(CAST(:ids AS uuid[])) AND deleted_at IS NULL"
+            ),
+            batch.about(ids=list(ids)),
+        )
+    }
+    for kind, row, before in joined:
+        order = orders.get(row.order_id)
+        if order is None:
+            continue
+        # A row that waited for its order was not told then, whatever its state.
+        known = before if before is not None and before.order_id is not None else None
+        if order.customer_id is not None:
+            batch.recount.add(order.customer_id)
+        if kind == "refund":
+            if known is None:
+                data = {"order": order.name, "amount": row.amount, "currency": row.currency, "exponent": row.exponent}
+                batch.happened("order.refunded", order.id, order.customer_id, row.at or row.version, data)
+            continue
+        shipped, delivered = row.status not in _NOT_SHIPPED, row.status == "delivered" or row.delivered_at is not None
+        data = {"order": order.name, "carrier": row.carrier, "tracking": row.tracking_number}
+        if shipped and (known is None or known.status in _NOT_SHIPPED):
+            batch.happened("order.fulfilled", order.id, order.customer_id, row.shipped_at or row.version, data)
+        if delivered and (known is None or not (known.status == "delivered" or known.delivered_at)):
+            batch.happened("order.delivered", order.id, order.customer_id, row.delivered_at or row.version, data)
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order with everything that belongs to it."""
+
+    order: Order
+    lines: Sequence[OrderLine]
+    fulfilments: Sequence[Fulfilment]
+    refunds: Sequence[Refund]
+
+    @property
+    def total(self) -> Money:
+        """What was paid for, before refunds."""
+        return Money(self.order.total, self.order.currency, self.order.exponent)
+
+
+async def of_family(tx: Tx, members: Collection[UUID], limit: int = 20) -> Sequence[OrderView]:
+    """The latest orders of a person."""
+    rows = await tx.scalars(
+        select(Order)
+        .where(Order.workspace_id == tx.workspace_id, Order.customer_id.in_(members), Order.deleted_at.is_(None))
+        .order_by(Order.placed_at.desc(), Order.id.desc())
+        .limit(limit)
+    )
+    return await _views(tx, rows.all())
+
+
+async def get(tx: Tx, order_id: UUID) -> OrderView | None:
+    """One order with everything that belongs to it."""
+    row = await tx.get(Order, order_id)
+    return (await _views(tx, [row]))[0] if row is not None else None
+
+
+async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    parts: dict[type[Any], dict[UUID, list[Any]]] = {}
+    orderings: list[tuple[type[Any], Any]] = [
+        (OrderLine, OrderLine.position),
+        (Fulfilment, Fulfilment.shipped_at),
+        (Refund, Refund.at),
+    ]
+    for model, ordering in orderings:
+        parts[model] = defaultdict(list)
+        found = await tx.scalars(
+            select(model)
+            .where(model.workspace_id == tx.workspace_id, model.order_id.in_(ids))
+            .order_by(ordering, model.external_id)
+        )
+        for part in found:
+            parts[model][part.order_id].append(part)
+    return [OrderView(row, parts[OrderLine][row.id], parts[Fulfilment][row.id], parts[Refund][row.id]) for row in rows]

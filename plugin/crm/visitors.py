@@ -1,13 +1,17 @@
 """Visitors: browsers on a storefront, known by a secret that only that browser holds."""
 
-from datetime import datetime
+import hashlib
+import secrets
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, UniqueConstraint, func, text
+from sqlalchemy import Index, LargeBinary, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.kernel.db import Base, TenantRow, tenant_key
+from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.text import normalise_email
+from plugin.stores import Store
 
 
 class Visitor(TenantRow, Base):
@@ -16,6 +20,8 @@ class Visitor(TenantRow, Base):
     __tablename__ = "visitors"
     __table_args__ = (
         UniqueConstraint("workspace_id", "secret_hash"),
+        Index(None, "workspace_id", "customer_id"),
+        Index(None, "workspace_id", "store_id", "last_seen_at"),
         tenant_key("store_id", "stores"),
         tenant_key("customer_id", "customers", ondelete="RESTRICT"),
     )
@@ -30,3 +36,87 @@ class Visitor(TenantRow, Base):
     page: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     cart_token: Mapped[str] = mapped_column(server_default="")
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+_PREFIX = "vs_"
+
+
+def new_secret() -> str:
+    """A secret for a new browser: 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_of(secret: str) -> bytes:
+    """What is stored of a visitor's secret. Plain SHA-256 is enough for 256 random bits."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def open_visitor(
+    tx: Tx,
+    store: Store,
+    secret: str | None,
+    *,
+    locale: str = "",
+    page: dict[str, Any] | None = None,
+    cart_token: str = "",
+) -> tuple[Visitor, str]:
+    """The browser with this secret on this store, or a new one: (visitor, its secret).
+
+    A secret of another store, a made-up one or none opens a new visitor with a new secret: nobody chooses their own.
+    """
+    visitor = await by_secret(tx, store.id, secret) if secret else None
+    if visitor is None or secret is None:
+        secret = new_secret()
+        visitor = Visitor(id=new_id(), store_id=store.id, secret_hash=hash_of(secret))
+        tx.add(visitor)
+    visitor.last_seen_at = datetime.now(UTC)
+    visitor.locale = locale or visitor.locale or ""
+    visitor.page = page if page is not None else visitor.page or {}
+    visitor.cart_token = cart_token or visitor.cart_token or ""
+    await tx.flush()
+    return visitor, secret
+
+
+async def by_secret(tx: Tx, store_id: UUID, secret: str) -> Visitor | None:
+    """The visitor whose browser holds this secret, on this store."""
+    if not secret.startswith(_PREFIX) or len(secret) > 200:
+        return None
+    found: Visitor | None = await tx.scalar(
+        select(Visitor).where(
+            Visitor.workspace_id == tx.workspace_id,
+            Visitor.secret_hash == hash_of(secret),
+            Visitor.store_id == store_id,
+        )
+    )
+    return found
+
+
+async def identify(tx: Tx, visitor: Visitor, customer_id: UUID) -> bool:
+    """The store's signature, or a code, says who this browser is. False when it is somebody else's already.
+
+    A browser that signs in as another person must become a new visitor (`open_visitor` without a secret): what the
+    first one said there is not for the second.
+    """
+    if visitor.customer_id is not None:
+        return visitor.customer_id == customer_id
+    visitor.customer_id, visitor.identified_at = customer_id, datetime.now(UTC)
+    await tx.flush()
+    await tx.record(
+        "visitor.identified",
+        subject_id=visitor.id,
+        store_id=visitor.store_id,
+        customer_id=customer_id,
+        actor=f"shopper:{visitor.id}",
+    )
+    return True
+
+
+async def typed_email(tx: Tx, visitor: Visitor, email: str, name: str = "") -> bool:
+    """Keep the address somebody typed, to answer to; it is unverified and joins nobody. False when it is none."""
+    address = normalise_email(email)
+    if address is None:
+        return False
+    visitor.typed_email = address
+    visitor.typed_name = name.strip()[:200] or visitor.typed_name or ""
+    await tx.flush()
+    return True

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy import Row, Table, text
@@ -99,7 +100,8 @@ def _insert(
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
+    # A UUID of asyncpg's own class, as raw statements return them.
+    if isinstance(value, Decimal | UUID):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)

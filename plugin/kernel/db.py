@@ -236,6 +236,11 @@ class Database:
             )
             return [(row.workspace_id, row.store_id) for row in rows]
 
+    async def workspaces(self) -> list[UUID]:
+        """Every workspace, for work that goes through all of them one by one."""
+        async with self.app.connect() as connection:
+            return list((await connection.execute(text("SELECT ahlan_workspaces()"))).scalars())
+
     async def close(self) -> None:
         """Close both pools."""
         await self.app.dispose()
@@ -321,6 +326,12 @@ CREATE OR REPLACE FUNCTION ahlan_lookup(asked_kind text, asked_key text)
 RETURNS TABLE (workspace_id uuid, store_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public
 AS $$ SELECT d.workspace_id, d.store_id FROM directory d WHERE d.kind = asked_kind AND d.key = asked_key $$
+"""
+
+_WORKSPACES = """
+CREATE OR REPLACE FUNCTION ahlan_workspaces() RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public
+AS $$ SELECT d.workspace_id FROM directory d WHERE d.kind = 'workspace' ORDER BY 1 $$
 """
 
 

@@ -18,6 +18,7 @@ from uuid import UUID
 import orjson
 import structlog
 from arq import create_pool
+from arq.constants import default_queue_name, health_check_key_suffix
 from arq.connections import ArqRedis, RedisSettings
 from arq.cron import cron
 from arq.worker import Worker, func
@@ -210,6 +211,10 @@ class Jobs(Outbox):
             if self._pool is None:
                 self._pool = await create_pool(_redis(self._redis_url))
             return self._pool
+
+    async def worker_alive(self) -> bool:
+        """Whether a worker has said so within its health-check interval."""
+        return bool(await (await self.pool()).exists(default_queue_name + health_check_key_suffix))
 
     async def close(self) -> None:
         """Close the connection to Valkey."""

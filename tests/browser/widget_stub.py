@@ -194,17 +194,17 @@ class Peer:
             **self.config,
             "store": STORE,
             "base": "",
-            "locale": translator.code,
+            "locale": translator.locale,
             "digits": "latn",
             "origins": [self.shop_url],
-            "shop": SHOPS[translator.code],
+            "shop": SHOPS[translator.locale],
             "time_zone": "Asia/Jerusalem",
             "max_text": 4000,
             "attachments": {"max_bytes": 1_000_000, "max_count": 3, "accept": ["image/png", "image/jpeg", "application/pdf"]},
             "strings": strings(translator.gettext, translator.ngettext),
         }
         html = self._environment.get_template("frame.html").render(
-            lang=translator.code,
+            lang=translator.locale,
             dir=translator.direction,
             nonce=nonce,
             config=config,
@@ -434,7 +434,7 @@ main{{padding:32px;max-width:60em}} .grid{{display:grid;grid-template-columns:re
     # Threads
 
     def _begin(self, app: Starlette, port: int) -> tuple[uvicorn.Server, Any]:
-        config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", ws="websockets-sansio", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]

@@ -30,10 +30,10 @@ class Simulator:
         shop.on_event = self.deliveries.emit
         self.admin_api = AdminApi(shop, self.start_bulk)
         self._bulk: set[asyncio.Task[None]] = set()
-        common = [*self._oauth_routes(), *control.routes(self)]
+        common = [*self._oauth_routes(), *control.routes(shop, self.deliveries, self.admin_api.throttle)]
         api = Route("/admin/api/{version}/graphql.json", self.admin_api.__call__, methods=["POST"])
         store = _starlette([api, *common, *storefront.routes(shop, transport)])
-        admin = _starlette([*common, *admin_pages.routes(self)])
+        admin = _starlette([*common, *admin_pages.routes(shop)])
 
         async def download(request: Request) -> Response:
             return await bulk.download(shop, request)

@@ -65,7 +65,7 @@ class _Shape(Visitor):
                 for held in (node.selection_set.selections if node.selection_set else ())
                 if isinstance(held, FieldNode)
             }
-            if "edges" not in names:
+            if "edges" not in names and self.complaint is None:
                 self.complaint = f"The connection '{node.name.value}' must select edges and node."
         elif kind == "list":
             self.lists += 1

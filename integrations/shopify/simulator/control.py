@@ -26,18 +26,17 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from integrations.shopify.simulator import oauth, seed, topics, trade
-from integrations.shopify.simulator.shop import Fault
+from integrations.shopify.simulator.admin_api import Throttle
+from integrations.shopify.simulator.shop import Fault, Shop
 from integrations.shopify.simulator.state import Doc
-
-if TYPE_CHECKING:
-    from integrations.shopify.simulator.app import Simulator
+from integrations.shopify.simulator.webhooks import Deliveries
 
 RECORDS = frozenset({"customers", "orders", "products", "carts", "checkouts", "subscriptions", "bulk"})
 
@@ -52,9 +51,8 @@ def _numbers(given: Doc | None) -> dict[int, int] | None:
     return {int(key): int(value) for key, value in given.items()} if given else None
 
 
-def routes(simulator: Simulator) -> list[Route]:
-    """The control routes of one simulator."""
-    shop, deliveries = simulator.shop, simulator.deliveries
+def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
+    """The control routes of one shop."""
     dice = random.Random()  # noqa: S311 - a trickle of orders
 
     async def status(_: Request) -> Response:
@@ -204,7 +202,7 @@ def routes(simulator: Simulator) -> list[Route]:
         found = [
             held if query.get("bodies") else {key: value for key, value in held.items() if key != "body"}
             for held in shop.state.all("deliveries")
-            if query.get("topic", held["topic"]) == held["topic"] and query.get("status", held["status"]) == held["status"]
+            if all(query.get(name, held[name]) == held[name] for name in ("topic", "status"))
         ]
         return JSONResponse({"deliveries": found})
 
@@ -227,7 +225,7 @@ def routes(simulator: Simulator) -> list[Route]:
         return JSONResponse({"faults": [[fault.kind, fault.remaining] for fault in shop.faults]})
 
     async def throttle(request: Request) -> Response:
-        sent, bucket = await _body(request), simulator.admin_api.throttle
+        sent = await _body(request)
         bucket.size = float(sent.get("size", bucket.size))
         bucket.rate = float(sent.get("rate", bucket.rate))
         bucket.level = float(sent.get("available", bucket.available()))

@@ -49,7 +49,7 @@ class Shop:
     time_scale: float = 1.0
     api_version: str = "2026-10"
     toml_path: Path = TOML_PATH
-    on_event: Callable[[str, Doc, str | None], None] = lambda topic, payload, event_id: None
+    on_event: Callable[[str, Doc, str | None], object] = lambda topic, payload, event_id: None
     faults: list[Fault] = field(default_factory=list)
     config: dict[str, Any] = field(init=False)
 

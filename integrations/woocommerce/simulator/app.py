@@ -222,9 +222,10 @@ def create_app(
     """The simulated site.
 
     `directory`: where its state lives (None: in memory). `server`: Ahlan's public URL, which is delivered to although
-    it is private; so are `trusted` origins. `site`: its own address as Ahlan knows it; `public`: where browsers find it,
-    for links and pictures, when that is another one (the demo, without TLS). `cron_seconds` None: deliveries happen only on `POST /__sim/cron`. Whoever composes it without passing lifespan events on gets the cron at the
-    first request.
+    it is private; so are `trusted` origins. `site`: its own address as Ahlan knows it; `public`: where browsers find
+    it, for links and pictures, when that is another one (the demo has no TLS). `cron_seconds` None: deliveries happen
+    only on `POST /__sim/cron`. Whoever composes it without passing lifespan events on gets the cron at the first
+    request.
     """
     client = http or httpx.AsyncClient(timeout=60, trust_env=False)
     world = Site(

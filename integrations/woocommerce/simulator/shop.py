@@ -510,6 +510,7 @@ class Shop:
         for item in items:
             off = Decimal(money(Decimal(item["subtotal"]) * Decimal(coupon["amount"]) / 100))
             item["total"] = money(Decimal(item["subtotal"]) - off)
+            item["price"] = php_number(Decimal(item["total"]) / item["quantity"])
             total += off
         return total
 

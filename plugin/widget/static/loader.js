@@ -152,7 +152,8 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     shown = want;
     if (!frame) load();
     draw();
-    (shown ? frame : launcher).focus();
+    if (!shown) launcher.focus();
+    else if (ready) frame.focus();
   };
 
   const settle = () => {

@@ -51,7 +51,7 @@ export class Chat {
     this.header.replaceChildren(
       iconButton("arrow-left", t("chat.back"), this.#actions.back, { class: "back" }),
       el("span", { class: "avatar", "aria-hidden": "true" }, initials(name)),
-      el("div", { class: "words" }, el("h1", { tabindex: "-1" }, el("bdi", {}, name)), presenceLine()),
+      el("div", { class: "words" }, el("h1", { tabindex: "-1" }, el("bdi", {}, name)), presenceLine(true)),
       iconButton("x", t("close"), this.#actions.close, { class: "close" }),
     );
     if (focused) this.header.getElementsByClassName(focused)[0]?.focus();

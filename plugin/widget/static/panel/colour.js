@@ -1,6 +1,6 @@
 // The merchant's colour, made readable: WCAG AA whatever was chosen.
 
-const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+export const parse = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const format = (rgb) => `#${rgb.map((part) => Math.round(part).toString(16).padStart(2, "0")).join("")}`;
 const mix = (from, to, share) => from.map((part, i) => part + (to[i] - part) * share);
 
@@ -19,30 +19,31 @@ export function contrast(one, other) {
   return (high + 0.05) / (low + 0.05);
 }
 
-/** Move `rgb` towards `goal` just far enough to reach `ratio` against `ground`. */
-function until(rgb, goal, ground, ratio) {
+/** Move `rgb` towards `goal` just far enough to be readable (4.5) on every one of `grounds`. */
+function until(rgb, goal, ...grounds) {
   for (let share = 0; share < 1; share += 0.02) {
     const candidate = mix(rgb, goal, share).map(Math.round);
-    if (contrast(candidate, ground) >= ratio) return candidate;
+    if (grounds.every((ground) => contrast(candidate, ground) >= 4.5)) return candidate;
   }
   return goal;
 }
 
 /**
  * What to paint with, from the merchant's `hex`:
- * `fill` and `ink` for buttons and own bubbles, `text` for accent-coloured words and icons on `surface`,
- * `tint` for quiet grounds. A colour that nearly carries white is darkened; a light one gets dark ink.
+ * `fill` and `ink` for buttons and own bubbles, `tint` for quiet grounds, `text` for accent-coloured words and icons
+ * on it or on `surface`. A colour that nearly carries white is darkened; a light one gets dark ink.
  */
 export function palette(hex, surface, dark) {
   const accent = parse(hex);
   const ground = parse(surface);
+  const tint = mix(ground, accent, dark ? 0.16 : 0.08).map(Math.round);
   const white = contrast(accent, WHITE) >= 3;
-  const fill = white ? until(accent, BLACK, WHITE, 4.5) : until(accent, WHITE, INK, 4.5);
+  const fill = white ? until(accent, BLACK, WHITE) : until(accent, WHITE, INK);
   return {
     fill: format(fill),
     ink: format(white ? WHITE : INK),
-    text: format(until(accent, dark ? WHITE : BLACK, mix(ground, accent, 0.1), 4.6)),
-    tint: format(mix(ground, accent, dark ? 0.16 : 0.08)),
+    text: format(until(accent, dark ? WHITE : BLACK, tint, ground)),
+    tint: format(tint),
   };
 }
 

@@ -11,12 +11,14 @@ export function presence() {
   return { here: false, line: t("presence.away"), detail };
 }
 
-export function presenceLine() {
+/** The line as an element; `short` leaves out what the dot already says. */
+export function presenceLine(short = false) {
   const { here, line, detail } = presence();
+  const words = short && here && detail ? [detail] : [line, detail && el("span", { class: "detail" }, " · ", detail)];
   return el(
     "p",
     { class: "presence" },
     el("span", { class: here ? "dot here" : "dot", "aria-hidden": "true" }),
-    el("span", {}, line, detail && el("span", { class: "detail" }, " · ", detail)),
+    el("span", {}, ...words),
   );
 }

@@ -1,0 +1,106 @@
+"""Small things that templates need: initials, colours of avatars, sizes, the words of panel.js, the navigation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from markupsafe import Markup
+
+from plugin.kernel.i18n import Translator
+from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.web import Web, script_json
+from plugin.team import Permission
+
+HERE = Path(__file__).parent
+_ROOT = HERE.parent
+_HUES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of the navigation."""
+
+    path: str
+    label: Lazy
+    icon: str
+    permission: Permission
+
+
+PLACES = (
+    Place("", _("Home"), "house", Permission.READ),
+    Place("inbox", _("Inbox"), "inbox", Permission.READ),
+    Place("customers", _("Customers"), "users-round", Permission.READ),
+    Place("stores", _("Stores"), "store", Permission.READ),
+    Place("team", _("Team"), "id-card-lanyard", Permission.READ),
+    Place("settings", _("Settings"), "settings", Permission.READ),
+)
+
+
+def furnish(web: Web) -> None:
+    """Give the shared template environment what the panel's templates need, and the panel's static files."""
+    web.assets.add_folder("panel", HERE / "static")
+    dist = _ROOT / "node_modules" / "htmx.org" / "dist"
+    web.assets.add_file("htmx/htmx.min.js", dist / "htmx.min.js")
+    web.assets.add_file("htmx/hx-sse.min.js", dist / "ext" / "hx-sse.min.js")
+    web.environment.globals.update(
+        hue=hue,
+        initials=initials,
+        iso=iso,
+        file_size=file_size,
+        panel_words=panel_words,
+        navigation=navigation,
+    )
+
+
+def navigation(may: Callable[[str], bool]) -> list[Place]:
+    """The places this agent may go."""
+    return [place for place in PLACES if may(place.permission)]
+
+
+def hue(key: object) -> int:
+    """A colour of the palette that stays with its person."""
+    return hashlib.blake2s(str(key).encode(), digest_size=1).digest()[0] % _HUES
+
+
+def initials(name: str) -> str:
+    """One or two letters for an avatar. One for Arabic: its letters join and two of them would read as a word."""
+    words = [word for word in name.replace("@", " ").split() if word[0].isalnum()]
+    if not words:
+        return "·"
+    first = words[0][0].upper()
+    if len(words) == 1 or "\u0600" <= first <= "\u06ff":
+        return first
+    return first + words[-1][0].upper()
+
+
+def iso(moment: datetime) -> str:
+    """A moment for `<time datetime>`."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def file_size(t: Translator, size: int) -> str:
+    """Bytes in words."""
+    if size < 1024 * 1024:
+        return t.gettext("%(size)s KB", size=t.format_number(max(1, round(size / 1024))))
+    return t.gettext("%(size)s MB", size=t.format_number(round(size / 1024 / 1024, 1)))
+
+
+def panel_words(t: Translator) -> Markup:
+    """The few texts that panel.js says by itself, as JSON for a data attribute."""
+    _ = t.gettext
+    words = {
+        "offline": _("No connection. What you write is kept and can be sent again."),
+        "failed": _("That did not work. Nothing was lost."),
+        "again": _("Try again"),
+        "dismiss": _("Dismiss"),
+        "copied": _("Copied"),
+        "remove": _("Remove"),
+        "uploading": _("Uploading…"),
+        "request": _("Request number:"),
+        "online": _("Connected again."),
+    }
+    return script_json(words).replace("'", "\\u0027")

@@ -1,0 +1,370 @@
+"""One conversation: what was said, what happened, who it is with, and everything an agent does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import JSONResponse, Response
+
+from admin_ui.desk import Desk, as_id, nothing_here
+from admin_ui.pages import person
+from plugin import privacy, stores, team
+from plugin.conversations import attachments, conversations, history, messages
+from plugin.conversations.conversations import Conversation
+from plugin.kernel.db import Tx
+from plugin.kernel.errors import AhlanError, TooLarge
+from plugin.kernel.events import Event
+from plugin.kernel.i18n import Translator
+from plugin.kernel.lazy import Lazy, _
+from plugin.team import Agent
+
+_CHANNELS: dict[str, Lazy] = {"widget": _("Chat"), "email": _("E-mail")}
+_TYPING_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message as the thread shows it. `day` is set on the first of a day."""
+
+    client_id: str
+    position: int
+    seq: int | None
+    author: str
+    note: bool
+    name: str
+    text: str
+    files: Sequence[Mapping[str, Any]]
+    at: datetime
+    edited: bool
+    day: str
+    day_key: str
+    kind: str = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A small line between messages. `position` is the message it follows."""
+
+    id: UUID
+    position: int
+    text: str
+    at: datetime
+    kind: str = "happening"
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """Everything of the middle pane."""
+
+    id: UUID
+    key: str
+    name: str
+    store: str
+    channel: str
+    status: str
+    assignee_id: UUID | None
+    colleagues: Sequence[Agent]
+    items: Sequence[Said | Happened]
+    older: bool
+    first_position: int
+    last_seq: int
+    shopper_read_seq: int
+
+
+def called(t: Translator, name: str, email: str, typed_name: str = "", typed_email: str = "") -> str:
+    """What we call somebody: their name, else their address, else what they typed, else a visitor."""
+    return name or email or typed_name or typed_email or t.gettext("Visitor")
+
+
+async def find(tx: Tx, conversation_id: UUID) -> Conversation:
+    """The conversation of this workspace. Raises NotFound."""
+    found = await tx.get(Conversation, conversation_id)
+    if found is None:
+        raise nothing_here()
+    return found
+
+
+async def context(tx: Tx, desk: Desk, conversation_id: UUID) -> dict[str, Any]:
+    """What the thread, its head and the customer pane show; writes the access log."""
+    talk = await find(tx, conversation_id)
+    who = await person.beside(tx, desk, talk)
+    page = await messages.thread(tx, talk.id, before=talk.last_position + 1)
+    older = bool(page) and page[0].position > 1
+    since = page[0].created_at if older else talk.created_at
+    happened = await history.happenings(tx, talk.id, since=since)
+    names = {agent.id: agent.name for agent in await team.agents(tx)}
+    items = _woven(desk, talk, page, happened, names)
+    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0)
+    return {"thread": thread, "person": who, "heading": who.name, "said": "", "undo_action": "", "undo_values": {}}
+
+
+async def _thread(
+    tx: Tx,
+    desk: Desk,
+    talk: Conversation,
+    name: str,
+    items: Sequence[Said | Happened] = (),
+    older: bool = False,
+    first_position: int = 0,
+) -> Thread:
+    store = await stores.get(tx, talk.store_id) if talk.store_id else None
+    channel = _CHANNELS.get(talk.channel)
+    return Thread(
+        id=talk.id,
+        key=str(talk.customer_id or talk.visitor_id or talk.id),
+        name=name,
+        store=store.name if store else "",
+        channel=desk.t.gettext(channel) if channel else talk.channel,
+        status=talk.status,
+        assignee_id=talk.assignee_id,
+        colleagues=await team.colleagues(tx),
+        items=items,
+        older=older,
+        first_position=first_position,
+        last_seq=talk.last_seq,
+        shopper_read_seq=talk.shopper_read_seq,
+    )
+
+
+def _woven(
+    desk: Desk,
+    talk: Conversation,
+    page: Sequence[messages.Message],
+    happened: Sequence[Event],
+    names: Mapping[UUID, str],
+    day_before: str = "",
+) -> list[Said | Happened]:
+    """Messages with the days they fall on, and what happened between them."""
+    woven: list[Said | Happened] = []
+    waiting = list(happened)
+    position = page[0].position - 1 if page else 0
+    day = day_before
+    for message in page:
+        while waiting and waiting[0].at < message.created_at:
+            woven.append(_happened(desk.t, waiting.pop(0), position, names))
+        said = _said(desk, talk, message, day)
+        day = said.day_key
+        position = message.position
+        woven.append(said)
+    woven.extend(_happened(desk.t, event, position, names) for event in waiting)
+    return woven
+
+
+def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before: str) -> Said:
+    t = desk.t
+    shown = attachments.with_links(desk.app.vault, desk.workspace_id, messages.as_json(message))
+    day_key = message.created_at.astimezone(t.timezone).strftime("%Y%m%d")
+    names = {"shopper": t.gettext("Customer"), "bot": t.gettext("Bot"), "system": ""}
+    return Said(
+        client_id=str(message.client_id),
+        position=message.position,
+        seq=message.seq,
+        author=message.author,
+        note=message.kind == messages.NOTE,
+        name=message.author_name or names.get(message.author, ""),
+        text=message.text,
+        files=shown["attachments"],
+        at=message.created_at,
+        edited=message.edited_at is not None,
+        day=t.format_date(message.created_at, "full") if day_key != day_before else "",
+        day_key=day_key,
+    )
+
+
+def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
+    who = _actor_name(t, event.actor, names)
+    if event.kind == "conversation.closed":
+        text = t.gettext("%(name)s closed this", name=who)
+    elif event.kind == "conversation.reopened":
+        text = t.gettext("%(name)s opened this again", name=who)
+    elif event.data.get("to") is None:
+        text = t.gettext("%(name)s gave this back to everybody", name=who)
+    elif event.actor == f"agent:{event.data['to']}":
+        text = t.gettext("%(name)s took this", name=who)
+    else:
+        text = t.gettext("%(name)s gave this to %(other)s", name=who,
+                         other=names.get(UUID(event.data["to"]), t.gettext("somebody")))
+    return Happened(event.id, position, text, event.at)
+
+
+def _actor_name(t: Translator, actor: str, names: Mapping[UUID, str]) -> str:
+    kind, _colon, identity = actor.partition(":")
+    if kind == "agent":
+        return names.get(UUID(identity), t.gettext("Somebody"))
+    return t.gettext("Customer") if kind == "shopper" else t.gettext("Ahlan")
+
+
+async def more(desk: Desk) -> Response:
+    """Messages after a position (what is new), or the page before one (what is older), as list items."""
+    query = desk.request.query_params
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        if "before" in query:
+            page = await messages.thread(tx, talk.id, before=_number(query["before"]))
+        else:
+            page = await messages.thread(tx, talk.id, after=_number(query.get("after", "0")))
+        day_before = ""
+        if page and "before" not in query and page[0].position > 1:
+            previous = await messages.thread(tx, talk.id, before=page[0].position, limit=1)
+            day_before = previous[0].created_at.astimezone(desk.t.timezone).strftime("%Y%m%d") if previous else ""
+        happened: Sequence[Event] = ()
+        names: dict[UUID, str] = {}
+        if page and "before" in query:
+            events = await history.happenings(tx, talk.id, since=page[0].created_at)
+            happened = [event for event in events if event.at <= page[-1].created_at]
+            names = {agent.id: agent.name for agent in await team.agents(tx)}
+        if talk.customer_id is not None:
+            await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
+    items = _woven(desk, talk, page, happened, names, day_before)
+    older = "before" in query and bool(page) and page[0].position > 1
+    return desk.page("messages.html", items=items, older=desk.url(
+        f"conversations/{talk.id}/messages", before=page[0].position) if older else "", read_seq=talk.shopper_read_seq,
+        block="items")
+
+
+async def reply(desk: Desk) -> Response:
+    """Answer the customer."""
+    return await _write(desk, messages.reply)
+
+
+async def note(desk: Desk) -> Response:
+    """Write to the team."""
+    return await _write(desk, messages.note)
+
+
+async def _write(desk: Desk, verb: Any) -> Response:
+    form = await desk.request.form()
+    client_id = as_id(str(form.get("client_id", "")))
+    files = [as_id(str(value)) for value in form.getlist("attachment")]
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        said = await verb(tx, talk, desk.agent, client_id, str(form.get("text", "")), files)
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        written = await tx.get(messages.Message, UUID(said["id"]))
+        assert written is not None
+        previous = await messages.thread(tx, talk.id, before=written.position, limit=1)
+    day_before = previous[0].created_at.astimezone(desk.t.timezone).strftime("%Y%m%d") if previous else ""
+    return desk.page("messages.html", items=[_said(desk, talk, written, day_before)], older="",
+                     read_seq=talk.shopper_read_seq, block="items")
+
+
+async def head(desk: Desk) -> Response:
+    """The head alone: somebody took, closed or opened it meanwhile."""
+    async with desk.transaction() as tx:
+        return await _head(tx, desk, await find(tx, desk.path_id()))
+
+
+async def _head(
+    tx: Tx, desk: Desk, talk: Conversation, said: str = "", undo: str = "", values: Mapping[str, Any] | None = None
+) -> Response:
+    who = await person.name_of(tx, desk.t, talk)
+    view = str((await desk.request.form()).get("view", "")) if desk.request.method == "POST" else ""
+    return desk.page(
+        "inbox.html",
+        block="thread_head",
+        thread=await _thread(tx, desk, talk, who),
+        view=view or desk.request.query_params.get("view", "open"),
+        said=said,
+        undo_action=desk.url(f"conversations/{talk.id}/{undo}") if undo else "",
+        undo_values={**(values or {}), "view": view},
+    )
+
+
+async def assign(desk: Desk) -> Response:
+    """Give the conversation to somebody, or to nobody."""
+    form = await desk.request.form()
+    seen = as_id(str(form["seen"])) if form.get("seen") else None
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        to: Agent | None = None
+        if form.get("to"):
+            to = await tx.get(Agent, as_id(str(form["to"])))
+            if to is None or not to.may(team.Permission.REPLY):
+                raise nothing_here()
+        before = talk.assignee_id
+        await conversations.assign(tx, talk, to, by=desk.agent, seen=seen)
+        t = desk.t
+        said = t.gettext("Given to %(name)s.", name=to.name) if to else t.gettext("Nobody has it now.")
+        values = {"seen": talk.assignee_id or "", "to": before or ""}
+        return await _head(tx, desk, talk, said, "assign", values)
+
+
+async def close(desk: Desk) -> Response:
+    """Nothing left to do."""
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        await conversations.close(tx, talk, by=desk.agent)
+        return await _head(tx, desk, talk, desk.t.gettext("Closed."), "reopen")
+
+
+async def reopen(desk: Desk) -> Response:
+    """Something to do again."""
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        await conversations.reopen(tx, talk, by=desk.agent)
+        return await _head(tx, desk, talk, desk.t.gettext("Open again."), "close")
+
+
+async def read(desk: Desk) -> Response:
+    """The agent has seen up to `seq`."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        await conversations.mark_read(tx, talk.id, who="agent", seq=_number(str(form.get("seq", "0"))))
+    return Response(status_code=204, headers=desk.headers())
+
+
+async def typing(desk: Desk) -> Response:
+    """Tell the shopper that somebody is writing; forgotten after a few seconds."""
+    conversation_id = desk.path_id()
+    async with desk.transaction() as tx:
+        await find(tx, conversation_id)
+    payload = {"type": "typing", "who": "agent", "name": desk.agent.name}
+    await desk.app.hub.publish(desk.workspace_id, [(f"conversation:{conversation_id}", payload)])
+    return Response(status_code=204, headers=desk.headers())
+
+
+async def attach(desk: Desk) -> Response:
+    """Upload a file for the next message."""
+    length = desk.request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > attachments.MAX_BYTES + 65_536:
+        raise attachments.too_large()
+    form = await desk.request.form(max_files=1, max_part_size=attachments.MAX_BYTES)
+    file = form.get("file")
+    if file is None or isinstance(file, str):
+        raise AhlanError(_("There is no file in this upload."), _("Choose it again."), code="no_file")
+    content = await file.read(attachments.MAX_BYTES + 1)
+    if len(content) > attachments.MAX_BYTES:
+        raise TooLarge(_("This file is larger than 10 MB."), _("Send a smaller one, or a link to it."))
+    upload = await attachments.inspect(file.filename or "", content)
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        saved = await attachments.save(tx, upload, uploader=desk.actor, store_id=talk.store_id)
+    return JSONResponse(saved, headers=desk.headers())
+
+
+async def file_link(desk: Desk) -> Response:
+    """A link that serves one file of a conversation for a minute: browsers send no token with images and downloads."""
+    async with desk.transaction() as tx:
+        if await tx.get(attachments.Attachment, desk.path_id()) is None:
+            raise nothing_here()
+    link = attachments.link(desk.app.vault, desk.workspace_id, str(desk.path_id()))
+    return JSONResponse({"url": link}, headers=desk.headers())
+
+
+async def customer(desk: Desk) -> Response:
+    """The customer pane alone."""
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        who = await person.beside(tx, desk, talk)
+        thread = await _thread(tx, desk, talk, who.name)
+    return desk.page("inbox.html", block="customer", thread=thread, person=who)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

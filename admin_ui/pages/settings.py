@@ -1,0 +1,127 @@
+"""Settings: one's own, the workspace's, and how the widget looks on each storefront."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from zoneinfo import available_timezones
+
+from starlette.responses import Response
+
+from admin_ui.auth import change_password
+from admin_ui.desk import Desk, nothing_here
+from plugin import stores, workspaces
+from plugin.kernel.db import Tx
+from plugin.kernel.lazy import Lazy, _
+from plugin.team import Agent
+
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\Z")
+ACCENT = "#0b7a75"
+
+ANSWER_TIMES: dict[str, Lazy] = {
+    "": _("Say nothing"),
+    "minutes": _("Usually within minutes"),
+    "hours": _("Usually within a few hours"),
+    "day": _("Usually within a day"),
+}
+_SIDES: dict[str, Lazy] = {"end": _("Where reading ends"), "start": _("Where reading begins")}
+
+
+async def index(desk: Desk) -> Response:
+    """Everything that can be set."""
+    async with desk.transaction() as tx:
+        context = await _context(tx, desk)
+    return desk.page("settings.html", **context)
+
+
+async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
+    t = desk.t
+    me = await tx.get(Agent, desk.agent.id)
+    shops = [store for store in await stores.all_stores(tx) if store.status != stores.UNINSTALLED]
+    return {
+        "me": me,
+        "shops": shops,
+        "languages": [("", t.gettext("As in the workspace")), *_languages(desk)],
+        "workspace_languages": _languages(desk),
+        "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
+        "answer_times": [(key, t.gettext(text)) for key, text in ANSWER_TIMES.items()],
+        "sides": [(key, t.gettext(text)) for key, text in _SIDES.items()],
+        "accent": ACCENT,
+        "heading": t.gettext("Settings"),
+        "saved": desk.request.query_params.get("saved", ""),
+        "errors": {},
+        **more,
+    }
+
+
+def _languages(desk: Desk) -> list[tuple[str, str]]:
+    return [(language.code, language.name) for language in desk.app.catalogues.languages]
+
+
+async def save_me(desk: Desk) -> Response:
+    """One's name, language and time zone. The language changes the whole page, so it is loaded anew."""
+    form = await desk.request.form()
+    locale, zone = str(form.get("locale", "")), str(form.get("timezone", ""))
+    async with desk.transaction() as tx:
+        me = await tx.get(Agent, desk.agent.id, lock=True)
+        assert me is not None
+        me.name = str(form.get("name", "")).strip()[:80] or me.name
+        me.locale = locale if locale in ("", *desk.app.catalogues.codes) else me.locale
+        me.timezone = zone if zone == "" or zone in available_timezones() else me.timezone
+    return _reload(desk, "me")
+
+
+async def save_password(desk: Desk) -> Response:
+    """A new password; every other session ends."""
+    form = await desk.request.form()
+    errors = await change_password(desk, str(form.get("current", "")), str(form.get("new", "")))
+    if errors:
+        async with desk.transaction() as tx:
+            context = await _context(tx, desk, errors=errors)
+        block = "page" if "hx-request" in desk.request.headers else ""
+        return desk.page("settings.html", status=422, block=block, **context)
+    return desk.go("settings", saved="password")
+
+
+async def save_workspace(desk: Desk) -> Response:
+    """Name, default language, default time zone."""
+    form = await desk.request.form()
+    locale, zone = str(form.get("locale", "")), str(form.get("timezone", ""))
+    async with desk.transaction() as tx:
+        workspace = await workspaces.current(tx)
+        assert workspace is not None
+        workspace.name = str(form.get("name", "")).strip()[:80] or workspace.name
+        workspace.locale = locale if locale in desk.app.catalogues.codes else workspace.locale
+        workspace.timezone = zone if zone in available_timezones() else workspace.timezone
+    return _reload(desk, "workspace")
+
+
+async def save_widget(desk: Desk) -> Response:
+    """How the widget looks and greets on one storefront."""
+    form = await desk.request.form()
+    accent, side = str(form.get("accent", "")), str(form.get("side", ""))
+    answer_time = str(form.get("answer_time", ""))
+    async with desk.transaction() as tx:
+        store = await tx.get(stores.Store, desk.path_id(), lock=True)
+        if store is None:
+            raise nothing_here()
+        store.widget = {
+            **store.widget,
+            "accent": accent.lower() if _COLOUR.match(accent) else store.widget.get("accent", ACCENT),
+            "side": side if side in _SIDES else store.widget.get("side", "end"),
+            "greeting": str(form.get("greeting", "")).strip()[:200],
+            "answer_time": answer_time if answer_time in ANSWER_TIMES else "",
+        }
+        await tx.record("store.widget_changed", subject_id=store.id, store_id=store.id, actor=desk.actor)
+        tx.publish("stores", {"store_id": str(store.id)})
+    return desk.go("settings", saved=f"widget-{store.id}")
+
+
+def _reload(desk: Desk, saved: str) -> Response:
+    """Load the whole document: its language, direction and navigation may have changed."""
+    if "hx-request" not in desk.request.headers:
+        return desk.go("settings", saved=saved)
+    address = desk.url("settings", saved=saved)
+    return Response(status_code=204, headers={**desk.headers(), "hx-trigger": f'{{"ahlan:renew":"{address}"}}'})
+
+

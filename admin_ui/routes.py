@@ -1,0 +1,67 @@
+"""Every address of the panel, and the permission it needs: what is not here does not exist."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from admin_ui.auth import Accounts
+from admin_ui.desk import Door
+from admin_ui.live import live
+from admin_ui.look import furnish
+from admin_ui.pages import conversation, customers, home, inbox, settings, stores, team
+from admin_ui.pages.landing import landing
+from plugin.app import App
+from plugin.kernel.web import Web
+from plugin.team import Permission
+
+
+def routes(app: App, web: Web) -> list[BaseRoute]:
+    """The landing page, the ways in, and each page of the panel stand-alone and inside every platform's admin."""
+    furnish(web)
+    door = Door(app, web)
+    read, note, reply = Permission.READ, Permission.NOTE, Permission.REPLY
+    people, shops = Permission.MANAGE_CUSTOMERS, Permission.MANAGE_STORES
+    crew, house = Permission.MANAGE_TEAM, Permission.MANAGE_WORKSPACE
+    return [
+        Route("/", landing(app, web), methods=["GET"]),
+        *Accounts(app, web).routes(),
+        *door.patch_routes(),
+        *door.routes("", home.index, read),
+        *door.routes("/live", live, read),
+        *door.routes("/inbox", inbox.inbox, read),
+        *door.routes("/inbox/{id}", inbox.opened, read),
+        *door.routes("/conversations/{id}/messages", conversation.more, read),
+        *door.routes("/conversations/{id}/head", conversation.head, read),
+        *door.routes("/conversations/{id}/customer", conversation.customer, read),
+        *door.routes("/conversations/{id}/read", conversation.read, read, "POST"),
+        *door.routes("/conversations/{id}/note", conversation.note, note, "POST"),
+        *door.routes("/conversations/{id}/attachments", conversation.attach, note, "POST"),
+        *door.routes("/conversations/{id}/reply", conversation.reply, reply, "POST"),
+        *door.routes("/conversations/{id}/typing", conversation.typing, reply, "POST"),
+        *door.routes("/conversations/{id}/assign", conversation.assign, reply, "POST"),
+        *door.routes("/conversations/{id}/close", conversation.close, reply, "POST"),
+        *door.routes("/conversations/{id}/reopen", conversation.reopen, reply, "POST"),
+        *door.routes("/files/{id}", conversation.file_link, read),
+        *door.routes("/customers", customers.index, read),
+        *door.routes("/customers/{id}", customers.one, read),
+        *door.routes("/customers/{id}/timeline", customers.more, read),
+        *door.routes("/customers/{id}/candidates", customers.candidates, people),
+        *door.routes("/customers/{id}/merge", customers.merge, people, "POST"),
+        *door.routes("/customers/{id}/undo-merge", customers.undo_merge, people, "POST"),
+        *door.routes("/stores", stores.index, read),
+        *door.routes("/stores/{id}", stores.one, read),
+        *door.routes("/stores/{id}/check", stores.check, shops, "POST"),
+        *door.routes("/stores/{id}/history", stores.read_again, shops, "POST"),
+        *door.routes("/stores/{id}/replay", stores.replay, shops, "POST"),
+        *door.routes("/team", team.index, read),
+        *door.routes("/team/invitations", team.invite, crew, "POST"),
+        *door.routes("/team/invitations/{id}/withdraw", team.withdraw, crew, "POST"),
+        *door.routes("/team/{id}/role", team.change_role, crew, "POST"),
+        *door.routes("/team/{id}/deactivate", team.deactivate, crew, "POST"),
+        *door.routes("/team/{id}/reactivate", team.reactivate, crew, "POST"),
+        *door.routes("/settings", settings.index, read),
+        *door.routes("/settings/me", settings.save_me, read, "POST"),
+        *door.routes("/settings/password", settings.save_password, read, "POST"),
+        *door.routes("/settings/workspace", settings.save_workspace, house, "POST"),
+        *door.routes("/settings/widget/{id}", settings.save_widget, shops, "POST"),
+    ]

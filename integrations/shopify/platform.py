@@ -1,0 +1,451 @@
+"""Shopify behind the port `plugin/platform.py`."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import delete
+
+from integrations.shopify import identity, mapping, queries, webhooks
+from integrations.shopify.client import AdminClient, UserErrors
+from integrations.shopify.install import REQUIRED_SCOPES, Installed, Installer, profile_of
+from plugin import stores
+from plugin.kernel.config import Settings
+from plugin.kernel.crypto import Vault
+from plugin.kernel.db import Database, Tx
+from plugin.kernel.http import Http, HttpError, Streamed
+from plugin.platform import (
+    AdminSession,
+    Capability,
+    Connection,
+    Finding,
+    Page,
+    PlatformError,
+    Record,
+    Resource,
+    ShopperIdentity,
+    StaleToken,
+    StoreProfile,
+)
+
+SHOPPER: Final = "shopper"
+SHOPPER_SECONDS: Final = 900
+APP_BRIDGE: Final = "https://cdn.shopify.com/shopifycloud/app-bridge.js"
+EMBED_BLOCK: Final = "support"
+METAFIELD_NAMESPACE: Final = "ahlan"
+VISIBLE: Final = timedelta(days=60)
+"""How far back orders are shown to an app without `read_all_orders`."""
+PAGE_ROOTS: Final = 250
+"""Things per page of a bulk file: one transaction of the room that takes them."""
+_POLL_SECONDS = (0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 4.0, 4.0, 5.0)
+_STORAGE = "storage.googleapis.com"
+_PEOPLE_KEPT = 10_000
+_EMBED_DAYS = 7
+
+_BULK, _PAGE = "bulk:", "page:"
+_PAGES: Final[Mapping[Resource, tuple[str, str, int]]] = {
+    Resource.ORDERS: ("OrdersPage", "orders", queries.ORDERS_PAGE),
+    Resource.CUSTOMERS: ("CustomersPage", "customers", queries.CUSTOMERS_PAGE),
+    Resource.PRODUCTS: ("ProductsPage", "products", queries.PRODUCTS_PAGE),
+}
+_LISTED = 5
+"""Parcels and refunds a page of orders shows of each; one that shows as many may have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """A staff member as Shopify describes them."""
+
+    name: str
+    email: str
+    owner: bool
+    locale: str
+    until: datetime
+
+
+class ShopifyPlatform:
+    """What every platform offers, as Shopify has it. `installer` and `client` are for Shopify's own edges."""
+
+    kind = "shopify"
+    capabilities = frozenset(
+        {
+            Capability.BULK_HISTORY,
+            Capability.COMPLIANCE_WEBHOOKS,
+            Capability.CUSTOMER_MERGE,
+            Capability.REFUND_API,
+            Capability.WEBHOOK_RETRIES,
+            Capability.CART_WEBHOOKS,
+        }
+    )
+
+    def __init__(self, *, db: Database, vault: Vault, http: Http, settings: Settings) -> None:
+        self._db = db
+        self._vault = vault
+        self._http = http
+        self._settings = settings
+        self.client = AdminClient(db, vault, http, settings.shopify)
+        self.installer = Installer(db, vault, self.client, settings)
+        self._people: OrderedDict[tuple[str, str], _Person] = OrderedDict()
+
+    # --- the store itself
+
+    async def profile(self, connection: Connection) -> StoreProfile:
+        """Name, every domain (the widget's allowed origins), currency, time zone."""
+        return profile_of(await self.client.run(connection, "Shop", foreground=True))
+
+    async def check(self, connection: Connection) -> Sequence[Finding]:
+        """Credentials, scopes, the version that answers. Uses the tokens, and so keeps them fresh."""
+        try:
+            answer = await self.client.answer(connection, "AppInstallation")
+        except PlatformError as error:
+            if not error.reauthorize:
+                raise
+            return [Finding("credentials", False, error.said)]
+        handles = (answer.data.get("currentAppInstallation") or {}).get("accessScopes") or ()
+        granted = sorted(scope["handle"] for scope in handles)
+        async with self._db.transaction(connection.workspace_id) as tx:
+            store = await stores.get(tx, connection.store_id)
+            if store is not None and sorted(store.scopes) != granted:
+                store.scopes = granted
+        found = [Finding("credentials", True)]
+        missing = identity.missing_scopes(REQUIRED_SCOPES, granted)
+        found += [Finding("scope_missing", False, scope) for scope in missing] or [Finding("scopes", True)]
+        if answer.version != queries.API_VERSION:
+            found.append(Finding("api_version", False, answer.version))
+        limited = bool(identity.missing_scopes(["read_all_orders"], granted))
+        found.append(Finding("history_limited", not limited, "read_all_orders" if limited else ""))
+        return found
+
+    async def embed_state(self, connection: Connection) -> Finding:
+        """Whether the loader was seen on the storefront lately: the theme's own settings need a scope we do without.
+
+        The detail is the deep link that switches it on, to be opened in the top window. Inside Shopify's admin
+        `shopify.app.extensions()` tells the exact state.
+        """
+        async with self._db.transaction(connection.workspace_id) as tx:
+            store = await stores.get(tx, connection.store_id)
+        seen = store.embed_seen_at if store is not None else None
+        if seen is not None and seen > datetime.now(UTC) - timedelta(days=_EMBED_DAYS):
+            return Finding("embed", True)
+        editor = f"https://{connection.external_id}/admin/themes/current/editor"
+        block = f"{self._settings.shopify.client_id}/{EMBED_BLOCK}"
+        return Finding("embed", False, f"{editor}?context=apps&template=product&activateAppId={block}")
+
+    # --- history
+
+    async def history(self, connection: Connection, resource: Resource, cursor: str | None) -> Page:
+        """Everything, by a bulk operation; by pages where a bulk operation cannot be had.
+
+        Cursors are `bulk:<operation>:<byte>` (the file from that byte on) and `page:<Shopify's own>`. While the
+        operation runs, an empty page with the same cursor comes back every few seconds, so the caller can stop.
+        """
+        if cursor is None:
+            cursor = await self._start_bulk(connection, resource)
+        if cursor.startswith(_PAGE):
+            page = await self._page(connection, resource, "", cursor.removeprefix(_PAGE))
+            following = None if page.cursor is None else _PAGE + page.cursor
+            return await self._limited(connection, resource, page.records, following, None)
+        operation, _, offset = cursor.removeprefix(_BULK).rpartition(":")
+        status = await self._finished_bulk(connection, operation)
+        if status is None:
+            return await self._limited(connection, resource, (), cursor, None)
+        if status.get("status") != "COMPLETED":
+            return await self._limited(connection, resource, (), _PAGE, None)
+        total = int(status.get("rootObjectCount") or 0)
+        url = status.get("url")
+        if url is None:
+            return await self._limited(connection, resource, (), None, total)
+        try:
+            found, next_byte = await self._read_bulk(resource, url, int(offset), int(status.get("fileSize") or 0))
+        except _Scattered:
+            return await self._limited(connection, resource, (), _PAGE, None)
+        records = mapping.nodes(resource, found, connection)
+        following = None if next_byte is None else f"{_BULK}{operation}:{next_byte}"
+        return await self._limited(connection, resource, records, following, total)
+
+    async def _start_bulk(self, connection: Connection, resource: Resource) -> str:
+        """Grouped, so that children follow their parent and a checkpoint can lie between two parents."""
+        variables = {"query": queries.BULK_QUERIES[resource], "groupObjects": True}
+        try:
+            started = await self.client.run(connection, "BulkRun", variables)
+        except UserErrors:
+            return _PAGE
+        return f"{_BULK}{started['bulkOperationRunQuery']['bulkOperation']['id']}:0"
+
+    async def _finished_bulk(self, connection: Connection, operation: str) -> Mapping[str, Any] | None:
+        """The operation once it has ended, or None when it still runs after a while. Gone means expired."""
+        for seconds in _POLL_SECONDS:
+            status = (await self.client.run(connection, "BulkStatus", {"id": operation}))["bulkOperation"]
+            if status is None:
+                return {"status": "EXPIRED"}
+            if status["status"] not in {"CREATED", "RUNNING", "CANCELING"}:
+                found: Mapping[str, Any] = status
+                return found
+            await asyncio.sleep(seconds)
+        return None
+
+    async def _read_bulk(
+        self, resource: Resource, url: str, offset: int, size: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Whole things of the file from a byte on, and the byte of the next one; None at the end."""
+        found: list[dict[str, Any]] = []
+        at = offset
+        async with self._download(url, offset, size) as lines:
+            async for line in lines:
+                here, at = at, at + len(line) + 1
+                if not line.strip():
+                    continue
+                node = _line(line)
+                if "__parentId" not in node:
+                    if len(found) == PAGE_ROOTS:
+                        return found, here
+                    found.append(mapping.whole(node, resource))
+                elif not found or not mapping.adopt(found[-1], node):
+                    raise _Scattered
+        return found, None
+
+    @asynccontextmanager
+    async def _download(self, url: str, offset: int, size: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        # Unpacked, because a byte offset means nothing in a packed stream; a server may still send all of it.
+        headers = {"Range": f"bytes={offset}-", "Accept-Encoding": "identity"}
+        check_download(url)
+        try:
+            async with self._http.stream(
+                "GET", url, headers=headers, timeout=300.0, max_bytes=max(size, 1024) + 1024, accept=(416,)
+            ) as answer:
+                yield _from_byte(answer, offset)
+        except HttpError as error:
+            # A signed address dies; the operation keeps its result for a week and gives a fresh one.
+            again = error.retry or error.status in {400, 401, 403, 404}
+            raise PlatformError(str(error), retry=again, after=error.retry_after, code="download") from error
+
+    async def _limited(
+        self,
+        connection: Connection,
+        resource: Resource,
+        records: Sequence[Record],
+        cursor: str | None,
+        total: int | None,
+    ) -> Page:
+        scopes = await self.client.scopes(connection) if resource is Resource.ORDERS else ()
+        if resource is not Resource.ORDERS or not identity.missing_scopes(["read_all_orders"], scopes):
+            return Page(records, cursor, total)
+        return Page(records, cursor, total, datetime.now(UTC) - VISIBLE, "read_all_orders")
+
+    # --- changes
+
+    async def changes(self, connection: Connection, resource: Resource, since: datetime, cursor: str | None) -> Page:
+        """What changed at or after `since`, oldest change first. A cursor belongs to its `since`."""
+        query = f"updated_at:>='{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"
+        return await self._page(connection, resource, query, cursor or "")
+
+    async def _page(self, connection: Connection, resource: Resource, query: str, after: str) -> Page:
+        operation, root, first = _PAGES[resource]
+        variables = {"first": first, "after": after or None, "query": query or None}
+        held = (await self.client.run(connection, operation, variables))[root]
+        nodes = [await self._whole(connection, resource, node) for node in held["nodes"]]
+        info = held["pageInfo"]
+        following = info["endCursor"] if info["hasNextPage"] and nodes else None
+        return Page(mapping.nodes(resource, nodes, connection), following)
+
+    async def _whole(self, connection: Connection, resource: Resource, node: dict[str, Any]) -> dict[str, Any]:
+        """Read on where a page cut something off: long orders, products with many variants."""
+        if resource is Resource.ORDERS:
+            if max(len(node.get("fulfillments") or ()), len(node.get("refunds") or ())) >= _LISTED:
+                found = (await self.client.run(connection, "Order", {"id": node["id"]}))["order"]
+                node = found or node
+            await self._read_on(connection, node, "lineItems", "OrderLines", "order")
+        if resource is Resource.PRODUCTS:
+            await self._read_on(connection, node, "variants", "ProductVariants", "product")
+        return node
+
+    async def _read_on(
+        self, connection: Connection, node: dict[str, Any], name: str, operation: str, root: str
+    ) -> None:
+        info = (node.get(name) or {}).get("pageInfo") or {}
+        while info.get("hasNextPage"):
+            variables = {"id": node["id"], "first": 100, "after": info["endCursor"]}
+            parent = (await self.client.run(connection, operation, variables))[root]
+            if parent is None:
+                return
+            node[name]["nodes"] += parent[name]["nodes"]
+            info = parent[name]["pageInfo"]
+
+    # --- webhooks
+
+    def read_webhook(
+        self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None
+    ) -> Sequence[Record]:
+        """See `mapping.webhook`."""
+        return mapping.webhook(topic, body, received_at, connection)
+
+    async def register_webhooks(self, connection: Connection) -> Sequence[Finding]:
+        """Subscribe this shop's optional topics, drop what is no longer wanted, and tell the theme who we are.
+
+        Everything else is in shopify.app.toml, which the API neither lists nor changes.
+        """
+        await self._write_embed_settings(connection)
+        granted = await self.client.scopes(connection)
+        uri = f"{self._settings.public_url}/webhooks/shopify"
+        wanted = {webhooks.enum_name(topic): topic for topic in webhooks.subscribable(granted)}
+        done: list[Finding] = []
+        for held in await self._subscriptions(connection):
+            if held["uri"] == uri and not held.get("filter") and wanted.pop(held["topic"], None):
+                continue
+            await self.client.run(connection, "WebhookDelete", {"id": held["id"]})
+            done.append(Finding("webhook_removed", True, held["topic"]))
+        for enum, topic in wanted.items():
+            subscription = {"uri": uri, "name": "ahlan", "format": "JSON"}
+            variables = {"topic": enum, "webhookSubscription": subscription}
+            try:
+                await self.client.run(connection, "WebhookCreate", variables)
+            except UserErrors as error:
+                done.append(Finding("webhook_missing", False, f"{topic}: {error.said}"))
+            else:
+                done.append(Finding("webhook_added", True, topic))
+        return done or [Finding("webhooks", True)]
+
+    async def _subscriptions(self, connection: Connection) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            variables = {"first": queries.WEBHOOKS_PAGE, "after": after}
+            held = (await self.client.run(connection, "WebhooksList", variables))["webhookSubscriptions"]
+            found += held["nodes"]
+            if not held["pageInfo"]["hasNextPage"]:
+                return found
+            after = held["pageInfo"]["endCursor"]
+
+    async def _write_embed_settings(self, connection: Connection) -> None:
+        """The theme block reads them as `app.metafields.ahlan.*`: the widget's public key, our address, nothing else.
+
+        Owned by this app's installation on this shop, so neither a shop nor a value comes from a request.
+        """
+        async with self._db.transaction(connection.workspace_id) as tx:
+            store = await stores.get(tx, connection.store_id)
+        if store is None:
+            return
+        installation = (await self.client.run(connection, "AppInstallation"))["currentAppInstallation"]
+        values = {"public_key": store.public_key, "server": self._settings.public_url}
+        metafields = [
+            {
+                "ownerId": installation["id"],
+                "namespace": METAFIELD_NAMESPACE,
+                "key": key,
+                "type": "single_line_text_field",
+                "value": value,
+            }
+            for key, value in values.items()
+        ]
+        await self.client.run(connection, "SetAppMetafields", {"metafields": metafields})
+
+    # --- who is asking
+
+    async def admin_session(self, token: str) -> AdminSession:
+        """The staff member behind an App Bridge ID token; the first good one of a shop installs it."""
+        app = self._settings.shopify
+        try:
+            staff = identity.staff(token, app.client_id, app.secrets)
+        except identity.Refused as error:
+            raise StaleToken from error
+        installed = await self.installer.by_id_token(staff.shop, token)
+        person = await self._person(installed, staff, token)
+        return AdminSession(
+            workspace_id=installed.workspace_id,
+            store_id=installed.store_id,
+            staff_id=staff.staff_id,
+            staff_name=person.name,
+            staff_email=person.email,
+            # Who installs has the right to install apps: a workspace is never left without anybody to run it.
+            administrator=person.owner or installed.fresh,
+            frame_ancestors=identity.frame_ancestors(staff.shop),
+            locale=person.locale,
+        )
+
+    async def _person(self, installed: Installed, staff: identity.Staff, token: str) -> _Person:
+        """Name and address come with an online token, which is asked for once a day and thrown away."""
+        key, now = (staff.shop, staff.staff_id), datetime.now(UTC)
+        known = self._people.get(key)
+        if known is not None and known.until > now:
+            self._people.move_to_end(key)
+            return known
+        told: Mapping[str, Any] = {}
+        # Without a name the panel works all the same; asked again at the next page.
+        with suppress(PlatformError):
+            told = (await self.client.tokens.exchange(staff.shop, token, online=True)).person
+        person = _Person(
+            name=" ".join(str(told[part]).strip() for part in ("first_name", "last_name") if told.get(part)),
+            # An address nobody proved must not lead to an account of that address.
+            email=str(told.get("email") or "") if told.get("email_verified") else "",
+            owner=told.get("account_owner") is True,
+            locale=str(told.get("locale") or ""),
+            until=now + timedelta(days=1),
+        )
+        if told and str(told.get("id", "")) == staff.staff_id:
+            self._people[key] = person
+            if len(self._people) > _PEOPLE_KEPT:
+                self._people.popitem(last=False)
+            return person
+        return _Person("", "", owner=False, locale="", until=now)
+
+    def shopper_token(self, installed: tuple[UUID, UUID], customer_external_id: str) -> str:
+        """What our app proxy hands to the storefront: who is signed in there, for a quarter of an hour."""
+        payload = {"store": str(installed[1]), "customer": customer_external_id}
+        return self._vault.sign(SHOPPER, payload, SHOPPER_SECONDS)
+
+    async def shopper_identity(self, connection: Connection, token: str) -> ShopperIdentity | None:
+        """The customer in a token of `shopper_token` that was made for this very store."""
+        payload = self._vault.verify(SHOPPER, token)
+        if payload is None or payload.get("store") != str(connection.store_id):
+            return None
+        return ShopperIdentity(connection.workspace_id, connection.store_id, str(payload.get("customer", "")))
+
+    def panel_head(self) -> Mapping[str, str]:
+        """App Bridge, first in every document's head, and who may frame a page on which nobody is known yet."""
+        return {
+            "script": self._settings.demo.app_bridge_url or APP_BRIDGE,
+            "api_key": self._settings.shopify.client_id,
+            "frame_ancestors": identity.ADMIN,
+        }
+
+    async def disconnected(self, tx: Tx, store_id: UUID) -> None:
+        """The tokens are dead at Shopify already; ours go too."""
+        await tx.execute(delete(stores.Credential).where(stores.Credential.store_id == store_id))
+
+
+class _Scattered(Exception):
+    """A bulk file whose children do not follow their parents."""
+
+
+def check_download(url: str) -> None:
+    """Bulk results lie at Google's storage and nowhere else. Raises PlatformError."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    storage = host == _STORAGE or host.endswith(f".{_STORAGE}")
+    if parts.scheme != "https" or not storage or parts.port not in {None, 443}:
+        raise PlatformError("Shopify named a download address that is not its storage", retry=False, code="download")
+
+
+async def _from_byte(answer: Streamed, offset: int) -> AsyncIterator[bytes]:
+    """The lines of the file from a byte on, also from a server that sent it from the start; none past its end."""
+    if answer.status == 416:
+        return
+    skip = 0 if answer.status == 206 else offset
+    async for line in answer.lines():
+        if skip > 0:
+            skip -= len(line) + 1
+            continue
+        yield line
+
+
+def _line(line: bytes) -> dict[str, Any]:
+    try:
+        return mapping.parse(line)
+    except ValueError as error:
+        raise PlatformError("a line of the bulk file is not JSON", retry=True, code="garbage") from error

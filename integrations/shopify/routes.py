@@ -1,0 +1,131 @@
+"""Shopify's own edges: the authorization code grant in a browser, and the storefront's app proxy."""
+
+import time
+from uuid import UUID
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from integrations.shopify import identity
+from integrations.shopify.identity import Refused
+from integrations.shopify.install import CALLBACK_PATH, STATE_COOKIE, STATE_SECONDS
+from integrations.shopify.platform import ShopifyPlatform
+from plugin import stores
+from plugin.app import App
+from plugin.kernel.errors import AhlanError, Unauthorized
+from plugin.kernel.lazy import _
+from plugin.kernel.web import Web, not_found
+from plugin.platform import PlatformError
+
+log = structlog.get_logger(__name__)
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def routes(app: App, pages: Web) -> list[BaseRoute]:
+    """`/shopify/install`, `/shopify/callback` and `/proxy/identity`; nothing here believes a `shop` parameter."""
+    platform = app.platforms["shopify"]
+    if not isinstance(platform, ShopifyPlatform):
+        raise TypeError("the Shopify edges need the Shopify platform")
+    edges = Edges(app, platform, pages)
+    return [
+        Route("/shopify/install", edges.install, methods=["GET"], name="shopify:install"),
+        Route(CALLBACK_PATH, edges.callback, methods=["GET"], name="shopify:callback"),
+        Route("/proxy/identity", edges.shopper, methods=["GET"], name="shopify:proxy-identity"),
+    ]
+
+
+class Edges:
+    """The endpoints, with what they need."""
+
+    def __init__(self, app: App, platform: ShopifyPlatform, pages: Web) -> None:
+        self._app = app
+        self._platform = platform
+        self._pages = pages
+
+    async def install(self, request: Request) -> Response:
+        """Begin the authorization code grant from a launch that Shopify signed."""
+        try:
+            begun = self._platform.installer.begin(request.scope["query_string"], time.time())
+        except Refused as error:
+            log.info("shopify_install_refused", reason=error.reason)
+            raise unproven() from error
+        answer = RedirectResponse(begun.url, 302, NO_STORE)
+        # Lax: the callback is a top-level GET that comes from Shopify's site.
+        answer.set_cookie(
+            STATE_COOKIE, begun.cookie, max_age=STATE_SECONDS, path=CALLBACK_PATH,
+            secure=self._app.settings.secure, httponly=True, samesite="lax",
+        )  # fmt: skip
+        return answer
+
+    async def callback(self, request: Request) -> Response:
+        """End the grant: a connected store, the browser back in Shopify's admin; the cookie is good for one look."""
+        answer = await self._finished(request)
+        answer.delete_cookie(
+            STATE_COOKIE, path=CALLBACK_PATH, secure=self._app.settings.secure, httponly=True, samesite="lax"
+        )
+        return answer
+
+    async def _finished(self, request: Request) -> Response:
+        cookie = request.cookies.get(STATE_COOKIE, "")
+        query: bytes = request.scope["query_string"]
+        try:
+            installed, home = await self._platform.installer.finish(query, cookie, time.time())
+        except Refused as error:
+            log.info("shopify_callback_refused", reason=error.reason)
+            return self._pages.error(request, unproven())
+        except PlatformError as error:
+            log.warning("shopify_callback_failed", code=error.code)
+            return self._pages.error(request, unfinished())
+        if installed.missing:
+            log.info("shopify_scopes_missing", store=str(installed.store_id), missing=list(installed.missing))
+        return RedirectResponse(home, 302, NO_STORE)
+
+    async def shopper(self, request: Request) -> Response:
+        """`/apps/support/identity` of a storefront: a token that says who is signed in there; 204 when nobody is.
+
+        A blank customer id means "unknown" (it is not dependable with new customer accounts), never an error. The
+        answer changes nothing and is readable by the storefront's own pages only.
+        """
+        try:
+            asked = identity.proxy(request.scope["query_string"], self._app.settings.shopify.secrets, time.time())
+        except Refused as error:
+            log.info("shopify_proxy_refused", reason=error.reason)
+            raise Unauthorized(
+                _("This address is for the store's own pages only."), _("Open the store and try again there.")
+            ) from error
+        known = await self._platform.installer.known(asked.shop)
+        if known is None or not await self._active(known):
+            raise not_found()
+        if not asked.customer_external_id:
+            return Response(status_code=204, headers=NO_STORE)
+        token = self._platform.shopper_token(known, asked.customer_external_id)
+        return JSONResponse({"token": token}, headers=NO_STORE)
+
+    async def _active(self, known: tuple[UUID, UUID]) -> bool:
+        # An uninstalled shop's proxy still resolves for a while.
+        async with self._app.db.transaction(known[0]) as tx:
+            store = await stores.get(tx, known[1])
+        return store is not None and store.status != stores.UNINSTALLED
+
+
+def unproven() -> AhlanError:
+    """A launch or callback that Shopify did not sign, that is too old, or that began in another browser."""
+    return AhlanError(
+        _("Shopify did not confirm this request, so nothing was connected."),
+        _("Open the app from your Shopify admin and start again there."),
+        code="shopify_unproven",
+        status=400,
+    )
+
+
+def unfinished() -> AhlanError:
+    """Shopify answered the last step with a refusal, or not at all."""
+    return AhlanError(
+        _("Shopify did not finish connecting the store."),
+        _("Open the app from your Shopify admin and start again there. Nothing is lost."),
+        code="shopify_unfinished",
+        status=502,
+    )

@@ -1,0 +1,358 @@
+"""Connecting a WooCommerce store: look at the site, send the merchant to wc-auth, try the keys, remember (B2, B4).
+
+The callback carries neither a signature nor the store's address (B17). What binds it is `user_id`: an unguessable
+one-time token of ours, tied to the store address that the merchant named, and the keys are tried against exactly that
+address before they are believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+import orjson
+import structlog
+from sqlalchemy import delete, update
+
+from integrations.woocommerce import pairing
+from integrations.woocommerce.client import Keys, StoreClient
+from integrations.woocommerce.platform import KIND, STORE_KIND, read_profile
+from plugin import stores
+from plugin.app import App
+from plugin.kernel.errors import AhlanError
+from plugin.kernel.http import AddressRefused, HttpError
+from plugin.kernel.lazy import Lazy, _
+from plugin.platform import PlatformError
+from plugin.stores import ConnectGrant
+
+log = structlog.get_logger(__name__)
+
+GRANT_KIND: Final = "woocommerce_grant"
+GRANT_MINUTES: Final = 30
+CALLBACK: Final = "/install/woocommerce/callback"
+RETURN: Final = "/install/woocommerce/return"
+COMING_SOON = re.compile(rb"<meta name=[\"']woo-coming-soon-page[\"']")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
+_WORDPRESS_PATHS = re.compile(r"/(wp-admin|wp-login\.php|wp-json|shop|cart|checkout|my-account)(/.*)?\Z")
+
+_WORDS: Final[Mapping[str, tuple[Lazy, Lazy]]] = {
+    "bad_address": (
+        _("This is not the address of a shop."),
+        _("Type it as shoppers see it, for example shop.example.com."),
+    ),
+    "unreachable": (
+        _("The shop cannot be reached."),
+        _("Check the address, and that the shop is open to the internet. Nothing was changed."),
+    ),
+    "private_address": (
+        _("The shop is on a private network, where Ahlan does not go."),
+        _("Use its public address, or ask whoever runs this Ahlan to allow the host."),
+    ),
+    "no_https": (
+        _("The shop does not answer over https."),
+        _("WooCommerce needs https to hand out keys. Ask the hosting company for a certificate; most give free ones."),
+    ),
+    "not_woocommerce": (
+        _("There is no WooCommerce at this address."),
+        _("Check the address. If the shop is in a folder, add it: example.com/shop."),
+    ),
+    "no_permalinks": (
+        _("The shop uses plain permalinks, and WooCommerce keys do not work with those."),
+        _("In WordPress open Settings, Permalinks, choose any other structure, save, and connect again."),
+    ),
+    "keys_refused": (
+        _("The shop does not accept its own keys."),
+        _("A security plugin or the hosting company may remove the Authorization header. Allow it, and connect again."),
+    ),
+    "read_only_key": (
+        _("The keys may only read, but Ahlan must also write."),
+        _("Connect again and approve read and write access."),
+    ),
+    "missing_right": (
+        _("The account that approved may not manage WooCommerce."),
+        _("Sign in to WordPress as an administrator or shop manager, and connect again."),
+    ),
+    "blocked": (
+        _("Something in front of the shop turns us away."),
+        _("Allow Ahlan in the firewall or security plugin, and connect again."),
+    ),
+    "store_taken": (
+        _("This shop is connected to another workspace already."),
+        _("Disconnect it there first, or sign in to that workspace."),
+    ),
+    "expired": (
+        _("This took too long, or was used already."),
+        _("Begin again; nothing was changed."),
+    ),
+    "denied": (
+        _("The shop was not connected, because access was not granted."),
+        _("Begin again and choose Approve."),
+    ),
+}
+
+
+class ConnectError(AhlanError):
+    """Why a store cannot be connected; `code` is one of `_WORDS`, with words and what to do."""
+
+    def __init__(self, code: str) -> None:
+        message, hint = _WORDS.get(code, _WORDS["unreachable"])
+        super().__init__(message, hint, code=code, status=422)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a look at the address found."""
+
+    url: str
+    coming_soon: bool
+
+
+def normalise_address(text: str) -> str:
+    """The home URL in what a merchant typed or pasted. Raises ConnectError("bad_address").
+
+    Lower-case host, https unless http was written, no query, and none of the paths that people paste from wp-admin.
+    """
+    text = text.strip()
+    if "://" not in text:
+        text = f"https://{text}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ConnectError("bad_address") from error
+    try:
+        host = (parts.hostname or "").encode("idna").decode().lower()
+    except UnicodeError as error:
+        raise ConnectError("bad_address") from error
+    if parts.scheme not in ("http", "https") or parts.username or parts.password or not _HOST.match(host):
+        raise ConnectError("bad_address")
+    path = _WORDPRESS_PATHS.sub("", re.sub(r"/+", "/", parts.path)).rstrip("/")
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", path) or any(part in (".", "..") for part in path.split("/")):
+        raise ConnectError("bad_address")
+    standard = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}{f':{port}' if port and port != standard else ''}{path}"
+
+
+async def look(app: App, address: str) -> Site:
+    """Ask the site what it is, without any key. Raises ConnectError with the reason that fits best."""
+    url = normalise_address(address)
+    if url.startswith("http://"):
+        secure = f"https://{url.removeprefix('http://')}"
+        try:
+            return await look(app, secure)
+        except ConnectError as error:
+            if error.code == "unreachable" and await _index(app, f"{url}/wp-json/") is not None:
+                raise ConnectError("no_https") from None
+            raise
+    index = await _index(app, f"{url}/wp-json/")
+    if index is None:
+        if await _index(app, f"{url}/?rest_route=/") is not None:
+            raise ConnectError("no_permalinks")
+        raise ConnectError("not_woocommerce")
+    if "wc/v3" not in index.get("namespaces", ()):
+        raise ConnectError("not_woocommerce")
+    return Site(url, await is_coming_soon(app, url))
+
+
+async def is_coming_soon(app: App, url: str) -> bool:
+    """Whether strangers get WooCommerce's placeholder instead of the shop (B29): its page says so in a meta tag."""
+    try:
+        page = await app.http.request("GET", f"{url}/", timeout=10, max_bytes=2_000_000, attempts=1, accept=range(600))
+    except HttpError:
+        return False
+    return COMING_SOON.search(page.body) is not None
+
+
+async def _index(app: App, url: str) -> dict[str, Any] | None:
+    """The REST index, or None when something else is there. Raises ConnectError when nobody answers."""
+    try:
+        answer = await app.http.request("GET", url, timeout=15, max_bytes=8_000_000, attempts=2, accept=range(400, 600))
+        body = orjson.loads(answer.body)
+    except AddressRefused as error:
+        raise ConnectError("private_address") from error
+    except HttpError as error:
+        raise ConnectError("unreachable") from error
+    except orjson.JSONDecodeError:
+        return None
+    return body if isinstance(body, dict) and "namespaces" in body else None
+
+
+async def begin(app: App, workspace_id: UUID, address: str, *, nonce: str = "") -> str:
+    """Start connecting a store: where to send the browser. Raises ConnectError.
+
+    `nonce` is the one-time value of our plugin's Connect button; without it the store is connected, but its plugin
+    learns the pairing secret only when that button is pressed.
+    """
+    site = await look(app, address)
+    taken = await app.db.lookup("store", f"{KIND}:{site.url}")
+    if any(owner != workspace_id for owner, _store in taken):
+        raise ConnectError("store_taken")
+    token = secrets.token_urlsafe(32)
+    hashed = _hash(token)
+    async with app.db.transaction(workspace_id) as tx:
+        tx.add(
+            ConnectGrant(
+                platform=KIND,
+                token_hash=hashed,
+                store_url=site.url,
+                data={"nonce": nonce} if nonce else {},
+                expires_at=datetime.now(UTC) + timedelta(minutes=GRANT_MINUTES),
+            )
+        )
+        await stores.claim(tx, GRANT_KIND, hashed)
+    public = app.settings.public_url
+    query = {
+        "app_name": "Ahlan",
+        "scope": "read_write",
+        "user_id": token,
+        "return_url": f"{public}{RETURN}",
+        "callback_url": f"{public}{CALLBACK}",
+    }
+    return f"{site.url}/wc-auth/v1/authorize?{urlencode(query)}"
+
+
+async def callback(app: App, body: bytes) -> None:
+    """The store's POST with fresh keys. Returns when they are believed: then answer exactly 200 (B18).
+
+    Raises ConnectError otherwise: any other status makes WooCommerce delete the key again, also the second key of a
+    grant link that was opened twice (B19), because a token counts once.
+    """
+    token, keys = _read_callback(body)
+    hashed = _hash(token)
+    found = await app.db.lookup(GRANT_KIND, hashed)
+    if not found:
+        raise ConnectError("expired")
+    workspace_id = found[0][0]
+    async with app.db.transaction(workspace_id) as tx:
+        taken = await tx.execute(
+            update(ConnectGrant)
+            .where(
+                ConnectGrant.workspace_id == workspace_id,
+                ConnectGrant.token_hash == hashed,
+                ConnectGrant.state == "open",
+                ConnectGrant.expires_at > datetime.now(UTC),
+            )
+            .values(state="trying")
+            .returning(ConnectGrant.store_url, ConnectGrant.data)
+        )
+        grant = taken.one_or_none()
+    if grant is None:
+        raise ConnectError("expired")
+    try:
+        await _connect(app, workspace_id, grant.store_url, keys, str(grant.data.get("nonce") or ""))
+    except (ConnectError, PlatformError) as error:
+        code = error.code if error.code in _WORDS else "unreachable"
+        await _settle(app, workspace_id, hashed, "failed", code)
+        raise ConnectError(code) from error
+    await _settle(app, workspace_id, hashed, "done", "")
+
+
+def _read_callback(body: bytes) -> tuple[str, Keys]:
+    try:
+        given = orjson.loads(body)
+        token, key, secret = given["user_id"], given["consumer_key"], given["consumer_secret"]
+        permissions = given["key_permissions"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConnectError("expired") from error
+    parts = (token, key, secret, permissions)
+    if not all(isinstance(part, str) and part.isascii() and len(part) < 200 for part in parts):
+        raise ConnectError("expired")
+    if not _TOKEN.match(token):
+        raise ConnectError("expired")
+    return token, Keys(key, secret, permissions=permissions)
+
+
+async def _connect(app: App, workspace_id: UUID, url: str, keys: Keys, nonce: str) -> None:
+    if keys.permissions != "read_write":
+        raise ConnectError("read_only_key")
+    keys = await _tried(app, url, keys)
+    profile = await read_profile(app.http, url, StoreClient(app.http, url, keys))
+    async with app.db.transaction(workspace_id) as tx:
+        store = await stores.connect(tx, platform=KIND, external_id=url, profile=profile)
+        owners = await app.db.lookup("store", f"{KIND}:{url}")
+        if any(owner != workspace_id for owner, _store in owners):
+            raise ConnectError("store_taken")
+        await stores.claim(tx, STORE_KIND, str(store.id), store.id)
+        secret = {"consumer_key": keys.consumer_key, "consumer_secret": keys.consumer_secret}
+        await stores.put_credential(
+            tx, app.vault, store.id, "key", orjson.dumps(secret).decode(), data={"query": keys.query}
+        )
+        if await stores.credential(tx, app.vault, store.id, "webhook") is None:
+            await stores.put_credential(tx, app.vault, store.id, "webhook", secrets.token_urlsafe(32))
+        known = await stores.credential(tx, app.vault, store.id, "plugin")
+        paired = known[0] if known else pairing.new_secret()
+        if known is None:
+            await stores.put_credential(tx, app.vault, store.id, "plugin", paired, data={"paired": False})
+    if nonce:
+        await _pair(app, workspace_id, store, keys, nonce, paired)
+
+
+async def _tried(app: App, url: str, keys: Keys) -> Keys:
+    """Keys that opened a real question at that address, as Basic or, for hosts that strip it, in the query (B21)."""
+    try:
+        await StoreClient(app.http, url, keys).get("orders", per_page=1)
+    except PlatformError as error:
+        if error.code != "keys_refused":
+            raise
+        keys = Keys(keys.consumer_key, keys.consumer_secret, query=True, permissions=keys.permissions)
+        await StoreClient(app.http, url, keys).get("orders", per_page=1)
+    return keys
+
+
+async def _pair(app: App, workspace_id: UUID, store: stores.Store, keys: Keys, nonce: str, secret: str) -> None:
+    """Give our plugin its store id and secret (B4). A failure leaves the store connected and its plugin unpaired."""
+    body = {
+        "nonce": nonce,
+        "site": store.external_id,
+        "store_id": str(store.id),
+        "public_key": store.public_key,
+        "secret": secret,
+        "server": app.settings.public_url,
+    }
+    try:
+        await StoreClient(app.http, store.external_id, keys).call("POST", "pair", json=body, namespace="wc-ahlan/v1")
+    except PlatformError as error:
+        log.warning("woocommerce_pairing_failed", store_id=str(store.id), code=error.code)
+        return
+    async with app.db.transaction(workspace_id) as tx:
+        await stores.put_credential(tx, app.vault, store.id, "plugin", secret, data={"paired": True})
+
+
+async def outcome(app: App, token: str) -> tuple[str, str]:
+    """State and reason code of a grant, for the page that the browser comes back to: done, failed, open, unknown."""
+    hashed = _hash(token) if _TOKEN.match(token) else ""
+    found = await app.db.lookup(GRANT_KIND, hashed) if hashed else []
+    if not found:
+        return "unknown", "expired"
+    async with app.db.transaction(found[0][0]) as tx:
+        statement = ConnectGrant.__table__.select().where(ConnectGrant.token_hash == hashed)
+        row = (await tx.execute(statement)).mappings().one_or_none()
+    return (row["state"], row["reason"]) if row else ("unknown", "expired")
+
+
+async def _settle(app: App, workspace_id: UUID, hashed: str, state: str, reason: str) -> None:
+    async with app.db.transaction(workspace_id) as tx:
+        mine = (ConnectGrant.workspace_id == workspace_id, ConnectGrant.platform == KIND)
+        await tx.execute(
+            update(ConnectGrant)
+            .where(*mine, ConnectGrant.token_hash == hashed)
+            .values(state=state, reason=reason, data={})
+        )
+        old = datetime.now(UTC) - timedelta(days=1)
+        gone = await tx.scalars(
+            delete(ConnectGrant).where(*mine, ConnectGrant.expires_at < old).returning(ConnectGrant.token_hash)
+        )
+        for key in list(gone):
+            await stores.release(tx, GRANT_KIND, key)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,406 @@
+"""WooCommerce behind the port: history and changes by pages, webhooks kept in order, health, who somebody is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import orjson
+from sqlalchemy import delete
+
+from integrations.woocommerce import identity, mapping, pairing, webhooks
+from integrations.woocommerce.client import Keys, StoreClient
+from plugin import stores
+from plugin.kernel.config import Settings
+from plugin.kernel.crypto import Vault
+from plugin.kernel.db import Database, Tx
+from plugin.kernel.http import Http, HttpError
+from plugin.kernel.money import exponent_of
+from plugin.platform import (
+    AdminSession,
+    Capability,
+    Connection,
+    Finding,
+    Page,
+    PlatformError,
+    Record,
+    Resource,
+    ShopperIdentity,
+    StaleToken,
+    StoreProfile,
+)
+from plugin.stores import Credential
+
+KIND: Final = "woocommerce"
+STORE_KIND: Final = "woocommerce"
+"""Directory kind under which a delivery's path names a store: its id."""
+PAGE: Final = 50
+OVERLAP: Final = timedelta(seconds=2)
+"""`after` and `modified_after` are exclusive at one second (B25), so a poll begins a little earlier."""
+
+_PATHS: Final = {Resource.ORDERS: "orders", Resource.CUSTOMERS: "customers", Resource.PRODUCTS: "products"}
+_SINGULAR: Final = {Resource.ORDERS: "order", Resource.CUSTOMERS: "customer", Resource.PRODUCTS: "product"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a walk stands: everything after `bound` (UTC, its own second again), `page` while that second is full.
+
+    Walking by time instead of by page number alone keeps its place when rows change or vanish meanwhile.
+    """
+
+    bound: str
+    page: int = 1
+    total: int | None = None
+    part: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.bound}|{self.page}|{'' if self.total is None else self.total}|{self.part}"
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """Raises ValueError on what `str` did not write."""
+        bound, page, total, part = text.split("|")
+        return cls(bound, int(page), int(total) if total else None, part)
+
+
+class WooCommercePlatform:
+    """The port to WooCommerce stores."""
+
+    kind = KIND
+    capabilities = frozenset({Capability.REFUND_API})
+
+    def __init__(self, db: Database, vault: Vault, http: Http, settings: Settings) -> None:
+        self._db = db
+        self._vault = vault
+        self._http = http
+        self._settings = settings
+
+    async def profile(self, connection: Connection) -> StoreProfile:
+        """Name, currency, time zone."""
+        return await read_profile(self._http, connection.external_id, await self._client(connection))
+
+    async def history(self, connection: Connection, resource: Resource, cursor: str | None) -> Page:
+        """Everything, oldest first. Customers have no time to walk by and go by page number."""
+        client = await self._client(connection)
+        if resource is Resource.CUSTOMERS:
+            return await self._customers(client, Cursor.read(cursor) if cursor else Cursor(""))
+        position = Cursor.read(cursor) if cursor else Cursor("1970-01-01T00:00:00")
+        return await self._walk(client, connection, resource, position, "after", "date", "date_created_gmt")
+
+    async def changes(self, connection: Connection, resource: Resource, since: datetime, cursor: str | None) -> Page:
+        """What changed since. Customers have no such question (B25): only who registered since can be asked."""
+        client = await self._client(connection)
+        begin = _gmt(since - OVERLAP)
+        if resource is Resource.CUSTOMERS:
+            return await self._registered(client, since, Cursor.read(cursor) if cursor else Cursor(begin))
+        position = Cursor.read(cursor) if cursor else Cursor(begin)
+        page = await self._walk(
+            client, connection, resource, position, "modified_after", "modified", "date_modified_gmt"
+        )
+        if page.cursor is None and resource is Resource.ORDERS and position.part == "":
+            # status=any leaves out the bin (B26), and a lost order.deleted is never sent again (B3).
+            return Page(page.records, str(Cursor(begin, part="trash")), page.total)
+        return page
+
+    async def _walk(
+        self,
+        client: StoreClient,
+        connection: Connection,
+        resource: Resource,
+        position: Cursor,
+        parameter: str,
+        order_by: str,
+        column: str,
+    ) -> Page:
+        status = position.part or "any"
+        answer = await client.get(
+            _PATHS[resource],
+            **{parameter: position.bound},
+            dates_are_gmt=True,
+            orderby=order_by,
+            order="asc",
+            status=status,
+            per_page=PAGE,
+            page=position.page,
+        )
+        rows = _rows(answer.body)
+        total = position.total if position.total is not None else answer.total
+        records = await self._records(client, connection, resource, rows)
+        if len(rows) < PAGE:
+            return Page(records, None, total)
+        last = _gmt(datetime.fromisoformat(str(rows[-1][column])) - timedelta(seconds=1))
+        onward = Cursor(last, 1, total, position.part)
+        if last <= position.bound:
+            onward = Cursor(position.bound, position.page + 1, total, position.part)
+        return Page(records, str(onward), total)
+
+    async def _customers(self, client: StoreClient, position: Cursor) -> Page:
+        answer = await client.get("customers", role="all", orderby="id", order="asc", per_page=PAGE, page=position.page)
+        rows = _rows(answer.body)
+        records = [record for row in rows for record in mapping.record_of("customer", row)]
+        more = position.page < (answer.pages or 1)
+        return Page(records, str(Cursor("", position.page + 1, answer.total)) if more else None, answer.total)
+
+    async def _registered(self, client: StoreClient, since: datetime, position: Cursor) -> Page:
+        answer = await client.get(
+            "customers", role="all", orderby="registered_date", order="desc", per_page=PAGE, page=position.page
+        )
+        rows = [row for row in _rows(answer.body) if str(row.get("date_created_gmt") or "") >= _gmt(since - OVERLAP)]
+        records = [record for row in rows for record in mapping.record_of("customer", row)]
+        more = len(rows) == PAGE and position.page < (answer.pages or 1)
+        return Page(records, str(Cursor(position.bound, position.page + 1)) if more else None, None)
+
+    async def _records(
+        self, client: StoreClient, connection: Connection, resource: Resource, rows: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Record]:
+        records: list[Record] = []
+        for row in rows:
+            if resource is Resource.PRODUCTS and row.get("type") == "variable" and row.get("status") != "trash":
+                answer = await client.get(f"products/{int(row['id'])}/variations", per_page=100)
+                records.append(mapping.product(row, _rows(answer.body), currency=connection.currency))
+                continue
+            records.extend(mapping.record_of(_SINGULAR[resource], row, currency=connection.currency))
+        return records
+
+    # Webhooks
+
+    async def register_webhooks(self, connection: Connection) -> Sequence[Finding]:
+        """One active webhook per topic, with our secret: missing ones are made, doubles and broken ones replaced.
+
+        Registering twice delivers twice, the secret is never given back (B13), and one that was disabled keeps its
+        failure counter (B4): so what is not exactly ours and active is deleted and made anew.
+        """
+        client = await self._client(connection)
+        url = f"{self._settings.public_url}/webhooks/woocommerce/{connection.store_id}"
+        async with self._db.transaction(connection.workspace_id) as tx:
+            found = await stores.credential(tx, self._vault, connection.store_id, "webhook")
+        if found is None:
+            raise PlatformError("this store has no webhook secret", retry=False, reauthorize=True, code="keys_refused")
+        secret, ours = found[0], {int(key) for key in found[1].data.get("ids", {}).values()}
+        kept: dict[str, int] = {}
+        disabled = 0
+        for webhook in await self._webhooks(client):
+            if str(webhook.get("delivery_url")) != url and not _was_ours(webhook, connection.store_id):
+                continue
+            topic, identifier = str(webhook["topic"]), int(webhook["id"])
+            good = webhook["status"] == "active" and str(webhook["delivery_url"]) == url and identifier in ours
+            if good and topic in webhooks.TOPICS and topic not in kept:
+                kept[topic] = identifier
+                continue
+            disabled += webhook["status"] == "disabled"
+            await client.delete(f"webhooks/{identifier}", force=True)
+        made = [topic for topic in webhooks.TOPICS if topic not in kept]
+        for topic in made:
+            answer = await client.post(
+                "webhooks",
+                {"name": f"Ahlan {topic}", "topic": topic, "delivery_url": url, "secret": secret, "status": "active"},
+            )
+            kept[topic] = int(answer.body["id"])
+        if made:
+            async with self._db.transaction(connection.workspace_id) as tx:
+                await stores.put_credential(tx, self._vault, connection.store_id, "webhook", secret, data={"ids": kept})
+        return (Finding("webhooks", ok=True), Finding("webhooks_were_disabled", ok=not disabled, detail=str(disabled)))
+
+    async def _webhooks(self, client: StoreClient) -> list[Mapping[str, Any]]:
+        rows: list[Mapping[str, Any]] = []
+        page, pages = 1, 1
+        while page <= pages:
+            answer = await client.get("webhooks", per_page=100, page=page, orderby="id", order="asc")
+            rows.extend(_rows(answer.body))
+            page, pages = page + 1, answer.pages or 1
+        return rows
+
+    # Health
+
+    async def check(self, connection: Connection) -> Sequence[Finding]:
+        """Keys, permalinks, coming-soon mode, the plugin. Raises PlatformError only when nobody answers."""
+        client = await self._client(connection)
+        findings = []
+        try:
+            await client.get("orders", per_page=1)
+            findings.append(Finding("keys", ok=True))
+        except PlatformError as error:
+            if error.retry:
+                raise
+            findings.append(Finding(error.code or "keys_refused", ok=False, detail=error.said))
+        soon = await self._coming_soon(connection.external_id)
+        findings.append(Finding("coming_soon", ok=not soon))
+        findings.append(await self.embed_state(connection))
+        return findings
+
+    async def _coming_soon(self, url: str) -> bool:
+        try:
+            page = await self._http.request("GET", f"{url}/", timeout=10, max_bytes=2_000_000, attempts=1)
+        except HttpError:
+            return False
+        return b"woo-coming-soon-page" in page.body
+
+    async def embed_state(self, connection: Connection) -> Finding:
+        """Asked from our plugin with a signed request: is it paired, is the widget on, is this still the same site."""
+        path = f"{urlsplit(connection.external_id).path}/wp-json/wc-ahlan/v1/status"
+        found = await self._secret(connection.workspace_id, connection.store_id, "plugin")
+        if found is None:
+            return Finding("plugin_missing", ok=False)
+        headers = pairing.signed_headers(
+            pairing.derive_keys(found).requests, method="GET", path=path, timestamp=int(time.time()), body=b""
+        )
+        try:
+            answer = await self._http.request(
+                "GET", f"{connection.external_id}/wp-json/wc-ahlan/v1/status", headers=headers, accept=(401, 403, 404)
+            )
+            said = orjson.loads(answer.body)
+        except HttpError as error:
+            return Finding("plugin_silent", ok=False, detail=str(error.status or ""))
+        except orjson.JSONDecodeError:
+            return Finding("plugin_missing", ok=False)
+        if answer.status == 404:
+            return Finding("plugin_missing", ok=False)
+        if answer.status != 200 or not said.get("paired"):
+            return Finding("plugin_unpaired", ok=False)
+        if str(said.get("site", "")).rstrip("/") != connection.external_id:
+            return Finding("site_cloned", ok=False, detail=str(said.get("site", ""))[:200])
+        return Finding("widget", ok=bool(said.get("widget")))
+
+    # Who somebody is
+
+    async def admin_session(self, token: str) -> AdminSession:
+        """Who opens the panel in wp-admin, from a token that our plugin signed. Raises StaleToken."""
+        public_key = pairing.unverified_store(token)
+        found = await self._db.lookup("widget", public_key) if public_key else []
+        if not found or found[0][1] is None or public_key is None:
+            raise StaleToken
+        workspace_id, store_id = found[0][0], found[0][1]
+        secret = await self._secret(workspace_id, store_id, "plugin")
+        agent = identity.agent(token, secret=secret, public_key=public_key, now=time.time()) if secret else None
+        if agent is None:
+            raise StaleToken
+        async with self._db.transaction(workspace_id) as tx:
+            store = await stores.get(tx, store_id)
+        if store is None or store.status == stores.UNINSTALLED:
+            raise StaleToken
+        return AdminSession(
+            workspace_id=workspace_id,
+            store_id=store_id,
+            staff_id=agent.user_id,
+            staff_name=agent.name,
+            staff_email=agent.email,
+            administrator=agent.administrator,
+            frame_ancestors=tuple(store.origins),
+            locale=agent.locale,
+        )
+
+    async def shopper_identity(self, connection: Connection, token: str) -> ShopperIdentity | None:
+        """The signed-in customer that the storefront's token speaks of."""
+        async with self._db.transaction(connection.workspace_id) as tx:
+            store = await stores.get(tx, connection.store_id)
+            found = await stores.credential(tx, self._vault, connection.store_id, "plugin")
+        if store is None or found is None:
+            return None
+        shopper = identity.shopper(token, secret=found[0], public_key=store.public_key, now=time.time())
+        if shopper is None:
+            return None
+        return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
+
+    def panel_head(self) -> Mapping[str, str]:
+        """wp-admin needs nothing in the panel's head."""
+        return {}
+
+    def read_webhook(
+        self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None
+    ) -> Sequence[Record]:
+        """Records of one delivery. Raises ValueError on broken JSON."""
+        return mapping.read_webhook(topic, body, received_at, currency=connection.currency if connection else "")
+
+    async def disconnected(self, tx: Tx, store_id: UUID) -> None:
+        """Forget keys and secrets, and the address that deliveries come to."""
+        await tx.execute(
+            delete(Credential).where(Credential.workspace_id == tx.workspace_id, Credential.store_id == store_id)
+        )
+        await stores.release(tx, STORE_KIND, str(store_id))
+
+    # Credentials
+
+    async def _client(self, connection: Connection) -> StoreClient:
+        async with self._db.transaction(connection.workspace_id) as tx:
+            found = await stores.credential(tx, self._vault, connection.store_id, "key")
+        if found is None:
+            raise PlatformError("this store has no keys", retry=False, reauthorize=True, code="keys_refused")
+        secret, row = orjson.loads(found[0]), found[1]
+        keys = Keys(secret["consumer_key"], secret["consumer_secret"], query=bool(row.data.get("query")))
+        return StoreClient(self._http, connection.external_id, keys)
+
+    async def _secret(self, workspace_id: UUID, store_id: UUID, kind: str) -> str | None:
+        async with self._db.transaction(workspace_id) as tx:
+            found = await stores.credential(tx, self._vault, store_id, kind)
+        return found[0] if found else None
+
+
+async def read_profile(http: Http, url: str, client: StoreClient) -> StoreProfile:
+    """What the site says about itself: the open REST index, then currency and country from WooCommerce's settings."""
+    try:
+        index = (await http.request("GET", f"{url}/wp-json/", timeout=15, max_bytes=8_000_000)).json()
+    except HttpError as error:
+        raise PlatformError("the store's REST index does not answer", retry=error.retry, code="unreachable") from error
+    settings = {
+        str(row["id"]): str(row.get("value") or "") for row in _rows((await client.get("settings/general")).body)
+    }
+    currency = settings.get("woocommerce_currency", "")
+    decimals = settings.get("woocommerce_price_num_decimals", "")
+    origins = {_origin(address) for address in (url, str(index.get("home") or url), str(index.get("url") or url))}
+    return StoreProfile(
+        name=str(index.get("name") or urlsplit(url).hostname or url),
+        url=url,
+        origins=tuple(sorted(origins)),
+        currency=currency,
+        currency_decimals=int(decimals) if decimals.isdecimal() else exponent_of(currency),
+        timezone=_timezone(index),
+        locale=await _language(client),
+        country=settings.get("woocommerce_default_country", "").partition(":")[0],
+    )
+
+
+async def _language(client: StoreClient) -> str:
+    """The site's language (`ar`, `he_IL`): only the system report knows it, and not every host lets us read that."""
+    try:
+        report = (await client.get("system_status", _fields="environment")).body
+    except PlatformError:
+        return "en"
+    return str(report["environment"].get("language") or "en").replace("-", "_").partition("_")[0].lower()
+
+
+def _timezone(index: Mapping[str, Any]) -> str:
+    """An IANA name; sites with a bare offset get the fixed zone of it (whose sign is turned round, as POSIX has it)."""
+    name = str(index.get("timezone_string") or "")
+    if name:
+        return name
+    offset = float(index.get("gmt_offset") or 0)
+    return f"Etc/GMT{-int(offset):+d}" if offset and offset == int(offset) else "UTC"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _rows(body: object) -> list[Mapping[str, Any]]:
+    if not isinstance(body, list) or not all(isinstance(row, dict) for row in body):
+        raise PlatformError("the store answered with something else than a list", retry=True, code="garbage")
+    return body
+
+
+def _was_ours(webhook: Mapping[str, Any], store_id: UUID) -> bool:
+    """Left from an earlier public address of ours: same path, another host."""
+    return urlsplit(str(webhook.get("delivery_url") or "")).path == f"/webhooks/woocommerce/{store_id}"
+
+
+def _gmt(moment: datetime) -> str:
+    """UTC in whole seconds, as `dates_are_gmt` wants it."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,146 @@
+"""The pages and the callback of connecting a WooCommerce store. The merchant's session is the panel's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from jinja2 import FileSystemLoader
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from integrations.woocommerce import install
+from integrations.woocommerce.install import ConnectError
+from plugin import team
+from plugin.app import App
+from plugin.kernel.errors import Forbidden
+from plugin.kernel.i18n import Translator
+from plugin.kernel.lazy import _
+from plugin.kernel.web import Web, own_origin
+from plugin.team import Permission, Role
+
+PAGE: Final = "/panel/connect/woocommerce"
+_REQUEST: Final = "woocommerce connect"
+_REQUEST_SECONDS: Final = 3600
+_CALLBACK_BYTES: Final = 16_384
+
+
+class Connect:
+    """From the Connect button to the store's answer."""
+
+    def __init__(self, app: App, web: Web) -> None:
+        self.app = app
+        self.web = web
+        loader = web.environment.loader
+        if isinstance(loader, FileSystemLoader):
+            loader.searchpath.append(str(Path(__file__).parent / "templates"))
+
+    async def from_plugin(self, request: Request) -> Response:
+        """Our plugin's Connect button: carry its site and nonce, sealed, to a page that asks first."""
+        site, nonce = request.query_params.get("site", "")[:300], request.query_params.get("nonce", "")[:64]
+        sealed = self.app.vault.sign(_REQUEST, {"site": site, "nonce": nonce}, _REQUEST_SECONDS)
+        return RedirectResponse(f"{PAGE}?request={sealed}", 303)
+
+    async def page(self, request: Request) -> Response:
+        """Ask which store, or whether this one; then go there."""
+        workspace_id = await self._workspace(request)
+        if workspace_id is None:
+            sealed = request.query_params.get("request", "")
+            onward = f"{PAGE}?request={sealed}" if sealed else PAGE
+            return RedirectResponse(f"/sign-in?next={_quoted(onward)}", 303)
+        wanted = self.app.vault.verify(_REQUEST, request.query_params.get("request", "")) or {}
+        site, nonce = str(wanted.get("site", "")), str(wanted.get("nonce", ""))
+        if request.method == "GET":
+            return self._shown(request, site=site)
+        # A page elsewhere must not connect a store of its own to this workspace.
+        own_origin(request, self.app.settings.public_url)
+        form = await request.form()
+        address = site or str(form.get("site") or "")[:300]
+        try:
+            target = await install.begin(self.app, workspace_id, address, nonce=nonce)
+        except ConnectError as error:
+            return self._shown(request, site=address, error=error)
+        return RedirectResponse(self._browser(target), 303)
+
+    async def callback(self, request: Request) -> Response:
+        """The store's server delivers the keys: exactly 200, or it deletes them again (B18)."""
+        body = await request.body()
+        if len(body) > _CALLBACK_BYTES:
+            return JSONResponse({"error": "too_large"}, 413)
+        try:
+            await install.callback(self.app, body)
+        except ConnectError as error:
+            return JSONResponse({"error": error.code}, 422)
+        return JSONResponse({"connected": True}, 200)
+
+    async def returned(self, request: Request) -> Response:
+        """The merchant's browser comes back; what happened is in the grant, never in `success` (B19)."""
+        state, reason = await install.outcome(self.app, request.query_params.get("user_id", ""))
+        if state == "done":
+            return self._shown(request, site="", done=True)
+        if state == "open" and request.query_params.get("success") == "0":
+            reason = "denied"
+        return self._shown(request, site="", error=ConnectError(reason or "expired"))
+
+    async def _workspace(self, request: Request) -> UUID | None:
+        """The workspace of the panel session in this browser. Raises Forbidden for who may not manage stores."""
+        name = "__Host-ahlan" if self.app.settings.secure else "ahlan"
+        workspace, _dot, secret = request.cookies.get(name, "").partition(".")
+        try:
+            workspace_id = UUID(hex=workspace)
+        except ValueError:
+            return None
+        async with self.app.db.transaction(workspace_id) as tx:
+            found = await team.session_agent(tx, secret)
+        if found is None:
+            return None
+        if Permission.MANAGE_STORES not in team.ALLOWED[Role(found[1].role)]:
+            raise Forbidden(_("Connecting stores needs another role."), _("Ask an owner or admin of the workspace."))
+        return workspace_id
+
+    def _browser(self, url: str) -> str:
+        """Where this browser finds the store: in the demo the simulated one has another address than its own name."""
+        simulator = self.app.settings.demo.simulator_url
+        if not simulator:
+            return url
+        host = url.partition("://")[2].partition("/")[0]
+        port = simulator.rpartition(":")[2].rstrip("/")
+        return f"http://{host}:{port}/{url.partition('://')[2].partition('/')[2]}"
+
+    def _shown(
+        self, request: Request, *, site: str, error: ConnectError | None = None, done: bool = False
+    ) -> HTMLResponse:
+        t: Translator = self.web.translator(request)
+        text = self.web.render(
+            "connect_woocommerce.html",
+            t,
+            csrf="",
+            here=PAGE,
+            languages=self.app.catalogues.languages,
+            site=site,
+            fixed=bool(site) and "request" in request.query_params,
+            done=done,
+            message=t.gettext(error.message) if error else "",
+            hint=t.gettext(error.hint) if error and error.hint else "",
+        )
+        # No form-action: Chromium holds redirects of a form to it too, and this one leads to the merchant's shop.
+        policy = "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+        headers = {"cache-control": "no-store", "vary": "Cookie, Accept-Language", "content-security-policy": policy}
+        return HTMLResponse(text, error.status if error else 200, headers)
+
+
+def routes(app: App, web: Web) -> list[BaseRoute]:
+    """Every route of the connection flow."""
+    connect = Connect(app, web)
+    return [
+        Route("/install/woocommerce", connect.from_plugin, methods=["GET"]),
+        Route(install.CALLBACK, connect.callback, methods=["POST"]),
+        Route(install.RETURN, connect.returned, methods=["GET"]),
+        Route(PAGE, connect.page, methods=["GET", "POST"]),
+    ]
+
+
+def _quoted(path: str) -> str:
+    return path.replace("?", "%3F").replace("=", "%3D").replace("&", "%26")

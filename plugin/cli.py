@@ -1,0 +1,265 @@
+"""The `ahlan` command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+import uvloop
+from rich.console import Console
+
+from plugin import demo as demo_story
+from plugin import doctor as doctor_story
+from plugin import processes, stores, workspaces
+from plugin.app import App
+from plugin.crm import backfill as crm_backfill
+from plugin.crm import reconcile as crm_reconcile
+from plugin.kernel import config, crypto
+from plugin.kernel.config import Settings
+from plugin.kernel.errors import SetupError
+from plugin.kernel.log import configure
+from plugin.progress import follow_backfills
+from webhooks import handlers, inbox
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Ahlan: customer support inside Shopify and WooCommerce stores.",
+)
+keys = typer.Typer(no_args_is_help=True, help="Encryption keys.")
+cli.add_typer(keys, name="keys")
+console = Console()
+
+StoreOption = Annotated[str, typer.Option(help="Only this store: its id, address or myshopify domain.")]
+
+
+def main() -> None:
+    """Entry point: errors of set-up are one sentence, not a traceback."""
+    try:
+        cli()
+    except SetupError as error:
+        Console(stderr=True).print(f"[bold red]ahlan:[/] {error}", highlight=False)
+        raise SystemExit(1) from None
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    uvloop.run(work)
+
+
+def _settings(*, demo: bool = False) -> Settings:
+    settings = config.load()
+    configure(format=settings.log_format, level=settings.log_level)
+    if settings.demo and not demo:
+        raise SetupError(
+            "AHLAN_DEMO_… variables are set: they open the panel to foreign pages and belong to `ahlan demo` alone. "
+            "Unset them to serve real stores."
+        )
+    if not demo and settings.shopify.client_id == demo_story.CLIENT_ID:
+        raise SetupError("SHOPIFY_API_KEY is the demo's: its secret is public. Set your own app's key and secret.")
+    return settings
+
+
+@cli.command()
+def serve(
+    worker: Annotated[bool, typer.Option(help="Also run a worker when PostgreSQL and Valkey are embedded.")] = True,
+) -> None:
+    """Serve the panel, the widget and the webhooks; embedded PostgreSQL and Valkey unless configured."""
+    settings = _settings()
+
+    async def run() -> None:
+        stop = processes.stop_signal()
+        async with processes.services(settings, attach=False) as found:
+            alone = found.owned and worker
+            child = processes.Child("worker", ["worker"]) if alone else None
+            if child:
+                await child.start()
+            try:
+                async with processes.application(settings) as app:
+                    console.print(f"Ahlan on {settings.public_url}", highlight=False)
+                    await processes.run_web(app, stop)
+            finally:
+                if child:
+                    await child.stop()
+
+    _run(run())
+
+
+@cli.command()
+def worker() -> None:
+    """Run jobs and empty the webhook inbox. Any number of workers may run."""
+    _work(_settings())
+
+
+def _work(settings: Settings) -> None:
+    async def run() -> None:
+        stop = processes.stop_signal()
+        async with processes.application(settings, demo_story.transport(settings)) as app:
+            await processes.run_worker(app, stop)
+
+    _run(run())
+
+
+@cli.command()
+def demo(
+    orders: Annotated[bool, typer.Option(help="Let orders and carts trickle in.")] = True,
+) -> None:
+    """Everything at once, with a Shopify and a WooCommerce store that live on this machine."""
+    configure(format="console", level="warning")
+    _run(demo_story.run(config.load(), console, trickle=orders))
+
+
+@cli.command(hidden=True)
+def demo_web() -> None:
+    """The demo's web process: the only one that may frame the panel in simulated admins."""
+    settings = _settings(demo=True)
+
+    async def run() -> None:
+        stop = processes.stop_signal()
+        async with processes.application(settings, demo_story.transport(settings)) as app:
+            await processes.run_web(app, stop)
+
+    _run(run())
+
+
+@cli.command(hidden=True)
+def demo_worker() -> None:
+    """The demo's worker process."""
+    _work(_settings(demo=True))
+
+
+@cli.command(hidden=True)
+def demo_simulators() -> None:
+    """The demo's stores."""
+    _run(demo_story.run_simulators(_settings(demo=True)))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version: roles, schema, row-level security."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings):
+            console.print("The database is up to date.")
+
+    _run(run())
+
+
+@cli.command()
+def backfill(store: StoreOption = "", again: Annotated[bool, typer.Option(help="From the beginning.")] = False) -> None:
+    """Fetch the history of stores, with a progress bar. Interrupted, it goes on where it stopped."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings) as app:
+            chosen = await _stores(app, store)
+            for workspace_id, store_id, _ in chosen:
+                if again:
+                    async with app.db.transaction(workspace_id) as tx:
+                        await crm_backfill.restart(tx, store_id)
+                await crm_backfill.start_backfill(app, workspace_id, store_id=str(store_id))
+            await follow_backfills(app, chosen, console, work=True)
+
+    _run(run())
+
+
+@cli.command()
+def reconcile(
+    store: StoreOption = "",
+    hours: Annotated[int, typer.Option(help="How far back to compare, in hours.")] = 48,
+) -> None:
+    """Compare stores with what we have and fetch what was missed."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings) as app:
+            for workspace_id, store_id, name in await _stores(app, store):
+                found = await crm_reconcile.reconcile(
+                    app, workspace_id, store_id, since=datetime.now(UTC) - timedelta(hours=hours)
+                )
+                console.print(f"{name}: {found.seen} looked at, {found.changed} were missing or old", highlight=False)
+
+    _run(run())
+
+
+@cli.command()
+def replay(
+    ids: Annotated[list[int] | None, typer.Argument(help="Rows of the webhook inbox; none: every parked one.")] = None,
+    hours: Annotated[int, typer.Option(help="Everything received in the last hours instead.")] = 0,
+) -> None:
+    """Read webhooks again: parked ones, those named, or the last hours. Doing it twice changes nothing."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings) as app:
+            since = datetime.now(UTC) - timedelta(hours=hours) if hours else None
+            count = await inbox.replay(app.db, ids=ids or (), since=since)
+            done = await handlers.drain(app)
+            console.print(f"{count} put back, {done} done, {count - done} parked again or with another worker.")
+
+    _run(run())
+
+
+@cli.command()
+def doctor() -> None:
+    """Say in plain words what is wrong with this set-up."""
+
+    async def run() -> None:
+        findings = await doctor_story.examine(config.load())
+        for finding in findings:
+            mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+            console.print(f"{mark} {finding.what}", highlight=False)
+            if finding.remedy:
+                console.print(f"  → {finding.remedy}", highlight=False)
+        if not all(finding.ok for finding in findings):
+            raise SystemExit(1)
+
+    _run(run())
+
+
+@keys.command("new")
+def keys_new(name: Annotated[str, typer.Argument(help="A name for the key, for example 2026-11.")]) -> None:
+    """Print a fresh key for AHLAN_ENCRYPTION_KEYS."""
+    typer.echo(crypto.new_master_key(name))
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Wrap every workspace's data key with the first key of AHLAN_ENCRYPTION_KEYS.
+
+    Put the new key first, keep the old one behind it, restart, run this; then the old one may go when `doctor` agrees.
+    """
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings) as app:
+            changed = 0
+            for workspace_id in await app.db.workspaces():
+                async with app.db.transaction(workspace_id) as tx:
+                    changed += await app.vault.rewrap(tx)
+            console.print(f"{changed} data keys wrapped with the current key.")
+
+    _run(run())
+
+
+async def _stores(app: App, wanted: str) -> list[tuple[UUID, UUID, str]]:
+    """(workspace, store, name) of connected stores, all or the one named. Raises SetupError when there is none."""
+    found: list[tuple[UUID, UUID, str]] = []
+    for workspace_id in await app.db.workspaces():
+        async with app.db.transaction(workspace_id) as tx:
+            if await workspaces.current(tx) is None:
+                continue
+            for store in await stores.all_stores(tx):
+                named = {str(store.id), store.external_id, store.url, store.public_key}
+                if store.status == stores.CONNECTED and (not wanted or wanted in named):
+                    found.append((workspace_id, store.id, store.name))
+    if not found:
+        raise SetupError(f"There is no connected store {wanted!r}." if wanted else "No store is connected yet.")
+    return found
+
+

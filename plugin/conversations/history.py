@@ -1,0 +1,29 @@
+"""What happened to a conversation besides its messages: taken, given away, closed, opened again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from plugin.kernel.db import Tx
+from plugin.kernel.events import Event
+
+KINDS = ("conversation.assigned", "conversation.closed", "conversation.reopened")
+LIMIT = 100
+
+
+async def happenings(tx: Tx, conversation_id: UUID, *, since: datetime) -> Sequence[Event]:
+    """Events of the conversation from `since` on, oldest first, the newest 100 of them."""
+    newest = await tx.scalars(
+        select(Event)
+        .where(
+            Event.workspace_id == tx.workspace_id,
+            Event.subject_id == conversation_id,
+            Event.kind.in_(KINDS),
+            Event.at >= since,
+        )
+        .order_by(Event.at.desc(), Event.id.desc())
+        .limit(LIMIT)
+    )
+    return list(newest)[::-1]

@@ -1,0 +1,194 @@
+"""Reconciliation: platforms lose webhooks (and say so), so we ask them what changed, and count what we had missed.
+
+Every quarter of an hour with ten minutes of overlap, and once a day 48 hours back (Shopify: delivery is not
+guaranteed, https://shopify.dev/docs/apps/build/webhooks/best-practices; WooCommerce never sends a failed one again).
+Webhook registration, credentials, settings and the store's profile are looked after by the same clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin import stores
+from plugin.app import App
+from plugin.crm import backfill, sync
+from plugin.crm.batch import Change
+from plugin.kernel import bulk
+from plugin.kernel.db import Base, Tenant, Tx, tenant_key
+from plugin.kernel.jobs import TaskError
+from plugin.platform import Page, PlatformError, Record, Resource
+from plugin.stores import Store
+
+log = structlog.get_logger(__name__)
+
+OVERLAP = timedelta(minutes=10)
+DEEP = timedelta(hours=48)
+DEEP_EVERY = timedelta(hours=24)
+# A webhook may be this late before what we found by asking counts as missed by it.
+LATE = timedelta(minutes=5)
+PROFILE_EVERY = timedelta(hours=24)
+
+
+class Reconciliation(Tenant, Base):
+    """Up to when a resource of a store has been compared, and when last 48 hours back. Times are our clock's."""
+
+    __tablename__ = "reconciliations"
+    __table_args__ = (tenant_key("store_id", "stores"),)
+
+    store_id: Mapped[UUID] = mapped_column(primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    compared_until: Mapped[datetime]
+    deep_at: Mapped[datetime]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(slots=True)
+class Found:
+    """What a comparison looked at and what it changed. `gaps`: changes whose webhook should have been here by then."""
+
+    seen: int = 0
+    changes: list[Change] = field(default_factory=list)
+    gaps: int = 0
+
+    @property
+    def changed(self) -> int:
+        """Rows that were missing or old."""
+        return len(self.changes)
+
+
+async def reconcile(app: App, workspace_id: UUID, store_id: UUID, *, since: datetime) -> Found:
+    """Compare everything that changed since `since` (UTC) with what we have. Raises PlatformError."""
+    async with app.db.transaction(workspace_id) as tx:
+        store = await stores.get(tx, store_id)
+    found = Found()
+    if store is None or store.status != stores.CONNECTED:
+        return found
+    for resource in Resource:
+        part = await _compare(app, store, resource, since)
+        found.seen += part.seen
+        found.changes += part.changes
+        found.gaps += part.gaps
+    return found
+
+
+async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> None:
+    """Task, every quarter of an hour: fetch what webhooks did not bring, and record how much that was."""
+    async with app.db.transaction(workspace_id) as tx:
+        store = await stores.get(tx, UUID(store_id))
+        if store is None or store.status != stores.CONNECTED:
+            return
+        before = {row.resource: row for row in await tx.scalars(_reconciliations(tx, store.id))}
+        complete = {row.resource for row in await backfill.progress(tx, store.id) if row.state == backfill.DONE}
+    for resource in Resource:
+        started = datetime.now(UTC)
+        row = before.get(resource)
+        deep = row is not None and started - row.deep_at >= DEEP_EVERY
+        since = (row.compared_until if row is not None else store.installed_at) - OVERLAP
+        if deep:
+            since = min(since, started - DEEP)
+        try:
+            found = await _compare(app, store, resource, since)
+        except PlatformError as error:
+            await _complain(app, workspace_id, store.id, error)
+            raise TaskError(error.said, retry=error.retry, after=error.after) from error
+        async with app.db.transaction(workspace_id) as tx:
+            values = {"store_id": store.id, "resource": resource, "compared_until": started,
+                      "deep_at": started if deep or row is None else row.deep_at, "updated_at": started}  # fmt: skip
+            await bulk.insert(tx, Reconciliation, [values], key=("store_id", "resource"))
+            # What the backfill has not reached yet was not missed by a webhook.
+            if found.gaps and resource in complete:
+                await tx.record(
+                    "store.gap",
+                    subject_id=store.id,
+                    store_id=store.id,
+                    data={"resource": resource, "count": found.gaps, "since": since.isoformat()},
+                )
+                tx.publish("stores", {"store_id": str(store.id)})
+
+
+async def _compare(app: App, store: Store, resource: Resource, since: datetime) -> Found:
+    """All pages of what changed since, each in a transaction of its own."""
+    found, cursor = Found(), None
+    late = datetime.now(UTC) - LATE
+    while True:
+        page = await app.platforms[store.platform].changes(store.connection(), resource, since, cursor)
+        changes = await _write(app, store, page)
+        found.seen += len(page.records)
+        found.changes += changes
+        found.gaps += sum(change.version < late for change in changes)
+        if page.cursor is None:
+            return found
+        cursor = page.cursor
+
+
+async def _write(app: App, store: Store, page: Page) -> Sequence[Change]:
+    records: list[Record] = list(page.records)
+    while records:
+        try:
+            async with app.db.transaction(store.workspace_id) as tx:
+                return (await sync.apply(tx, store, records)).changes
+        except sync.PoisonedRecord as error:
+            bad = records.pop(error.index)
+            log.warning("record_left_out", external_id=getattr(bad, "external_id", ""), reason=error.reason)
+    return ()
+
+
+def _reconciliations(tx: Tx, store_id: UUID) -> Select[tuple[Reconciliation]]:
+    return select(Reconciliation).where(
+        Reconciliation.workspace_id == tx.workspace_id, Reconciliation.store_id == store_id
+    )
+
+
+async def register_webhooks(
+    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
+) -> None:
+    """Task, after an install: see to it that the store sends us what we need."""
+    await _examine(app, workspace_id, UUID(store_id or subject_id), whole=False)
+
+
+async def check_store(
+    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
+) -> None:
+    """Task, hourly: webhooks, credentials, scopes, the embed, and once a day the store's own profile."""
+    await _examine(app, workspace_id, UUID(store_id or subject_id), whole=True)
+
+
+async def _examine(app: App, workspace_id: UUID, store_id: UUID, *, whole: bool) -> None:
+    async with app.db.transaction(workspace_id) as tx:
+        store = await stores.get(tx, store_id)
+    if store is None or store.status == stores.UNINSTALLED:
+        return
+    platform, connection, profile = app.platforms[store.platform], store.connection(), None
+    try:
+        findings = list(await platform.register_webhooks(connection))
+        if whole:
+            findings += [*await platform.check(connection), await platform.embed_state(connection)]
+            if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
+                profile = await platform.profile(connection)
+    except PlatformError as error:
+        await _complain(app, workspace_id, store_id, error)
+        raise TaskError(error.said, retry=error.retry, after=error.after) from error
+    async with app.db.transaction(workspace_id) as tx:
+        fresh = await tx.get(Store, store_id, lock=True)
+        if fresh is None:
+            return
+        if profile is not None:
+            stores.apply_profile(fresh, profile)
+        looked_at = {finding.code for finding in findings}
+        kept = [] if whole else [one for one in fresh.findings if one["code"] not in looked_at]
+        fresh.findings = [*(asdict(finding) for finding in findings), *kept]
+        if whole:
+            fresh.checked_at = datetime.now(UTC)
+        tx.publish("stores", {"store_id": str(store_id)})
+
+
+async def _complain(app: App, workspace_id: UUID, store_id: UUID, error: PlatformError) -> None:
+    """Dead credentials put the store to sleep until the merchant comes back."""
+    if error.reauthorize:
+        async with app.db.transaction(workspace_id) as tx:
+            await stores.needs_reauth(tx, store_id, error.said)

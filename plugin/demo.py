@@ -1,0 +1,314 @@
+"""`ahlan demo`: the whole product on one machine, connected to two simulated stores by their real flows.
+
+Only the outgoing transport differs from `serve`: the platforms' host names lead to the simulators' port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from html import unescape
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import structlog
+import uvicorn
+from rich.console import Console
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from integrations.shopify.simulator import create_app as shopify_simulator
+from integrations.woocommerce.simulator import HOST as WOO_HOST
+from integrations.woocommerce.simulator import create_app as woocommerce_simulator
+from plugin import processes, stores
+from plugin.app import App
+from plugin.kernel.config import Settings
+from plugin.kernel.errors import SetupError
+from plugin.kernel.http import Guard, RoutedTransport, guarded_transport
+from plugin.progress import follow_backfills
+
+log = structlog.get_logger(__name__)
+
+CLIENT_ID = "ahlan-demo-client"
+CLIENT_SECRET = "ahlan-demo-secret-that-is-public"  # noqa: S105 - `serve` refuses it
+SHOP = "ahlan-demo.myshopify.com"
+SHOPIFY_STOREFRONT = "shopify-demo.localhost"
+SHOPIFY_ADMIN = "admin-shopify-demo.localhost"
+EMAIL = "owner@ahlan-demo.example"
+PASSWORD = "marhaba-shalom-hello"  # noqa: S105 - printed on the first page
+TRICKLE_SECONDS = 12.0
+READY_SECONDS = 60.0
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """What the demo's processes see instead of the operator's own configuration."""
+    simulators = settings.port + 1
+    return {
+        "AHLAN_DATA_DIR": str(settings.data_dir),
+        "AHLAN_PORT": str(settings.port),
+        "AHLAN_HOST": settings.host,
+        "AHLAN_PUBLIC_URL": f"http://localhost:{settings.port}",
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "SHOPIFY_API_KEY": CLIENT_ID,
+        "SHOPIFY_API_SECRET": CLIENT_SECRET,
+        "SHOPIFY_API_SECRET_PREVIOUS": "",
+        "AHLAN_LOG_LEVEL": os.environ.get("AHLAN_LOG_LEVEL", "warning"),
+        "AHLAN_DEMO_FRAME_ANCESTORS": f"http://{SHOPIFY_ADMIN}:{simulators}",
+        "AHLAN_DEMO_APP_BRIDGE_URL": f"http://{SHOPIFY_ADMIN}:{simulators}/app-bridge.js",
+        "AHLAN_DEMO_SIMULATOR_URL": f"http://127.0.0.1:{simulators}",
+        "AHLAN_ALLOW_PRIVATE_HOSTS": f"{WOO_HOST},{SHOPIFY_STOREFRONT}",
+    }
+
+
+def transport(settings: Settings) -> httpx.AsyncBaseTransport | None:
+    """The demo's outgoing transport; None for everybody else."""
+    if not settings.demo.simulator_url:
+        return None
+    to = settings.demo.simulator_url
+    hosts = (SHOP, SHOPIFY_STOREFRONT, "storage.googleapis.com", WOO_HOST)
+    return RoutedTransport(dict.fromkeys(hosts, to), guarded_transport(Guard()))
+
+
+async def run_simulators(settings: Settings) -> None:
+    """Both stores in one process, told apart by Host header; their state lives in the data directory."""
+    stop = processes.stop_signal()
+    folder = settings.data_dir / "stores"
+    folder.mkdir(parents=True, exist_ok=True)
+    port = settings.port + 1
+    shopify = shopify_simulator(
+        folder / "shopify.sqlite",
+        app_url=settings.public_url,
+        client_id=settings.shopify.client_id,
+        client_secret=settings.shopify.secret,
+        base_port=port,
+    )
+    woocommerce = woocommerce_simulator(
+        folder / "woocommerce",
+        server=settings.public_url,
+        site=f"https://{WOO_HOST}",
+        public=f"http://{WOO_HOST}:{port}",
+        trusted=[settings.public_url],
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            _ByHost({WOO_HOST: woocommerce}, shopify), host=settings.host, port=port, loop="none", log_config=None,
+            access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
+        )
+    )  # fmt: skip
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
+
+
+class _ByHost:
+    """ASGI: one application per host name, the rest to the last one, which also gets the lifespan."""
+
+    def __init__(self, by_host: Mapping[str, ASGIApp], otherwise: ASGIApp) -> None:
+        self._by_host = by_host
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0].lower()
+            await self._by_host.get(host, self._otherwise)(scope, receive, send)
+            return
+        await self._otherwise(scope, receive, send)
+
+
+async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
+    """Start everything, connect the stores, wait for their history, then go on until somebody stops it."""
+    if "AHLAN_DATA_DIR" not in os.environ:
+        settings = replace(settings, data_dir=settings.data_dir / "demo")
+    stop = processes.stop_signal()
+    own = environment(settings)
+    os.environ.update(own)
+    children = [
+        processes.Child(name, [command], own)
+        for name, command in (
+            ("simulators", "demo-simulators"), ("web", "demo-web"), ("worker", "demo-worker"),
+        )
+    ]  # fmt: skip
+    console.print("Starting PostgreSQL, Valkey, the panel, a worker and two stores …")
+    async with processes.services(replace(settings, database_url="", redis_url=""), attach=False):
+        try:
+            for child in children:
+                await child.start()
+            await _unless_stopped(_story(settings, console), stop)
+            if not stop.is_set():
+                await _unless_stopped(_trickle(settings) if trickle else stop.wait(), stop)
+        finally:
+            console.print("Stopping …")
+            await asyncio.gather(*(child.stop() for child in children))
+
+
+async def _unless_stopped(work: object, stop: asyncio.Event) -> None:
+    working = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+async def _story(settings: Settings, console: Console) -> None:
+    public = f"http://localhost:{settings.port}"
+    async with Browser(settings) as browser:
+        await _until_ready(browser, public, settings.port + 1)
+        await connect_stores(browser, public)
+    async with processes.application(replace(settings, database_url="", redis_url="")) as app:
+        await _history(app, console)
+    simulators = settings.port + 1
+    console.print()
+    for what, where in (
+        ("Start here", public),
+        ("Shopify storefront", f"http://{SHOPIFY_STOREFRONT}:{simulators}"),
+        ("Shopify admin with the panel", f"http://{SHOPIFY_ADMIN}:{simulators}"),
+        ("WooCommerce storefront", f"http://{WOO_HOST}:{simulators}"),
+        ("Panel on its own", f"{public}/panel"),
+    ):
+        console.print(f"  {what:<30} [link]{where}[/link]", highlight=False)
+    console.print(f"  {'Sign in with':<30} {EMAIL} / {PASSWORD}", highlight=False)
+    console.print(f"\nAhlan demo ready: {public}", highlight=False)
+
+
+class Browser:
+    """A person's browser as far as the authorization flows need one: cookies, redirects, forms."""
+
+    def __init__(self, settings: Settings) -> None:
+        local = f"http://127.0.0.1:{settings.port}"
+        stores_at = f"http://127.0.0.1:{settings.port + 1}"
+        routes = dict.fromkeys((SHOP, SHOPIFY_STOREFRONT, SHOPIFY_ADMIN, WOO_HOST), stores_at)
+        self._client = httpx.AsyncClient(
+            transport=RoutedTransport({**routes, "localhost": local}, httpx.AsyncHTTPTransport()),
+            timeout=20,
+            headers={"accept": "text/html", "accept-language": "en"},
+        )
+
+    async def __aenter__(self) -> Browser:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def get(self, url: str, **headers: str) -> httpx.Response:
+        """Open a page and follow where it leads."""
+        return await self._follow(await self._client.get(url, headers=headers))
+
+    async def post(self, url: str, fields: Mapping[str, str], **headers: str) -> httpx.Response:
+        """Send a form from a page of the same site and follow where it leads."""
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        sent = await self._client.post(
+            url, data=dict(fields), headers={"origin": origin, "sec-fetch-site": "same-origin", **headers}
+        )
+        return await self._follow(sent)
+
+    async def control(self, url: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
+        """A simulator's control endpoint: GET without a body, POST with one."""
+        answer = await (self._client.get(url) if body is None else self._client.post(url, json=dict(body)))
+        answer.raise_for_status()
+        found: dict[str, object] = answer.json()
+        return found
+
+    async def submit(self, page: httpx.Response, action: str, fields: Mapping[str, str]) -> httpx.Response:
+        """Fill in the form of `page` whose action contains `action`, hidden fields as they stand."""
+        for form in re.finditer(r"<form\b(.*?)>(.*?)</form>", page.text, re.DOTALL):
+            where = _attribute(form[1], "action") or _attribute(form[1], "hx-post") or str(page.url)
+            if action in where:
+                hidden = {
+                    _attribute(field[0], "name"): _attribute(field[0], "value")
+                    for field in re.finditer(r"<input\b[^>]*>", form[2])
+                    if _attribute(field[0], "type") == "hidden"
+                }
+                return await self.post(urljoin(str(page.url), where), {**hidden, **fields})
+        raise SetupError(f"{page.url} has no form for {action}: {page.status_code}")
+
+    async def _follow(self, answer: httpx.Response) -> httpx.Response:
+        for _ in range(10):
+            if not answer.has_redirect_location:
+                return answer
+            answer = await self._client.get(urljoin(str(answer.url), answer.headers["location"]))
+        raise SetupError(f"{answer.url} redirects for ever")
+
+
+def _attribute(tag: str, name: str) -> str:
+    found = re.search(rf'\b{name}="([^"]*)"', tag)
+    return unescape(found[1]) if found else ""
+
+
+async def _until_ready(browser: Browser, public: str, simulators: int) -> None:
+    """Wait until web and stores answer. Raises SetupError when they do not."""
+    async with asyncio.timeout(READY_SECONDS):
+        for url in (f"{public}/readyz", f"http://{WOO_HOST}:{simulators}/__sim/state",
+                    f"http://{SHOPIFY_STOREFRONT}:{simulators}/__sim/status"):  # fmt: skip
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await browser.get(url)).status_code == 200:
+                        break
+                await asyncio.sleep(0.1)
+
+
+async def connect_stores(browser: Browser, public: str) -> None:
+    """Walk both authorization flows as the merchant; what is connected already stays as it is."""
+    port = urlsplit(public).port or 80
+    shopify = f"http://{SHOPIFY_STOREFRONT}:{port + 1}"
+    status = await browser.control(f"{shopify}/__sim/status")
+    if not status["installed"]:
+        await browser.control(f"{shopify}/__sim/install", {})
+    launch = await browser.control(f"{shopify}/__sim/launch")
+    opened = await browser.get(str(launch["url"]))
+    if opened.status_code != 200:
+        raise SetupError(f"The panel did not open in Shopify's admin: {opened.status_code}")
+    await browser.control(f"{shopify}/__sim/embed", {"enabled": True})
+    panel = await browser.get(f"{public}/sign-in")
+    signed_in = await browser.submit(panel, "/sign-in", {"email": EMAIL, "password": PASSWORD})
+    if str(signed_in.url.path) == "/sign-in":
+        await _account(browser, public, shopify)
+    page = await browser.get(f"{public}/panel/stores")
+    if WOO_HOST not in page.text:
+        grant = await browser.submit(page, "/woocommerce/connect", {"store_url": f"https://{WOO_HOST}"})
+        done = await browser.submit(grant, "", {"approve": "1"})
+        if done.status_code != 200:
+            raise SetupError(f"WooCommerce was not connected: {done.status_code} at {done.url.path}")
+
+
+async def _account(browser: Browser, public: str, shopify: str) -> None:
+    """The store's owner, in Shopify's admin, invites themselves to the stand-alone panel."""
+    token = await browser.control(f"{shopify}/__sim/id-token")
+    bearer = {"authorization": f"Bearer {token['token']}"}
+    invited = await browser.post(f"{public}/shopify/team/invite", {"email": EMAIL, "role": "owner"}, **bearer)
+    link = re.search(rf"{re.escape(public)}/invitations/[\w-]+/[\w-]+", unescape(invited.text))
+    if link is None:
+        raise SetupError(f"The owner could not be invited: {invited.status_code}")
+    page = await browser.get(link[0])
+    await browser.submit(page, "/invitations/", {"name": "Noor", "password": PASSWORD})
+
+
+async def _history(app: App, console: Console) -> None:
+    """Show the backfills of both stores until the last is over."""
+    followed = []
+    for workspace_id in await app.db.workspaces():
+        async with app.db.transaction(workspace_id) as tx:
+            followed += [(workspace_id, store.id, store.name) for store in await stores.all_stores(tx)]
+    await follow_backfills(app, followed, console, work=False)
+
+
+async def _trickle(settings: Settings) -> None:
+    """Let something happen in both stores every few seconds."""
+    async with Browser(settings) as browser:
+        while True:
+            for host in (SHOPIFY_STOREFRONT, WOO_HOST):
+                await asyncio.sleep(TRICKLE_SECONDS / 2)
+                with contextlib.suppress(httpx.HTTPError):
+                    await browser.control(f"http://{host}:{settings.port + 1}/__sim/tick", {})
+
+

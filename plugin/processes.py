@@ -1,0 +1,181 @@
+"""Processes of one installation: their servers, their children, and an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import structlog
+import uvicorn
+
+from plugin import bootstrap, worker
+from plugin.app import App
+from plugin.kernel import embedded
+from plugin.kernel.config import Settings
+from plugin.kernel.errors import SetupError
+
+log = structlog.get_logger(__name__)
+
+_PARENT = "AHLAN_PARENT_PIPE"
+_GRACE_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where PostgreSQL and Valkey are; `owned` when this process started them."""
+
+    database_url: str
+    redis_url: str
+    owned: bool
+
+
+@asynccontextmanager
+async def services(settings: Settings, *, attach: bool = True) -> AsyncIterator[Services]:
+    """The configured servers, those that another process of ours runs in the data directory, or our own.
+
+    With `attach` off a data directory in use is an error that says so.
+    """
+    if settings.database_url and settings.redis_url:
+        yield Services(settings.database_url, settings.redis_url, owned=False)
+        return
+    running = await embedded.attach(settings.data_dir) if attach else None
+    owned = running is None
+    servers = running or await embedded.start(settings.data_dir)
+    try:
+        yield Services(
+            settings.database_url or servers.database_url, settings.redis_url or servers.redis_url, owned=owned
+        )
+    finally:
+        await servers.stop()
+
+
+@asynccontextmanager
+async def application(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[App]:
+    """An App for one command."""
+    async with (
+        services(settings) as found,
+        bootstrap.start(
+            settings, database_url=found.database_url, redis_url=found.redis_url, transport=transport
+        ) as app,
+    ):
+        yield app
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGINT, SIGTERM, or the end of the process that started us sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if os.environ.get(_PARENT):
+        # Our standard input is a pipe that only our parent holds: it ends with the parent, also by SIGKILL.
+        os.set_blocking(sys.stdin.fileno(), False)
+
+        def ended() -> None:
+            with contextlib.suppress(BlockingIOError):
+                if not os.read(sys.stdin.fileno(), 4096):
+                    loop.remove_reader(sys.stdin.fileno())
+                    stop.set()
+
+        loop.add_reader(sys.stdin.fileno(), ended)
+    return stop
+
+
+async def run_web(app: App, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set. Raises SetupError when the port is taken."""
+    config = uvicorn.Config(
+        bootstrap.serve(app),
+        host=app.settings.host,
+        port=app.settings.port,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        proxy_headers=True,
+        forwarded_allow_ips=app.settings.trusted_proxies,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+        backlog=1024,
+    )
+    server = uvicorn.Server(config)
+    # uvicorn's own signal handlers would fight with ours.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    try:
+        await serving
+    except SystemExit as error:
+        raise SetupError(f"Port {app.settings.port} is in use; AHLAN_PORT chooses another.") from error
+
+
+async def run_worker(app: App, stop: asyncio.Event) -> None:
+    """Work until `stop` is set."""
+    await worker.run(app, stop)
+
+
+class Child:
+    """A process of ours that ends when we do. When it dies on its own it is started again."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._arguments = arguments
+        self._environment = {**os.environ, **(environment or {}), _PARENT: "1"}
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start it, and again whenever it dies."""
+        await self._spawn()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _spawn(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "plugin", *self._arguments, stdin=asyncio.subprocess.PIPE, env=self._environment,
+            start_new_session=True,
+        )  # fmt: skip
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            log.warning("process_restarts", process=self.name, code=code)
+            await asyncio.sleep(0.5)
+            if self._stopping:
+                return
+            await self._spawn()
+
+    async def stop(self) -> None:
+        """Ask it to end, and make it end when it does not."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if self._keeper is not None:
+            await self._keeper

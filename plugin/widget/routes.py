@@ -1,0 +1,461 @@
+"""The storefront widget's server: loader, frame, session, messages, files, socket."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import mimetypes
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+import orjson
+from redis.exceptions import RedisError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from plugin.app import App
+from plugin.conversations import attachments, messages, presence, waiting
+from plugin.conversations import conversations as threads
+from plugin.kernel.errors import AhlanError, NotFound, TooLarge
+from plugin.kernel.lazy import _
+from plugin.kernel.web import Web, own_origin
+from plugin.realtime import Listener
+from plugin.stores import Store
+from plugin.widget import limits as allowed
+from plugin.widget import page as panel
+from plugin.widget import session
+from plugin.widget.limits import Limits, address_of
+from plugin.widget.session import Opening, Pass
+from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, check_origin, tell_typing
+from plugin.widget.strings import strings
+
+MAX_JSON = 32 * 1024
+MAX_WAIT = 25
+TICKET_SECONDS = 30
+
+_MULTIPART_ROOM = 64 * 1024
+_PAGE = 200
+_USUAL_SECONDS = 300
+_AGENTS_SECONDS = 5
+_SEEN_SECONDS = 3600
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
+
+T = TypeVar("T")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def routes(app: App, web: Web) -> list[BaseRoute]:
+    """Everything below `/widget`, and `/files`: what a signed link of any edge opens."""
+    widget = Widget(app, web)
+    return [
+        Route("/widget/loader.js", widget.loader),
+        Route("/widget/static/{version}/{name:path}", widget.static),
+        Route("/widget/frame", widget.frame),
+        Route("/widget/session", widget.session, methods=["POST"]),
+        Route("/widget/messages", widget.messages),
+        Route("/widget/messages", widget.send, methods=["POST"]),
+        Route("/widget/attachments", widget.attach, methods=["POST"]),
+        Route("/widget/typing", widget.typing, methods=["POST"]),
+        Route("/widget/read", widget.read, methods=["POST"]),
+        Route("/widget/email", widget.email, methods=["POST"]),
+        Route("/widget/ticket", widget.ticket, methods=["POST"]),
+        WebSocketRoute("/widget/socket", widget.socket),
+        Route("/files/{token}", widget.file),
+    ]
+
+
+class Email(msgspec.Struct):
+    """An address that somebody typed."""
+
+    email: str
+
+
+class Widget:
+    """The endpoints, with what they share in this process."""
+
+    def __init__(self, app: App, web: Web) -> None:
+        self.app = app
+        self.web = web
+        self.limits = Limits(app.hub)
+        self.sockets = Sockets(app)
+        self._version = panel.version()
+        self._files = {path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
+                       for path in panel.STATIC.rglob("*") if path.is_file()}
+        self._agents: dict[UUID, tuple[float, int]] = {}
+        self._usual: dict[UUID, tuple[float, int | None]] = {}
+        self._seen: dict[UUID, float] = {}
+
+    # What the browser loads
+
+    async def loader(self, request: Request) -> Response:
+        """The script that every storefront page has. Not hashed: its address is in the shops' themes."""
+        return self._files["loader.js"].answer(request, "public, max-age=3600, stale-while-revalidate=604800")
+
+    async def static(self, request: Request) -> Response:
+        """The panel's files: modules import each other by relative address, so one version is in front of them all."""
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(404)
+        current = request.path_params["version"] == self._version
+        return file.answer(request, "public, max-age=31536000, immutable" if current else "no-cache")
+
+    async def frame(self, request: Request) -> Response:
+        """The panel's document. Only the store's own pages may frame it."""
+        _workspace, store = await session.find_store(self.app, request.query_params.get("store", ""))
+        translator = self.web.translator(request, request.query_params.get("locale", "") or store.locale)
+        origins = self._origins(store)
+        nonce = secrets.token_urlsafe(16)
+        config = {
+            **await self._config(store),
+            "store": store.public_key,
+            "base": "",
+            "locale": translator.locale,
+            "digits": store.widget.get("digits", "latn"),
+            "origins": origins,
+            "shop": store.widget.get("name") or store.name,
+            "time_zone": store.timezone,
+            "max_text": messages.MAX_TEXT,
+            "attachments": {
+                "max_bytes": attachments.MAX_BYTES,
+                "max_count": attachments.MAX_PER_MESSAGE,
+                "accept": attachments.ACCEPTED,
+            },
+            "strings": strings(translator.gettext, translator.ngettext),
+        }
+        page = self.web.render(
+            "frame.html",
+            translator,
+            locale=translator.locale,
+            nonce=nonce,
+            config=config,
+            static=f"/widget/static/{self._version}",
+            modules=panel.modules(),
+            icons=panel.ICONS,
+        )
+        if request.headers.get("sec-fetch-dest") == "iframe" and _due(self._seen, store.id, _SEEN_SECONDS):
+            await session.embedded(self.app, store)
+        socket = self.web.public_url.replace("http", "ws", 1)
+        framed_by = " ".join(origins) or "'none'"
+        policy = (
+            f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob: data:; "
+            f"connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; "
+            f"frame-ancestors {framed_by}"
+        )
+        headers = {
+            "content-security-policy": policy,
+            "cache-control": "no-store",
+            "permissions-policy": "camera=(), microphone=(), geolocation=()",
+        }
+        return HTMLResponse(page, headers=headers)
+
+    def _origins(self, store: Store) -> list[str]:
+        known = {*store.origins, *self.app.settings.demo.frame_ancestors}
+        return sorted(origin for origin in known if _ORIGIN.match(origin))
+
+    async def _config(self, store: Store) -> dict[str, Any]:
+        usual = await self._usual_seconds(store.workspace_id, store.id)
+        return {
+            "agents": await self._agents_here(store.workspace_id),
+            "reply_minutes": None if usual is None else max(1, -(-usual // 60)),
+            "back_at": None,
+            "accent": store.widget.get("accent", "#0b7a75"),
+        }
+
+    async def _agents_here(self, workspace_id: UUID) -> int:
+        if _due(self._agents, workspace_id, _AGENTS_SECONDS):
+            self._agents[workspace_id] = (time.monotonic(), await presence.agents_here(self.app.hub, workspace_id))
+        return self._agents[workspace_id][1]
+
+    async def _usual_seconds(self, workspace_id: UUID, store_id: UUID) -> int | None:
+        if _due(self._usual, store_id, _USUAL_SECONDS):
+            async with self.app.db.transaction(workspace_id) as tx:
+                self._usual[store_id] = (time.monotonic(), await waiting.usual_seconds(tx, store_id))
+        return self._usual[store_id][1]
+
+    # The conversation
+
+    async def session(self, request: Request) -> Response:
+        """Who is there: a token, the visitor's secret, and where the conversation stands."""
+        own_origin(request, self.web.public_url)
+        opening = await _body(request, Opening)
+        held, opened = await session.open_session(self.app, self.limits, opening, address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            store = await tx.get(Store, held.store_id)
+        assert store is not None
+        return _json({**opened, "config": await self._config(store)})
+
+    async def messages(self, request: Request) -> Response:
+        """`after` a number, waiting up to `wait` seconds for something new; or the page `before` a number."""
+        held = self._held(request)
+        await self.limits.spend(allowed.READING, visitor=str(held.visitor_id))
+        limit = _number(request, "limit", _PAGE, 1, _PAGE)
+        if "before" in request.query_params:
+            return _json(await self._page(held, before=_number(request, "before", 0, 0, 2**31 - 1), limit=limit))
+        after, wait = _number(request, "after", 0, 0, 2**31 - 1), _number(request, "wait", 0, 0, MAX_WAIT)
+        page = await self._page(held, after=after, limit=limit)
+        if wait and not page["messages"]:
+            page = await self._wait(held, after, limit, wait, page)
+        return _json(page)
+
+    async def _page(self, held: Pass, *, after: int = 0, before: int | None = None, limit: int) -> dict[str, Any]:
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            head = await threads.shown(tx, held.shopper())
+            if head is None:
+                rows = []
+            elif before is not None:
+                rows = await messages.messages_before(tx, head.id, before, limit)
+            else:
+                rows = await messages.messages_after(tx, head.id, after, limit)
+        return {
+            "messages": [self._linked(held, messages.as_json(row)) for row in rows],
+            "last_seq": head.last_seq if head else 0,
+            "seen_seq": head.agent_read_seq if head else 0,
+            "agents": await self._agents_here(held.workspace_id),
+            "conversation": session.conversation_json(head) if head else None,
+        }
+
+    async def _wait(self, held: Pass, after: int, limit: int, wait: int, page: dict[str, Any]) -> dict[str, Any]:
+        """Long polling: listen first, then look, then wait; the hint only says when to look again."""
+        until = time.monotonic() + wait
+        name = f"poll:{held.visitor_id}"
+        started = {key: page[key] for key in ("seen_seq", "conversation")}
+        while time.monotonic() < until:
+            known = page["conversation"]
+            topic = f"conversation:{known['id']}" if known else f"visitor:{held.visitor_id}"
+            if known:
+                await presence.shopper_here(self.app.hub, held.workspace_id, UUID(known["id"]), name)
+            async with self.app.hub.listen(held.workspace_id, topic) as listener:
+                page = await self._page(held, after=after, limit=limit)
+                if page["messages"] or any(page[key] != value for key, value in started.items()):
+                    return page
+                await self._news(listener, until)
+            page = await self._page(held, after=after, limit=limit)
+            if page["messages"] or any(page[key] != value for key, value in started.items()):
+                return page
+        return page
+
+    async def _news(self, listener: Listener, until: float) -> None:
+        """Until a hint that changes what a poll answers, until the time is over, or until the table may know more."""
+        while (left := until - time.monotonic()) > 0:
+            try:
+                patience = left if self.app.hub.live else min(left, POLL_SECONDS)
+                _topic, payload = await asyncio.wait_for(listener.get(), patience)
+            except TimeoutError:
+                return
+            if payload.get("type") != "typing":
+                return
+
+    async def send(self, request: Request) -> Response:
+        """A shopper's message; the same answer when it is sent again."""
+        held = self._held(request)
+        body = await _body(request, NewMessage)
+        await self.limits.spend(allowed.MESSAGE, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            message = await messages.receive(tx, held.shopper(), body.client_id, body.text, body.attachments)
+        return _json({"message": self._linked(held, message)})
+
+    async def typing(self, request: Request) -> Response:
+        """The shopper is typing, for those without a socket."""
+        held = self._held(request)
+        await tell_typing(self.app, held.workspace_id, held.conversation_id)
+        return Response(status_code=204)
+
+    async def read(self, request: Request) -> Response:
+        """The shopper has read up to a number."""
+        held = self._held(request)
+        seq = (await _body(request, Read)).seq
+        await self.limits.spend(allowed.READING, visitor=str(held.visitor_id))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            head = await threads.shown(tx, held.shopper())
+            if head is not None:
+                await threads.mark_read(tx, head.id, who="shopper", seq=seq)
+        return Response(status_code=204)
+
+    async def email(self, request: Request) -> Response:
+        """An address for the answer, typed: unverified, and for this conversation only."""
+        held = self._held(request)
+        typed = (await _body(request, Email)).email
+        await self.limits.spend(allowed.EMAIL, visitor=str(held.visitor_id), address=address_of(request))
+        kept = await session.keep_email(self.app, held, typed)
+        if kept is None:
+            raise AhlanError(_("This address looks incomplete."), _("Check it, then send it again."), code="email")
+        return _json({"email": kept})
+
+    # Files
+
+    async def attach(self, request: Request) -> Response:
+        """One file as multipart, checked and kept until a message names it."""
+        held = self._held(request)
+        await self.limits.spend(allowed.UPLOAD, visitor=str(held.visitor_id), address=address_of(request))
+        name, content = await _upload(request)
+        checked = await attachments.inspect(name, content)
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            kept = await attachments.save(tx, checked, uploader=held.shopper().actor, store_id=held.store_id)
+        return _json(attachments.linked_file(self.app.vault, held.workspace_id, kept))
+
+    async def file(self, request: Request) -> Response:
+        """The one file that a signed link names. Never a document of ours: a download, or a picture that we drew."""
+        claims = self.app.vault.verify("file", request.path_params["token"])
+        if claims is None:
+            raise NotFound(_("This link is no longer good."), _("Open the file again from the conversation."))
+        async with self.app.db.transaction(UUID(claims["w"])) as tx:
+            served = await attachments.content(tx, UUID(claims["a"]), small="s" in claims)
+        if served is None:
+            raise NotFound(_("This file is no longer there."))
+        disposition = "inline" if served.inline else "attachment"
+        headers = {
+            "content-disposition": f"{disposition}; filename*=UTF-8''{quote(served.name, safe='')}",
+            "content-security-policy": "sandbox; default-src 'none'",
+            "x-content-type-options": "nosniff",
+            "cross-origin-resource-policy": "same-origin",
+            "cache-control": f"private, max-age={attachments.LINK_SECONDS}",
+            "referrer-policy": "no-referrer",
+        }
+        return Response(served.content, headers=headers, media_type=served.media_type)
+
+    # The socket
+
+    async def ticket(self, request: Request) -> Response:
+        """A key to one socket, good once and for 30 s: a socket's address lands in logs, a session does not."""
+        held = self._held(request)
+        await self.limits.spend(allowed.TICKET, visitor=str(held.visitor_id), address=address_of(request))
+        ticket = secrets.token_urlsafe(24)
+        token = request.headers["authorization"][7:]
+        try:
+            await asyncio.wait_for(self.app.hub.remember(_ticket(ticket), token.encode(), TICKET_SECONDS), 1)
+        except (OSError, RedisError, TimeoutError) as error:
+            raise AhlanError(
+                _("The live connection is not available just now."),
+                _("Messages still arrive, a little later."),
+                code="unavailable",
+                status=503,
+            ) from error
+        return _json({"ticket": ticket})
+
+    async def socket(self, websocket: WebSocket) -> None:
+        """Messages both ways while the panel is open."""
+        try:
+            check_origin(websocket.headers.get("origin"), self.web.public_url)
+            held = await self._ticket_holder(websocket.query_params.get("ticket", ""))
+        except AhlanError:
+            await websocket.close(4403)
+            return
+        after = websocket.query_params.get("after", "0")
+        translator = self.web.translator(websocket, held.locale)
+        await self.sockets.serve(websocket, held, int(after) if re.fullmatch(r"\d{1,9}", after) else 0, translator)
+
+    async def _ticket_holder(self, ticket: str) -> Pass:
+        try:
+            token = await self.app.hub.take(_ticket(ticket)) if 0 < len(ticket) < 100 else None
+        except (OSError, RedisError, TimeoutError):
+            token = None
+        return session.read(self.app.vault, token.decode() if token else "")
+
+    # Shared
+
+    def _held(self, request: Request) -> Pass:
+        """The session of a call. Raises Unauthorized."""
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            token = ""
+        return session.read(self.app.vault, token)
+
+    def _linked(self, held: Pass, message: dict[str, Any]) -> dict[str, Any]:
+        return attachments.with_links(self.app.vault, held.workspace_id, message)
+
+
+class _File:
+    """One static file, compressed once."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self._content, self._gzipped = content, gzip.compress(content, 9, mtime=0)
+        self._etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        self._type = f"{kind}; charset=utf-8" if kind.startswith("text/") or kind.endswith("javascript") else kind
+
+    def answer(self, request: Request, caching: str) -> Response:
+        """The file, compressed where the browser takes it, or 304 when it has it."""
+        headers = {
+            "cache-control": caching,
+            "etag": self._etag,
+            "vary": "accept-encoding",
+            "access-control-allow-origin": "*",
+            "cross-origin-resource-policy": "cross-origin",
+        }
+        # Proxies that compress for us make the tag weak.
+        if self._etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(self._gzipped, headers={**headers, "content-encoding": "gzip"}, media_type=self._type)
+        return Response(self._content, headers=headers, media_type=self._type)
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def _body(request: Request, kind: type[T]) -> T:
+    # A plain form of another site cannot send this type without asking first (CORS), and we never agree.
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise AhlanError(_("That request could not be read."), code="content_type", status=415)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_JSON:
+            raise TooLarge(_("This is too large to send."), _("Send something smaller."))
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
+
+
+async def _upload(request: Request) -> tuple[str, bytes]:
+    """The one file of a multipart body, read no further than a file may be long."""
+
+    async def capped() -> AsyncIterator[bytes]:
+        seen = 0
+        async for chunk in request.stream():
+            seen += len(chunk)
+            if seen > attachments.MAX_BYTES + _MULTIPART_ROOM:
+                raise attachments.too_large()
+            yield chunk
+
+    try:
+        form = await MultiPartParser(request.headers, capped(), max_files=1, max_fields=4).parse()  # type: ignore[arg-type]
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
+    try:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise AhlanError(_("There is no file in this request."), code="file_missing", status=422)
+        return file.filename or "", await file.read()
+    finally:
+        await form.close()
+
+
+def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    text = request.query_params.get(name, "")
+    return min(most, max(least, int(text))) if re.fullmatch(r"\d{1,10}", text) else default
+
+
+def _due(kept: dict[UUID, Any], key: UUID, seconds: float) -> bool:
+    """Whether what a process remembers about `key` is older than `seconds`."""
+    found = kept.get(key)
+    at = found[0] if isinstance(found, tuple) else found
+    return at is None or time.monotonic() - at > seconds
+
+
+def _ticket(ticket: str) -> str:
+    return f"ticket:{ticket}"

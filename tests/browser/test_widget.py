@@ -1,0 +1,755 @@
+"""The storefront widget in a real browser: shop and server on different sites, third-party cookies blocked."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Error, Frame, Locator, Page, Request, async_playwright, expect
+
+from plugin.kernel.i18n import load
+from plugin.widget import page as widget_page
+from plugin.widget.strings import SAMPLES, strings
+from tests.browser.widget_stub import Peer, history
+
+CHROME = shutil.which("chromium") or shutil.which("google-chrome")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--test-third-party-cookie-phaseout",
+]
+PANEL = widget_page.STATIC / "panel"
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
+# Tests look into the launcher's closed root through this; one test runs without it.
+OPEN_ROOTS = "const a = Element.prototype.attachShadow; Element.prototype.attachShadow = function () { return a.call(this, { mode: 'open' }) }"
+
+needs_browser = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
+Visit = Callable[..., Awaitable["Shopper"]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROME, args=ARGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+class Shopper:
+    """One browser tab on the shop."""
+
+    def __init__(self, page: Page, errors: list[str]) -> None:
+        self.page = page
+        self.errors = errors
+
+    @property
+    def launcher(self) -> Locator:
+        return self.page.locator("ahlan-widget button.l")
+
+    @property
+    def panel(self) -> Locator:
+        return self.page.locator("ahlan-widget [role=dialog]")
+
+    @property
+    def frame(self) -> Frame:
+        return next(frame for frame in self.page.frames if "/widget/frame" in frame.url)
+
+    def find(self, selector: str) -> Locator:
+        return self.frame.locator(selector)
+
+    async def open(self) -> None:
+        await self.launcher.click()
+        await expect(self.page.locator("ahlan-widget .r iframe")).to_be_visible()
+
+    async def chat(self) -> None:
+        await self.open()
+        await self.find(".door").click()
+        await expect(self.find("textarea")).to_be_visible()
+
+    async def send(self, text: str) -> None:
+        await self.find("textarea").fill(text)
+        await self.find("textarea").press("Enter")
+
+    async def texts(self, *, own: bool = False) -> list[str]:
+        return await self.find(f".message{'.own' if own else ''} .text").all_inner_texts()
+
+    async def shows(self, *texts: str, own: bool = False) -> None:
+        await expect(self.find(f".message{'.own' if own else ':not(.own):not(.typing)'} .text")).to_have_text(list(texts), timeout=15_000)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, peer: Peer) -> AsyncIterator[Visit]:
+    contexts: list[BrowserContext] = []
+    shoppers: list[Shopper] = []
+
+    async def visit(locale: str = "en", *, context: BrowserContext | None = None, extra: str = "", body: str = "", wait: bool = True, data: dict[str, str] | None = None, **options: Any) -> Shopper:
+        if context is None:
+            options.setdefault("viewport", {"width": 1280, "height": 800})
+            context = await browser.new_context(locale=locale, timezone_id="Asia/Jerusalem", **options)
+            await context.add_init_script(OPEN_ROOTS)
+            contexts.append(context)
+        page = await context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        shopper = Shopper(page, errors)
+        shoppers.append(shopper)
+        await page.goto(peer.shop(locale, extra, body, **(data or {})))
+        if wait:
+            await expect(shopper.launcher).to_be_visible()
+        return shopper
+
+    yield visit
+    for context in contexts:
+        await context.close()
+    assert [error for shopper in shoppers for error in shopper.errors] == []
+
+
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+async def until(truth: Callable[[], bool], seconds: float = 12) -> None:
+    for _ in range(int(seconds * 20)):
+        if truth():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+# Weight and words: no browser needed
+
+
+def test_loader_fits_four_kilobytes() -> None:
+    assert len(gzip.compress((widget_page.STATIC / "loader.js").read_bytes(), 6)) <= 4096
+
+
+@pytest.mark.parametrize("locale", ["en", "ar", "he"])
+def test_whole_panel_fits_forty_kilobytes(peer: Peer, locale: str) -> None:
+    translator = peer.catalogues.translator(locale)
+    html = peer._environment.get_template("frame.html").render(
+        lang=locale,
+        dir="rtl",
+        nonce="n" * 22,
+        config={"shop": "Noor", "strings": strings(translator.gettext, translator.ngettext)},
+        static="/widget/static/0123456789ab",
+        modules=widget_page.modules(),
+        icons=widget_page.ICONS,
+    )
+    files = [path.read_bytes() for path in [*PANEL.glob("*.js"), widget_page.STATIC / "panel.css"]]
+    assert sum(len(gzip.compress(content, 6)) for content in [*files, html.encode()]) <= 40_960
+
+
+def test_the_panel_asks_for_exactly_the_words_there_are() -> None:
+    source = "\n".join(path.read_text() for path in PANEL.glob("*.js"))
+    plain = set(re.findall(r'"((?:home|chat|presence|email|file)\.\w+|title|close)"', source)) - {"home.unread"}
+    plurals = set(re.findall(r'plural\("([\w.]+)"', source))
+    words = set(strings(str, lambda one, many, n: one if n == 1 else many))
+    assert words == plain | {f"{key}.{category}" for key in plurals for category in SAMPLES}
+
+
+def test_every_icon_is_delivered_and_used() -> None:
+    source = "\n".join(path.read_text() for path in PANEL.glob("*.js"))
+    used = set(re.findall(r'icon(?:Button)?\("([\w-]+)"', source)) | set(re.findall(r'\w+: \["([\w-]+)", "chat', source))
+    assert used == set(widget_page.ICONS)
+
+
+@pytest.mark.parametrize("locale", ["en", "ar", "he"])
+def test_loader_says_what_the_catalogue_says(locale: str) -> None:
+    translator = load().translator(locale)
+    loader = (widget_page.STATIC / "loader.js").read_text()
+    assert f'["{translator.gettext("Chat with us")}", "{translator.gettext("Close chat")}", ' in loader
+
+
+# Before the first touch
+
+
+@needs_browser
+async def test_nothing_is_loaded_before_the_first_touch(browser: Browser, peer: Peer) -> None:
+    context = await browser.new_context(viewport={"width": 390, "height": 844})
+    page = await context.new_page()
+    requests: list[Request] = []
+    page.on("request", lambda request: requests.append(request))
+    await page.add_init_script(
+        "window.shift = 0; new PerformanceObserver((l) => l.getEntries().forEach((e) => (shift += e.value))).observe({ type: 'layout-shift', buffered: true })"
+    )
+    await page.goto(peer.shop("en"))
+    await page.mouse.wheel(0, 900)
+    await asyncio.sleep(2.5)
+    assert [request.url.removeprefix(peer.server_url) for request in requests if request.url.startswith(peer.server_url)] == ["/widget/loader.js"]
+    assert peer.calls == {"loader": 1}
+    assert await page.evaluate("[document.querySelector('ahlan-widget').shadowRoot, localStorage.length, frames.length, shift]") == [None, 0, 0, 0]
+    await context.close()
+
+
+@needs_browser
+async def test_the_launcher_survives_hostile_styles_and_a_policy(visit: Visit) -> None:
+    extra = (
+        "<style>* { display: none } ahlan-widget, button { display: none !important; opacity: 0 !important } html, body { display: block }</style>"
+        "<meta http-equiv='content-security-policy' content=\"style-src 'none'\">"
+    )
+    shopper = await visit(extra=extra)
+    box = await shopper.launcher.bounding_box()
+    assert box == {"x": 1280 - 16 - 56, "y": 800 - 16 - 56, "width": 56, "height": 56}
+
+
+@needs_browser
+async def test_the_launcher_stands_where_the_shop_leaves_room(visit: Visit) -> None:
+    bar = "<div id='buy' style='position:fixed;inset:auto 0 0;height:64px;background:#222'></div>"
+    shopper = await visit(body=bar, data={"side": "start", "hide": ".no-chat"}, **PHONE)
+    await asyncio.sleep(0.6)
+    box = await shopper.launcher.bounding_box()
+    assert box
+    assert box["x"] == 16
+    assert box["y"] + box["height"] == 844 - 64 - 16
+    await shopper.page.evaluate("document.getElementById('buy').remove(); document.body.classList.add('no-chat'); dispatchEvent(new Event('resize'))")
+    await expect(shopper.launcher).to_be_hidden()
+    await shopper.page.evaluate("document.body.classList.remove('no-chat'); dispatchEvent(new Event('resize'))")
+    await expect(shopper.launcher).to_be_visible()
+    box = await shopper.launcher.bounding_box()
+    assert box
+    assert box["y"] + box["height"] == 844 - 16
+
+
+@needs_browser
+async def test_in_the_theme_editor_it_is_a_picture(visit: Visit, peer: Peer) -> None:
+    shopper = await visit(extra="<script>window.Shopify = { designMode: true }</script>")
+    await shopper.launcher.click()
+    await asyncio.sleep(0.5)
+    assert peer.calls == {"loader": 1}
+
+
+@needs_browser
+async def test_it_survives_a_shop_that_swaps_its_body(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("first")
+    await shopper.page.evaluate("history.pushState({}, '', '/en/other'); document.documentElement.replaceChild(document.createElement('body'), document.body)")
+    await shopper.send("second")
+    await until(lambda: peer.texts() == ["first", "second"])
+    assert peer.calls["frame"] == 1
+
+
+# Talking
+
+
+@needs_browser
+async def test_shopper_and_agent_talk(visit: Visit, peer: Peer) -> None:
+    peer.identity = "Maya Cohen"
+    shopper = await visit()
+    await shopper.open()
+    await expect(shopper.find("h1")).to_contain_text("Maya")
+    await expect(shopper.find(".presence")).to_have_text(re.compile("Here now · An answer usually takes .5 minutes"))
+    await shopper.find(".door").click()
+    await shopper.send("Is the shirt back?")
+    await until(lambda: peer.texts() == ["Is the shirt back?"])
+    await expect(shopper.find(".own .state")).to_have_text("Sent")
+    peer.seen(1)
+    await expect(shopper.find(".own .state")).to_have_text("Seen")
+    peer.tell({"type": "typing", "who": "Dana Levi"})
+    await expect(shopper.find(".typing")).to_be_visible()
+    peer.say("Yes, on Thursday")
+    await shopper.shows("Yes, on Thursday")
+    await expect(shopper.find(".typing")).to_be_hidden()
+    await expect(shopper.find("h1")).to_have_text("Dana Levi")
+    conversation = peer.visitor().conversation
+    assert conversation
+    await until(lambda: conversation.read_seq == 2)
+    assert peer.calls["socket message"] == 1
+    assert peer.calls["post"] == 0
+
+
+@needs_browser
+async def test_unread_is_counted_while_closed_and_on_the_next_page(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("Hello")
+    await until(lambda: peer.texts() == ["Hello"])
+    await shopper.launcher.click()
+    await expect(shopper.panel).to_be_hidden()
+    peer.say("Hello, how can I help?")
+    peer.say("Are you there?")
+    badge = shopper.page.locator("ahlan-widget .b")
+    await expect(badge).to_have_text("2")
+    await expect(shopper.launcher).to_have_attribute("aria-label", "Chat with us, Unread: 2")
+    await shopper.page.reload()
+    await expect(badge).to_have_text("2")  # from the shop's own storage, before anything else is loaded
+    peer.say("Still here if needed")
+    await expect(badge).to_have_text("3")  # a conversation of this half hour goes on by itself
+    await shopper.open()
+    await shopper.shows("Hello, how can I help?", "Are you there?", "Still here if needed")
+    await expect(badge).to_be_hidden()
+    conversation = peer.visitor().conversation
+    assert conversation
+    await until(lambda: conversation.read_seq == 4)
+
+
+@needs_browser
+async def test_what_is_typed_is_text_and_nothing_else(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    nasty = "<img src=x onerror=alert(1)> javascript:alert(1) https://shop.example/a?b=1."
+    await shopper.send(nasty)
+    await shopper.shows(nasty, own=True)
+    peer.say(nasty, name="<b>Dana</b>")
+    await shopper.shows(nasty)
+    assert await shopper.find(".text img, .text b").count() == 0
+    assert await shopper.find(".text a").evaluate_all("links => links.map(link => link.href)") == ["https://shop.example/a?b=1"] * 2
+    await expect(shopper.find("h1")).to_have_text("<b>Dana</b>")
+
+
+@needs_browser
+async def test_quick_replies_system_lines_bot_and_edits(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("Where is my order?")
+    await until(lambda: len(peer.texts()) == 1)
+    peer.say("Which one?", author="bot", name="Noor", replies=[{"id": "a", "text": "The last one"}, {"id": "b", "text": "Another"}])
+    await expect(shopper.find(".mark")).to_have_text("Automatic answer")
+    await shopper.find(".chip").first.click()
+    await until(lambda: peer.texts() == ["Where is my order?", "The last one"])
+    await expect(shopper.find(".chip")).to_have_count(0)
+    peer.say("Dana joined", author="system", name=None)
+    await expect(shopper.find(".system")).to_have_text("Dana joined")
+    message = peer.say("It arives today")
+    message.update(text="It arrives today", edited_at=message["at"])
+    peer.tell({"type": "message", "message": message})
+    await shopper.shows("Which one?", "It arrives today")
+    await expect(shopper.find(".message.agent .meta")).to_contain_text("Edited")
+
+
+@needs_browser
+async def test_a_refused_message_can_be_sent_again_or_removed(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("refuse this")
+    await expect(shopper.find(".state.failed")).to_have_text("This message cannot be sent.")
+    await shopper.send("and this goes")
+    await until(lambda: peer.texts() == ["and this goes"])
+    await shopper.frame.get_by_role("button", name="Try again").click()
+    await until(lambda: peer.calls["post"] == 2)
+    await expect(shopper.find(".state.failed")).to_be_visible()
+    await shopper.frame.get_by_role("button", name="Remove").click()
+    await shopper.shows("and this goes", own=True)
+
+
+@needs_browser
+async def test_away_offers_an_answer_by_email(visit: Visit, peer: Peer) -> None:
+    peer.config.update(agents=0, back_at="2099-01-05T07:00:00Z")
+    shopper = await visit()
+    await shopper.chat()
+    await expect(shopper.find(".presence")).to_contain_text(re.compile("Away just now · Back .Monday"))
+    await expect(shopper.find(".away")).to_be_hidden()
+    await shopper.send("Anyone?")
+    await shopper.find("#email").fill("maya")
+    await shopper.frame.get_by_role("button", name="Save").click()
+    await expect(shopper.find("#email-error")).to_have_text("This address looks incomplete.")
+    await shopper.find("#email").fill("maya@example.com")
+    await shopper.find("#email").press("Enter")
+    await expect(shopper.find(".away")).to_contain_text("maya@example.com")
+    assert peer.visitor().email == "maya@example.com"
+
+
+@needs_browser
+async def test_files_are_checked_uploaded_and_shown(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    picker = shopper.find("input[type=file]")
+    await picker.set_input_files({"name": "virus.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ"})
+    await expect(shopper.find(".note")).to_contain_text("virus.exe")
+    await picker.set_input_files({"name": "huge.png", "mimeType": "image/png", "buffer": b"0" * 1_000_001})
+    await expect(shopper.find(".note")).to_contain_text("too large")
+    await picker.set_input_files([{"name": "صورة.png", "mimeType": "image/png", "buffer": PIXEL}, {"name": "bill.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    await expect(shopper.find(".tray .file.here")).to_have_count(2)
+    await shopper.find("textarea").evaluate(
+        """(field, data) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], "pasted.png", { type: "image/png" }));
+          field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
+        }""",
+        base64.b64encode(PIXEL).decode(),
+    )
+    await expect(shopper.find(".tray .file.here")).to_have_count(3)
+    await shopper.frame.get_by_role("button", name=re.compile("Remove .pasted.png")).click()
+    await shopper.find("textarea").press("Enter")
+    await until(lambda: len(peer.texts()) == 1)
+    conversation = peer.visitor().conversation
+    assert conversation
+    assert [file["name"] for file in conversation.messages[0]["attachments"]] == ["صورة.png", "bill.pdf"]
+    await expect(shopper.find(".own a.image img")).to_have_js_property("complete", True)
+    await expect(shopper.find(".own a.file")).to_contain_text("bill.pdf")
+    await expect(shopper.find(".tray")).to_be_hidden()
+
+
+@needs_browser
+async def test_a_long_history_comes_in_pages(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.open()
+    await until(lambda: len(peer.visitors) == 1)
+    history(peer, 70)
+    await shopper.page.reload()
+    await shopper.chat()
+    await expect(shopper.find(".list .message")).to_have_count(30)
+    await expect(shopper.find(".list .message").last).to_contain_text("Message 70")
+    assert await shopper.find(".day").count() >= 1
+    for count in (60, 70):
+        await shopper.find(".scroller").evaluate("scroller => (scroller.scrollTop = 0)")
+        await expect(shopper.find(".list .message")).to_have_count(count)
+    await expect(shopper.find(".older")).to_be_hidden()
+    assert (await shopper.texts())[0] == "Message 1"
+    peer.say("News")
+    await expect(shopper.find(".pill")).to_have_text("1 new message")
+    await shopper.find(".pill").click()
+    await expect(shopper.find(".pill")).to_be_hidden()
+    await expect(shopper.find(".list .message").last).to_be_in_viewport()
+
+
+# Nothing is lost
+
+
+@needs_browser
+async def test_offline_and_back_loses_nothing_and_doubles_nothing(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("one")
+    await until(lambda: peer.texts() == ["one"])
+    await shopper.page.context.set_offline(True)
+    peer.cut()
+    for text in ("two", "three"):
+        await shopper.send(text)
+    await expect(shopper.find(".line-note")).to_be_visible()
+    await expect(shopper.find(".state.waiting").first).to_be_visible()
+    peer.say("are you still there?")
+    await shopper.page.context.set_offline(False)
+    await shopper.shows("one", "two", "three", own=True)
+    await shopper.shows("are you still there?")
+    await expect(shopper.find(".line-note")).to_be_hidden()
+    assert peer.texts() == ["one", "two", "three"]
+
+
+@needs_browser
+async def test_unsent_messages_and_drafts_survive_the_page(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await expect(shopper.find(".presence")).to_be_visible()
+    await until(lambda: peer.calls["socket"] == 1)
+    peer.stop()
+    await shopper.send("typed while the server was gone")
+    await shopper.find("textarea").fill("half a thou")
+    await expect(shopper.find(".state")).to_have_text("Waiting for a connection")
+    await asyncio.sleep(0.5)
+    context = shopper.page.context
+    await shopper.page.close()
+    peer.start()
+    again = await visit(context=context)
+    await until(lambda: peer.texts() == ["typed while the server was gone"])  # without being touched
+    await again.chat()
+    await again.shows("typed while the server was gone", own=True)
+    await expect(again.find("textarea")).to_have_value("half a thou")
+    assert await again.page.evaluate("Object.keys(localStorage).filter((key) => key.includes(':out:'))") == []
+
+
+@needs_browser
+async def test_a_line_that_dies_between_send_and_answer_doubles_nothing(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await until(lambda: peer.calls["socket"] == 1)
+    peer.slow = 0.4
+    await shopper.send("once")
+    await until(lambda: peer.calls["socket message"] == 1)
+    peer.cut()
+    await until(lambda: peer.calls["post"] == 1)
+    await expect(shopper.find(".own .state")).to_have_text("Sent")
+    assert peer.texts() == ["once"]
+    await shopper.shows("once", own=True)
+
+
+@needs_browser
+async def test_a_server_restart_is_survived(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("before")
+    await until(lambda: peer.texts() == ["before"])
+    peer.stop()
+    await shopper.send("during")
+    peer.say("from elsewhere, meanwhile")
+    await asyncio.sleep(1)
+    peer.start()
+    await shopper.shows("before", "during", own=True)
+    await shopper.shows("from elsewhere, meanwhile")
+    await until(lambda: peer.calls["socket"] == 2)
+    peer.say("after")
+    await shopper.shows("from elsewhere, meanwhile", "after")
+    assert peer.texts() == ["before", "during"]
+
+
+@needs_browser
+async def test_long_polling_takes_over_where_sockets_fail(visit: Visit, peer: Peer) -> None:
+    peer.sockets_refused = True
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("by request")
+    await until(lambda: peer.texts() == ["by request"])
+    peer.say("by poll")
+    await shopper.shows("by poll")
+    peer.say("and again")
+    await shopper.shows("by poll", "and again")
+    await expect(shopper.find(".line-note")).to_be_hidden()
+    assert peer.calls["socket"] == 0
+
+
+@needs_browser
+async def test_a_gap_is_noticed_and_filled(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("one")
+    await until(lambda: peer.texts() == ["one"])
+    sockets = peer.visitor().sockets.copy()
+    peer.visitor().sockets.clear()
+    peer.say("unheard")
+    peer.visitor().sockets.update(sockets)
+    peer.say("heard")
+    await shopper.shows("unheard", "heard")
+
+
+@needs_browser
+async def test_an_expired_token_is_renewed_with_a_fresh_identity(visit: Visit, peer: Peer) -> None:
+    peer.identity = "Maya"
+    peer.sockets_refused = True
+    peer.token_life = 1.0
+    shopper = await visit()
+    await shopper.chat()
+    await asyncio.sleep(1.2)
+    await shopper.send("late")
+    await until(lambda: peer.texts() == ["late"])
+    assert peer.calls["session"] >= 2
+    assert peer.calls["identity"] >= 2
+    assert len(peer.visitors) == 1
+
+
+@needs_browser
+async def test_two_tabs_stay_in_step(visit: Visit, peer: Peer) -> None:
+    one = await visit()
+    await one.chat()
+    await one.send("from the first tab")
+    await until(lambda: peer.texts() == ["from the first tab"])
+    two = await visit(context=one.page.context)
+    await two.chat()
+    await two.shows("from the first tab", own=True)
+    await two.send("from the second tab")
+    await one.shows("from the first tab", "from the second tab", own=True)
+    await two.launcher.click()
+    await one.launcher.click()
+    peer.say("to both")
+    badges = [tab.page.locator("ahlan-widget .b") for tab in (one, two)]
+    for badge in badges:
+        await expect(badge).to_have_text("1")
+    await two.page.bring_to_front()
+    await two.open()
+    for badge in badges:
+        await expect(badge).to_be_hidden()
+    assert len(peer.visitors) == 1
+
+
+@needs_browser
+async def test_a_server_that_is_down_at_the_first_touch_says_so(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    peer.stop()
+    await shopper.launcher.click()
+    retry = shopper.page.locator("ahlan-widget .n")
+    await expect(retry).to_have_text("No connection. Try again", timeout=14_000)
+    peer.start()
+    await retry.click()
+    await expect(shopper.page.locator("ahlan-widget .r iframe")).to_be_visible()
+    await expect(shopper.find(".door")).to_be_visible()
+
+
+# Keyboard, phone, language, colour
+
+
+@needs_browser
+async def test_everything_by_keyboard(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    keys = shopper.page.keyboard
+    await shopper.page.locator("#link").focus()
+    await keys.press("Tab")
+    await keys.press("Enter")
+    await expect(shopper.page.locator("ahlan-widget .r iframe")).to_be_visible()
+    await expect(shopper.find("h1")).to_be_focused()
+    await keys.press("Tab")
+    await expect(shopper.find(".door")).to_be_focused()
+    await keys.press("Enter")
+    await expect(shopper.find("textarea")).to_be_focused()
+    await keys.type("line one")
+    await keys.press("Shift+Enter")
+    await keys.type("line two")
+    await keys.press("Enter")
+    await until(lambda: peer.texts() == ["line one\nline two"])
+    await keys.press("Escape")
+    await expect(shopper.panel).to_be_hidden()
+    assert await shopper.page.evaluate("document.activeElement.tagName") == "AHLAN-WIDGET"
+    await keys.press("Enter")
+    await expect(shopper.find("textarea")).to_be_focused()
+
+
+@needs_browser
+async def test_on_a_phone_it_fills_the_screen_and_holds_the_page(visit: Visit) -> None:
+    shopper = await visit(**PHONE)
+    await shopper.page.evaluate("scrollTo(0, 300)")
+    await shopper.open()
+    assert await shopper.panel.bounding_box() == {"x": 0, "y": 0, "width": 390, "height": 844}
+    await expect(shopper.launcher).to_be_hidden()
+    state = "[document.documentElement.style.overflow, document.body.inert, scrollY, document.querySelector('ahlan-widget').shadowRoot.querySelector('[role=dialog]').ariaModal]"
+    assert await shopper.page.evaluate(state) == ["hidden", True, 300, "true"]
+    for _ in range(6):  # focus goes round inside
+        await shopper.page.keyboard.press("Tab")
+        assert await shopper.frame.evaluate("document.hasFocus() && document.activeElement !== document.body")
+    await shopper.find(".icon-button").first.click()
+    assert await shopper.page.evaluate(state) == ["", False, 300, "false"]
+    await expect(shopper.launcher).to_be_visible()
+
+
+@needs_browser
+@pytest.mark.parametrize(("locale", "hello", "minutes"), [("ar", "أهلاً", "5 دقائق"), ("he", "שלום", "5 דקות")])
+async def test_right_to_left(visit: Visit, peer: Peer, locale: str, hello: str, minutes: str) -> None:
+    shopper = await visit(locale)
+    box = await shopper.launcher.bounding_box()
+    assert box
+    assert box["x"] == 16
+    await shopper.open()
+    assert await shopper.frame.evaluate("document.dir") == "rtl"
+    await expect(shopper.find("h1")).to_contain_text(hello)
+    await expect(shopper.find(".presence")).to_contain_text(minutes)
+    await shopper.find(".door").click()
+    assert await shopper.find("textarea").evaluate("field => getComputedStyle(field).direction") == "rtl"
+    await shopper.find("textarea").fill("English here")
+    assert await shopper.find("textarea").evaluate("field => getComputedStyle(field).direction") == "ltr"
+    await shopper.send("הזמנה AB-1042 +972 54-123-4567")
+    assert await shopper.find(".own .text").evaluate("text => getComputedStyle(text).direction") == "rtl"
+    assert await shopper.find(".own bdi[dir=ltr]").all_inner_texts() == ["AB-1042", "+972 54-123-4567"]
+    bubble, page = await shopper.find(".own .text").bounding_box(), await shopper.panel.bounding_box()
+    assert bubble
+    assert page
+    assert bubble["x"] - page["x"] == 16  # own messages stand at the end edge
+
+
+@needs_browser
+async def test_every_merchant_colour_becomes_readable(visit: Visit, peer: Peer) -> None:
+    shopper = await visit(data={"accent": "#ffe14d"})
+    await shopper.open()
+    worst = await shopper.frame.evaluate(
+        """async (base) => {
+          const { palette, contrast, parse } = await import(`${base}/panel/colour.js`);
+          const of = (one, other) => contrast(parse(one), parse(other));
+          let worst = 21;
+          for (let r = 0; r < 256; r += 51) for (let g = 0; g < 256; g += 51) for (let b = 0; b < 256; b += 51) {
+            const hex = `#${[r, g, b].map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+            for (const [surface, dark] of [["#ffffff", false], ["#171a1c", true]]) {
+              const { fill, ink, text, tint } = palette(hex, surface, dark);
+              worst = Math.min(worst, of(fill, ink), of(text, surface), of(text, tint));
+            }
+          }
+          return worst;
+        }""",
+        f"{peer.server_url}/widget/static/{widget_page.version()}",
+    )
+    assert worst >= 4.5
+    door = shopper.find(".door .picture")
+    assert await door.evaluate("node => getComputedStyle(node).color") != "rgb(255, 225, 77)"
+
+
+@needs_browser
+async def test_controls_are_big_enough_and_named(visit: Visit, peer: Peer) -> None:
+    shopper = await visit(**PHONE)
+    await shopper.chat()
+    await shopper.send("hello")
+    await until(lambda: len(peer.texts()) == 1)
+    peer.say("hello", replies=[{"id": "a", "text": "Yes"}])
+    await expect(shopper.find(".chip")).to_be_visible()
+    controls = await shopper.frame.evaluate(
+        """() => [...document.querySelectorAll("button, textarea")].filter((node) => node.getClientRects().length).map((node) => {
+          const { width, height } = node.getBoundingClientRect();
+          return [node.ariaLabel || node.textContent, Math.min(width, height)];
+        })"""
+    )
+    assert len(controls) >= 6
+    assert all(name and size >= 44 for name, size in controls), controls
+    await expect(shopper.frame.get_by_role("log", name="Messages")).to_have_attribute("aria-live", "polite")
+
+
+# Strangers
+
+
+@needs_browser
+async def test_messages_from_strangers_are_ignored(visit: Visit, peer: Peer) -> None:
+    shopper = await visit(body="<iframe id='evil' src='data:text/html,<p>evil</p>'></iframe>")
+    await shopper.chat()
+    await shopper.send("mine")
+    await until(lambda: peer.texts() == ["mine"])
+    secret = peer.visitor().secret
+    evil = next(frame for frame in shopper.page.frames if frame.url.startswith("data:"))
+    key = next(key for key in await shopper.page.evaluate("Object.keys(localStorage)") if key.endswith(":secret"))
+    await evil.evaluate(
+        """() => {
+          const mean = [{ type: "ahlan:keep", key: "secret", value: "vs_evil" }, { type: "ahlan:close" }, { type: "ahlan:ready" },
+            { type: "ahlan:hello", kept: { secret: "vs_evil" } }, { type: "ahlan:visible", open: false }, { type: "ahlan:identity", identity: "Mallory" }, null, "text"];
+          for (const message of mean) {
+            parent.postMessage(message, "*");
+            for (let i = 0; i < parent.frames.length; i++) parent.frames[i].postMessage(message, "*");
+          }
+        }"""
+    )
+    await asyncio.sleep(0.3)
+    await expect(shopper.panel).to_be_visible()
+    assert await shopper.page.evaluate("key => localStorage[key]", key) == secret
+    # Our own frame may only keep what the protocol names.
+    await shopper.frame.evaluate("origin => parent.postMessage({ type: 'ahlan:keep', key: '../cart', value: 'x' }, origin)", peer.shop_url)
+    await asyncio.sleep(0.2)
+    assert "cart" not in json.dumps(await shopper.page.evaluate("Object.keys(localStorage)"))
+    peer.say("still here")
+    await shopper.shows("still here")
+
+
+@needs_browser
+async def test_only_the_stores_own_pages_may_frame_the_panel(browser: Browser, peer: Peer) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.route("http://other.localhost/", lambda route: route.fulfill(body=f"<iframe src='{peer.server_url}/widget/frame?store=x&locale=en'></iframe>", content_type="text/html"))
+    await page.goto("http://other.localhost/")
+    await asyncio.sleep(0.5)
+    assert all(not frame.url.startswith(peer.server_url) for frame in page.frames)
+    await context.close()
+
+
+@needs_browser
+async def test_the_frame_keeps_nothing_of_its_own(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("hello")
+    await until(lambda: len(peer.texts()) == 1)
+    peer.say("everything works")
+    await shopper.shows("everything works")
+    # The browser of these tests blocks third-party storage, so whatever worked in them worked without any.
+    with pytest.raises(Error, match="Access is denied"):
+        await shopper.frame.evaluate("localStorage.length")
+    await shopper.frame.evaluate("document.cookie = 'probe=1; SameSite=None; Secure'")
+    assert await shopper.frame.evaluate("document.cookie") == ""

@@ -1,0 +1,172 @@
+"""Real servers for every test: one PostgreSQL and one Valkey per run, one database per worker, one workspace per test.
+
+Under pytest-xdist the servers belong to the run's first process, which outlives its workers; without it they start when
+the first test asks. Pure tests never ask.
+"""
+
+import asyncio
+import fcntl
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from plugin import workspaces
+from plugin.app import App
+from plugin.kernel import crypto, db, embedded, i18n, migrate
+from plugin.kernel.config import Settings, ShopifyApp
+from plugin.kernel.embedded import Servers
+from plugin.kernel.http import Http
+from plugin.kernel.jobs import Jobs
+from plugin.realtime import Hub
+
+# One key for all workers: the database roles belong to the whole server, and their passwords are derived from it.
+ENCRYPTION_KEY = "tests:" + "dGVzdHMgb25seSwgMzIgYnl0ZXMgb2Yga2V5ISEhISE="
+_SERVERS = pytest.StashKey[Servers]()
+
+
+class _ServersForWorkers:
+    """Registered with pytest-xdist only: tells each worker where the run's servers are."""
+
+    def pytest_configure_node(self, node: Any) -> None:
+        if _SERVERS not in node.config.stash:
+            node.config.stash[_SERVERS] = asyncio.run(embedded.start(_new_data_dir()))
+        node.workerinput["servers_data_dir"] = str(node.config.stash[_SERVERS].data_dir)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(_ServersForWorkers())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (servers := config.stash.get(_SERVERS, None)) is not None:
+        asyncio.run(servers.stop())
+        shutil.rmtree(servers.data_dir, ignore_errors=True)
+
+
+def _new_data_dir() -> Path:
+    return Path(tempfile.mkdtemp(prefix="ahlan-tests-"))
+
+
+@contextmanager
+def _one_worker_at_a_time(directory: Path) -> Iterator[None]:
+    """Roles are created for the whole server, which PostgreSQL does not let two transactions do at once."""
+    with (directory / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def servers(request: pytest.FixtureRequest) -> Servers:
+    """The run's PostgreSQL and Valkey."""
+    shared = getattr(request.config, "workerinput", {}).get("servers_data_dir")
+    if shared:
+        attached = await embedded.attach(Path(shared))
+        assert attached is not None, "the run's servers do not answer"
+        return attached
+    if _SERVERS not in request.config.stash:
+        request.config.stash[_SERVERS] = await embedded.start(_new_data_dir())
+    return request.config.stash[_SERVERS]
+
+
+@pytest.fixture(scope="session")
+async def database_url(servers: Servers) -> str:
+    """An empty database of this worker's own, as the superuser."""
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    connection = await asyncpg.connect(servers.database_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    return servers.database_url_for(name)
+
+
+@pytest.fixture(scope="session")
+async def redis_url(servers: Servers) -> str:
+    """A Valkey database of this worker's own."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    return f"{servers.redis_url}?db={int(worker.removeprefix('gw')) + 1}"
+
+
+@pytest.fixture(scope="session")
+async def valkey(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of this worker's Valkey database."""
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings that need nothing from the environment."""
+    return Settings(
+        data_dir=tmp_path_factory.mktemp("data"),
+        encryption_keys=(ENCRYPTION_KEY,),
+        shopify=ShopifyApp(client_id="test-client-id", secret="test-secret"),
+    )
+
+
+def _nowhere(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError(f"tests do not leave this machine: {request.method} {request.url}")
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings, servers: Servers, database_url: str, redis_url: str) -> AsyncIterator[App]:
+    """An App on a migrated database, without a way out: tests that speak to a simulator start their own."""
+    try:
+        start = importlib.import_module("plugin.bootstrap").start
+    except (ImportError, AttributeError):
+        start = _start_rooms_only
+    block = start(settings, database_url=database_url, redis_url=redis_url, transport=httpx.MockTransport(_nowhere))
+    with _one_worker_at_a_time(servers.data_dir):
+        app = await block.__aenter__()
+    yield app
+    await block.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def _start_rooms_only(
+    settings: Settings, *, database_url: str, redis_url: str, transport: httpx.AsyncBaseTransport
+) -> AsyncIterator[App]:
+    """`bootstrap.start` without edges and vendors, while those do not import."""
+    metadata = importlib.import_module("plugin.schema").metadata
+    vault = crypto.Vault(crypto.read_keys(settings.encryption_keys))
+    urls = await migrate.prepare(database_url, migrate.derived_passwords(vault.oldest), metadata)
+    database = db.connect(urls.app, urls.queue)
+    database.outbox = jobs = Jobs(redis_url, {})
+    hub = Hub(redis_url)
+    jobs.publisher = hub.publish
+    http = Http(transport=transport)
+    await vault.check(database.app)
+    yield App(settings, database, jobs, http, vault, hub, i18n.load(), {}, {}, urls.queue, redis_url)
+    await hub.close()
+    await jobs.close()
+    await http.close()
+    await database.close()
+
+
+async def _new_workspace(app: App) -> UUID:
+    workspace_id = workspaces.new_workspace_id()
+    async with app.db.transaction(workspace_id) as tx:
+        await workspaces.create(tx, "Test shop")
+    return workspace_id
+
+
+@pytest.fixture
+async def workspace(app: App) -> UUID:
+    """A fresh workspace's id: what other tests wrote cannot be seen from it."""
+    return await _new_workspace(app)
+
+
+@pytest.fixture
+async def other_workspace(app: App) -> UUID:
+    """Somebody else's workspace, for everything that must not be reachable from `workspace`."""
+    return await _new_workspace(app)
