@@ -65,9 +65,7 @@ async def password_fits(password_hash: str, password: str) -> bool:
 def password_problem(password: str, t: Translator) -> str:
     """What is wrong with a new password, in the reader's language; empty when nothing is."""
     if len(password) < MIN_PASSWORD:
-        return t.ngettext(
-            "Use at least %(num)s character.", "Use at least %(num)s characters.", MIN_PASSWORD
-        )
+        return t.ngettext("Use at least %(num)s character.", "Use at least %(num)s characters.", MIN_PASSWORD)
     if len(password) > MAX_PASSWORD or len(set(password)) < 4:
         return t.gettext("This password is too easy to guess.")
     return ""
@@ -172,9 +170,9 @@ class Accounts:
         zone = form.get("timezone", "")
         timezone = zone if zone and str(zone_of(zone)) == zone else "UTC"
         async with self.app.db.transaction(workspace_id) as tx:
-            await workspaces.create(tx, shop, locale=t.code, timezone=timezone)
+            await workspaces.create(tx, shop, locale=t.locale, timezone=timezone)
             agent = await team.add(
-                tx, name=name, email=email, role=Role.OWNER, password_hash=password_hash, locale=t.code
+                tx, name=name, email=email, role=Role.OWNER, password_hash=password_hash, locale=t.locale
             )
             await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", email))
         return await self._let_in(request, workspace_id, agent.id, "")
@@ -208,7 +206,7 @@ class Accounts:
             )
         password_hash = await hash_password(password)
         async with self.app.db.transaction(workspace_id) as tx:
-            agent = await team.accept(tx, secret, name=name, password_hash=password_hash, locale=t.code)
+            agent = await team.accept(tx, secret, name=name, password_hash=password_hash, locale=t.locale)
             assert agent.email is not None
             await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", agent.email))
         return await self._let_in(request, workspace_id, agent.id, "")
@@ -234,8 +232,9 @@ class Accounts:
         code = str(form.get("locale", ""))
         response = RedirectResponse(_own_path(str(form.get("next", ""))) or "/", 303)
         if code in self.app.catalogues.codes:
-            response.set_cookie("ahlan_locale", code, max_age=31_536_000, samesite="lax", httponly=True,
-                                secure=self.app.settings.secure)
+            response.set_cookie(
+                "ahlan_locale", code, max_age=31_536_000, samesite="lax", httponly=True, secure=self.app.settings.secure
+            )
         return response
 
     async def _signed_in(self, request: Request) -> bool:
@@ -287,8 +286,11 @@ def public_page(
         languages=app.catalogues.languages,
         **context,
     )
-    headers = {"cache-control": "no-store", "vary": "Cookie, Accept-Language",
-               "content-security-policy": content_policy(app)}
+    headers = {
+        "cache-control": "no-store",
+        "vary": "Cookie, Accept-Language",
+        "content-security-policy": content_policy(app),
+    }
     return HTMLResponse(text, status, headers)
 
 
@@ -330,6 +332,4 @@ def _own_path(path: str) -> str:
 
 
 def _too_many() -> TooMany:
-    return TooMany(
-        _("That was tried too often."), _("Wait a quarter of an hour, then try again."), retry_after=_WINDOW
-    )
+    return TooMany(_("That was tried too often."), _("Wait a quarter of an hour, then try again."), retry_after=_WINDOW)

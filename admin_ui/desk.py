@@ -251,8 +251,15 @@ class Door:
         if request.method not in _SAFE:
             own_origin(request, self.app.settings.public_url)
             await self._own_form(request, session.id)
-        return Desk(self.app, self.web, request, workspace, agent, self._translator(request, workspace, agent),
-                    session_id=session.id)
+        return Desk(
+            self.app,
+            self.web,
+            request,
+            workspace,
+            agent,
+            self._translator(request, workspace, agent),
+            session_id=session.id,
+        )
 
     async def _own_form(self, request: Request, session_id: UUID) -> None:
         token = request.headers.get("x-csrf-token")

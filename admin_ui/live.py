@@ -21,8 +21,15 @@ STREAM_SECONDS = 270
 _HEARTBEAT_SECONDS = 15
 
 # What the panel does on each hint; `panel.js` listens to these names.
-_EVENTS = {"message": "live:message", "note": "live:message", "typing": "live:typing", "read": "live:read",
-           "status": "live:head", "assigned": "live:head", "customer": "live:customer"}
+_EVENTS = {
+    "message": "live:message",
+    "note": "live:message",
+    "typing": "live:typing",
+    "read": "live:read",
+    "status": "live:head",
+    "assigned": "live:head",
+    "customer": "live:customer",
+}
 
 
 async def live(desk: Desk) -> Response:
@@ -35,9 +42,7 @@ async def live(desk: Desk) -> Response:
             await conversation_page.find(tx, conversation_id)
         topics += [f"conversation:{conversation_id}", f"panel:conversation:{conversation_id}"]
     headers = {**desk.headers(), "x-accel-buffering": "no"}
-    return StreamingResponse(
-        _stream(desk, topics), media_type="text/event-stream", headers=headers
-    )
+    return StreamingResponse(_stream(desk, topics), media_type="text/event-stream", headers=headers)
 
 
 async def _stream(desk: Desk, topics: list[str]) -> AsyncIterator[bytes]:
@@ -64,7 +69,7 @@ def _translate(topic: str, payload: dict[str, Any]) -> bytes | None:
     name = _EVENTS.get(str(payload.get("type")))
     if name is None or (name == "live:typing" and payload.get("who") == "agent"):
         return None
-    kept = {key: payload[key] for key in ("seq", "who") if key in payload}
+    kept: dict[str, Any] = {key: payload[key] for key in ("seq", "who") if key in payload}
     return _event(name, kept)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import isolate
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,57 +66,87 @@ PROOFS: Mapping[str, Lazy] = {
     "from_header": _("From an e-mail, not confirmed"),
 }
 
-# Event kinds on a customer's timeline: icon and text; %(name)s is the order, %(who)s the actor.
-TIMELINE: Mapping[str, tuple[str, Lazy]] = {
-    "customer.created": ("user-plus", _("First seen")),
-    "customer.merged": ("merge", _("Joined with another profile")),
-    "customer.unmerged": ("split", _("Taken apart from another profile")),
-    "order.placed": ("shopping-bag", _("Order %(name)s placed")),
-    "order.updated": ("pencil", _("Order %(name)s changed")),
-    "order.paid": ("circle-check", _("Order %(name)s paid")),
-    "order.fulfilled": ("package-check", _("Order %(name)s sent")),
-    "order.delivered": ("house", _("Order %(name)s delivered")),
-    "order.cancelled": ("ban", _("Order %(name)s cancelled")),
-    "order.refunded": ("undo-2", _("Refund for order %(name)s")),
-    "order.deleted": ("trash-2", _("Order %(name)s deleted in the store")),
-    "cart.updated": ("shopping-cart", _("Cart changed")),
-    "checkout.started": ("credit-card", _("Checkout started")),
-    "conversation.started": ("message-circle", _("Conversation started")),
-    "conversation.assigned": ("user-check", _("Conversation assigned")),
-    "conversation.closed": ("check", _("Conversation closed")),
-    "conversation.reopened": ("rotate-ccw", _("Conversation opened again")),
-    "message.received": ("message-circle", _("Wrote a message")),
-    "message.sent": ("reply", _("Got an answer")),
-    "note.added": ("lock", _("Note added")),
+# Icons of a customer's timeline; the sentences are the timeline's own.
+SIGNS: Mapping[str, str] = {
+    "customer.created": "user-plus",
+    "customer.deleted": "user-x",
+    "customer.merged": "merge",
+    "customer.unmerged": "split",
+    "visitor.identified": "log-in",
+    "order.placed": "shopping-bag",
+    "order.paid": "circle-check",
+    "order.fulfilled": "truck",
+    "order.delivered": "package-check",
+    "order.cancelled": "ban",
+    "order.refunded": "undo-2",
+    "order.updated": "pencil",
+    "order.deleted": "trash-2",
+    "cart.updated": "shopping-cart",
+    "checkout.started": "credit-card",
+    "conversation.started": "message-circle",
+    "conversation.assigned": "user-check",
+    "conversation.closed": "check",
+    "conversation.reopened": "rotate-ccw",
+    "note.added": "lock",
 }
+
+# How the chat gets onto a storefront, per platform; the last resort is the widget's own script tag.
+EMBEDDING: Mapping[str, Sequence[Lazy]] = {
+    "shopify": (
+        _("In Shopify admin open Online Store, Themes, Customize."),
+        _("Choose App embeds and switch on Ahlan."),
+        _("Save, then open the shop once."),
+    ),
+    "woocommerce": (
+        _("In WordPress install the Ahlan plugin."),
+        _("Switch it on; it pairs with this panel by itself."),
+        _("Open the shop once."),
+    ),
+}
+
+_CONNECT_AGAIN = _("Connect the store again; nothing is lost meanwhile.")
+_BY_ITSELF = _("It is mended by itself; if it stays, look into the store's own list of webhooks.")
+_PAIR = _("In WordPress open the Ahlan plugin and press Connect.")
 
 # What a health check can find: what it means, and what to do about it.
 FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
-    "credentials": (_("Our access to the store"), _("Connect the store again; nothing is lost meanwhile.")),
-    "scopes": (_("Rights that the store gave us"), _("Open the app in the store's admin and accept the missing rights.")),
-    "webhooks": (_("News from the store"), _("We subscribe again by ourselves; check the store's webhook list if this "
-                                             "stays.")),
-    "https": (_("Secure address of the store"), _("Switch on https for the store; browsers and WooCommerce need it.")),
-    "permalinks": (_("Readable addresses in WordPress"), _("In WordPress open Settings, Permalinks and choose anything "
-                                                           "but Plain.")),
-    "coming_soon": (_("The store is open to visitors"), _("In WooCommerce open Settings, Site visibility and choose "
-                                                          "Live.")),
-    "embed": (_("Chat on the storefront"), _("Switch the chat on in your theme editor under App embeds, then save.")),
-    "history": (_("Older orders"), _("The platform shows orders older than 60 days only to apps it has allowed to see "
-                                     "them. Newer ones are complete.")),
-    "plugin": (_("Our WordPress plugin"), _("Install and switch on the plugin in WordPress, then pair it.")),
-    "rights": (_("Rights of the connected user"), _("Connect again as a user who may manage the shop.")),
-    "reachable": (_("The store answers"), _("Check that the store is online; we try again by ourselves.")),
+    "credentials": (_("The store refuses our access"), _CONNECT_AGAIN),
+    "keys_refused": (_("The store refuses our access"), _CONNECT_AGAIN),
+    "read_only_key": (_("The store lets us read only"), _("Connect again and approve reading and writing.")),
+    "missing_right": (_("The connected user lacks a right"), _("Connect again as a user who may manage the shop.")),
+    "needs_reauth": (_("The store refuses our access"), _CONNECT_AGAIN),
+    "scope_missing": (_("A right is missing"), _("Open the app in the store's admin and accept the missing right.")),
+    "api_version": (_("The store answers in another version"), _("Nothing to do for you; we look into it.")),
+    "history_limited": (
+        _("Older orders are hidden from us"),
+        _("The platform shows orders older than 60 days only to apps it has allowed to. Newer ones are complete."),
+    ),
+    "webhook_missing": (_("The store does not tell us everything"), _BY_ITSELF),
+    "webhooks": (_("The store does not tell us everything"), _BY_ITSELF),
+    "webhooks_were_disabled": (
+        _("The store had stopped telling us news"),
+        _("It is switched on again, and what was missed is being read."),
+    ),
+    "no_https": (_("The store has no secure address"), _("Switch on https for the store, then connect it.")),
+    "no_permalinks": (
+        _("WordPress uses plain addresses"),
+        _("In WordPress open Settings, Permalinks and choose anything but Plain."),
+    ),
+    "coming_soon": (
+        _("The store is closed to visitors"),
+        _("In WooCommerce open Settings, Site visibility and choose Live."),
+    ),
+    "embed": (_("The chat is switched off in the theme"), _("Switch it on in the theme editor under App embeds.")),
+    "widget": (_("The chat is switched off"), _("Switch it on in WordPress, in the settings of the Ahlan plugin.")),
+    "plugin_missing": (_("The chat is not installed"), _("Install and switch on the Ahlan plugin in WordPress.")),
+    "plugin_silent": (_("The plugin does not answer"), _("Check that the store is online; we try again by ourselves.")),
+    "plugin_unpaired": (_("The plugin is not connected"), _PAIR),
+    "site_cloned": (_("The plugin runs on another address"), _("If the shop moved, connect it again from there.")),
+    "unreachable": (_("The store does not answer"), _("Check that the store is online; we try again by ourselves.")),
 }
+UNKNOWN_FINDING = (_("Something is not as it should be"), _("Check the store; we look again within the hour."))
 
 
-def order_name(data: Mapping[str, Any]) -> str:
+def order_name(name: str) -> str:
     """The order's number as people say it, left to right inside any text."""
-    return f"\u2066{data.get('name') or data.get('order') or ''}\u2069"
-
-
-def timeline_text(t: Translator, kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
-    """Icon and sentence of an event; a kind without words shows itself rather than nothing."""
-    sign, text = TIMELINE.get(kind, ("circle", Lazy(kind)))
-    message = t.gettext(text)
-    return sign, message % {"name": order_name(data)} if "%(name)s" in message else message
+    return isolate(name, "ltr")

@@ -40,19 +40,18 @@ class Tally:
 
 async def latest(tx: Tx, store_id: UUID, *, parked: bool = False, limit: int = LIMIT) -> Sequence[Delivery]:
     """The newest deliveries of a store, or only those that were set aside."""
-    rows = await tx.execute(
-        text(
-            "SELECT id, topic, received_at, error, attempts, octet_length(body) AS size, "
-            "CASE WHEN parked_at IS NOT NULL THEN 'parked' WHEN done_at IS NOT NULL THEN 'done' ELSE 'waiting' END "
-            "AS state FROM webhook_inbox WHERE workspace_id = :workspace AND store_id = :store "
-            + ("AND parked_at IS NOT NULL " if parked else "")
-            + "ORDER BY id DESC LIMIT :limit"
-        ),
-        {"workspace": tx.workspace_id, "store": store_id, "limit": limit},
-    )
-    return [
-        Delivery(row.id, row.topic, row.received_at, row.state, row.error, row.attempts, row.size) for row in rows
-    ]
+    parameters = {"workspace": tx.workspace_id, "store": store_id, "limit": limit}
+    rows = await tx.execute(_PARKED if parked else _LATEST, parameters)
+    return [Delivery(row.id, row.topic, row.received_at, row.state, row.error, row.attempts, row.size) for row in rows]
+
+
+_COLUMNS = """
+SELECT id, topic, received_at, error, attempts, octet_length(body) AS size,
+    CASE WHEN parked_at IS NOT NULL THEN 'parked' WHEN done_at IS NOT NULL THEN 'done' ELSE 'waiting' END AS state
+FROM webhook_inbox WHERE workspace_id = :workspace AND store_id = :store
+"""
+_LATEST = text(_COLUMNS + "ORDER BY id DESC LIMIT :limit")
+_PARKED = text(_COLUMNS + "AND parked_at IS NOT NULL ORDER BY id DESC LIMIT :limit")
 
 
 async def tally(tx: Tx, store_id: UUID) -> Tally:
@@ -73,15 +72,14 @@ async def tally(tx: Tx, store_id: UUID) -> Tally:
 
 
 async def replay(tx: Tx, store_id: UUID, *, delivery_id: int | None = None) -> int:
-    """Put a store's parked deliveries, or one of them, back into the queue. Returns how many; handlers are idempotent."""
-    result = await tx.execute(
-        text(
-            "UPDATE webhook_inbox SET done_at = NULL, parked_at = NULL, claimed_until = NULL, attempts = 0, error = '' "
-            "WHERE workspace_id = :workspace AND store_id = :store AND parked_at IS NOT NULL "
-            + ("AND id = :id" if delivery_id is not None else "")
-        ),
-        {"workspace": tx.workspace_id, "store": store_id, "id": delivery_id}
-        if delivery_id is not None
-        else {"workspace": tx.workspace_id, "store": store_id},
-    )
-    return int(getattr(result, "rowcount", 0))
+    """Put a store's parked deliveries, or one of them, back into the queue. Returns how many."""
+    rows = await tx.scalars(_REPLAY, {"workspace": tx.workspace_id, "store": store_id, "id": delivery_id})
+    return len(rows.all())
+
+
+_REPLAY = text("""
+UPDATE webhook_inbox SET done_at = NULL, parked_at = NULL, claimed_until = NULL, attempts = 0, error = ''
+WHERE workspace_id = :workspace AND store_id = :store AND parked_at IS NOT NULL
+    AND (CAST(:id AS bigint) IS NULL OR id = CAST(:id AS bigint))
+RETURNING id
+""")

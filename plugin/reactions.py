@@ -19,6 +19,9 @@ TASKS: Mapping[str, Task] = {
     "start_backfill": backfill.start_backfill,
     "backfill_resource": backfill.backfill_resource,
     "retention": privacy.retention,
+    "data_request": privacy.data_request,
+    "redact_customer": privacy.redact_customer,
+    "redact_store": privacy.redact_store,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {

@@ -193,7 +193,8 @@ async def session_agent(tx: Tx, secret: str) -> tuple[Session, Agent] | None:
     ).one_or_none()
     if row is None:
         return None
-    session, agent = row
+    session: Session = row[0]
+    agent: Agent = row[1]
     await _seen(tx, agent)
     return session, agent
 
@@ -224,12 +225,13 @@ async def staff_agent(
     A store administrator becomes owner of a workspace that has none, everybody else an agent. An address that
     another agent has is left out: a store's word does not hand over somebody's account.
     """
-    known = (
+    known: Agent | None = (
         await tx.execute(
             select(Agent)
-            .join(StaffIdentity, and_(
-                StaffIdentity.workspace_id == Agent.workspace_id, StaffIdentity.agent_id == Agent.id
-            ))
+            .join(
+                StaffIdentity,
+                and_(StaffIdentity.workspace_id == Agent.workspace_id, StaffIdentity.agent_id == Agent.id),
+            )
             .where(StaffIdentity.store_id == store_id, StaffIdentity.external_id == staff_id)
         )
     ).scalar_one_or_none()

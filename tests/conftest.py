@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,12 +23,9 @@ from redis.asyncio import Redis
 
 from plugin import workspaces
 from plugin.app import App
-from plugin.kernel import crypto, db, embedded, i18n, migrate
+from plugin.kernel import embedded
 from plugin.kernel.config import Settings, ShopifyApp
 from plugin.kernel.embedded import Servers
-from plugin.kernel.http import Http
-from plugin.kernel.jobs import Jobs
-from plugin.realtime import Hub
 
 # One key for all workers: the database roles belong to the whole server, and their passwords are derived from it.
 ENCRYPTION_KEY = "tests:" + "dGVzdHMgb25seSwgMzIgYnl0ZXMgb2Yga2V5ISEhISE="
@@ -121,36 +118,15 @@ def _nowhere(request: httpx.Request) -> httpx.Response:
 @pytest.fixture(scope="session")
 async def app(settings: Settings, servers: Servers, database_url: str, redis_url: str) -> AsyncIterator[App]:
     """An App on a migrated database, without a way out: tests that speak to a simulator start their own."""
-    try:
-        start = importlib.import_module("plugin.bootstrap").start
-    except (ImportError, AttributeError):
-        start = _start_rooms_only
-    block = start(settings, database_url=database_url, redis_url=redis_url, transport=httpx.MockTransport(_nowhere))
+    # Imported here: pure tests are spared the whole product's start.
+    bootstrap = importlib.import_module("plugin.bootstrap")
+    block = bootstrap.start(
+        settings, database_url=database_url, redis_url=redis_url, transport=httpx.MockTransport(_nowhere)
+    )
     with _one_worker_at_a_time(servers.data_dir):
         app = await block.__aenter__()
     yield app
     await block.__aexit__(None, None, None)
-
-
-@asynccontextmanager
-async def _start_rooms_only(
-    settings: Settings, *, database_url: str, redis_url: str, transport: httpx.AsyncBaseTransport
-) -> AsyncIterator[App]:
-    """`bootstrap.start` without edges and vendors, while those do not import."""
-    metadata = importlib.import_module("plugin.schema").metadata
-    vault = crypto.Vault(crypto.read_keys(settings.encryption_keys))
-    urls = await migrate.prepare(database_url, migrate.derived_passwords(vault.oldest), metadata)
-    database = db.connect(urls.app, urls.queue)
-    database.outbox = jobs = Jobs(redis_url, {})
-    hub = Hub(redis_url)
-    jobs.publisher = hub.publish
-    http = Http(transport=transport)
-    await vault.check(database.app)
-    yield App(settings, database, jobs, http, vault, hub, i18n.load(), {}, {}, urls.queue, redis_url)
-    await hub.close()
-    await jobs.close()
-    await http.close()
-    await database.close()
 
 
 async def _new_workspace(app: App) -> UUID:

@@ -186,8 +186,9 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
     elif event.actor == f"agent:{event.data['to']}":
         text = t.gettext("%(name)s took this", name=who)
     else:
-        text = t.gettext("%(name)s gave this to %(other)s", name=who,
-                         other=names.get(UUID(event.data["to"]), t.gettext("somebody")))
+        text = t.gettext(
+            "%(name)s gave this to %(other)s", name=who, other=names.get(UUID(event.data["to"]), t.gettext("somebody"))
+        )
     return Happened(event.id, position, text, event.at)
 
 
@@ -221,9 +222,13 @@ async def more(desk: Desk) -> Response:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
     items = _woven(desk, talk, page, happened, names, day_before)
     older = "before" in query and bool(page) and page[0].position > 1
-    return desk.page("messages.html", items=items, older=desk.url(
-        f"conversations/{talk.id}/messages", before=page[0].position) if older else "", read_seq=talk.shopper_read_seq,
-        block="items")
+    return desk.page(
+        "messages.html",
+        items=items,
+        older=desk.url(f"conversations/{talk.id}/messages", before=page[0].position) if older else "",
+        read_seq=talk.shopper_read_seq,
+        block="items",
+    )
 
 
 async def reply(desk: Desk) -> Response:
@@ -249,8 +254,13 @@ async def _write(desk: Desk, verb: Any) -> Response:
         assert written is not None
         previous = await messages.thread(tx, talk.id, before=written.position, limit=1)
     day_before = previous[0].created_at.astimezone(desk.t.timezone).strftime("%Y%m%d") if previous else ""
-    return desk.page("messages.html", items=[_said(desk, talk, written, day_before)], older="",
-                     read_seq=talk.shopper_read_seq, block="items")
+    return desk.page(
+        "messages.html",
+        items=[_said(desk, talk, written, day_before)],
+        older="",
+        read_seq=talk.shopper_read_seq,
+        block="items",
+    )
 
 
 async def head(desk: Desk) -> Response:

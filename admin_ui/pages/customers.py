@@ -40,7 +40,6 @@ class Moment:
 
     sign: str
     text: str
-    detail: str
     at: datetime
     path: str
 
@@ -54,8 +53,14 @@ async def index(desk: Desk) -> Response:
             store.status == stores.CONNECTED for store in await stores.all_stores(tx)
         )
     rows = [_row(desk, one) for one in page.customers]
-    return desk.page("customers.html", rows=rows, cursor=page.cursor, query=query, connected=connected,
-                     heading=desk.t.gettext("Customers"))
+    return desk.page(
+        "customers.html",
+        rows=rows,
+        cursor=page.cursor,
+        query=query,
+        connected=connected,
+        heading=desk.t.gettext("Customers"),
+    )
 
 
 def _row(desk: Desk, row: Customer) -> Row:
@@ -94,8 +99,9 @@ async def one(desk: Desk) -> Response:
          "marketing": profile.accepts_marketing, "since": profile.platform_created_at}
         for profile in summary.profiles
     ]  # fmt: skip
-    return desk.page("customer.html", person=who, moments=moments, before=before, merges=merges, profiles=profiles,
-                     heading=who.name)
+    return desk.page(
+        "customer.html", person=who, moments=moments, before=before, merges=merges, profiles=profiles, heading=who.name
+    )
 
 
 def _reason(desk: Desk, reason: str) -> str:
@@ -112,15 +118,13 @@ def _name(desk: Desk, row: Customer | None) -> str:
     return (row.name or row.email or row.phone) if row is not None else desk.t.gettext("Without a name")
 
 
-async def _moments(
-    tx: Tx, desk: Desk, customer_id: UUID, before: str | None
-) -> tuple[Sequence[Moment], str | None]:
+async def _moments(tx: Tx, desk: Desk, customer_id: UUID, before: str | None) -> tuple[Sequence[Moment], str | None]:
     page = await timeline.page(tx, customer_id, before, _PAGE)
     shown = []
-    for event in page.events:
-        sign, text = words.timeline_text(desk.t, event.kind, event.data)
-        path = f"inbox/{event.subject_id}" if event.kind.startswith(("conversation.", "message.", "note.")) else ""
-        shown.append(Moment(sign, text, "", event.at, path))
+    for entry in page.events:
+        path = f"inbox/{entry.subject_id}" if entry.kind.startswith(("conversation.", "note.")) else ""
+        sign = words.SIGNS.get(entry.kind, "circle")
+        shown.append(Moment(sign, timeline.words(entry, desk.t), entry.at, path))
     return shown, page.cursor
 
 

@@ -75,20 +75,47 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
         history = t.gettext("Being read now; you can go on meanwhile.")
     embed = t.gettext("Switch it on in your theme; this step ticks itself at the first visit.")
     if seen:
-        embed = t.gettext("Seen on the storefront %(when)s.",
-                          when=t.relative(max(shop.embed_seen_at for shop in seen if shop.embed_seen_at)))
+        embed = t.gettext(
+            "Seen on the storefront %(when)s.",
+            when=t.relative(max(shop.embed_seen_at for shop in seen if shop.embed_seen_at)),
+        )
+    first = f"stores/{connected[0].id}" if connected else "stores"
+    read = any(shop.progress and not shop.reading for shop in connected)
     return [
-        Step("connect", t.gettext("Connect a store"), t.gettext("Shopify or WooCommerce, with two clicks and no keys to "
-             "copy."), bool(connected), "stores", t.gettext("Connect")),
-        Step("history", t.gettext("Read its history"), history,
-             any(shop.progress and not shop.reading for shop in connected), "stores", t.gettext("See how far it is")),
-        Step("embed", t.gettext("Show the chat on the storefront"), embed, bool(seen),
-             f"stores/{connected[0].id}" if connected else "stores", t.gettext("How to switch it on")),
-        Step("talk", t.gettext("Answer the first message"), t.gettext("Write to yourself from the storefront and answer "
-             "here."), talks is not None, "inbox", t.gettext("Open the inbox")),
-        Step("team", t.gettext("Invite the team"), t.gettext("Everybody sees the same inbox. Alone is fine too."),
-             invited, "team", t.gettext("Invite")),
-    ]  # fmt: skip
+        Step(
+            "connect",
+            t.gettext("Connect a store"),
+            t.gettext("Shopify or WooCommerce, with two clicks and no keys to copy."),
+            bool(connected),
+            "stores",
+            t.gettext("Connect"),
+        ),
+        Step("history", t.gettext("Read its history"), history, read, "stores", t.gettext("See how far it is")),
+        Step(
+            "embed",
+            t.gettext("Show the chat on the storefront"),
+            embed,
+            bool(seen),
+            first,
+            t.gettext("How to switch it on"),
+        ),
+        Step(
+            "talk",
+            t.gettext("Answer the first message"),
+            t.gettext("Write to yourself from the storefront and answer here."),
+            talks is not None,
+            "inbox",
+            t.gettext("Open the inbox"),
+        ),
+        Step(
+            "team",
+            t.gettext("Invite the team"),
+            t.gettext("Everybody sees the same inbox. Alone is fine too."),
+            invited,
+            "team",
+            t.gettext("Invite"),
+        ),
+    ]
 
 
 async def _figures(tx: Tx, desk: Desk) -> list[Figure]:
@@ -108,7 +135,9 @@ async def _figures(tx: Tx, desk: Desk) -> list[Figure]:
         return _many(t, count)
 
     return [
-        Figure(t.gettext("Waiting for an answer"), t.format_number(waiting or 0), "inbox", "warn" if waiting else "good"),
+        Figure(
+            t.gettext("Waiting for an answer"), t.format_number(waiting or 0), "inbox", "warn" if waiting else "good"
+        ),
         Figure(t.gettext("Open conversations"), t.format_number(counts.get(View.OPEN, 0)), "inbox"),
         Figure(t.gettext("Customers"), await some(Customer, Customer.merged_into.is_(None)), "customers"),
         Figure(t.gettext("Orders"), await some(Order, Order.deleted_at.is_(None)), "customers"),

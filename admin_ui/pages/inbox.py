@@ -116,9 +116,7 @@ def _row(t: Translator, listed: Listed, now: datetime) -> Row:
     return Row(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
-        name=conversation.called(
-            t, listed.customer_name, listed.customer_email, listed.typed_name, listed.typed_email
-        ),
+        name=conversation.called(t, listed.customer_name, listed.customer_email, listed.typed_name, listed.typed_email),
         preview=talk.preview or t.gettext("No message yet"),
         ours=talk.preview_author == "agent",
         at=talk.last_message_at,
@@ -141,11 +139,15 @@ def _blank(t: Translator, view: View, connected: bool) -> Blank:
     if not connected:
         return Blank("store", _("No store yet"), _("Connect a store, and what its shoppers write arrives here."))
     if view is View.CLOSED:
-        return Blank("archive", _("Nothing closed yet"), _("Closed conversations stay here and open again by themselves "
-                                                           "when the customer writes."))
+        return Blank(
+            "archive",
+            _("Nothing closed yet"),
+            _("Closed conversations stay here and open again by themselves when the customer writes."),
+        )
     if view is View.MINE:
-        return Blank("user-check", _("Nothing is yours"), _("Take a conversation with the key a, or answer one: "
-                                                            "it becomes yours."))
+        return Blank(
+            "user-check",
+            _("Nothing is yours"),
+            _("Take a conversation with the key a, or answer one: it becomes yours."),
+        )
     return Blank("coffee", _("Everybody has an answer"), _("New messages appear here by themselves."))
-
-

@@ -33,8 +33,9 @@ def landing(app: App, web: Web) -> Callable[[Request], Awaitable[Response]]:
     async def show(request: Request) -> Response:
         t = web.translator(request)
         known = session_cookie(app, request) is not None
-        return public_page(app, web, "landing.html", t, request, doors=_doors(app, t), sign_in=_sign_in(app),
-                           known=known)
+        return public_page(
+            app, web, "landing.html", t, request, doors=_doors(app, t), sign_in=_sign_in(app), known=known
+        )
 
     return show
 

@@ -146,10 +146,7 @@ async def of_customer(tx: Tx, t: Translator, summary: Summary) -> Person:
     several = len(names) > 1
     orders = [_order(t, view, names if several else {}) for view in summary.orders]
     carts = [_cart(t, cart, sure, names if several else {}) for cart, sure in summary.open_carts]
-    talks: list[Conversation] = []
-    for member in summary.members:
-        talks += await views.of_customer(tx, member, limit=10)
-    talks.sort(key=lambda talk: talk.last_message_at, reverse=True)
+    talks = await views.of_customer(tx, summary.members, limit=10)
     step, why = next_step(t, summary.orders, summary.open_carts, datetime.now(UTC))
     row = summary.customer
     return Person(
@@ -235,24 +232,32 @@ def next_step(
     for view in orders:
         if view.order.cancelled_at is not None:
             continue
-        name = words.order_name({"name": view.order.name})
+        name = words.order_name(view.order.name)
         if any(parcel.status == "failed" for parcel in view.fulfilments):
-            return (t.gettext("Arrange another delivery"), t.gettext("The parcel of order %(name)s did not arrive.", name=name))
+            why = t.gettext("The parcel of order %(name)s did not arrive.", name=name)
+            return t.gettext("Arrange another delivery"), why
         waits = view.order.fulfilment_status in ("unfulfilled", "partial") and view.order.payment_status == "paid"
         if waits and now - view.order.placed_at > _LATE_ORDER:
             return (
                 t.gettext("Say when it will be sent"),
-                t.gettext("Order %(name)s was paid %(when)s and is not sent.", name=name,
-                          when=t.relative(view.order.placed_at, now)),
+                t.gettext(
+                    "Order %(name)s was paid %(when)s and is not sent.",
+                    name=name,
+                    when=t.relative(view.order.placed_at, now),
+                ),
             )
         if view.order.payment_status == "failed":
-            return (t.gettext("Offer another way to pay"), t.gettext("The payment of order %(name)s failed.", name=name))
+            why = t.gettext("The payment of order %(name)s failed.", name=name)
+            return t.gettext("Offer another way to pay"), why
     for cart, sure in carts:
         if sure and cart.lines and now - cart.version < _OPEN_CART:
             return (
                 t.gettext("Ask about the open cart"),
-                t.ngettext("%(num)s product has been waiting in it.", "%(num)s products have been waiting in it.",
-                           len(cart.lines)),
+                t.ngettext(
+                    "%(num)s product has been waiting in it.",
+                    "%(num)s products have been waiting in it.",
+                    len(cart.lines),
+                ),
             )
     return "", ""
 
@@ -260,5 +265,3 @@ def next_step(
 def _web(url: str) -> str:
     """An address that a link may carry: stores send it, so it may be anything."""
     return url if url.startswith(("https://", "http://")) else ""
-
-

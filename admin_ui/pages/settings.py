@@ -123,5 +123,3 @@ def _reload(desk: Desk, saved: str) -> Response:
         return desk.go("settings", saved=saved)
     address = desk.url("settings", saved=saved)
     return Response(status_code=204, headers={**desk.headers(), "hx-trigger": f'{{"ahlan:renew":"{address}"}}'})
-
-

@@ -105,8 +105,8 @@ def _progress(t: Translator, row: Backfill) -> Progress:
 
 
 def _repair(t: Translator, finding: dict[str, Any]) -> Repair:
-    what, how = words.FINDINGS.get(str(finding.get("code")), (Lazy(str(finding.get("code"))), Lazy("")))
-    return Repair(t.gettext(what), t.gettext(how) if how else "", str(finding.get("detail") or ""))
+    what, how = words.FINDINGS.get(str(finding.get("code")), words.UNKNOWN_FINDING)
+    return Repair(t.gettext(what), t.gettext(how), str(finding.get("detail") or ""))
 
 
 async def cards(tx: Tx, t: Translator) -> list[StoreCard]:
@@ -133,15 +133,9 @@ async def index(desk: Desk) -> Response:
 
 
 def connecting(desk: Desk) -> dict[str, Any]:
-    """What the ways to connect a store need. A WooCommerce store is asked for; a Shopify one is never."""
-    grant = desk.app.vault.sign("connect", {"w": str(desk.workspace_id), "a": str(desk.agent.id)}, 3600)
-    return {
-        "grant": grant,
-        "connect_problem": desk.request.query_params.get("problem", ""),
-        "connect_url": desk.request.query_params.get("store_url", ""),
-        "install_urls": {kind: platform.panel_head().get("install_url", "")
-                         for kind, platform in desk.app.platforms.items()},
-    }
+    """Where each platform's own way in begins. A WooCommerce address is asked for; a Shopify one never is."""
+    installs = {kind: platform.panel_head().get("install_url", "") for kind, platform in desk.app.platforms.items()}
+    return {"install_urls": installs}
 
 
 async def one(desk: Desk) -> Response:
@@ -152,8 +146,15 @@ async def one(desk: Desk) -> Response:
         shown = card(desk.t, store, await _backfills(tx, store.id))
         sent = await deliveries.latest(tx, store.id, parked=parked)
         tally = await deliveries.tally(tx, store.id)
-    return desk.page("store.html", store=shown, sent=sent, tally=tally, parked=parked, heading=store.name,
-                     public_key=store.public_key)
+    return desk.page(
+        "store.html",
+        store=shown,
+        sent=sent,
+        tally=tally,
+        parked=parked,
+        heading=store.name,
+        embedding=[desk.t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
+    )
 
 
 async def replay(desk: Desk) -> Response:

@@ -427,7 +427,7 @@ def _fulfilment_node(node: Doc) -> FulfilmentRecord:
 def _refund(doc: Doc, currency: Any) -> RefundRecord:
     return RefundRecord(
         external_id=_gid_of("Refund", doc),
-        amount=_refund_amount(doc, currency or _currency_in(doc)),
+        amount=_refund_amount(doc, currency),
         reason=_text(doc.get("note")),
         at=_time(doc.get("processed_at")) or _time(doc.get("created_at")),
     )
@@ -456,12 +456,13 @@ def _refund_amount(doc: Doc, currency: Any) -> Money | None:
 
 
 def _currency_in(doc: Doc) -> str:
+    """The shop's currency, from whatever a refund tells in two."""
     lines = doc.get("refund_line_items") or ()
     for held in (doc.get("total_duties_set"), *(line.get("subtotal_set") for line in lines)):
         found = _shop_money(held)
         if found is not None:
             return found.currency
-    return next((_text(held.get("currency")) for held in doc.get("transactions") or () if held.get("currency")), "")
+    return ""
 
 
 def _sum(parts: Sequence[Money]) -> Money | None:
@@ -491,16 +492,20 @@ def _refunded(refunds: Sequence[RefundRecord] | None, currency: Any) -> Money | 
 # --- carts ----------------------------------------------------------------------------------------------------------
 
 
-def cart(doc: Doc, at: datetime) -> CartRecord:
-    """A cart of the online store. It carries no customer: the storefront joins them by the cart's token."""
-    lines = tuple(_cart_line(held, None) for held in doc.get("line_items") or ())
+def cart(doc: Doc, at: datetime, store: Connection | None) -> CartRecord:
+    """A cart of the online store. It carries no customer: the storefront joins them by the cart's token.
+
+    Stores that sell in several currencies send every price in two; bare prices are in the store's only one.
+    """
+    currency = store.currency if store else ""
+    lines = tuple(_cart_line(held, currency) for held in doc.get("line_items") or ())
     token = _cart_token(doc.get("token") or doc.get("id"))
-    total = _sum([part for held in doc.get("line_items") or () if (part := _shop_money(held.get("line_price_set")))])
+    total = _sum([part for held in doc.get("line_items") or () if (part := _priced(held, "line_price", currency))])
     return CartRecord(
         external_id=gid("Cart", token),
         version=_time(doc.get("updated_at")) or at,
         kind="cart",
-        currency=total.currency if total else "",
+        currency=total.currency if total else currency,
         total=total,
         token=token,
         lines=lines,
@@ -662,8 +667,8 @@ def _needed_money(found: Money | None) -> Money:
 def webhook(topic: str, body: bytes, at: datetime, store: Connection | None = None) -> tuple[Record, ...]:
     """Our records from a delivered body. `at` is when it happened, the version of what carries none.
 
-    Raises ValueError (also KeyError, TypeError) on a body that is not what its topic promises, or that names another
-    shop than the one it was addressed to: only the body is signed, the address is not.
+    Raises ValueError on a body that is not what its topic promises, or that names another shop than the one it was
+    addressed to: only the body is signed, the address is not.
     """
     payload = parse(body)
     named = payload_shop(topic, payload)
@@ -672,7 +677,10 @@ def webhook(topic: str, body: bytes, at: datetime, store: Connection | None = No
     if topic not in TOPICS:
         return (StoreNotice("unknown_topic", at, {"topic": topic}),)
     reader = _READERS.get(topic)
-    return reader(payload, at, store) if reader else ()
+    try:
+        return reader(payload, at, store) if reader else ()
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"not the body of {topic}: {type(error).__name__} {error}") from error
 
 
 Reader = Callable[[Doc, datetime, Connection | None], tuple[Record, ...]]
@@ -686,7 +694,9 @@ def _order_fulfilment(doc: Doc, at: datetime, store: Connection | None) -> tuple
 
 
 def _fulfilment_event(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
-    status = _PARCEL.get(_word(doc.get("status")), UNKNOWN)
+    status = _PARCEL.get(_word(doc.get("status")))
+    if status is None:
+        return ()
     happened = _time(doc.get("happened_at"))
     # A carrier reports late: what counts for order is when Shopify wrote it down.
     version = _time(doc.get("updated_at")) or _time(doc.get("created_at")) or at
@@ -797,7 +807,7 @@ def _read_variant(doc: Doc, at: datetime, store: Connection | None) -> tuple[Rec
 
 
 def _read_cart(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
-    return (cart(doc, at),)
+    return (cart(doc, at, store),)
 
 
 def _read_checkout(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
@@ -824,7 +834,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "fulfillment_events/create": _fulfilment_event,
     **dict.fromkeys(("carts/create", "carts/update"), _read_cart),
     **dict.fromkeys(("checkouts/create", "checkouts/update"), _read_checkout),
-    "checkouts/delete": _deleted("carts", "Checkout"),
+    "checkouts/delete": _deleted("checkouts", "Checkout"),
     **dict.fromkeys(("customers/create", "customers/update", "customers/enable", "customers/disable"), _read_customer),
     "customers/delete": _deleted("customers", "Customer"),
     "customers/merge": _merged,

@@ -176,15 +176,15 @@ ORDER: Final = f"""
 query Order($id: ID!) {{
   order(id: $id) {{
     {_ORDER_FIELDS}
-    lineItems(first: 50) {{
+    lineItems(first: 30) {{
       pageInfo {{ hasNextPage endCursor }}
       nodes {{ {_LINE_FIELDS} }}
     }}
-    fulfillments(first: 10) {{
+    fulfillments(first: 8) {{
       {_FULFILLMENT_FIELDS}
       fulfillmentLineItems(first: 10) {{ nodes {{ id quantity lineItem {{ id }} }} }}
     }}
-    refunds(first: 10) {{
+    refunds(first: 8) {{
       {_REFUND_FIELDS}
       refundLineItems(first: 10) {{ nodes {{ id quantity restockType subtotalSet {_SHOP_MONEY} lineItem {{ id }} }} }}
     }}

@@ -22,6 +22,8 @@ STORE_KIND: Final = "store"
 COMPLIANCE_TOPICS: Final = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
 """Signed like all others, sent to every app, subscribed in shopify.app.toml only."""
 
+_DESTRUCTIVE = COMPLIANCE_TOPICS | {"app/uninstalled"}
+
 TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(
         (
@@ -126,11 +128,11 @@ class ShopifySource:
 
 
 def payload_shop(topic: str, payload: Mapping[str, Any]) -> str | None:
-    """The shop a body itself names, lower-cased, or None where its topic carries none."""
+    """The shop a body itself names, lower-cased, or None where it names none; "" where it would have to."""
     named = payload.get("shop_domain") or payload.get("myshopify_domain")
-    if named is None and topic in COMPLIANCE_TOPICS | {"app/uninstalled"}:
-        return ""
-    return named.lower() if isinstance(named, str) else None
+    if isinstance(named, str):
+        return named.lower()
+    return "" if topic in _DESTRUCTIVE else None
 
 
 def enum_name(topic: str) -> str:

@@ -41,7 +41,7 @@ RETURN: Final = "/install/woocommerce/return"
 COMING_SOON = re.compile(rb"<meta name=[\"']woo-coming-soon-page[\"']")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
-_WORDPRESS_PATHS = re.compile(r"/(wp-admin|wp-login\.php|wp-json|shop|cart|checkout|my-account)(/.*)?\Z")
+_WORDPRESS_PATHS = re.compile(r"/(wp-admin|wp-login\.php|wp-json|cart|checkout|my-account)(/.*)?\Z")
 
 _WORDS: Final[Mapping[str, tuple[Lazy, Lazy]]] = {
     "bad_address": (
@@ -121,6 +121,9 @@ def normalise_address(text: str) -> str:
     Lower-case host, https unless http was written, no query, and none of the paths that people paste from wp-admin.
     """
     text = text.strip()
+    # urlsplit would silently drop line ends and tabs from the middle.
+    if len(text) > 300 or any(character.isspace() or not character.isprintable() for character in text):
+        raise ConnectError("bad_address")
     if "://" not in text:
         text = f"https://{text}"
     try:
@@ -154,6 +157,10 @@ async def look(app: App, address: str) -> Site:
             raise
     index = await _index(app, f"{url}/wp-json/")
     if index is None:
+        root = url[: url.index("/", 8)] if "/" in url[8:] else ""
+        if root and await _index(app, f"{root}/wp-json/") is not None:
+            # A page of the shop was pasted, not the folder that it lives in.
+            return await look(app, root)
         if await _index(app, f"{url}/?rest_route=/") is not None:
             raise ConnectError("no_permalinks")
         raise ConnectError("not_woocommerce")

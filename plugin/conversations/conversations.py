@@ -324,9 +324,7 @@ async def ask_email(tx: Tx, shopper: Shopper, address: str) -> str | None:
         return None
     head = await open_for(tx, shopper)
     await tx.execute(
-        update(TABLE)
-        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == head.id)
-        .values(reply_email=email)
+        update(TABLE).where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == head.id).values(reply_email=email)
     )
     _tell_team(tx, head.id, {"type": "customer"})
     return email

@@ -69,9 +69,7 @@ _TABLE = cast(Table, Message.__table__)
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
-async def receive(
-    tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: Sequence[UUID] = ()
-) -> dict[str, Any]:
+async def receive(tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: Sequence[UUID] = ()) -> dict[str, Any]:
     """A shopper writes. Returns the message's JSON; a resend returns the one that is there already.
 
     Begins a conversation when there is none and reopens a closed one. Raises AhlanError for an empty or too long

@@ -118,8 +118,8 @@ async def _enqueue(tx: Tx, store_id: UUID, resource: str, delay: float = 0) -> N
     if delay == 0:
         await tx.execute(
             text(
-                "UPDATE jobs SET run_at = least(run_at, now()) WHERE workspace_id = :workspace AND unique_key = :unique "
-                "AND done_at IS NULL AND failed_at IS NULL"
+                "UPDATE jobs SET run_at = least(run_at, now()) WHERE workspace_id = :workspace "
+                "AND unique_key = :unique AND done_at IS NULL AND failed_at IS NULL"
             ),
             {"workspace": tx.workspace_id, "unique": unique},
         )

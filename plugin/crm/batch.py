@@ -16,6 +16,7 @@ from plugin.stores import Store
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
+K = TypeVar("K")
 R = TypeVar("R")
 
 
@@ -39,6 +40,7 @@ class Batch:
     tombstones: dict[tuple[str, str], datetime] = field(default_factory=dict)
     happenings: list[Happening] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    owners: dict[UUID, UUID | None] = field(default_factory=dict)
     recount: set[UUID] = field(default_factory=set)
     regroup: set[UUID] = field(default_factory=set)
     forsaken: set[UUID] = field(default_factory=set)
@@ -61,7 +63,7 @@ class Batch:
     def happened(
         self, kind: str, subject_id: UUID, customer_id: UUID | None, at: datetime, data: Mapping[str, Any]
     ) -> None:
-        """Note an event. What lies before the store's install is history: told on the timeline, reacted to by nobody."""
+        """Note an event. What lies before the store's install is history: told on the timeline, without reactions."""
         self.happenings.append(
             Happening(
                 kind,
@@ -75,15 +77,24 @@ class Batch:
             )
         )
 
+    def passed_on(self, subject_id: UUID, before: UUID | None, after: UUID | None) -> None:
+        """Note that an order or a cart is another person's now: what is told about it goes along."""
+        if before == after:
+            return
+        self.owners[subject_id] = after
+        if before is not None:
+            self.forsaken.add(before)
+            self.recount.add(before)
+
     def counts(self) -> Counter[str]:
         """Changed rows per resource."""
         return Counter(change.resource for change in self.changes)
 
 
-def newest(records: Iterable[tuple[str, datetime, R]]) -> dict[str, R]:
+def newest(records: Iterable[tuple[K, datetime, R]]) -> dict[K, R]:
     """Per key the record with the highest version; of equal ones the later, which was sent later."""
-    versions: dict[str, datetime] = {}
-    winners: dict[str, R] = {}
+    versions: dict[K, datetime] = {}
+    winners: dict[K, R] = {}
     for key, version, record in records:
         if key not in versions or version >= versions[key]:
             versions[key], winners[key] = version, record

@@ -1,5 +1,7 @@
 """Open carts and checkouts."""
 
+# ruff: noqa: S608 (statements are put together from constants only; values are bound)
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -65,7 +67,8 @@ async def plan(batch: Batch, records: Sequence[CartRecord]) -> Plan:
     stored = {}
     if candidates:
         ids = list({one.external_id for one in candidates.values()})
-        stored = {f"{row.kind} {row.external_id}": row for row in await batch.tx.execute(_STORED, batch.about(keys=ids))}
+        rows = await batch.tx.execute(_STORED, batch.about(keys=ids))
+        stored = {f"{row.kind} {row.external_id}": row for row in rows}
     winners = {key: one for key, one in candidates.items() if key not in stored or one.version >= stored[key].version}
     return Plan(winners, stored)
 
@@ -91,8 +94,8 @@ async def write(batch: Batch, plan: Plan, people: People, keys: Mapping[str, str
         before = plan.stored.get(key)
         customer_id = people[keys[key]] if keys[key] else None
         rows.append(_row(batch, record, customer_id, before, record.completed_at or bought.get(record.token)))
-        if before is not None and before.customer_id not in (None, customer_id):
-            batch.forsaken.add(before.customer_id)
+        if before is not None:
+            batch.passed_on(before.id, before.customer_id, customer_id)
     owners = {f"{row['kind']} {row['external_id']}": row for row in rows}
     written = await bulk.insert(
         batch.tx,
@@ -116,7 +119,8 @@ async def _bought(batch: Batch, tokens: Collection[str]) -> dict[str, datetime]:
     rows = await batch.tx.execute(
         text(
             "SELECT cart_token, min(placed_at) AS placed_at FROM orders WHERE workspace_id = :workspace "
-            "AND store_id = :store AND cart_token = ANY(CAST(:tokens AS text[])) AND cart_token <> '' GROUP BY cart_token"
+            "AND store_id = :store AND cart_token = ANY(CAST(:tokens AS text[])) AND cart_token <> '' "
+            "GROUP BY cart_token"
         ),
         batch.about(tokens=list(tokens)),
     )
@@ -200,7 +204,7 @@ async def delete(batch: Batch) -> None:
         kinds = {"kind": "text", "external_id": "text", "at": "timestamptz"}
         await batch.tx.execute(
             text(
-                f"UPDATE carts c SET deleted_at = r.at FROM {bulk.recordset(kinds)} "  # noqa: S608
+                f"UPDATE carts c SET deleted_at = r.at FROM {bulk.recordset(kinds)} "
                 "WHERE c.workspace_id = :workspace AND c.store_id = :store AND c.kind = r.kind "
                 "AND c.external_id = r.external_id AND c.version <= r.at AND c.deleted_at IS DISTINCT FROM r.at"
             ),

@@ -5,8 +5,10 @@ events) points at it for ever. Who is one person is said only by `customers.merg
 head of the family. So a merge moves nothing, undoing it restores exactly, and erasing a store takes its own rows only.
 
 Families are computed, not accumulated: two rows belong together when they share a proven e-mail address or phone
-number, or when somebody merged them, unless an agent took them apart. Any order of the same facts gives the same people.
+number, or when somebody merged them, unless an agent took them apart. The same facts in any order give the same people.
 """
+
+# ruff: noqa: S608 (statements are put together from constants only; values are bound)
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -59,7 +61,9 @@ class Identity(TenantRow, Base):
 
     __tablename__ = "identities"
     __table_args__ = (
-        UniqueConstraint("workspace_id", "customer_id", "kind", "value", "store_id", postgresql_nulls_not_distinct=True),
+        UniqueConstraint(
+            "workspace_id", "customer_id", "kind", "value", "store_id", postgresql_nulls_not_distinct=True
+        ),
         Index(None, "workspace_id", "kind", "value"),
         Index(None, "workspace_id", "store_id"),
         tenant_key("customer_id", "customers"),
@@ -299,7 +303,7 @@ async def regroup(tx: Tx, customer_ids: Iterable[UUID], *, actor: str = "system"
 
 
 _MOVE = text(
-    f"UPDATE customers c SET merged_into = r.merged_into FROM {bulk.recordset({'id': 'uuid', 'merged_into': 'uuid'})} "  # noqa: S608
+    f"UPDATE customers c SET merged_into = r.merged_into FROM {bulk.recordset({'id': 'uuid', 'merged_into': 'uuid'})} "
     "WHERE c.workspace_id = :workspace AND c.id = r.id"
 )
 

@@ -1,7 +1,9 @@
 """Orders with lines, parcels and refunds, as the stores tell us."""
 
+# ruff: noqa: S608 (statements are put together from constants only; values are bound)
+
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -20,7 +22,7 @@ from plugin.platform import CustomerRecord, OrderPart, OrderRecord
 
 
 class Order(TenantRow, Base):
-    """An order. Amounts are minor units of `currency` with `exponent` decimals; `version` is the platform's updated_at."""
+    """An order. Amounts are minor units of `currency` with `exponent` decimals; `version` is the platform's own."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -238,9 +240,8 @@ async def write(batch: Batch, plan: Plan, people: People, keys: Mapping[str, str
         row = _row(batch, record, customer_id, before)
         plan.ids[external_id] = row["id"]
         rows.append(row)
-        if before is not None and before.customer_id not in (None, customer_id):
-            batch.forsaken.add(before.customer_id)
-            batch.recount.add(before.customer_id)
+        if before is not None:
+            batch.passed_on(row["id"], before.customer_id, customer_id)
     written = {
         row.external_id
         for row in await bulk.insert(
@@ -382,7 +383,7 @@ async def _delete(batch: Batch) -> None:
     rows = await batch.tx.execute(
         text(
             "UPDATE orders o SET deleted_at = r.at "
-            f"FROM {bulk.recordset({'external_id': 'text', 'at': 'timestamptz'})} "  # noqa: S608
+            f"FROM {bulk.recordset({'external_id': 'text', 'at': 'timestamptz'})} "
             "WHERE o.workspace_id = :workspace AND o.store_id = :store AND o.external_id = r.external_id "
             "AND o.version <= r.at AND o.deleted_at IS DISTINCT FROM r.at "
             "RETURNING o.id, o.customer_id, o.name, o.external_id, r.at"
@@ -400,26 +401,14 @@ async def _delete(batch: Batch) -> None:
 
 
 async def _write_parts(batch: Batch, plan: Plan) -> None:
-    """Write parcels and refunds, those of orders that we do not know yet as well; they are joined when the order comes."""
-    parcels = newest(
-        [
-            *((f.external_id, r.version, (r.external_id, r.version, f)) for r in plan.records for f in r.fulfilments or ()),
-            *(
-                (part.fulfilment.external_id, part.version, (part.order_external_id, part.version, part.fulfilment))
-                for part in plan.parts
-                if part.fulfilment
-            ),
-        ]
+    """Write parcels and refunds, also those whose order we do not know yet: they are joined when it comes."""
+    parcels = _newest_parts(
+        [(order.external_id, order.version, part) for order in plan.records for part in order.fulfilments or ()]
+        + [(part.order_external_id, part.version, part.fulfilment) for part in plan.parts if part.fulfilment]
     )
-    refunds = newest(
-        [
-            *((f.external_id, r.version, (r.external_id, r.version, f)) for r in plan.records for f in r.refunds or ()),
-            *(
-                (part.refund.external_id, part.version, (part.order_external_id, part.version, part.refund))
-                for part in plan.parts
-                if part.refund
-            ),
-        ]
+    refunds = _newest_parts(
+        [(order.external_id, order.version, part) for order in plan.records for part in order.refunds or ()]
+        + [(part.order_external_id, part.version, part.refund) for part in plan.parts if part.refund]
     )
     arrived = [key for key in plan.winners if key not in plan.stored]
     joined: list[tuple[str, Any, Any]] = []
@@ -446,6 +435,10 @@ _JOIN_PARCELS = text(_JOIN.format(table="fulfilments"))
 _JOIN_REFUNDS = text(_JOIN.format(table="refunds"))
 
 Part = tuple[str, datetime, Any]
+
+
+def _newest_parts(parts: Iterable[Part]) -> dict[str, Part]:
+    return newest((part.external_id, version, (order, version, part)) for order, version, part in parts)
 
 
 async def _write_parcels(batch: Batch, plan: Plan, parcels: Mapping[str, Part]) -> list[tuple[Any, Any]]:
@@ -510,7 +503,7 @@ async def _write_refunds(batch: Batch, plan: Plan, refunds: Mapping[str, Part]) 
 async def _parts_before(batch: Batch, table: str, keys: Collection[str]) -> dict[str, Any]:
     rows = await batch.tx.execute(
         text(
-            f"SELECT * FROM {table} WHERE workspace_id = :workspace AND store_id = :store "  # noqa: S608
+            f"SELECT * FROM {table} WHERE workspace_id = :workspace AND store_id = :store "
             "AND external_id = ANY(CAST(:keys AS text[]))"
         ),
         batch.about(keys=list(keys)),

@@ -106,7 +106,8 @@ class People:
 
     def _values(self, batch: Batch, seen: Seen | None, row: Any) -> dict[str, Any]:
         """Columns of a profile; `seen` None: of a known one that the platform has deleted."""
-        record = seen.record if seen else CustomerRecord(row.external_id, row.version, created_at=row.platform_created_at)
+        gone = row and CustomerRecord(row.external_id, row.version, created_at=row.platform_created_at)
+        record = seen.record if seen else gone
         deleted_at = batch.deleted_at("customers", record.external_id, record.version)
         values = {
             "id": row.id if row else new_id(),
@@ -197,8 +198,8 @@ class People:
         if changed:
             await batch.tx.execute(
                 text(
-                    "DELETE FROM identities WHERE workspace_id = :workspace AND store_id = :store AND proof = 'platform' "
-                    "AND customer_id = ANY(CAST(:ids AS uuid[]))"
+                    "DELETE FROM identities WHERE workspace_id = :workspace AND store_id = :store "
+                    "AND proof = 'platform' AND customer_id = ANY(CAST(:ids AS uuid[]))"
                 ),
                 batch.about(ids=list(changed)),
             )
@@ -269,8 +270,8 @@ SELECT p.external_id, p.customer_id, o.version, o.email, o.phone, o.customer_nam
     o.id IS NOT NULL OR EXISTS (SELECT 1 FROM carts c WHERE c.workspace_id = :workspace
         AND c.customer_id = p.customer_id) AS named,
     EXISTS (SELECT 1 FROM customer_merges m WHERE m.workspace_id = :workspace
-        AND p.customer_id IN (m.survivor_id, m.absorbed_id) AND (m.reason IN ('agent', 'platform') OR m.undone_by <> ''))
-        AS decided
+        AND p.customer_id IN (m.survivor_id, m.absorbed_id)
+        AND (m.reason IN ('agent', 'platform') OR m.undone_by <> '')) AS decided
 FROM store_customers p
 LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.workspace_id = :workspace AND o.customer_id = p.customer_id
     ORDER BY o.version DESC, o.external_id DESC LIMIT 1) o ON true

@@ -138,7 +138,7 @@ async def _write(app: App, store: Store, page: Page) -> Sequence[Change]:
     return ()
 
 
-def _reconciliations(tx: Tx, store_id: UUID) -> Select[tuple[Reconciliation]]:
+def _reconciliations(tx: Tx, store_id: UUID) -> Select[Reconciliation]:
     return select(Reconciliation).where(
         Reconciliation.workspace_id == tx.workspace_id, Reconciliation.store_id == store_id
     )

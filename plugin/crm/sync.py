@@ -5,6 +5,8 @@ than what is stored, deletions leave tombstones, parts wait for their order, and
 from the rows. Facts and limits: docs/architecture.md, "Inbox to CRM".
 """
 
+# ruff: noqa: S608 (statements are put together from constants only; values are bound)
+
 from __future__ import annotations
 
 from collections import Counter
@@ -104,6 +106,7 @@ async def _apply(batch: Batch, records: Sequence[Record]) -> list[Change]:
     await carts.complete(batch, {order.cart_token for order in order_plan.winners.values()})
     await products.write(batch, _of(ProductRecord, records))
     await _merge(batch, merges, people)
+    await _pass_on(batch)
     await profiles.settle(batch, batch.store.country)
     await regroup(batch.tx, batch.regroup, actor=f"store:{batch.store.id}")
     await _recount(batch)
@@ -156,6 +159,20 @@ _MERGED = text("""
 SELECT id FROM customer_merges WHERE workspace_id = :workspace AND survivor_id = :survivor AND absorbed_id = :loser
     AND reason = 'platform' LIMIT 1
 """)
+
+
+async def _pass_on(batch: Batch) -> None:
+    """Events of orders and carts that changed hands follow them."""
+    if batch.owners:
+        rows = [{"subject_id": subject, "customer_id": owner} for subject, owner in batch.owners.items()]
+        await batch.tx.execute(_FOLLOW, batch.about(rows=bulk.dump(rows)))
+
+
+_FOLLOW = text(
+    f"UPDATE events e SET customer_id = r.customer_id "
+    f"FROM {bulk.recordset({'subject_id': 'uuid', 'customer_id': 'uuid'})} "
+    "WHERE e.workspace_id = :workspace AND e.subject_id = r.subject_id"
+)
 
 
 async def _recount(batch: Batch) -> None:

@@ -66,9 +66,12 @@ async def page(tx: Tx, customer_id: UUID, before: str | None = None, limit: int 
         older = "AND (e.at, e.id) < (:at, :id)"
     rows = (await tx.execute(text(_PAGE.format(older=older)), parameters)).all()
     entries = [
-        Entry(row.id, row.kind, row.at, row.subject_id, row.store_id, row.customer_id, row.actor, orjson.loads(row.data))
+        Entry(
+            id=row.id, kind=row.kind, at=row.at, subject_id=row.subject_id, store_id=row.store_id,
+            customer_id=row.customer_id, actor=row.actor, data=orjson.loads(row.data),
+        )
         for row in rows[:limit]
-    ]
+    ]  # fmt: skip
     return Page(entries, _cursor(entries[-1]) if len(rows) > limit else None)
 
 
@@ -139,8 +142,9 @@ def _shipped(data: Mapping[str, Any], t: Translator) -> str:
         )  # fmt: skip
     if tracking:
         return t.gettext(
-            "Order %(order)s shipped, tracking number %(tracking)s", order=_name(data), tracking=isolate(tracking, "ltr")
-        )
+            "Order %(order)s shipped, tracking number %(tracking)s",
+            order=_name(data), tracking=isolate(tracking, "ltr"),
+        )  # fmt: skip
     return t.gettext("Order %(order)s shipped", order=_name(data))
 
 

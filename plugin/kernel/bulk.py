@@ -4,6 +4,8 @@ One INSERT … SELECT for a batch instead of one per row is what makes the inbox
 (docs/decisions/set-based.md). Rows are dicts of column name to JSON value; UUIDs and datetimes are taken as they are.
 """
 
+# ruff: noqa: S608 (statements are put together from constants only; values are bound)
+
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -80,7 +82,7 @@ def _insert(
     types = {name: table.c[name].type.compile(dialect) for name in columns}
     names = ", ".join(columns)
     statement = (
-        f"INSERT INTO {table.name} AS stored (workspace_id, {names}) "  # noqa: S608
+        f"INSERT INTO {table.name} AS stored (workspace_id, {names}) "
         f"SELECT CAST(:workspace AS uuid), {names} FROM {recordset(types)}"
     )
     changing = [name for name in (columns if update is None else update) if name not in key and name != "id"]

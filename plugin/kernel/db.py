@@ -298,11 +298,10 @@ def security_statements(metadata: MetaData) -> list[str]:
     (the default), `queue` (owned by the queue role, which sees all of it), `directory`, or `none`.
     """
     matches = f"workspace_id = nullif(current_setting('{WORKSPACE_SETTING}', true), '')::uuid"
-    statements = [
-        _LOOKUP,
-        f"REVOKE ALL ON FUNCTION ahlan_lookup FROM PUBLIC",
-        f"GRANT EXECUTE ON FUNCTION ahlan_lookup TO {APP}",
-    ]
+    statements = [_LOOKUP, _WORKSPACES]
+    for function in ("ahlan_lookup", "ahlan_workspaces"):
+        statements.append(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+        statements.append(f"GRANT EXECUTE ON FUNCTION {function} TO {APP}")
     for table in metadata.sorted_tables:
         name, access = table.name, table.info.get("access", "tenant")
         statements.append(f"REVOKE ALL ON {name} FROM PUBLIC, {APP}")

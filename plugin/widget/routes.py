@@ -91,8 +91,11 @@ class Widget:
         self.limits = Limits(app.hub)
         self.sockets = Sockets(app)
         self._version = panel.version()
-        self._files = {path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
-                       for path in panel.STATIC.rglob("*") if path.is_file()}
+        self._files = {
+            path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
+            for path in panel.STATIC.rglob("*")
+            if path.is_file()
+        }
         self._agents: dict[UUID, tuple[float, int]] = {}
         self._usual: dict[UUID, tuple[float, int | None]] = {}
         self._seen: dict[UUID, float] = {}

@@ -222,4 +222,3 @@ def conversation_json(head: Head) -> dict[str, Any]:
         "seen_seq": head.agent_read_seq,
         "read_seq": head.shopper_read_seq,
     }
-

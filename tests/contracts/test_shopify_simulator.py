@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,9 @@ from integrations.shopify.simulator import Simulator, create_app, oauth, topics,
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
 
+# The secret of the vectors in PLATFORMS; shorter than PyJWT likes.
 SECRET = "hush"
+pytestmark = pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 CLIENT = "client-id"
 APP = "http://localhost:8000"
 DOMAIN = "ahlan-demo.myshopify.com"
@@ -56,10 +59,25 @@ def app() -> FakeApp:
     return FakeApp()
 
 
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shop") / "seeded.sqlite"
+    made = create_app(path, app_url=APP, client_id=CLIENT, client_secret=SECRET, base_port=8001)
+    made.shop.state.close()
+    return path
+
+
 @pytest.fixture
-async def sim(app: FakeApp) -> AsyncIterator[Simulator]:
+async def sim(app: FakeApp, seeded: Path, tmp_path: Path) -> AsyncIterator[Simulator]:
+    shutil.copy(seeded, tmp_path / "state.sqlite")
     made = create_app(
-        None, app_url=APP, client_id=CLIENT, client_secret=SECRET, base_port=8001, time_scale=0.0001, transport=app
+        tmp_path / "state.sqlite",
+        app_url=APP,
+        client_id=CLIENT,
+        client_secret=SECRET,
+        base_port=8001,
+        time_scale=0.0001,
+        transport=app,
     )
     yield made
     await made.shutdown()
@@ -451,12 +469,24 @@ async def test_bulk_exports_everything_children_after_parents(
     assert len(lines) == sum(len(held["line_items"]) for held in sim.shop.state.all("orders"))
     place = {held["id"]: index for index, held in enumerate(objects)}
     assert all(place[held["__parentId"]] < index for index, held in enumerate(objects) if "__parentId" in held)
-    far = [index for index, held in enumerate(objects) if "__parentId" in held and place[held["__parentId"]] < index - 1]
+    far = [
+        index for index, held in enumerate(objects) if "__parentId" in held and place[held["__parentId"]] < index - 1
+    ]
     assert far
     assert any(held["fulfillments"] and held["fulfillments"][0]["trackingInfo"] for held in orders)
     assert await sim.deliveries.settled()
     finish = json.loads(app.hooks("bulk_operations/finish")[0].content)
     assert (finish["status"], finish["admin_graphql_api_id"]) == ("completed", done["id"])
+
+
+async def test_a_bulk_file_can_be_read_from_a_byte_on(http: httpx.AsyncClient, token: str) -> None:
+    done = await bulk_done(http, token, queries.BULK_PRODUCTS)
+    whole = (await http.get(done["url"])).content
+    rest = await http.get(done["url"], headers={"Range": "bytes=1000-"})
+    assert (rest.status_code, rest.content) == (206, whole[1000:])
+    assert rest.headers["content-range"] == f"bytes 1000-{len(whole) - 1}/{len(whole)}"
+    past = await http.get(done["url"], headers={"Range": f"bytes={len(whole)}-"})
+    assert past.status_code == 416
 
 
 async def test_bulk_without_the_scope_fails(sim: Simulator, http: httpx.AsyncClient, token: str) -> None:
@@ -495,9 +525,10 @@ async def test_an_order_is_told_with_every_classic_header(
     assert await sim.deliveries.settled()
     sent = app.hooks("orders/create")[0]
     assert sent.url == f"{APP}/webhooks/shopify"
-    assert sent.headers["x-shopify-hmac-sha256"] == base64.b64encode(
-        hmac.digest(SECRET.encode(), sent.content, "sha256")
-    ).decode()
+    assert (
+        sent.headers["x-shopify-hmac-sha256"]
+        == base64.b64encode(hmac.digest(SECRET.encode(), sent.content, "sha256")).decode()
+    )
     for name in ("topic", "shop-domain", "api-version", "webhook-id", "event-id", "triggered-at", "name"):
         assert sent.headers[f"x-shopify-{name}"]
     assert json.loads(sent.content)["admin_graphql_api_id"] == made["admin_graphql_api_id"]
@@ -698,8 +729,10 @@ async def test_a_renamed_proxy_path(sim: Simulator, http: httpx.AsyncClient, tok
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("path", "language", "direction"), [("/", "en", "ltr"), ("/ar", "ar", "rtl"),
-                                                             ("/he", "he", "rtl"), ("/?locale=he", "he", "rtl")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "language", "direction"),
+    [("/", "en", "ltr"), ("/ar", "ar", "rtl"), ("/he", "he", "rtl"), ("/?locale=he", "he", "rtl")],
+)
 async def test_the_storefront_speaks_three_languages(
     http: httpx.AsyncClient, path: str, language: str, direction: str
 ) -> None:
@@ -732,9 +765,7 @@ async def test_buying_in_arabic(sim: Simulator, http: httpx.AsyncClient, token: 
     assert json.loads(app.hooks("checkouts/update")[0].content)["completed_at"]
 
 
-async def test_the_admin_frames_the_app_and_hands_out_tokens(
-    sim: Simulator, http: httpx.AsyncClient
-) -> None:
+async def test_the_admin_frames_the_app_and_hands_out_tokens(sim: Simulator, http: httpx.AsyncClient) -> None:
     before = (await http.get(f"{ADMIN}/apps/ahlan")).text
     assert "read_orders" in before
     assert "<iframe" not in before

@@ -61,5 +61,3 @@ async def noa(app: App, workspace: UUID) -> Agent:
 @pytest.fixture
 async def omar(app: App, workspace: UUID) -> Agent:
     return await _agent(app, workspace, "Omar")
-
-

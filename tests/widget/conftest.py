@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ import httpx
 import pytest
 import uvicorn
 import websockets
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 import plugin.widget.routes as widget_routes
 from plugin import stores
 from plugin.app import App
+from plugin.conversations import messages
+from plugin.conversations.conversations import Conversation
 from plugin.kernel.db import new_id
 from plugin.kernel.web import RequestId, Web
 from plugin.platform import Connection, ShopperIdentity, StoreProfile
@@ -66,15 +69,19 @@ async def serving(app: App) -> AsyncIterator[Site]:
         middleware=[Middleware(RequestId)],
         exception_handlers=dict(web.handlers()),
     )
-    config = uvicorn.Config(site, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        site, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
+    publisher, app.jobs.publisher = app.jobs.publisher, app.hub.publish
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield Site(app, url, server)
     server.should_exit = True
     await running
+    app.jobs.publisher = publisher
 
 
 @pytest.fixture
@@ -87,10 +94,8 @@ async def site(app: App) -> AsyncIterator[Site]:
 async def without_valkey(app: App) -> AsyncIterator[Site]:
     """The same server while nothing answers where Valkey should be."""
     hub = Hub("redis://127.0.0.1:1")
-    publisher, app.jobs.publisher = app.jobs.publisher, hub.publish
     async with serving(replace(app, hub=hub)) as site:
         yield site
-    app.jobs.publisher = publisher
     await hub.close()
 
 
@@ -183,6 +188,36 @@ class Line:
 
     async def frame(self, kind: str, seconds: float = 5) -> dict[str, Any]:
         return await self.until(lambda frame: frame["type"] == kind, seconds)
+
+
+@pytest.fixture
+def serve_app() -> Callable[[App], contextlib.AbstractAsyncContextManager[Site]]:
+    """For tests that bring an App of their own."""
+    return serving
+
+
+@pytest.fixture
+def open_browser(store: Store) -> Callable[[Site], Awaitable[Browser]]:
+    """A browser with a session, on any server."""
+
+    async def make(site: Site) -> Browser:
+        browser = Browser(site, store)
+        await browser.open()
+        return browser
+
+    return make
+
+
+@pytest.fixture
+def answer() -> Callable[[Browser, Agent, str], Awaitable[dict[str, Any]]]:
+    """An agent replies in the workspace's only conversation."""
+
+    async def reply(browser: Browser, by: Agent, text: str) -> dict[str, Any]:
+        async with browser.site.app.db.transaction(browser.store.workspace_id) as tx:
+            conversation = (await tx.scalars(select(Conversation))).one()
+            return await messages.reply(tx, conversation, by, uuid4(), text)
+
+    return reply
 
 
 @pytest.fixture

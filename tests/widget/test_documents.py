@@ -24,7 +24,7 @@ async def test_loader(http: Any) -> None:
     assert loader.headers["cross-origin-resource-policy"] == "cross-origin"
     assert "max-age=3600" in loader.headers["cache-control"]
     assert len(gzip.compress(loader.content, 9)) <= 4096
-    again = await http.get("/widget/loader.js", headers={"if-none-match": f'W/{loader.headers["etag"]}'})
+    again = await http.get("/widget/loader.js", headers={"if-none-match": f"W/{loader.headers['etag']}"})
     assert (again.status_code, again.content) == (304, b"")
     plain = await http.get("/widget/loader.js", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
@@ -49,7 +49,9 @@ async def test_frame_is_for_the_stores_pages(browser: Any) -> None:
     assert page.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("origin", ["https://a.example; script-src *", "*", "https://a.example https://b.example", "javascript:1"])
+@pytest.mark.parametrize(
+    "origin", ["https://a.example; script-src *", "*", "https://a.example https://b.example", "javascript:1"]
+)
 async def test_an_origin_cannot_write_policy(browser: Any, origin: str) -> None:
     async with browser.site.app.db.transaction(browser.store.workspace_id) as tx:
         await tx.execute(update(Store).values(origins=[origin]))
@@ -57,7 +59,10 @@ async def test_an_origin_cannot_write_policy(browser: Any, origin: str) -> None:
     assert policy.endswith("frame-ancestors 'none'")
 
 
-@pytest.mark.parametrize(("locale", "lang", "direction"), [("ar", "ar", "rtl"), ("he", "he", "rtl"), ("en", "en", "ltr"), ("xx", "en", "ltr")])
+@pytest.mark.parametrize(
+    ("locale", "lang", "direction"),
+    [("ar", "ar", "rtl"), ("he", "he", "rtl"), ("en", "en", "ltr"), ("xx", "en", "ltr")],
+)
 async def test_frame_speaks(browser: Any, locale: str, lang: str, direction: str) -> None:
     page = (await frame(browser, locale)).text
     assert f'lang="{lang}"' in page
@@ -83,7 +88,7 @@ async def test_frame_names_files_that_are_there(browser: Any) -> None:
         assert "immutable" not in stale.headers["cache-control"]
 
 
-@pytest.mark.parametrize("path", ["../routes.py", "%2e%2e/routes.py", "panel/none.js", ""])
+@pytest.mark.parametrize("path", ["..%2froutes.py", "%2e%2e/routes.py", "panel/none.js", ""])
 async def test_static_serves_nothing_else(browser: Any, path: str) -> None:
     assert (await browser.http.get(f"/widget/static/x/{path}")).status_code == 404
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from plugin.conversations.conversations import Conversation
 from plugin import stores
+from plugin.conversations.conversations import Conversation
 from plugin.crm import identities, sync
 from plugin.crm.customers import Customer
 from plugin.crm.identities import Identity
@@ -53,11 +53,15 @@ async def test_a_made_up_secret_is_a_new_visitor(browser: Any, another: Any, sec
     assert await another.texts() == []
 
 
-async def test_a_secret_is_worth_nothing_on_another_store(browser: Any, another: Any, app: Any, workspace: UUID) -> None:
+async def test_a_secret_is_worth_nothing_on_another_store(
+    browser: Any, another: Any, app: Any, workspace: UUID
+) -> None:
     from_conftest = type(browser)
     await browser.say("hello")
     async with app.db.transaction(workspace) as tx:
-        twin = Store(platform="shopify", external_id="twin", public_key="st_" + "b" * 22, name="Twin", url="https://t.example")
+        twin = Store(
+            platform="shopify", external_id="twin", public_key="st_" + "b" * 22, name="Twin", url="https://t.example"
+        )
         tx.add(twin)
         await tx.flush()
         await stores.claim(tx, "widget", twin.public_key, twin.id)

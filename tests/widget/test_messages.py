@@ -16,14 +16,7 @@ from plugin.conversations.conversations import Conversation
 from plugin.team import Agent
 
 
-async def answer(browser: Any, by: Agent, text: str) -> None:
-    app, store = browser.site.app, browser.store
-    async with app.db.transaction(store.workspace_id) as tx:
-        conversation = (await tx.scalars(select(Conversation))).one()
-        await messages.reply(tx, conversation, by, uuid4(), text)
-
-
-async def test_first_message_and_answer(browser: Any, noa: Agent) -> None:
+async def test_first_message_and_answer(browser: Any, answer: Any, noa: Agent) -> None:
     assert browser.session["conversation"] is None
     sent = await browser.say("وين طلبي؟")
     assert (sent["seq"], sent["author"], sent["text"]) == (1, "shopper", "وين طلبي؟")
@@ -62,7 +55,7 @@ async def test_pages(browser: Any) -> None:
     assert [m["seq"] for m in response.json()["messages"]] == [3, 4, 5]
 
 
-async def test_long_poll_hears_the_answer(browser: Any, noa: Agent) -> None:
+async def test_long_poll_hears_the_answer(browser: Any, answer: Any, noa: Agent) -> None:
     await browser.say("hello")
     await browser.open()
     waiting = asyncio.create_task(browser.poll(after=1, wait=20))
@@ -90,7 +83,7 @@ async def test_long_poll_ends_by_itself(browser: Any) -> None:
     assert 0.9 < time.monotonic() - started < 3
 
 
-async def test_socket_talks_both_ways(browser: Any, noa: Agent) -> None:
+async def test_socket_talks_both_ways(browser: Any, answer: Any, noa: Agent) -> None:
     async with browser.socket() as line:
         client_id = str(uuid4())
         await line.send(type="message", client_id=client_id, text="hello", attachments=[])
@@ -106,7 +99,7 @@ async def test_socket_talks_both_ways(browser: Any, noa: Agent) -> None:
         await line.frame("pong")
 
 
-async def test_socket_resumes_after_a_number(browser: Any, noa: Agent) -> None:
+async def test_socket_resumes_after_a_number(browser: Any, answer: Any, noa: Agent) -> None:
     for number in range(3):
         await browser.say(str(number))
     await answer(browser, noa, "last")
@@ -122,7 +115,7 @@ async def test_socket_opened_before_the_first_message_of_another_tab(browser: An
         assert (await line.message("from the other tab"))["seq"] == 1
 
 
-async def test_every_tab_hears_every_message_once(browser: Any, noa: Agent) -> None:
+async def test_every_tab_hears_every_message_once(browser: Any, answer: Any, noa: Agent) -> None:
     await browser.say("0")
     await browser.open()
     async with browser.socket(after=1) as one, browser.socket(after=1) as other:
@@ -136,15 +129,16 @@ async def test_every_tab_hears_every_message_once(browser: Any, noa: Agent) -> N
                 await line.frame("message", 0.3)
 
 
-async def test_notes_and_typing_of_the_shopper_stay_on_our_side(browser: Any, noa: Agent) -> None:
+async def test_notes_and_typing_of_the_shopper_stay_on_our_side(browser: Any, answer: Any, noa: Agent) -> None:
     await browser.say("hello")
     await browser.open()
     app, store = browser.site.app, browser.store
     async with app.db.transaction(store.workspace_id) as tx:
         conversation = (await tx.scalars(select(Conversation))).one()
-    async with browser.socket(after=1) as line, app.hub.listen(
-        store.workspace_id, f"panel:conversation:{conversation.id}"
-    ) as team:
+    async with (
+        browser.socket(after=1) as line,
+        app.hub.listen(store.workspace_id, f"panel:conversation:{conversation.id}") as team,
+    ):
         async with app.db.transaction(store.workspace_id) as tx:
             await messages.note(tx, await tx.get(Conversation, conversation.id), noa, uuid4(), "difficult one")
         await line.send(type="typing")
@@ -156,7 +150,7 @@ async def test_notes_and_typing_of_the_shopper_stay_on_our_side(browser: Any, no
     assert [m["text"] for m in (await browser.poll())["messages"]] == ["hello", "hi"]
 
 
-async def test_agent_typing_and_reading_reach_the_shopper(browser: Any, noa: Agent) -> None:
+async def test_agent_typing_and_reading_reach_the_shopper(browser: Any, answer: Any, noa: Agent) -> None:
     await browser.say("hello")
     await browser.open()
     app, store = browser.site.app, browser.store
@@ -164,7 +158,9 @@ async def test_agent_typing_and_reading_reach_the_shopper(browser: Any, noa: Age
         conversation = (await tx.scalars(select(Conversation))).one()
     async with browser.socket(after=1) as line:
         await line.frame("presence")
-        await app.hub.publish(store.workspace_id, [(f"conversation:{conversation.id}", {"type": "typing", "who": "Noa"})])
+        await app.hub.publish(
+            store.workspace_id, [(f"conversation:{conversation.id}", {"type": "typing", "who": "Noa"})]
+        )
         assert (await line.frame("typing"))["who"] == "Noa"
         async with app.db.transaction(store.workspace_id) as tx:
             await threads.mark_read(tx, conversation.id, who="agent", seq=1)
@@ -192,7 +188,13 @@ async def test_socket_is_for_our_own_frame(browser: Any, origin: str) -> None:
 
 async def test_broken_and_oversized_frames(browser: Any) -> None:
     async with browser.socket() as line:
-        for broken in ("{", "[]", '{"type":"nonsense"}', '{"type":"message","client_id":"x"}', '{"type":"read","seq":"x"}'):
+        for broken in (
+            "{",
+            "[]",
+            '{"type":"nonsense"}',
+            '{"type":"message","client_id":"x"}',
+            '{"type":"read","seq":"x"}',
+        ):
             await line.raw.send(broken)
             assert (await line.frame("error"))["code"] == "bad_frame"
         await line.send(type="message", client_id=str(uuid4()), text="a" * 4001)
@@ -208,10 +210,14 @@ async def test_socket_that_floods_is_slowed_then_closed(browser: Any) -> None:
         for number in range(21):
             await line.send(type="message", client_id=str(uuid4()), text=str(number))
         assert (await line.frame("error"))["code"] == "too_many"
-        with pytest.raises(websockets.ConnectionClosed):
+
+        async def flood() -> None:
             for _ in range(100):
                 await line.send(type="ping")
             await line.frame("never")
+
+        with pytest.raises(websockets.ConnectionClosed):
+            await flood()
     assert len((await browser.poll())["messages"]) == 20
 
 
@@ -241,7 +247,9 @@ async def test_bad_messages(browser: Any, body: dict[str, Any], status: int) -> 
 
 
 async def test_a_form_of_another_site_is_refused(browser: Any) -> None:
-    refused = await browser.http.post("/widget/messages", content='{"client_id":"x"}', headers={"content-type": "text/plain"})
+    refused = await browser.http.post(
+        "/widget/messages", content='{"client_id":"x"}', headers={"content-type": "text/plain"}
+    )
     assert refused.status_code == 415
 
 
@@ -255,7 +263,7 @@ async def test_without_a_session(browser: Any, given: str) -> None:
             assert (await stranger.request(method, f"/widget/{path}")).status_code == 401
 
 
-async def test_presence_of_agents(browser: Any, noa: Agent) -> None:
+async def test_presence_of_agents(browser: Any, answer: Any, noa: Agent) -> None:
     app, store = browser.site.app, browser.store
     async with browser.socket() as line:
         assert (await line.frame("presence"))["agents"] == 0
@@ -282,7 +290,7 @@ async def test_shopper_is_here_while_the_panel_is_open(browser: Any) -> None:
 # Without Valkey
 
 
-async def test_without_valkey_messages_and_polls_go_on(offline: Any, noa: Agent) -> None:
+async def test_without_valkey_messages_and_polls_go_on(offline: Any, answer: Any, noa: Agent) -> None:
     started = time.monotonic()
     assert (await offline.say("hello"))["seq"] == 1
     assert time.monotonic() - started < 2
@@ -291,4 +299,3 @@ async def test_without_valkey_messages_and_polls_go_on(offline: Any, noa: Agent)
     await answer(offline, noa, "hi")
     assert [m["text"] for m in (await asyncio.wait_for(waiting, 6))["messages"]] == ["hi"]
     assert (await offline.post("ticket")).status_code == 503
-

@@ -206,9 +206,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
 
     def bulk_operations(**arguments: Any) -> Doc:
         wanted = {**arguments, "sortKey": "CREATED_AT"}
-        return nodes.listing(
-            shop.state.all("bulk"), lambda doc: bulk.node(shop, doc), wanted, everything=everything
-        )
+        return nodes.listing(shop.state.all("bulk"), lambda doc: bulk.node(shop, doc), wanted, everything=everything)
 
     def subscriptions(**arguments: Any) -> Doc:
         held = [
@@ -469,7 +467,8 @@ class AdminApi:
             operation_name=operation_name,
             field_resolver=resolve_field,
         )
-        actual = actual_cost(done.data, mutation=mutation)
+        # Plain lists have no size to price beforehand: nobody pays more than was asked.
+        actual = min(requested, actual_cost(done.data, mutation=mutation))
         self.throttle.spend(actual)
         answer: Doc = {"data": done.data}
         if done.errors:

@@ -81,9 +81,7 @@ def routes(shop: Shop) -> list[Route]:
         held = shop.state.get("customers", request.path_params["number"])
         if held is None:
             return render("admin_missing.html", "customers", status=404)
-        own = [
-            one for one in shop.state.all("orders") if one["customer"] and one["customer"]["id"] == held["id"]
-        ]
+        own = [one for one in shop.state.all("orders") if one["customer"] and one["customer"]["id"] == held["id"]]
         return render("admin_customer.html", "customers", customer=held, orders=sorted(
             own, key=lambda one: str(one["created_at"]), reverse=True
         ))  # fmt: skip

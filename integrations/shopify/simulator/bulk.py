@@ -6,8 +6,9 @@ import asyncio
 import gzip
 import json
 import random
+import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from graphql import (
@@ -39,6 +40,7 @@ MAX_CONNECTIONS = 5
 MAX_DEPTH = 2
 CHUNK = 40
 BUCKET_PATH = "/shopify-tiers-assets-prod-us-east1/bulk-operation-outputs"
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 RUNNING = ("CREATED", "RUNNING", "CANCELING")
 
 
@@ -178,9 +180,7 @@ def node(shop: Shop, doc: Doc) -> Doc:
 Root = Callable[..., Doc]
 
 
-async def run(
-    shop: Shop, schema: GraphQLSchema, number: int, root: Root, resolver: Callable[..., Any]
-) -> None:
+async def run(shop: Shop, schema: GraphQLSchema, number: int, root: Root, resolver: Callable[..., Any]) -> None:
     """Runs one operation to its end and tells ``bulk_operations/finish``; gives way between chunks of roots."""
     doc = shop.state.get("bulk", number)
     if doc is None or doc["status"] not in RUNNING:
@@ -275,18 +275,24 @@ def _dump(held: Doc) -> str:
     return json.dumps(held, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_lines(text: str) -> Iterator[Doc]:
-    """The objects of a JSONL file."""
-    return (json.loads(line) for line in text.splitlines() if line)
-
-
 async def download(shop: Shop, request: Request) -> Response:
-    """The result file, at the storage host; gzipped for those who accept it."""
+    """The result file at the storage host: whole, gzipped for those who accept it, or from a byte on (``Range``)."""
     held = shop.state.get("files", request.path_params["file"])
     if held is None:
         return PlainTextResponse("<Error><Code>NoSuchKey</Code></Error>", 404)
     body = held["text"].encode()
-    headers = {"Content-Disposition": 'attachment; filename="bulk.jsonl"', "Vary": "Accept-Encoding"}
+    headers = {
+        "Content-Disposition": 'attachment; filename="bulk.jsonl"',
+        "Vary": "Accept-Encoding",
+        "Accept-Ranges": "bytes",
+    }
+    asked = _RANGE.fullmatch(request.headers.get("range", ""))
+    if asked:
+        first, last = int(asked[1]), min(int(asked[2] or len(body)), len(body) - 1)
+        if first >= len(body):
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{len(body)}"})
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
+        return Response(body[first : last + 1], 206, headers, "application/jsonl")
     if "gzip" in request.headers.get("accept-encoding", ""):
         body = gzip.compress(body, 5)
         headers["Content-Encoding"] = "gzip"

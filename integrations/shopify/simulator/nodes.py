@@ -257,7 +257,7 @@ def customer(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         else None,
         "defaultPhoneNumber": {
             "phoneNumber": doc["phone"],
-            "smsMarketingConsent": {"state": "NOT_SUBSCRIBED", "optInLevel": "SINGLE_OPT_IN", "updatedAt": None},
+            "smsMarketingConsent": {"state": "NEVER_SUBSCRIBED", "optInLevel": "SINGLE_OPT_IN", "updatedAt": None},
         }
         if doc["phone"]
         else None,
@@ -328,9 +328,7 @@ def line(shop: Shop, doc: Doc) -> Node:
         "requiresShipping": doc["requires_shipping"],
         "originalUnitPriceSet": bag(doc["price"]),
         "discountedTotalSet": bag(amount(_minor(doc["price"]) * doc["quantity"])),
-        "variant": guarded(
-            shop, "read_products", "variant", lambda: {"id": gid("ProductVariant", doc["variant_id"])}
-        ),
+        "variant": guarded(shop, "read_products", "variant", lambda: {"id": gid("ProductVariant", doc["variant_id"])}),
         "product": guarded(shop, "read_products", "product", lambda: {"id": gid("Product", doc["product_id"])}),
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import uuid
 from datetime import timedelta
-from urllib.parse import urlencode
 
 import jwt
 from starlette.requests import Request
@@ -308,8 +307,3 @@ def grant_code(shop: Shop, query: dict[str, str], user: str = OWNER) -> str:
         ("timestamp", str(int(shop.now().timestamp()))),
     ]
     return f"{query['redirect_uri']}?{shop.sign_query(parameters)}"
-
-
-def hidden_fields(query: dict[str, str]) -> str:
-    """The authorize request again, for the consent form."""
-    return urlencode(query)

@@ -92,7 +92,7 @@ _SHAPES = {
         '<ellipse cx="120" cy="84" rx="10" ry="36"/>'
         '<ellipse cx="94" cy="96" rx="9" ry="32" transform="rotate(-28 94 96)"/>'
         '<ellipse cx="146" cy="96" rx="9" ry="32" transform="rotate(28 146 96)"/>'
-        '</g>'
+        "</g>"
     ),
 }
 

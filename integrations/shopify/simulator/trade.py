@@ -243,8 +243,11 @@ def begin_checkout(shop: Shop, cart_token: str, customer: Doc | None, locale: st
         "phone": None,
         "customer_locale": locale,
         "line_items": [
-            {**{k: line[k] for k in ("title", "variant_id", "product_id", "quantity", "price", "sku", "vendor")},
-             "line_price": line["line_price"], "key": line["key"]}
+            {
+                **{k: line[k] for k in ("title", "variant_id", "product_id", "quantity", "price", "sku", "vendor")},
+                "line_price": line["line_price"],
+                "key": line["key"],
+            }
             for line in cart["line_items"]
         ],
         "name": f"#{token[:12]}",
@@ -723,8 +726,10 @@ def edit_quantity(shop: Shop, number: int, line_id: int, quantity: int) -> Doc:
     """An order edit that lowers a line nobody sent yet: ``orders/edited``, ``orders/updated``."""
     order = _need(shop, "orders", number)
     line = next((line for line in order["line_items"] if line["id"] == line_id), None)
-    if line is None or not 0 <= quantity < line["current_quantity"] or line["fulfillable_quantity"] < (
-        line["current_quantity"] - quantity
+    if (
+        line is None
+        or not 0 <= quantity < line["current_quantity"]
+        or line["fulfillable_quantity"] < (line["current_quantity"] - quantity)
     ):
         raise ValueError("This line cannot be changed to that quantity")
     removed = line["current_quantity"] - quantity

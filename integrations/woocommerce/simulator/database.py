@@ -18,7 +18,9 @@ class Documents:
     def __init__(self, directory: Path | None) -> None:
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-        self._sql = sqlite3.connect(":memory:" if directory is None else directory / "woocommerce.sqlite3")
+        self._sql = sqlite3.connect(
+            ":memory:" if directory is None else directory / "woocommerce.sqlite3", check_same_thread=False
+        )
         self._sql.execute("PRAGMA journal_mode=WAL")
         self._sql.execute("PRAGMA synchronous=OFF")
         self._sql.execute("CREATE TABLE IF NOT EXISTS documents (kind TEXT, id, body TEXT, PRIMARY KEY (kind, id))")

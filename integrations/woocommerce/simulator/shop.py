@@ -167,7 +167,8 @@ class Shop:
             if product is None or not product["manage_stock"]:
                 continue
             product["stock_quantity"] += sign * line["quantity"]
-            product["total_sales"] = int(product["total_sales"]) - sign * line["quantity"]
+            counted = self.documents.get("product", line["product_id"]) or product
+            counted["total_sales"] -= sign * line["quantity"]
             self._touch_product(product)
         order["_stock_held"] = sign < 0
 

@@ -48,7 +48,9 @@ def test_everything_else_is_no_shop(name: object) -> None:
     assert identity.shop_domain(name) is None
 
 
-@given(st.text(alphabet="aZ09-_.@/:\n\x00 éя", max_size=12), st.sampled_from(["", ".myshopify.com", ".myshopify.com\n"]))
+@given(
+    st.text(alphabet="aZ09-_.@/:\n\x00 éя", max_size=12), st.sampled_from(["", ".myshopify.com", ".myshopify.com\n"])
+)
 def test_shop_names_agree_with_shopifyapi(start: str, end: str) -> None:
     name = start + end
     ours = identity.shop_domain(name)
@@ -77,8 +79,10 @@ def _host(address: str) -> str:
 def test_the_way_back_leads_into_shopifys_admin_only() -> None:
     assert identity.admin_url(_host("admin.shopify.com/store/acme")) == "https://admin.shopify.com/store/acme"
     assert identity.admin_url(_host("acme.myshopify.com/admin")) == "https://acme.myshopify.com/admin"
-    for bad in ("evil.com", "admin.shopify.com.evil.com", "evil.com/admin.shopify.com", "admin.shopify.com@evil.com",
-                "admin.shopify.com/..//evil.com", "admin.shopify.com/?x", "admin.shopify.com\n", "shopify.com#"):  # fmt: skip
+    for bad in (
+        "evil.com", "admin.shopify.com.evil.com", "evil.com/admin.shopify.com", "admin.shopify.com@evil.com",
+        "admin.shopify.com/..//evil.com", "admin.shopify.com/?x", "admin.shopify.com\n", "shopify.com#",
+    ):  # fmt: skip
         assert identity.admin_url(_host(bad)) is None, bad
     assert identity.admin_url("***") is None
     assert identity.admin_url("") is None
@@ -120,7 +124,9 @@ def test_callback_vector() -> None:
 _WORDS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-@given(st.dictionaries(_WORDS.filter(lambda name: name not in {"hmac", "signature"} and not name.endswith("]")), _WORDS))
+@given(
+    st.dictionaries(_WORDS.filter(lambda name: name not in {"hmac", "signature"} and not name.endswith("]")), _WORDS)
+)
 def test_callback_signature_agrees_with_shopifyapi(parameters: dict[str, str]) -> None:
     shopify.Session.setup(api_key=CLIENT, secret=SECRET)
     pairs = list(parameters.items())
@@ -228,8 +234,8 @@ def test_what_shopify_adds_must_be_there_once(name: str) -> None:
     signed = _proxied([(name, "1"), *pairs])
     with pytest.raises(Refused) as twice:
         identity.proxy(signed, [SECRET], NOW)
+    query = "&".join(part for part in _proxied(pairs).decode().split("&") if not part.startswith(f"{name}="))
     with pytest.raises(Refused) as never:
-        query = "&".join(part for part in _proxied(pairs).decode().split("&") if not part.startswith(f"{name}="))
         identity.proxy(query.encode(), [SECRET], NOW)
     assert twice.value.reason == never.value.reason == name
 
@@ -374,7 +380,9 @@ def test_shopifyapi_alone_would_take_an_endless_token() -> None:
 
 def test_a_customer_account_token_names_the_customer() -> None:
     signed_in = _token(OLD, dest=SHOP, sub="gid://shopify/Customer/7", iss=None, sid=None)
-    assert identity.account_customer(signed_in, CLIENT, [SECRET, OLD]).customer_external_id == "gid://shopify/Customer/7"
+    assert (
+        identity.account_customer(signed_in, CLIENT, [SECRET, OLD]).customer_external_id == "gid://shopify/Customer/7"
+    )
     guest = identity.account_customer(_token(dest=f"https://{SHOP}", sub=None), CLIENT, [SECRET])
     assert (guest.shop, guest.customer_external_id) == (SHOP, "")
 
@@ -388,4 +396,6 @@ def test_a_customer_account_token_names_the_customer() -> None:
 )  # fmt: skip
 def test_a_customer_account_token_that_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(Refused):
-        identity.account_customer(_token(**{"dest": SHOP, "sub": "gid://shopify/Customer/7"} | changes), CLIENT, [SECRET])
+        identity.account_customer(
+            _token(**{"dest": SHOP, "sub": "gid://shopify/Customer/7"} | changes), CLIENT, [SECRET]
+        )

@@ -1,4 +1,4 @@
-"""Deliveries: signature first, both header families, no header that crashes, topics and scopes of the app's own file."""
+"""Deliveries: signature first, both header families, no header that crashes, the topics of the app's own file."""
 
 import tomllib
 from pathlib import Path

@@ -28,6 +28,7 @@ const state = {
 
 let api, stream, chat;
 let reading = 0;
+let appeared = 0;
 let typingUntil = null;
 
 bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
@@ -69,6 +70,8 @@ function begin({ kept = {}, identity = null, page = null, accent, theme }) {
     if (bridge.full) trapFocus(event, app);
   });
   addEventListener("online", () => state.outbox.flush());
+  // The page around gives us the focus a moment after we appear, and the browser forgets what we had chosen.
+  addEventListener("focus", () => Date.now() - appeared < 2000 && document.activeElement === document.body && settle());
   state.unread = Number(kept.unread) || 0;
   show("home");
   appear();
@@ -313,6 +316,7 @@ function settle() {
 function appear() {
   document.documentElement.classList.toggle("full", bridge.full);
   if (!bridge.open) return;
+  appeared = Date.now();
   if (state.unread > 0 && state.screen === "home") show("chat");
   if (state.screen === "chat") chat.log.toEnd();
   settle();

@@ -1,0 +1,538 @@
+// The panel's few moving parts; everything else is htmx. No inline code, no eval: the page's policy forbids both.
+
+const body = document.body;
+const base = body.dataset.base;
+const words = JSON.parse(body.dataset.words);
+const $ = (selector, within = document) => within.querySelector(selector);
+const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
+const headers = () => JSON.parse(body.getAttribute("hx-headers:inherited") || "{}");
+
+// --- where we are --------------------------------------------------------------------------------------------------
+
+function markPlace() {
+  const here = location.pathname.replace(/\/$/, "");
+  let best = null;
+  for (const link of $$("[data-nav]")) {
+    link.removeAttribute("aria-current");
+    const path = link.dataset.nav;
+    const inside = here === path || (path !== base && here.startsWith(`${path}/`));
+    if (inside && (!best || path.length > best.dataset.nav.length)) best = link;
+  }
+  best?.setAttribute("aria-current", "page");
+  const open = $("#thread")?.dataset.conversation;
+  for (const row of $$(".row")) {
+    if (row.dataset.row === open) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
+}
+
+// --- toasts --------------------------------------------------------------------------------------------------------
+
+function toast(message, hint = "", request = "") {
+  const box = document.createElement("div");
+  box.className = "toast";
+  box.setAttribute("role", "alert");
+  const text = document.createElement("span");
+  text.textContent = [message, hint].filter(Boolean).join(" ");
+  if (request) {
+    const number = document.createElement("span");
+    number.className = "faint";
+    number.textContent = ` ${words.request} \u2066${request.slice(0, 8)}\u2069`;
+    text.append(number);
+  }
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "quiet icon";
+  close.dataset.dismiss = "";
+  close.setAttribute("aria-label", words.dismiss);
+  close.textContent = "×";
+  box.append(text, close);
+  $("#toasts").append(box);
+  fade(box);
+}
+
+function fade(box) {
+  if (box.dataset.fading) return;
+  box.dataset.fading = "1";
+  // Long enough to read and reach; it stays while the pointer or the focus is on it.
+  const leave = () => (box.matches(":hover, :focus-within") ? setTimeout(leave, 2000) : box.remove());
+  setTimeout(leave, 8000);
+}
+
+async function explain(response) {
+  if (response.status === 401 && !body.classList.contains("embedded")) {
+    location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+    return;
+  }
+  const problem = await response.json().then((shape) => shape.error, () => null);
+  toast(problem?.message || words.failed, problem?.what_to_do || "", response.status >= 500 ? problem?.request_id : "");
+}
+
+// Errors come as JSON in one shape: they are said, never swapped into the page.
+document.addEventListener("htmx:before:response", (event) => {
+  const { ctx } = event.detail;
+  const response = ctx.response.raw;
+  if (response.status < 400 || !(response.headers.get("content-type") || "").includes("json")) return;
+  event.preventDefault();
+  explain(response);
+});
+document.addEventListener("htmx:error", (event) => {
+  if (event.detail.ctx && event.detail.error instanceof TypeError) toast(words.offline);
+});
+
+// --- requests of our own -------------------------------------------------------------------------------------------
+
+// fetch, never XMLHttpRequest: inside Shopify, App Bridge adds its token to fetch only.
+async function post(url, data) {
+  return fetch(url, { method: "POST", body: data, headers: { ...headers(), Accept: "text/html", "HX-Request": "true" } });
+}
+
+async function refresh(url, target, swap = "outerMorph") {
+  if ($(target)) await htmx.ajax("GET", url, { target, swap, source: $(target) });
+}
+
+function later(action, wait) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(action, wait);
+  };
+}
+
+// --- thread --------------------------------------------------------------------------------------------------------
+
+const scroller = () => $("#scroller");
+const atEnd = () => {
+  const pane = scroller();
+  return !pane || pane.scrollHeight - pane.scrollTop - pane.clientHeight < 80;
+};
+const toEnd = () => {
+  const pane = scroller();
+  if (pane) pane.scrollTop = pane.scrollHeight;
+};
+
+function order(item) {
+  return Number(item.dataset.position) * 4 + Number(item.dataset.order);
+}
+
+// List items by id: what is there is replaced, what is new goes to its place. A resend cannot double anything.
+function place(html) {
+  const list = $("#messages");
+  if (!list) return;
+  const stay = atEnd();
+  const page = new DOMParser().parseFromString(html, "text/html");
+  for (const item of [...page.querySelectorAll("li")]) {
+    if (item.id === "older") continue;
+    const known = document.getElementById(item.id);
+    if (known) {
+      known.replaceWith(item);
+      continue;
+    }
+    const next = [...list.children].find((child) => child.dataset.position && order(child) > order(item));
+    const pending = [...list.children].find((child) => !child.dataset.position);
+    list.insertBefore(item, next || pending || null);
+  }
+  markRead(Number(list.dataset.readSeq));
+  if (stay) toEnd();
+  seen();
+  return page;
+}
+
+function lastPosition() {
+  return Math.max(0, ...$$("#messages > .message[data-position]").map((item) => Number(item.dataset.position)));
+}
+
+let fetching = false;
+let again = false;
+async function catchUp() {
+  const thread = $("#thread[data-conversation]");
+  if (!thread) return;
+  if (fetching) {
+    again = true;
+    return;
+  }
+  fetching = true;
+  try {
+    const response = await fetch(`${thread.dataset.messages}?after=${lastPosition()}`, { headers: { "HX-Request": "true" } });
+    if (response.ok && $("#thread") === thread) place(await response.text());
+  } finally {
+    fetching = false;
+    if (again) {
+      again = false;
+      catchUp();
+    }
+  }
+}
+
+async function older(button) {
+  const pane = scroller();
+  const response = await fetch(button.dataset.older, { headers: { "HX-Request": "true" } });
+  if (!response.ok) return explain(response);
+  const before = pane.scrollHeight;
+  const page = place(await response.text());
+  pane.scrollTop += pane.scrollHeight - before;
+  const more = page.querySelector("#older");
+  if (more) button.dataset.older = more.dataset.older;
+  else button.remove();
+}
+
+function markRead(seq) {
+  const list = $("#messages");
+  if (!list) return;
+  list.dataset.readSeq = seq;
+  for (const item of $$(".by-agent[data-seq]", list)) {
+    item.classList.toggle("is-read", item.dataset.seq !== "" && Number(item.dataset.seq) <= seq);
+  }
+}
+
+let told = "";
+const seen = later(async () => {
+  const thread = $("#thread[data-conversation]");
+  if (!thread || document.hidden) return;
+  const seqs = $$("#messages > .message").map((item) => Number(item.dataset.seq) || 0);
+  const seq = Math.max(0, ...seqs);
+  const key = `${thread.dataset.conversation}:${seq}`;
+  if (!seq || told === key) return;
+  told = key;
+  const data = new FormData();
+  data.set("seq", seq);
+  await post(thread.dataset.read, data).catch(() => (told = ""));
+}, 400);
+
+// --- composer ------------------------------------------------------------------------------------------------------
+
+const drafts = new Map();
+const unsent = new Map();
+
+function mode() {
+  return $("#composer input[name=mode]:checked")?.value || "note";
+}
+
+function dress(form) {
+  const note = mode() === "note";
+  form.classList.toggle("as-note", note);
+  const field = $("textarea", form);
+  field.placeholder = note ? field.dataset.noteWords : field.dataset.replyWords;
+}
+
+function setMode(value) {
+  const choice = $(`#composer input[name=mode][value=${value}]`);
+  if (!choice) return;
+  choice.checked = true;
+  dress($("#composer"));
+  $("#words").focus();
+}
+
+function send(form) {
+  const field = $("textarea", form);
+  const files = $$(".chip[data-id]", form);
+  const text = field.value.trim();
+  if ((!text && !files.length) || $(".chip.is-busy", form)) return;
+  const note = mode() === "note";
+  const id = crypto.randomUUID();
+  const data = new FormData();
+  data.set("client_id", id);
+  data.set("text", text);
+  for (const file of files) data.append("attachment", file.dataset.id);
+  const item = $("#bubble").content.firstElementChild.cloneNode(true);
+  item.id = `m-${id}`;
+  item.classList.toggle("is-note", note);
+  $(".text", item).textContent = text;
+  $(".meta bdi", item).textContent = form.dataset.author;
+  $(".pending-files", item).textContent = files.map((file) => file.dataset.name).join(", ");
+  $("#messages").append(item);
+  unsent.set(item.id, { url: note ? form.dataset.note : form.dataset.reply, data });
+  field.value = "";
+  for (const chip of files) chip.remove();
+  drafts.delete(form.dataset.draft);
+  toEnd();
+  deliver(item.id);
+}
+
+async function deliver(id) {
+  const { url, data } = unsent.get(id);
+  const item = document.getElementById(id);
+  item?.classList.remove("is-failed");
+  item?.classList.add("is-pending");
+  try {
+    const response = await post(url, data);
+    if (!response.ok) {
+      await explain(response);
+      throw new Error(String(response.status));
+    }
+    unsent.delete(id);
+    if (document.getElementById(id)) place(await response.text());
+  } catch {
+    const shown = document.getElementById(id);
+    shown?.classList.remove("is-pending");
+    shown?.classList.add("is-failed");
+  }
+}
+
+async function upload(form, files) {
+  for (const file of files) {
+    const chip = document.createElement("span");
+    chip.className = "chip is-busy";
+    const name = document.createElement("bdi");
+    name.textContent = `${file.name} · ${words.uploading}`;
+    const drop = document.createElement("button");
+    drop.type = "button";
+    drop.className = "quiet";
+    drop.textContent = "×";
+    drop.setAttribute("aria-label", `${words.remove} ${file.name}`);
+    drop.addEventListener("click", () => chip.remove());
+    chip.append(name, drop);
+    $("#files", form).append(chip);
+    const data = new FormData();
+    data.set("file", file);
+    try {
+      const response = await post(form.dataset.upload, data);
+      if (!response.ok) {
+        await explain(response);
+        throw new Error(String(response.status));
+      }
+      const saved = await response.json();
+      chip.dataset.id = saved.id;
+      chip.dataset.name = saved.name;
+      name.textContent = saved.name;
+      chip.classList.remove("is-busy");
+    } catch {
+      chip.classList.remove("is-busy");
+      chip.classList.add("is-bad");
+      name.textContent = file.name;
+    }
+  }
+}
+
+let lastTyped = 0;
+function typed() {
+  const thread = $("#thread[data-conversation]");
+  if (!thread || mode() === "note" || Date.now() - lastTyped < 3000) return;
+  lastTyped = Date.now();
+  post(thread.dataset.typing, new FormData()).catch(() => {});
+}
+
+// --- live ----------------------------------------------------------------------------------------------------------
+
+const refreshQueue = later(() => {
+  const queue = $("#queue");
+  if (queue && !document.hidden) refresh(`${queue.dataset.refresh}&rows=${queue.dataset.rows}`, "#queue").then(markPlace);
+}, 250);
+
+let opened = false;
+document.addEventListener("live:open", () => {
+  // The first one belongs to the page just loaded; later ones mean that hints may have been missed.
+  if (opened) {
+    refreshQueue();
+    catchUp();
+  }
+  opened = true;
+});
+document.addEventListener("live:queue", refreshQueue);
+document.addEventListener("live:message", () => {
+  hideTyping();
+  catchUp();
+});
+document.addEventListener("live:head", () => {
+  const thread = $("#thread[data-conversation]");
+  if (thread) refresh(thread.dataset.head, "#thread-head");
+});
+document.addEventListener("live:customer", () => {
+  const thread = $("#thread[data-conversation]");
+  if (thread) refresh(thread.dataset.customer, "#customer");
+});
+document.addEventListener("live:read", (event) => {
+  const data = JSON.parse(event.detail.data || "{}");
+  if (data.who === "shopper") markRead(Number(data.seq));
+});
+let typingTimer = 0;
+function hideTyping() {
+  clearTimeout(typingTimer);
+  const sign = $("#typing");
+  if (sign) sign.hidden = true;
+}
+document.addEventListener("live:typing", () => {
+  const sign = $("#typing");
+  if (!sign) return;
+  sign.hidden = false;
+  clearTimeout(typingTimer);
+  typingTimer = setTimeout(hideTyping, 6000);
+});
+
+// --- times that grow -----------------------------------------------------------------------------------------------
+
+const relative = new Intl.RelativeTimeFormat(document.documentElement.lang + "-u-nu-latn", { numeric: "always" });
+function grow() {
+  for (const time of $$("time[data-ago]")) {
+    const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
+    const ago = -seconds;
+    if (ago < 60 || ago > 7 * 86400) continue;
+    const [size, unit] = ago < 3600 ? [60, "minute"] : ago < 86400 ? [3600, "hour"] : [86400, "day"];
+    time.textContent = relative.format(Math.round(seconds / size), unit);
+  }
+}
+setInterval(() => {
+  grow();
+  refreshQueue();
+}, 60_000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) {
+    refreshQueue();
+    seen();
+  }
+});
+
+// --- arriving on a page --------------------------------------------------------------------------------------------
+
+function arrive() {
+  markPlace();
+  const form = $("#composer");
+  if (form && !form.dataset.ready) {
+    form.dataset.ready = "1";
+    const draft = drafts.get(form.dataset.draft);
+    if (draft) $("textarea", form).value = draft;
+    // What failed on an earlier visit of this conversation comes back with its retry.
+    dress(form);
+    toEnd();
+    seen();
+    for (const picture of $$("#messages img")) picture.addEventListener("load", () => atEnd() && toEnd(), { once: true });
+  }
+  for (const box of $$("[data-toast]")) fade(box);
+  for (const preview of $$("form[data-preview]")) showPreview(preview);
+}
+
+document.addEventListener("htmx:after:settle", arrive);
+document.addEventListener("htmx:after:history:push", markPlace);
+document.addEventListener("htmx:after:history:replace", markPlace);
+document.addEventListener("ahlan:renew", (event) => {
+  const path = event.detail.value || event.detail;
+  if (body.classList.contains("embedded")) htmx.ajax("GET", path, { target: "body", swap: "innerHTML", select: "body > *" });
+  else location.assign(path);
+});
+
+// Shopify's own navigation asks with this event; answered here, the page need not be loaded anew.
+document.addEventListener("shopify:navigate", (event) => {
+  const path = event.target.getAttribute?.("href");
+  if (!path || !path.startsWith(base)) return;
+  event.preventDefault();
+  htmx.ajax("GET", path, { target: "#page", swap: "innerHTML", push: "true" });
+});
+
+// --- clicks, keys --------------------------------------------------------------------------------------------------
+
+document.addEventListener("click", async (event) => {
+  const target = event.target.closest("[data-dismiss], [data-retry], [data-older], [data-file], [data-toggle], [data-keys], [data-copy]");
+  if (!target) return;
+  if ("dismiss" in target.dataset) target.closest(".toast").remove();
+  else if ("retry" in target.dataset) deliver(target.closest(".message").id);
+  else if (target.dataset.older) older(target);
+  else if (target.dataset.file) openFile(target.dataset.file);
+  else if (target.dataset.toggle) {
+    const shown = $("#thread").classList.toggle(`shows-${target.dataset.toggle}`);
+    for (const button of $$(`[data-toggle="${target.dataset.toggle}"]`)) button.setAttribute("aria-expanded", String(shown));
+  } else if ("keys" in target.dataset) $("#keys").showModal();
+  else if ("copy" in target.dataset) {
+    const field = $("[data-copy-from]", target.parentElement);
+    field.select();
+    await navigator.clipboard?.writeText(field.value).catch(() => document.execCommand("copy"));
+    target.lastChild.textContent = words.copied;
+  }
+});
+
+// A link with a minute to live is asked for at the click: downloads and pictures carry no token of their own.
+async function openFile(url) {
+  const response = await fetch(url, { headers: { "HX-Request": "true" } });
+  if (!response.ok) return explain(response);
+  const { url: link } = await response.json();
+  const anchor = document.createElement("a");
+  anchor.href = link;
+  anchor.target = "_blank";
+  anchor.rel = "noopener";
+  anchor.click();
+}
+
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "composer") return;
+  event.preventDefault();
+  send(event.target);
+});
+document.addEventListener("input", (event) => {
+  const form = event.target.closest?.("#composer");
+  if (form && event.target.name === "text") {
+    drafts.set(form.dataset.draft, event.target.value);
+    typed();
+  }
+  const preview = event.target.closest?.("form[data-preview]");
+  if (preview) showPreview(preview);
+});
+document.addEventListener("change", (event) => {
+  if (event.target.name === "mode") dress($("#composer"));
+  if ("attach" in event.target.dataset) {
+    upload($("#composer"), [...event.target.files]);
+    event.target.value = "";
+  }
+});
+
+function showPreview(form) {
+  const view = form.parentElement.querySelector(".preview");
+  const accent = form.elements.accent.value;
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(accent.slice(at, at + 2), 16) / 255);
+  const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const light = 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+  view.style.setProperty("--preview", accent);
+  view.style.setProperty("--preview-on", light > 0.19 ? "#101414" : "#ffffff");
+  view.dataset.side = form.elements.side.value;
+  const bar = view.querySelector(".preview-bar");
+  bar.dataset.plain ||= bar.textContent;
+  bar.textContent = form.elements.greeting.value || bar.dataset.plain;
+}
+
+function walk(step) {
+  const rows = $$(".row");
+  if (!rows.length) return;
+  const at = rows.findIndex((row) => row.getAttribute("aria-current"));
+  const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
+  next.scrollIntoView({ block: "nearest" });
+  next.click();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.id === "words" && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    send(event.target.form);
+    return;
+  }
+  if (event.key === "Escape" && event.target.closest?.("#composer")) event.target.blur();
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, dialog[open]")) return;
+  // The key's place, not its letter: j is j on an Arabic and a Hebrew keyboard too.
+  const key = event.key === "?" || event.key === "/" ? event.key : event.shiftKey && event.code === "Slash" ? "?" : event.code;
+  const act = {
+    KeyJ: () => walk(1),
+    KeyK: () => walk(-1),
+    KeyR: () => setMode("reply"),
+    KeyN: () => setMode("note"),
+    KeyE: () => $("#turn")?.click(),
+    KeyA: () => take(),
+    "?": () => $("#keys").showModal(),
+    "/": () => search(),
+    Slash: () => search(),
+  }[key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+function take() {
+  const choice = $("#assign");
+  if (!choice || choice.value === choice.dataset.me) return;
+  choice.value = choice.dataset.me;
+  choice.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+async function search() {
+  if (!$("[data-search]")) await htmx.ajax("GET", `${base}/customers`, { target: "#page", swap: "innerHTML", push: "true" });
+  $("[data-search]")?.focus();
+}
+
+addEventListener("online", () => catchUp());
+arrive();

@@ -1,0 +1,204 @@
+"""Two agents at once, lists at any depth, and whose conversation it is."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, update
+
+from plugin.app import App
+from plugin.conversations import conversations as threads
+from plugin.conversations import messages, presence, views, waiting
+from plugin.conversations.conversations import Conversation, Shopper
+from plugin.conversations.views import View
+from plugin.crm.customers import Customer
+from plugin.kernel.db import new_id
+from plugin.kernel.errors import Conflict
+from plugin.kernel.events import Event
+from plugin.team import Agent
+
+
+async def begin(app: App, workspace: UUID, shopper: Shopper, text: str = "hello") -> UUID:
+    async with app.db.transaction(workspace) as tx:
+        await messages.receive(tx, shopper, uuid4(), text)
+        head = await threads.current(tx, shopper)
+    assert head is not None
+    return head.id
+
+
+async def fresh(app: App, workspace: UUID, id: UUID) -> Conversation:
+    async with app.db.transaction(workspace) as tx:
+        found = await tx.get(Conversation, id)
+    assert found is not None
+    return found
+
+
+async def test_two_agents_take_at_once_and_one_gets_it(
+    app: App, workspace: UUID, shopper: Shopper, noa: Agent, omar: Agent
+) -> None:
+    id = await begin(app, workspace, shopper)
+    both_looked = asyncio.Barrier(2)
+
+    async def take(agent: Agent) -> bool:
+        async with app.db.transaction(workspace) as tx:
+            conversation = await tx.get(Conversation, id)
+            assert conversation is not None
+            seen = conversation.assignee_id
+            await both_looked.wait()
+            try:
+                await threads.assign(tx, conversation, agent, by=agent, seen=seen)
+            except Conflict:
+                return False
+            return True
+
+    won = await asyncio.gather(take(noa), take(omar))
+    assert sorted(won) == [False, True]
+    assert (await fresh(app, workspace, id)).assignee_id == (noa.id if won[0] else omar.id)
+    async with app.db.transaction(workspace) as tx:
+        told = list(await tx.scalars(select(Event).where(Event.kind == "conversation.assigned")))
+    assert len(told) == 1
+
+
+async def test_giving_away_and_back(app: App, workspace: UUID, shopper: Shopper, noa: Agent, omar: Agent) -> None:
+    id = await begin(app, workspace, shopper)
+    async with app.db.transaction(workspace) as tx:
+        conversation = await tx.get(Conversation, id)
+        assert conversation is not None
+        await threads.assign(tx, conversation, omar, by=noa, seen=None)
+        assert conversation.assignee_id == omar.id
+        await threads.assign(tx, conversation, None, by=omar, seen=omar.id)
+        assert conversation.assignee_id is None
+
+
+async def test_answering_takes_what_nobody_has_and_leaves_what_somebody_has(
+    app: App, workspace: UUID, shopper: Shopper, noa: Agent, omar: Agent
+) -> None:
+    id = await begin(app, workspace, shopper)
+    for agent in (noa, omar):
+        async with app.db.transaction(workspace) as tx:
+            conversation = await tx.get(Conversation, id)
+            assert conversation is not None
+            await messages.reply(tx, conversation, agent, uuid4(), "hi")
+            assert conversation.assignee_id == noa.id
+
+
+async def test_closing_twice_at_once_tells_once(app: App, workspace: UUID, shopper: Shopper, noa: Agent) -> None:
+    id = await begin(app, workspace, shopper)
+
+    async def close() -> bool:
+        async with app.db.transaction(workspace) as tx:
+            conversation = await tx.get(Conversation, id)
+            assert conversation is not None
+            return await threads.close(tx, conversation, by=noa)
+
+    assert sorted(await asyncio.gather(close(), close(), close())) == [False, False, True]
+    async with app.db.transaction(workspace) as tx:
+        conversation = await tx.get(Conversation, id)
+        assert conversation is not None
+        assert await threads.reopen(tx, conversation, by=noa)
+        assert not await threads.reopen(tx, conversation, by=noa)
+        kinds = list(await tx.scalars(select(Event.kind).where(Event.subject_id == id).order_by(Event.id)))
+    assert kinds == ["conversation.started", "message.received", "conversation.closed", "conversation.reopened"]
+
+
+async def test_lists_and_counts(app: App, workspace: UUID, make_shopper, noa: Agent, omar: Agent) -> None:
+    ids = [await begin(app, workspace, await make_shopper(), f"{n}") for n in range(5)]
+    async with app.db.transaction(workspace) as tx:
+        rows = [await tx.get(Conversation, id) for id in ids]
+        await threads.assign(tx, rows[0], noa, by=noa, seen=None)
+        await threads.assign(tx, rows[1], omar, by=omar, seen=None)
+        await threads.close(tx, rows[2], by=noa)
+
+    async def listed(view: View) -> list[UUID]:
+        async with app.db.transaction(workspace) as tx:
+            return [row.conversation.id for row in (await views.queue(tx, view, agent_id=noa.id)).rows]
+
+    assert await listed(View.OPEN) == [ids[4], ids[3], ids[1], ids[0]]
+    assert await listed(View.MINE) == [ids[0]]
+    assert await listed(View.UNASSIGNED) == [ids[4], ids[3]]
+    assert await listed(View.CLOSED) == [ids[2]]
+    async with app.db.transaction(workspace) as tx:
+        assert await views.counts(tx, noa.id) == {View.OPEN: 4, View.MINE: 1, View.UNASSIGNED: 2}
+        row = (await views.queue(tx, View.MINE, agent_id=noa.id)).rows[0]
+    assert (row.assignee_name, row.conversation.preview, row.customer_name) == ("Noa", "0", "")
+
+
+async def test_pages_cover_everything_once_also_where_times_are_equal(
+    app: App, workspace: UUID, make_shopper, noa: Agent
+) -> None:
+    ids = {await begin(app, workspace, await make_shopper()) for _ in range(7)}
+    async with app.db.transaction(workspace) as tx:
+        last = await tx.scalar(select(Conversation.last_message_at).limit(1))
+        await tx.execute(update(Conversation).values(last_message_at=last))
+    seen: list[UUID] = []
+    cursor, pages = None, 0
+    while pages == 0 or cursor:
+        async with app.db.transaction(workspace) as tx:
+            page = await views.queue(tx, View.OPEN, cursor=cursor, limit=2)
+        seen += [row.conversation.id for row in page.rows]
+        cursor, pages = page.cursor, pages + 1
+    assert pages == 4
+    assert len(seen) == 7
+    assert set(seen) == ids
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1-", "9" * 40 + "-" + "a" * 32, "1-" + "z" * 32])
+async def test_a_broken_cursor_begins_at_the_top(app: App, workspace: UUID, shopper: Shopper, cursor: str) -> None:
+    await begin(app, workspace, shopper)
+    async with app.db.transaction(workspace) as tx:
+        assert len((await views.queue(tx, View.OPEN, cursor=cursor)).rows) == 1
+
+
+async def test_a_list_shows_the_person_that_a_customer_row_became_part_of(
+    app: App, workspace: UUID, make_shopper
+) -> None:
+    shopper = await make_shopper()
+    id = await begin(app, workspace, shopper)
+    async with app.db.transaction(workspace) as tx:
+        person, row = Customer(id=new_id(), name="Layla Haddad"), Customer(id=new_id(), name="L. H.")
+        tx.add(person, row)
+        await tx.flush()
+        row.merged_into = person.id
+        await tx.flush()
+        assert await threads.attach(tx, shopper.visitor_id, row.id) == 1
+        assert await threads.attach(tx, shopper.visitor_id, person.id) == 0, "attached once, for good"
+        listed = (await views.queue(tx, View.OPEN)).rows[0]
+        assert (listed.conversation.customer_id, listed.customer_name) == (row.id, "Layla Haddad")
+        assert [c.id for c in await views.of_customer(tx, [person.id, row.id])] == [id]
+        assert await tx.scalar(select(Event.customer_id).where(Event.kind == "conversation.started")) == row.id
+
+
+async def test_usual_answer_time_is_the_median_of_enough(app: App, workspace: UUID, make_shopper, noa: Agent) -> None:
+    shoppers = [await make_shopper() for _ in range(3)]
+    store_id = shoppers[0].store_id
+    for seconds, shopper in zip((60, 120, 6000), shoppers, strict=True):
+        async with app.db.transaction(workspace) as tx:
+            assert await waiting.usual_seconds(tx, store_id) is None
+        id = await begin(app, workspace, shopper)
+        async with app.db.transaction(workspace) as tx:
+            conversation = await tx.get(Conversation, id)
+            assert conversation is not None
+            await messages.reply(tx, conversation, noa, uuid4(), "hi")
+            conversation.first_replied_at = conversation.created_at + timedelta(seconds=seconds)
+    async with app.db.transaction(workspace) as tx:
+        assert await waiting.usual_seconds(tx, store_id) == 120
+
+
+async def test_presence_runs_out_and_is_nobody_without_valkey(
+    app: App, workspace: UUID, noa: Agent, omar: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await presence.agents_here(app.hub, workspace) == 0
+    await presence.agent_here(app.hub, workspace, noa.id)
+    await presence.agent_here(app.hub, workspace, noa.id)
+    assert await presence.agents_here(app.hub, workspace) == 1
+    monkeypatch.setattr(presence, "SECONDS", 1)
+    await presence.agent_here(app.hub, workspace, omar.id)
+    assert await presence.agents_here(app.hub, workspace) == 2
+    await asyncio.sleep(1.2)
+    assert await presence.agents_here(app.hub, workspace) == 1, "the short one is over, the long one goes on"
+    await presence.agent_gone(app.hub, workspace, noa.id)
+    assert await presence.agents_here(app.hub, workspace) == 0
+    absent = type(app.hub)("redis://127.0.0.1:1")
+    assert await presence.agents_here(absent, workspace) == 0
+    await absent.close()

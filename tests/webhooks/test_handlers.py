@@ -1,0 +1,201 @@
+"""From the inbox to the CRM: order does not matter, nothing doubles, poison stops nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+from sqlalchemy import func, select, text
+
+from plugin import stores
+from plugin.app import App
+from plugin.crm.customers import Customer
+from plugin.crm.orders import Order, Tombstone
+from plugin.kernel.events import Event
+from plugin.platform import StoreProfile
+from plugin.stores import Store
+from webhooks import handlers, inbox
+from webhooks.inbox import InboxRow
+from webhooks.receiver import Inbox
+
+
+@pytest.fixture
+async def door(app: App) -> AsyncIterator[Inbox]:
+    async def silent() -> None:
+        """No worker listens."""
+
+    made = Inbox(app.queue_url, silent)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def store(app: App, workspace: UUID) -> Store:
+    async with app.db.transaction(workspace) as tx:
+        return await stores.connect(
+            tx,
+            platform="shopify",
+            external_id=f"handlers-{workspace.hex[-12:]}.myshopify.com",
+            profile=StoreProfile("Shop", "https://s.example", (), "ILS", 2, "Asia/Jerusalem", "he"),
+        )
+
+
+def order(number: int, updated: str = "2026-11-02T10:00:00Z", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "admin_graphql_api_id": f"gid://shopify/Order/{number}",
+        "name": f"#{number}",
+        "created_at": "2026-11-01T10:00:00Z",
+        "updated_at": updated,
+        "currency": "ILS",
+        "total_price": "120.50",
+        "email": f"shopper{number}@example.com",
+        "financial_status": "paid",
+        "fulfillment_status": None,
+        "customer": {
+            "id": number * 10,
+            "admin_graphql_api_id": f"gid://shopify/Customer/{number * 10}",
+            "email": f"shopper{number}@example.com",
+            "first_name": "ليلى",
+            "last_name": "حداد",
+            "updated_at": updated,
+        },
+        "line_items": [
+            {"id": number * 100, "title": "قدح", "quantity": 2, "price": "60.25", "sku": "CUP", "variant_id": 5}
+        ],
+        **changes,
+    }
+
+
+async def deliver(door: Inbox, store: Store, topic: str, payload: Any, at: str = "2026-11-02T10:00:00+00:00") -> str:
+    key = str(uuid4())
+    body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+    await door.put(
+        ("shopify", key, "store", f"shopify:{store.external_id}", topic, body, orjson.dumps({"triggered_at": at}).decode())
+    )
+    return key
+
+
+async def row_of(app: App, key: str) -> Any:
+    async with app.db.queue.connect() as connection:
+        return (await connection.execute(select(InboxRow).where(InboxRow.key == key))).one()
+
+
+async def orders(app: App, workspace: UUID) -> list[Order]:
+    async with app.db.transaction(workspace) as tx:
+        return list(await tx.scalars(select(Order).order_by(Order.number)))
+
+
+async def test_an_order_becomes_a_customer_with_an_order(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
+    key = await deliver(door, store, "orders/create", order(1001))
+    await handlers.drain(app)
+    [found] = await orders(app, workspace)
+    assert (found.total, found.currency, found.exponent) == (12050, "ILS", 2)
+    async with app.db.transaction(workspace) as tx:
+        customer = await tx.get(Customer, found.customer_id)
+        placed = await tx.scalar(select(func.count()).select_from(Event).where(Event.kind == "order.placed"))
+    assert customer.name == "ليلى حداد"
+    assert placed == 1
+    assert (await row_of(app, key)).done_at is not None
+
+
+async def test_an_older_update_that_comes_later_changes_nothing(
+    app: App, workspace: UUID, store: Store, door: Inbox
+) -> None:
+    await deliver(door, store, "orders/updated", order(1002, "2026-11-03T10:00:00Z", total_price="99.00"))
+    await handlers.drain(app)
+    await deliver(door, store, "orders/create", order(1002, "2026-11-02T10:00:00Z", total_price="10.00"))
+    await handlers.drain(app)
+    [found] = await orders(app, workspace)
+    assert found.total == 9900
+    async with app.db.transaction(workspace) as tx:
+        assert await tx.scalar(select(func.count()).select_from(Event).where(Event.kind == "order.placed")) == 1
+
+
+async def test_a_deleted_order_does_not_come_back(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
+    await deliver(door, store, "orders/delete", {"id": 1003}, at="2026-11-05T10:00:00+00:00")
+    await deliver(door, store, "orders/updated", order(1003, "2026-11-04T10:00:00Z"))
+    await handlers.drain(app)
+    async with app.db.transaction(workspace) as tx:
+        assert await tx.scalar(select(func.count()).select_from(Tombstone)) == 1
+        assert await tx.scalar(select(func.count()).select_from(Order).where(Order.deleted_at.is_(None))) == 0
+
+
+async def test_broken_json_with_a_good_signature_is_parked_and_the_rest_goes_on(
+    app: App, workspace: UUID, store: Store, door: Inbox
+) -> None:
+    bad = await deliver(door, store, "orders/updated", b'{"id": 1004, "na')
+    good = await deliver(door, store, "orders/updated", order(1005))
+    await handlers.drain(app)
+    assert (await row_of(app, bad)).parked_at is not None
+    assert (await row_of(app, bad)).error
+    assert (await row_of(app, good)).done_at is not None
+    assert [found.number for found in await orders(app, workspace)] == ["1005"]
+
+
+async def test_a_poisoned_record_is_parked_alone(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
+    bad = await deliver(door, store, "orders/updated", order(1006, name="x\x00y", total_price="9" * 30))
+    goods = [await deliver(door, store, "orders/updated", order(1010 + number)) for number in range(5)]
+    await handlers.drain(app)
+    assert (await row_of(app, bad)).parked_at is not None
+    for good in goods:
+        assert (await row_of(app, good)).done_at is not None
+    assert len(await orders(app, workspace)) == 5
+
+
+async def test_replay_changes_nothing(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
+    for number in range(1020, 1030):
+        await deliver(door, store, "orders/updated", order(number))
+    await handlers.drain(app)
+
+    async def everything() -> list[Any]:
+        async with app.db.transaction(workspace) as tx:
+            return [
+                await tx.scalar(text(f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"))  # noqa: S608
+                for table in ("orders", "order_lines", "customers", "store_customers", "identities", "events")
+            ]
+
+    before = await everything()
+    async with app.db.queue.connect() as connection:
+        ids = list((await connection.execute(select(InboxRow.id).where(InboxRow.workspace_id == workspace))).scalars())
+    assert await inbox.replay(app.db, ids=ids) == 10
+    await handlers.drain(app)
+    assert await everything() == before
+
+
+async def test_a_row_of_an_unknown_store_is_closed_and_touches_nobody(app: App, door: Inbox, store: Store) -> None:
+    key = str(uuid4())
+    await door.put(("shopify", key, "store", "shopify:stranger.myshopify.com", "orders/create", b"{}", "{}"))
+    await handlers.drain(app)
+    row = await row_of(app, key)
+    assert row.done_at is not None
+    assert row.workspace_id is None
+
+
+async def test_two_workers_share_a_batch_without_doubling(
+    app: App, workspace: UUID, store: Store, door: Inbox
+) -> None:
+    for number in range(1100, 1400):
+        await deliver(door, store, "orders/updated", order(number))
+    done = await asyncio.gather(*(handlers.drain(app) for _ in range(4)))
+    assert sum(done) == 300
+    assert len(await orders(app, workspace)) == 300
+    async with app.db.transaction(workspace) as tx:
+        assert await tx.scalar(select(func.count()).select_from(Event).where(Event.kind == "order.placed")) == 300
+
+
+async def test_uninstall_of_an_earlier_life_is_ignored(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
+    await deliver(
+        door, store, "app/uninstalled", {"myshopify_domain": store.external_id}, at="2020-01-01T00:00:00+00:00"
+    )
+    await handlers.drain(app)
+    async with app.db.transaction(workspace) as tx:
+        assert (await stores.get(tx, store.id)).status == stores.CONNECTED
+    await deliver(
+        door, store, "app/uninstalled", {"myshopify_domain": store.external_id}, at="2099-01-01T00:00:00+00:00"
+    )
+    await handlers.drain(app)
+    async with app.db.transaction(workspace) as tx:
+        assert (await stores.get(tx, store.id)).status == stores.UNINSTALLED

@@ -1,0 +1,96 @@
+"""Valkey is killed under open sockets: everything still arrives, and hints come back with it."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from plugin.app import App
+from plugin.kernel import embedded
+from plugin.realtime import Hub
+from plugin.team import Agent
+
+
+class Valkey:
+    """A server of this test's own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket = directory / "valkey.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        command = [
+            embedded._valkey_binary(),
+            "--port",
+            "0",
+            "--unixsocket",
+            self.socket,
+            "--save",
+            "",
+            "--dir",
+            self.socket.parent,
+        ]
+        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
+        async with Redis(unix_socket_path=str(self.socket)) as client:
+            for _ in range(200):
+                try:
+                    await client.ping()
+                    return
+                except (OSError, RedisError):
+                    await asyncio.sleep(0.02)
+        raise AssertionError("valkey did not start")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+async def valkey_of_its_own(tmp_path: Path) -> AsyncIterator[Valkey]:
+    server = Valkey(tmp_path)
+    await server.start()
+    yield server
+    server.kill()
+
+
+async def test_nothing_is_lost(
+    app: App, serve_app: Any, open_browser: Any, answer: Any, valkey_of_its_own: Valkey, noa: Agent
+) -> None:
+    hub = Hub(f"unix://{valkey_of_its_own.socket}")
+    async with serve_app(replace(app, hub=hub)) as site:
+        browser = await open_browser(site)
+        await browser.say("hello")
+        await browser.open()
+        async with browser.socket(after=1) as line:
+            await line.frame("presence")
+            valkey_of_its_own.kill()
+
+            await answer(browser, noa, "into the silence")
+            assert (await line.message("into the silence", 6))["seq"] == 2
+            await line.send(type="message", client_id=str(uuid4()), text="still here")
+            assert (await line.frame("ack"))["message"]["seq"] == 3
+            started = time.monotonic()
+            assert (await browser.say("and by request"))["seq"] == 4
+            assert time.monotonic() - started < 3
+
+            await valkey_of_its_own.start()
+            async with asyncio.timeout(10):
+                while not hub.live:  # noqa: ASYNC110 - nothing to wait for but the state itself
+                    await asyncio.sleep(0.05)
+            started = time.monotonic()
+            await answer(browser, noa, "heard at once")
+            assert (await line.message("heard at once"))["seq"] == 5
+            assert time.monotonic() - started < 1
+        assert await browser.texts() == ["hello", "into the silence", "still here", "and by request", "heard at once"]
+        await browser.http.aclose()
+    await hub.close()
