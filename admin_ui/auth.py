@@ -101,7 +101,7 @@ class Accounts:
         try:
             workspace_id, agent = await self._authenticate(request, email, password)
         except (WrongPassword, TooMany) as error:
-            errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint or "")}
+            errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint) if error.hint else ""}
             return self._page(
                 "sign_in.html", t, request, status=error.status, onward=onward, errors=errors, values={"email": email}
             )

@@ -16,6 +16,8 @@ from starlette.responses import Response, StreamingResponse
 
 from admin_ui.desk import Desk, as_id
 from admin_ui.pages import conversation as conversation_page
+from plugin.conversations import presence
+from plugin.team import Permission
 
 STREAM_SECONDS = 270
 _HEARTBEAT_SECONDS = 15
@@ -50,15 +52,23 @@ async def _stream(desk: Desk, topics: list[str]) -> AsyncIterator[bytes]:
     async with desk.app.hub.listen(desk.workspace_id, *topics) as listener:
         # Whoever comes back may have missed hints: the first event makes the window look again.
         yield _event("live:open", {})
+        await _here(desk)
         while (left := ends - time.monotonic()) > 0:
             try:
                 topic, payload = await asyncio.wait_for(listener.get(), min(_HEARTBEAT_SECONDS, left))
             except TimeoutError:
                 # A comment keeps proxies from closing the stream and finds out that the reader has gone.
                 yield b": still here\n\n"
+                await _here(desk)
                 continue
             if (event := _translate(topic, payload)) is not None:
                 yield event
+
+
+async def _here(desk: Desk) -> None:
+    """Shoppers are told that somebody is there: whoever has the panel open and may answer."""
+    if desk.agent.available and desk.agent.may(Permission.REPLY):
+        await presence.agent_here(desk.app.hub, desk.workspace_id, desk.agent.id)
 
 
 def _translate(topic: str, payload: dict[str, Any]) -> bytes | None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import isolate
 from plugin.kernel.web import Web, script_json
 from plugin.team import Permission
 
@@ -53,6 +54,7 @@ def furnish(web: Web) -> None:
         file_size=file_size,
         panel_words=panel_words,
         navigation=navigation,
+        isolate=isolate,
     )
 
 

@@ -58,11 +58,12 @@ ROLES: Mapping[str, tuple[Lazy, Lazy]] = {
     "light": (_("Light"), _("Reads along and writes notes, no replies")),
 }
 
+TYPED = _("Typed, not confirmed")
 PROOFS: Mapping[str, Lazy] = {
     "platform": _("Confirmed by the store"),
     "one_time_code": _("Confirmed by a code"),
     "answered_mail": _("Confirmed by their e-mail"),
-    "typed": _("Typed, not confirmed"),
+    "typed": TYPED,
     "from_header": _("From an e-mail, not confirmed"),
 }
 

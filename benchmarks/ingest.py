@@ -33,13 +33,23 @@ _counter = 0
 
 def order(number: int) -> bytes:
     """An order of about 2.7 KB as Shopify sends it."""
-    line = {"id": number, "title": "Olive wood bowl", "quantity": 1, "price": "120.00", "sku": "BOWL-1",
-            "variant_title": "Large", "product_id": 77, "variant_id": 78, "taxable": True, "vendor": "Atelier"}
+    line = {
+        "id": number,
+        "title": "Olive wood bowl",
+        "quantity": 1,
+        "price": "120.00",
+        "sku": "BOWL-1",
+        "variant_title": "Large",
+        "product_id": 77,
+        "variant_id": 78,
+        "taxable": True,
+        "vendor": "Atelier",
+    }
     body = {
         "id": number, "admin_graphql_api_id": f"gid://shopify/Order/{number}", "name": f"#{number}",
         "created_at": "2026-11-01T10:00:00+02:00", "updated_at": "2026-11-02T10:00:00+02:00", "currency": "ILS",
-        "total_price": "360.00", "email": "layla@example.com", "phone": None, "financial_status": "paid",
-        "customer": {"id": 7, "first_name": "ليلى", "last_name": "حداد", "email": "layla@example.com"},
+        "total_price": "360.00", "email": f"layla{number}@example.com", "phone": None, "financial_status": "paid",
+        "customer": {"id": 7 + number, "first_name": "ليلى", "last_name": "حداد", "email": f"layla{number}@example.com"},
         "shipping_address": {"address1": "12 Herzl", "city": "Haifa", "country_code": "IL", "zip": "3303139"},
         "line_items": [{**line, "id": number * 10 + index} for index in range(8)],
     }  # fmt: skip
@@ -101,7 +111,18 @@ def main() -> int:
 
 def compare(queue_url: str, socket_dir: str) -> int:
     """All servers up, everybody loaded in turn."""
-    uvicorn = [python(), "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "error"]
+    uvicorn = [
+        python(),
+        "-m",
+        "uvicorn",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--no-access-log",
+        "--log-level",
+        "error",
+    ]
     peer = {"BENCH_SECRET": SECRET, "BENCH_SOCKET": socket_dir, "BENCH_DATABASE": "ahlan"}
     ports = {name: free_port() for name in ("bare", "ahlan", "django", "express")}
     node = express()

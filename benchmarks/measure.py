@@ -48,7 +48,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
+def process(
+    command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[psutil.Process]:
     """Run a server until it answers on `port`, and end it with all its children."""
     running = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **(environment or {})})
     tree = psutil.Process(running.pid)
@@ -98,7 +100,12 @@ async def load(port: int, requests: Sequence[bytes], connections: int, expect: b
                 await reader.readline()
             else:
                 length = next(
-                    (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0
+                    (
+                        int(line.split(b":")[1])
+                        for line in head.lower().split(b"\r\n")
+                        if line.startswith(b"content-length")
+                    ),
+                    0,
                 )
                 if length:
                     await reader.readexactly(length)
@@ -122,7 +129,10 @@ def interleaved(rounds: int, work: Mapping[str, Callable[[], Measured]]) -> dict
         for name, measure in work.items():
             seen[name].append(measure())
             latest = seen[name][-1]
-            print(f"  round {number + 1} {name:<12} {latest.cpu:7.0f} µs CPU a request {latest.rate:8.0f} requests/s", flush=True)
+            print(
+                f"  round {number + 1} {name:<12} {latest.cpu:7.0f} µs CPU a request {latest.rate:8.0f} requests/s",
+                flush=True,
+            )
     return {
         name: Measured(median([one.cpu for one in found]), median([one.rate for one in found]))
         for name, found in seen.items()

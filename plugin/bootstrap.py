@@ -20,11 +20,13 @@ import admin_ui.routes
 import integrations.shopify.routes
 import integrations.woocommerce.routes
 import plugin.widget.routes
+from integrations.channels.email.send import EmailChannel
 from integrations.shopify.platform import ShopifyPlatform
 from integrations.shopify.webhooks import ShopifySource
 from integrations.woocommerce.platform import WooCommercePlatform
 from integrations.woocommerce.source import WooCommerceSource
 from plugin.app import App
+from plugin.channel import Channel
 from plugin.kernel import crypto, db, i18n, migrate, web
 from plugin.kernel.config import Settings
 from plugin.kernel.db import Database
@@ -90,7 +92,7 @@ async def start(
             hub=hub,
             catalogues=i18n.load(),
             platforms=_platforms(settings, database, sealed, http),
-            channels={},
+            channels=_channels(settings),
             queue_url=urls.queue,
             redis_url=redis_url,
         )
@@ -107,6 +109,10 @@ def _platforms(settings: Settings, database: Database, sealed: crypto.Vault, htt
         "shopify": ShopifyPlatform(**parts),  # type: ignore[arg-type]
         "woocommerce": WooCommercePlatform(**parts),  # type: ignore[arg-type]
     }
+
+
+def _channels(settings: Settings) -> Mapping[str, Channel]:
+    return {"email": EmailChannel(settings.smtp_url, settings.mail_from)} if settings.smtp_url else {}
 
 
 def serve(app: App) -> ASGIApp:
@@ -160,18 +166,17 @@ def _health(app: App) -> list[BaseRoute]:
 
     async def readyz(request: Request) -> Response:
         problems = {}
-        for name, ask in (("database", lambda: db.ping(app.db.app)), ("valkey", app.hub.ping)):
+        for name, answer in (("database", db.ping(app.db.app)), ("valkey", app.hub.ping())):
             try:
-                await ask()
+                await answer
             except Exception as error:
                 log.warning("not_ready", part=name, error=repr(error))
                 problems[name] = "does not answer"
         # Chat and webhooks go on without Valkey, only later: it is told, but takes nobody out of service.
-        return JSONResponse({"ready": "database" not in problems, "problems": problems}, 503 if "database" in problems else 200)
+        ready = "database" not in problems
+        return JSONResponse({"ready": ready, "problems": problems}, 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
         return await exposition(app, request)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-
-

@@ -31,6 +31,8 @@ class Outbound:
     text: str
     html: str
     thread: Sequence[str] = ()
+    sender_name: str = ""
+    reply_to: str = ""
 
 
 class Channel(Protocol):

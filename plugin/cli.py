@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -261,5 +260,3 @@ async def _stores(app: App, wanted: str) -> list[tuple[UUID, UUID, str]]:
     if not found:
         raise SetupError(f"There is no connected store {wanted!r}." if wanted else "No store is connected yet.")
     return found
-
-

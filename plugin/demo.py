@@ -9,9 +9,10 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from html import unescape
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -60,6 +61,8 @@ def environment(settings: Settings) -> Mapping[str, str]:
         "AHLAN_DEMO_FRAME_ANCESTORS": f"http://{SHOPIFY_ADMIN}:{simulators}",
         "AHLAN_DEMO_APP_BRIDGE_URL": f"http://{SHOPIFY_ADMIN}:{simulators}/app-bridge.js",
         "AHLAN_DEMO_SIMULATOR_URL": f"http://127.0.0.1:{simulators}",
+        "AHLAN_DEMO_EMAIL": EMAIL,
+        "AHLAN_DEMO_PASSWORD": PASSWORD,
         "AHLAN_ALLOW_PRIVATE_HOSTS": f"{WOO_HOST},{SHOPIFY_STOREFRONT}",
     }
 
@@ -149,8 +152,8 @@ async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
             await asyncio.gather(*(child.stop() for child in children))
 
 
-async def _unless_stopped(work: object, stop: asyncio.Event) -> None:
-    working = asyncio.ensure_future(work)  # type: ignore[arg-type]
+async def _unless_stopped(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> None:
+    working = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -219,18 +222,22 @@ class Browser:
         found: dict[str, object] = answer.json()
         return found
 
-    async def submit(self, page: httpx.Response, action: str, fields: Mapping[str, str]) -> httpx.Response:
-        """Fill in the form of `page` whose action contains `action`, hidden fields as they stand."""
+    async def submit(self, page: httpx.Response, field: str, fields: Mapping[str, str]) -> httpx.Response:
+        """Fill in the form of `page` that has an input called `field`; what is filled in already stays."""
         for form in re.finditer(r"<form\b(.*?)>(.*?)</form>", page.text, re.DOTALL):
-            where = _attribute(form[1], "action") or _attribute(form[1], "hx-post") or str(page.url)
-            if action in where:
-                hidden = {
-                    _attribute(field[0], "name"): _attribute(field[0], "value")
-                    for field in re.finditer(r"<input\b[^>]*>", form[2])
-                    if _attribute(field[0], "type") == "hidden"
-                }
-                return await self.post(urljoin(str(page.url), where), {**hidden, **fields})
-        raise SetupError(f"{page.url} has no form for {action}: {page.status_code}")
+            inputs = re.findall(r"<input\b[^>]*>", form[2])
+            filled = {_attribute(tag, "name"): _attribute(tag, "value") for tag in inputs}
+            if field in filled:
+                where = urljoin(str(page.url), _attribute(form[1], "action"))
+                return await self.post(where, {**filled, **fields})
+        raise SetupError(f"{page.url} has no form with {field}: {page.status_code}")
+
+    async def click(self, page: httpx.Response, name: str) -> httpx.Response:
+        """Follow the link of `page` whose id is `name`."""
+        for link in re.finditer(r"<a\b[^>]*>", page.text):
+            if _attribute(link[0], "id") == name:
+                return await self.get(urljoin(str(page.url), _attribute(link[0], "href")))
+        raise SetupError(f"{page.url} has no link {name}: {page.status_code}")
 
     async def _follow(self, answer: httpx.Response) -> httpx.Response:
         for _ in range(10):
@@ -270,27 +277,30 @@ async def connect_stores(browser: Browser, public: str) -> None:
         raise SetupError(f"The panel did not open in Shopify's admin: {opened.status_code}")
     await browser.control(f"{shopify}/__sim/embed", {"enabled": True})
     panel = await browser.get(f"{public}/sign-in")
-    signed_in = await browser.submit(panel, "/sign-in", {"email": EMAIL, "password": PASSWORD})
+    signed_in = await browser.submit(panel, "password", {"email": EMAIL, "password": PASSWORD})
     if str(signed_in.url.path) == "/sign-in":
         await _account(browser, public, shopify)
-    page = await browser.get(f"{public}/panel/stores")
-    if WOO_HOST not in page.text:
-        grant = await browser.submit(page, "/woocommerce/connect", {"store_url": f"https://{WOO_HOST}"})
-        done = await browser.submit(grant, "", {"approve": "1"})
-        if done.status_code != 200:
-            raise SetupError(f"WooCommerce was not connected: {done.status_code} at {done.url.path}")
+    woocommerce = f"http://{WOO_HOST}:{port + 1}"
+    if (await browser.get(f"{woocommerce}/__sim/state")).json()["paired"]:
+        return
+    await browser.post(f"{woocommerce}/wp-login.php", {})
+    asked = await browser.post(f"{woocommerce}/wp-admin/admin-post.php", {"action": "connect"})
+    grant = await browser.submit(asked, "site", {})
+    done = await browser.click(grant, "approve")
+    if done.status_code != 200 or done.url.host != urlsplit(public).hostname:
+        raise SetupError(f"WooCommerce was not connected: {done.status_code} at {done.url.path}")
 
 
 async def _account(browser: Browser, public: str, shopify: str) -> None:
     """The store's owner, in Shopify's admin, invites themselves to the stand-alone panel."""
     token = await browser.control(f"{shopify}/__sim/id-token")
     bearer = {"authorization": f"Bearer {token['token']}"}
-    invited = await browser.post(f"{public}/shopify/team/invite", {"email": EMAIL, "role": "owner"}, **bearer)
+    invited = await browser.post(f"{public}/shopify/team/invitations", {"email": EMAIL, "role": "owner"}, **bearer)
     link = re.search(rf"{re.escape(public)}/invitations/[\w-]+/[\w-]+", unescape(invited.text))
     if link is None:
         raise SetupError(f"The owner could not be invited: {invited.status_code}")
     page = await browser.get(link[0])
-    await browser.submit(page, "/invitations/", {"name": "Noor", "password": PASSWORD})
+    await browser.submit(page, "password", {"name": "Noor", "password": PASSWORD})
 
 
 async def _history(app: App, console: Console) -> None:
@@ -310,5 +320,3 @@ async def _trickle(settings: Settings) -> None:
                 await asyncio.sleep(TRICKLE_SECONDS / 2)
                 with contextlib.suppress(httpx.HTTPError):
                     await browser.control(f"http://{host}:{settings.port + 1}/__sim/tick", {})
-
-

@@ -281,9 +281,7 @@ async def _erase(
     counts["orders"] = await _run(tx, _ANONYMISE_ORDERS, parameters)
     for table in ("carts", "visitors", "identities", "events"):
         counts[table] = await _run(tx, f"DELETE FROM {table} WHERE {_OF_PEOPLE}", parameters)
-    counts["store_customers"] = await _run(
-        tx, f"DELETE FROM store_customers WHERE {_OF_PEOPLE}", parameters
-    )
+    counts["store_customers"] = await _run(tx, f"DELETE FROM store_customers WHERE {_OF_PEOPLE}", parameters)
     counts["customers"] = await _drop_empty(tx, people)
     return counts
 

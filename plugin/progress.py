@@ -21,7 +21,13 @@ async def follow_backfills(
     app: App, followed: Sequence[tuple[UUID, UUID, str]], console: Console, *, work: bool
 ) -> None:
     """Show the backfills of (workspace, store, name) until the last is over; with `work` run due jobs here too."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as shown:
         bars: dict[tuple[UUID, str], TaskID] = {}
         while True:

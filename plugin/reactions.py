@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import privacy
+from plugin.conversations import delivery
 from plugin.crm import backfill, reconcile
 from plugin.kernel.jobs import Task
 
@@ -22,8 +23,11 @@ TASKS: Mapping[str, Task] = {
     "data_request": privacy.data_request,
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
+    "deliver_reply": delivery.deliver_reply,
+    "send_replies": delivery.send_replies,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("register_webhooks", "check_store", "start_backfill"),
+    "message.sent": ("deliver_reply",),
 }

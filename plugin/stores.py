@@ -58,9 +58,7 @@ class Store(TenantRow, Base):
 
     def connection(self) -> Connection:
         """What the port needs to talk to this store."""
-        return Connection(
-            self.workspace_id, self.id, self.external_id, self.url, self.timezone, self.currency
-        )
+        return Connection(self.workspace_id, self.id, self.external_id, self.url, self.timezone, self.currency)
 
 
 class Credential(Tenant, Base):
@@ -91,15 +89,13 @@ class ConnectGrant(TenantRow, Base):
     expires_at: Mapped[datetime]
 
 
-async def connect(
-    tx: Tx, *, platform: str, external_id: str, profile: StoreProfile, actor: str = "system"
-) -> Store:
+async def connect(tx: Tx, *, platform: str, external_id: str, profile: StoreProfile, actor: str = "system") -> Store:
     """Create or revive the store of this platform and permanent name, and start what follows an install.
 
     Safe to repeat: a store that is already connected only gets its profile refreshed. Callers hold
     `directory` to one workspace per store (see `claim`).
     """
-    store = await tx.scalar(
+    store: Store | None = await tx.scalar(
         select(Store).where(Store.platform == platform, Store.external_id == external_id).with_for_update()
     )
     revived = store is None or store.status != CONNECTED
@@ -121,10 +117,16 @@ async def connect(
         store.installed_at = await tx.scalar(select(func.now()))
         await tx.flush()
         await tx.record("store.connected", subject_id=store.id, store_id=store.id, actor=actor)
-        await tx.enqueue("reconcile_store", every=RECONCILE_SECONDS, delay=RECONCILE_SECONDS,
-                         unique=f"reconcile:{store.id}", store_id=store.id)
-        await tx.enqueue("check_store", every=HEALTH_SECONDS, delay=HEALTH_SECONDS,
-                         unique=f"check:{store.id}", store_id=store.id)
+        await tx.enqueue(
+            "reconcile_store",
+            every=RECONCILE_SECONDS,
+            delay=RECONCILE_SECONDS,
+            unique=f"reconcile:{store.id}",
+            store_id=store.id,
+        )
+        await tx.enqueue(
+            "check_store", every=HEALTH_SECONDS, delay=HEALTH_SECONDS, unique=f"check:{store.id}", store_id=store.id
+        )
         tx.publish("stores", {"store_id": str(store.id)})
     await tx.flush()
     return store
@@ -156,9 +158,7 @@ async def claim(tx: Tx, kind: str, key: str, store_id: UUID | None = None) -> No
 async def release(tx: Tx, kind: str, key: str) -> None:
     """Take an external key of this workspace out of the directory."""
     await tx.execute(
-        delete(Directory).where(
-            Directory.kind == kind, Directory.key == key, Directory.workspace_id == tx.workspace_id
-        )
+        delete(Directory).where(Directory.kind == kind, Directory.key == key, Directory.workspace_id == tx.workspace_id)
     )
 
 

@@ -156,9 +156,7 @@ async def add(
     """Add an agent. Raises Conflict when the address already belongs to one."""
     if email is not None and await by_email(tx, email) is not None:
         raise Conflict(_("Somebody with this e-mail address is already on the team."), _("Use another address."))
-    agent = Agent(
-        name=name, email=email, role=role, password_hash=password_hash, locale=locale, timezone=timezone
-    )
+    agent = Agent(name=name, email=email, role=role, password_hash=password_hash, locale=locale, timezone=timezone)
     tx.add(agent)
     await tx.flush()
     return agent
@@ -255,8 +253,9 @@ async def staff_agent(
         address = None
     agent = await add(tx, name=name or address or staff_id, email=address, role=role, locale=locale)
     tx.add(StaffIdentity(store_id=store_id, external_id=staff_id, agent_id=agent.id))
-    await tx.record("agent.joined", subject_id=agent.id, store_id=store_id, actor=f"agent:{agent.id}",
-                    data={"role": role})
+    await tx.record(
+        "agent.joined", subject_id=agent.id, store_id=store_id, actor=f"agent:{agent.id}", data={"role": role}
+    )
     await tx.flush()
     return agent
 
@@ -308,9 +307,7 @@ async def accept(tx: Tx, secret: str, *, name: str, password_hash: str, locale: 
     row = await invitation(tx, secret, lock=True)
     if row is None:
         raise NotFound(_("This invitation is no longer good."), _("Ask for a new one."))
-    agent = await add(
-        tx, name=name, email=row.email, role=Role(row.role), password_hash=password_hash, locale=locale
-    )
+    agent = await add(tx, name=name, email=row.email, role=Role(row.role), password_hash=password_hash, locale=locale)
     row.accepted_at = _now()
     await tx.record("agent.joined", subject_id=agent.id, actor=f"agent:{agent.id}", data={"role": row.role})
     return agent
@@ -330,8 +327,9 @@ async def change_role(tx: Tx, agent: Agent, role: Role, *, by: Agent) -> None:
     if agent.role == Role.OWNER:
         await _not_the_last_owner(tx, agent)
     before, agent.role = agent.role, role
-    await tx.record("agent.role_changed", subject_id=agent.id, actor=f"agent:{by.id}",
-                    data={"from": before, "to": role})
+    await tx.record(
+        "agent.role_changed", subject_id=agent.id, actor=f"agent:{by.id}", data={"from": before, "to": role}
+    )
 
 
 async def deactivate(tx: Tx, agent: Agent, *, by: Agent) -> None:
@@ -366,9 +364,7 @@ async def _not_the_last_owner(tx: Tx, agent: Agent) -> None:
 
 
 async def _owners(tx: Tx, but: UUID | None = None) -> int:
-    statement = select(func.count()).select_from(Agent).where(
-        Agent.role == Role.OWNER, Agent.deactivated_at.is_(None)
-    )
+    statement = select(func.count()).select_from(Agent).where(Agent.role == Role.OWNER, Agent.deactivated_at.is_(None))
     count: int = await tx.scalar(statement if but is None else statement.where(Agent.id != but))
     return count
 

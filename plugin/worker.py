@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import structlog
+
 from plugin.app import App
 from plugin.bootstrap import DRAIN
 from plugin.kernel import jobs
+from plugin.kernel.jobs import Worker
 from plugin.reactions import TASKS
 from webhooks import handlers, inbox
+
+log = structlog.get_logger(__name__)
 
 JOB_RETENTION_DAYS = 7
 PRUNE_SECONDS = 3600
@@ -21,7 +26,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
     async def drain() -> None:
         await handlers.drain(app)
 
-    def make() -> jobs.Worker:
+    def make() -> Worker:
         return jobs.worker(app.redis_url, app.db, app, TASKS, bells={DRAIN: drain})
 
     pruning = asyncio.create_task(_prune(app))
@@ -36,6 +41,9 @@ async def run(app: App, stop: asyncio.Event) -> None:
 async def _prune(app: App) -> None:
     """Retention of what belongs to no single workspace: the raw inbox and finished jobs."""
     while True:
-        await inbox.prune(app.db, app.settings.webhook_retention_days)
-        await jobs.prune(app.db, JOB_RETENTION_DAYS)
+        try:
+            await inbox.prune(app.db, app.settings.webhook_retention_days)
+            await jobs.prune(app.db, JOB_RETENTION_DAYS)
+        except Exception as error:
+            log.warning("prune_failed", error=repr(error))
         await asyncio.sleep(PRUNE_SECONDS)

@@ -13,12 +13,12 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from plugin import privacy, stores
 from plugin.app import App
 from plugin.crm import sync
-from plugin.kernel.db import Tx
+from plugin.kernel.db import Tx, unavailable
 from plugin.platform import Record, StoreNotice
 from plugin.stores import Store
 from webhooks import inbox
@@ -75,20 +75,21 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
         return 0
     try:
         return await _apply(app, workspace_id, store_id, readable)
-    except (OperationalError, InterfaceError, OSError) as error:
-        # The database went away, not the data wrong: the lease ends and the batch comes back whole.
-        await _later(app, readable, error)
-        return 0
     except Exception as error:
+        if unavailable(error):
+            # The database went away, not the data wrong: the batch comes back whole.
+            await _later(app, readable, error)
+            return 0
         log.warning("batch_isolated", count=len(readable), error=repr(error))
     done = 0
     for one in readable:
         try:
             done += await _apply(app, workspace_id, store_id, [one])
-        except (OperationalError, InterfaceError, OSError) as error:
-            await _later(app, [one], error)
         except Exception as error:
-            await _park(app, one[0], error)
+            if unavailable(error):
+                await _later(app, [one], error)
+            else:
+                await _park(app, one[0], error)
     return done
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Identity,
     Index,
     LargeBinary,
@@ -15,7 +16,6 @@ from sqlalchemy import (
     and_,
     delete,
     func,
-    select,
     text,
     true,
     update,
@@ -36,6 +36,12 @@ class InboxRow(Base):
     __table_args__ = (
         UniqueConstraint("source", "key"),
         Index("ix_webhook_inbox_waiting", "id", postgresql_where=text("done_at IS NULL AND parked_at IS NULL")),
+        Index(
+            "ix_webhook_inbox_store",
+            "store_key",
+            "id",
+            postgresql_where=text("done_at IS NULL AND parked_at IS NULL"),
+        ),
         Index("ix_webhook_inbox_parked", "workspace_id", "parked_at", postgresql_where=text("parked_at IS NOT NULL")),
         {"info": {"access": "queue", "grants": "SELECT, UPDATE"}},
     )
@@ -58,8 +64,11 @@ class InboxRow(Base):
     error: Mapped[str] = mapped_column(server_default="")
 
 
-CLAIM_SECONDS = 60
-CLAIM_LIMIT = 250
+# Long enough for any batch; what a killed worker had in hand is free again after it.
+CLAIM_SECONDS = 15
+CLAIM_STORES = 8
+CLAIM_ROWS = 250
+CLAIM_LOOKED_AT = 64
 MAX_ATTEMPTS = 8
 
 
@@ -78,36 +87,43 @@ class Claimed:
     attempts: int
 
 
-async def claim(db: Database) -> list[Claimed]:
-    """Take the oldest waiting rows, as the queue role; nobody else gets them for CLAIM_SECONDS."""
-    waiting = (
-        select(InboxRow.id)
-        .where(
-            InboxRow.done_at.is_(None),
-            InboxRow.parked_at.is_(None),
-            InboxRow.claimed_until.is_(None) | (InboxRow.claimed_until < func.now()),
-        )
-        .order_by(InboxRow.id)
-        .limit(CLAIM_LIMIT)
-        .with_for_update(skip_locked=True)
+_CLAIM = text(
+    """
+    WITH oldest AS (
+        SELECT store_kind, store_key, min(id) AS first
+        FROM (
+            SELECT id, store_kind, store_key FROM webhook_inbox
+            WHERE done_at IS NULL AND parked_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
+            ORDER BY id LIMIT :looked_at
+        ) waiting
+        GROUP BY store_kind, store_key ORDER BY first LIMIT :stores
+    ),
+    chosen AS (
+        SELECT mine.id FROM oldest CROSS JOIN LATERAL (
+            SELECT id FROM webhook_inbox w
+            WHERE w.store_key = oldest.store_key AND w.store_kind = oldest.store_kind
+              AND done_at IS NULL AND parked_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
+            ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED
+        ) mine
     )
+    UPDATE webhook_inbox SET claimed_until = now() + make_interval(secs => :seconds), attempts = attempts + 1
+    WHERE id IN (SELECT id FROM chosen)
+    RETURNING id, source, store_kind, store_key, topic, body, headers, received_at, attempts
+    """
+).columns(headers=JSONB)
+
+
+async def claim(db: Database) -> list[Claimed]:
+    """Take waiting rows, as the queue role; nobody else gets them for CLAIM_SECONDS.
+
+    The stores of the oldest rows come first, and of each as many rows as fill a batch: with many stores at once the
+    writes stay set-based.
+    """
+    limits = {
+        "looked_at": CLAIM_LOOKED_AT, "stores": CLAIM_STORES, "rows": CLAIM_ROWS, "seconds": CLAIM_SECONDS
+    }  # fmt: skip
     async with db.queue.begin() as connection:
-        rows = await connection.execute(
-            update(InboxRow)
-            .where(InboxRow.id.in_(waiting))
-            .values(claimed_until=func.now() + timedelta(seconds=CLAIM_SECONDS), attempts=InboxRow.attempts + 1)
-            .returning(
-                InboxRow.id,
-                InboxRow.source,
-                InboxRow.store_kind,
-                InboxRow.store_key,
-                InboxRow.topic,
-                InboxRow.body,
-                InboxRow.headers,
-                InboxRow.received_at,
-                InboxRow.attempts,
-            )
-        )
+        rows = await connection.execute(_CLAIM, limits)
         return sorted((Claimed(*row) for row in rows), key=lambda row: row.id)
 
 
@@ -161,7 +177,7 @@ async def replay(
     db: Database, *, workspace_id: UUID | None = None, ids: Sequence[int] = (), since: datetime | None = None
 ) -> int:
     """Put rows back: the parked ones, those named, or everything received `since`. Handlers are idempotent."""
-    condition = InboxRow.parked_at.is_not(None) if not ids and since is None else true()
+    condition: ColumnElement[bool] = InboxRow.parked_at.is_not(None) if not ids and since is None else true()
     if ids:
         condition = and_(condition, InboxRow.id.in_(ids))
     if since is not None:

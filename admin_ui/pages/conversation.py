@@ -20,6 +20,7 @@ from plugin.kernel.errors import AhlanError, TooLarge
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import isolate
 from plugin.team import Agent
 
 _CHANNELS: dict[str, Lazy] = {"widget": _("Chat"), "email": _("E-mail")}
@@ -158,7 +159,8 @@ def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before:
     t = desk.t
     shown = attachments.with_links(desk.app.vault, desk.workspace_id, messages.as_json(message))
     day_key = message.created_at.astimezone(t.timezone).strftime("%Y%m%d")
-    names = {"shopper": t.gettext("Customer"), "bot": t.gettext("Bot"), "system": ""}
+    # Who wrote stands in the head already; only colleagues and the bot have to be told apart.
+    names = {"bot": t.gettext("Bot")}
     return Said(
         client_id=str(message.client_id),
         position=message.position,
@@ -176,7 +178,7 @@ def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before:
 
 
 def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
-    who = _actor_name(t, event.actor, names)
+    who = isolate(_actor_name(t, event.actor, names))
     if event.kind == "conversation.closed":
         text = t.gettext("%(name)s closed this", name=who)
     elif event.kind == "conversation.reopened":
@@ -187,7 +189,9 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         text = t.gettext("%(name)s took this", name=who)
     else:
         text = t.gettext(
-            "%(name)s gave this to %(other)s", name=who, other=names.get(UUID(event.data["to"]), t.gettext("somebody"))
+            "%(name)s gave this to %(other)s",
+            name=who,
+            other=isolate(names.get(UUID(event.data["to"]), t.gettext("Somebody"))),
         )
     return Happened(event.id, position, text, event.at)
 
@@ -299,7 +303,7 @@ async def assign(desk: Desk) -> Response:
         before = talk.assignee_id
         await conversations.assign(tx, talk, to, by=desk.agent, seen=seen)
         t = desk.t
-        said = t.gettext("Given to %(name)s.", name=to.name) if to else t.gettext("Nobody has it now.")
+        said = t.gettext("Given to %(name)s.", name=isolate(to.name)) if to else t.gettext("Nobody has it now.")
         values = {"seen": talk.assignee_id or "", "to": before or ""}
         return await _head(tx, desk, talk, said, "assign", values)
 

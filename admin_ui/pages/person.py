@@ -22,6 +22,7 @@ from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.money import Money
+from plugin.kernel.text import isolate
 
 _LATE_ORDER = timedelta(days=4)
 _OPEN_CART = timedelta(days=7)
@@ -136,7 +137,7 @@ async def beside(tx: Tx, desk: Desk, talk: Conversation) -> Person:
 def _claimed(t: Translator, talk: Conversation, visitor: Visitor | None) -> list[Handle]:
     """What somebody typed into the chat: shown, never believed."""
     typed = [visitor.typed_email if visitor else "", talk.reply_email]
-    unsure = t.gettext(words.PROOFS["typed"])
+    unsure = t.gettext(words.TYPED)
     return [Handle("email", value, False, unsure) for value in dict.fromkeys(filter(None, typed))]
 
 
@@ -188,7 +189,8 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
         found = (words.PAYMENT.get(order.payment_status), words.FULFILMENT.get(order.fulfilment_status))
         states = [state for state in found if state]
     address = order.shipping_address or {}
-    place = t.listing([part for part in (address.get("city"), address.get("country")) if part])
+    country = t.language.locale.territories.get(str(address.get("country") or "").upper(), address.get("country"))
+    place = " · ".join(isolate(part) for part in (address.get("city"), country) if part)
     return OrderCard(
         id=order.id,
         name=order.name,

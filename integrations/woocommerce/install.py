@@ -282,11 +282,11 @@ async def _connect(app: App, workspace_id: UUID, url: str, keys: Keys, nonce: st
         raise ConnectError("read_only_key")
     keys = await _tried(app, url, keys)
     profile = await read_profile(app.http, url, StoreClient(app.http, url, keys))
+    owners = await app.db.lookup("store", f"{KIND}:{url}")
+    if any(owner != workspace_id for owner, _store in owners):
+        raise ConnectError("store_taken")
     async with app.db.transaction(workspace_id) as tx:
         store = await stores.connect(tx, platform=KIND, external_id=url, profile=profile)
-        owners = await app.db.lookup("store", f"{KIND}:{url}")
-        if any(owner != workspace_id for owner, _store in owners):
-            raise ConnectError("store_taken")
         await stores.claim(tx, STORE_KIND, str(store.id), store.id)
         secret = {"consumer_key": keys.consumer_key, "consumer_secret": keys.consumer_secret}
         await stores.put_credential(

@@ -43,6 +43,7 @@ PAGE: Final = 50
 OVERLAP: Final = timedelta(seconds=2)
 """`after` and `modified_after` are exclusive at one second (B25), so a poll begins a little earlier."""
 
+_HEALTH: Final = frozenset({"keys_refused", "read_only_key", "missing_right", "no_permalinks"})
 _PATHS: Final = {Resource.ORDERS: "orders", Resource.CUSTOMERS: "customers", Resource.PRODUCTS: "products"}
 _SINGULAR: Final = {Resource.ORDERS: "order", Resource.CUSTOMERS: "customer", Resource.PRODUCTS: "product"}
 
@@ -228,7 +229,8 @@ class WooCommercePlatform:
         except PlatformError as error:
             if error.retry:
                 raise
-            findings.append(Finding(error.code or "keys_refused", ok=False, detail=error.said))
+            code = error.code if error.code in _HEALTH else "credentials"
+            findings.append(Finding(code, ok=False, detail=error.said))
         soon = await self._coming_soon(connection.external_id)
         findings.append(Finding("coming_soon", ok=not soon))
         findings.append(await self.embed_state(connection))

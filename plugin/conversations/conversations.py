@@ -52,6 +52,7 @@ class Conversation(TenantRow, Base):
     preview_author: Mapped[str] = mapped_column(server_default="")
     locale: Mapped[str] = mapped_column(server_default="")
     reply_email: Mapped[str] = mapped_column(server_default="")
+    emailed_seq: Mapped[int] = mapped_column(server_default=text("0"))
     last_seq: Mapped[int] = mapped_column(server_default=text("0"))
     last_position: Mapped[int] = mapped_column(server_default=text("0"))
     shopper_read_seq: Mapped[int] = mapped_column(server_default=text("0"))
@@ -107,13 +108,16 @@ Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, 
 """The few columns of a conversation that writing into it needs."""
 
 
+# Text rather than an expression: every message pays for it.
+_LOCK = text(
+    f"SELECT {', '.join(column.name for column in _HEAD)} FROM conversations "  # noqa: S608 - our own column names
+    "WHERE workspace_id = :workspace AND id = :id FOR NO KEY UPDATE"
+)
+
+
 async def lock(tx: Tx, conversation_id: UUID) -> Head | None:
     """Hold the conversation until the end of the transaction: whoever numbers its next message waits for us."""
-    result = await tx.execute(
-        select(*_HEAD)
-        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id)
-        .with_for_update(key_share=True)
-    )
+    result = await tx.execute(_LOCK, {"workspace": tx.workspace_id, "id": conversation_id})
     return cast("Head | None", result.one_or_none())
 
 

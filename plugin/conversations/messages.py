@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Table, UniqueConstraint, func, select, update
+from sqlalchemy import Index, TextClause, UniqueConstraint, bindparam, func, select
 from sqlalchemy import text as sql
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import attachments
@@ -65,7 +65,6 @@ class Message(TenantRow, Base):
     edited_at: Mapped[datetime | None]
 
 
-_TABLE = cast(Table, Message.__table__)
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -253,6 +252,41 @@ async def _locked(tx: Tx, conversation: Conversation) -> Head:
     return head
 
 
+# Text rather than expressions: the one statement that every message pays for is built once.
+_INSERT = """
+WITH inserted AS (
+    INSERT INTO messages (workspace_id, id, conversation_id, store_id, position, client_id, author, agent_id,
+                          author_name, kind, text, data, seq, created_at)
+    -- Not now(): the transaction may have waited for the lock, and times must not run against numbers.
+    VALUES (:workspace, :id, :conversation, :store, :position, :client_id, :author, :agent, :name,
+            :kind, :body, :data, {seq}, clock_timestamp())
+    ON CONFLICT (workspace_id, conversation_id, client_id) DO NOTHING
+    RETURNING workspace_id, conversation_id, position, seq, author, agent_id, created_at
+)
+UPDATE conversations AS c SET last_position = i.position{changes}
+FROM inserted AS i
+WHERE c.workspace_id = i.workspace_id AND c.id = i.conversation_id
+RETURNING i.created_at
+"""
+_SEEN = """, last_seq = i.seq, last_message_at = i.created_at, preview = :preview, preview_author = i.author,
+    status = 'open', closed_at = NULL"""
+_BY_SHOPPER = f"{_SEEN}, waiting_since = coalesce(c.waiting_since, i.created_at), shopper_read_seq = i.seq"
+_BY_AGENT = f"""{_SEEN}, waiting_since = NULL, first_replied_at = coalesce(c.first_replied_at, i.created_at),
+    agent_read_seq = i.seq, assignee_id = coalesce(c.assignee_id, i.agent_id)"""
+
+
+def _statement(seq: str, changes: str) -> TextClause:
+    return sql(_INSERT.format(seq=seq, changes=changes)).bindparams(bindparam("data", type_=JSONB))
+
+
+_APPEND = {
+    NOTE: _statement("NULL", ""),
+    SHOPPER: _statement(":seq", _BY_SHOPPER),
+    AGENT: _statement(":seq", _BY_AGENT),
+    BOT: _statement(":seq", _SEEN),
+}
+
+
 async def _append(
     tx: Tx,
     head: Head,
@@ -275,51 +309,25 @@ async def _append(
         carried = await attachments.find(tx, files, uploader=uploader)
     message_id = new_id()
     seq = head.last_seq + 1 if kind == MESSAGE else None
-    preview = " ".join(body.split())[:_PREVIEW] or (carried[0]["name"] if carried else "")
     name = agent.name if agent else ""
-    inserted = (
-        insert(_TABLE)
-        .values(
-            workspace_id=tx.workspace_id,
-            id=message_id,
-            conversation_id=head.id,
-            store_id=head.store_id,
-            seq=seq,
-            position=head.last_position + 1,
-            client_id=client_id,
-            author=author,
-            agent_id=agent.id if agent else None,
-            author_name=name,
-            kind=kind,
-            text=body,
-            data={"attachments": carried} if carried else {},
-            # Not now(): the transaction may have waited for the lock, and times must not run against numbers.
-            created_at=func.clock_timestamp(),
-        )
-        .on_conflict_do_nothing(index_elements=["workspace_id", "conversation_id", "client_id"])
-        .returning(_TABLE.c.workspace_id, _TABLE.c.conversation_id, _TABLE.c.created_at)
-        .cte("inserted")
-    )
-    changes: dict[str, Any] = {"last_position": head.last_position + 1}
+    values = {
+        "workspace": tx.workspace_id,
+        "id": message_id,
+        "conversation": head.id,
+        "store": head.store_id,
+        "position": head.last_position + 1,
+        "client_id": client_id,
+        "author": author,
+        "agent": agent.id if agent else None,
+        "name": name,
+        "kind": kind,
+        "body": body,
+        "data": {"attachments": carried} if carried else {},
+    }
     if kind == MESSAGE:
-        changes |= {
-            "last_seq": seq,
-            "last_message_at": inserted.c.created_at,
-            "preview": preview,
-            "preview_author": author,
-            "status": OPEN,
-            "closed_at": None,
-            **_clocks(author, seq, agent),
-        }
-    result = await tx.execute(
-        update(threads.TABLE)
-        .where(
-            threads.TABLE.c.workspace_id == inserted.c.workspace_id,
-            threads.TABLE.c.id == inserted.c.conversation_id,
-        )
-        .values(changes)
-        .returning(inserted.c.created_at)
-    )
+        preview = " ".join(body.split())[:_PREVIEW] or (carried[0]["name"] if carried else "")
+        values |= {"seq": seq, "preview": preview}
+    result = await tx.execute(_APPEND[NOTE if kind == NOTE else author], values)
     at = result.scalar_one_or_none()
     if at is None:
         return None
@@ -338,20 +346,6 @@ async def _append(
     message = _json(message_id, seq, client_id, author, name, body, carried, at)
     _tell(tx, head.id, message, kind)
     return message
-
-
-def _clocks(author: str, seq: int | None, agent: Agent | None) -> dict[str, Any]:
-    columns = threads.TABLE.c
-    if author == SHOPPER:
-        return {"waiting_since": func.coalesce(columns.waiting_since, func.now()), "shopper_read_seq": seq}
-    if agent is None:
-        return {}
-    return {
-        "waiting_since": None,
-        "first_replied_at": func.coalesce(columns.first_replied_at, func.now()),
-        "agent_read_seq": seq,
-        "assignee_id": func.coalesce(columns.assignee_id, agent.id),
-    }
 
 
 def _tell(tx: Tx, conversation_id: UUID, message: dict[str, Any], kind: str) -> None:

@@ -26,6 +26,8 @@ FAILED = "failed"
 
 # A job may run for jobs.TASK_LIMIT; one that has worked this long hands over to a fresh one.
 _SECONDS = 240.0
+# A fresh table's first rows are planned for blindly; see Database.analyze.
+_ANALYZE_AT = (250, 2_500, 25_000)
 # Retries in a row without a page, at up to five minutes each: a store that stays away for hours is not there.
 _MOST_FAILURES = 60
 
@@ -147,7 +149,9 @@ async def backfill_resource(app: App, workspace_id: UUID, *, store_id: str, reso
             if more and time.monotonic() > deadline:
                 await tx.complete_job()
                 await _enqueue(tx, asked, kind)
-                return
+                more = False
+        if any(row.done_count < many <= row.done_count + len(page.records) for many in _ANALYZE_AT):
+            await app.db.analyze()
         if not more:
             return
 

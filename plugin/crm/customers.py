@@ -44,7 +44,8 @@ class Customer(TenantRow, Base):
             text("id DESC"),
             postgresql_where=text("merged_into IS NULL"),
         ),
-        Index(None, "workspace_id", "merged_into"),
+        # Partial: so that it cannot serve the foreign-key checks on this table, which ask for (workspace_id, id).
+        Index(None, "workspace_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         tenant_key("merged_into", "customers", ondelete="RESTRICT"),
     )
 

@@ -212,20 +212,18 @@ class People(Protocol):
 
     def key(self, external_id: str, email: str, phone: str, country: str = "") -> str: ...
 
-    def phone(self, typed: str, country: str = "") -> str: ...
-
     def __getitem__(self, key: str) -> UUID | None: ...
 
 
 def mention(people: People, record: OrderRecord) -> str:
     """Note the person of an order. Returns the profile's key, or nothing when the order names nobody."""
-    country = record.shipping_address.country if record.shipping_address else ""
-    key = people.key(record.customer_external_id, record.email, record.phone, country)
+    address = record.shipping_address
+    key = people.key(record.customer_external_id, record.email, record.phone, address.country if address else "")
     if key:
         people.mentioned(
             CustomerRecord(
-                key, record.version, email=record.email, phone=people.phone(record.phone, country),
-                first_name=record.customer_name, locale=record.locale, created_at=record.placed_at,
+                key, record.version, email=record.email, phone=record.phone, first_name=record.customer_name,
+                locale=record.locale, addresses=(address,) if address else (), created_at=record.placed_at,
             )
         )  # fmt: skip
     return key

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
@@ -17,7 +19,7 @@ from plugin.crm.identities import EMAIL, GUEST, PHONE, Identity, Proof
 from plugin.kernel import bulk
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.text import normalise_email, normalise_phone
-from plugin.platform import CustomerRecord
+from plugin.platform import Address, CustomerRecord
 
 
 @dataclass(slots=True)
@@ -27,9 +29,10 @@ class Seen:
     record: CustomerRecord
     provisional: bool
 
-    def beats(self, other: Seen) -> bool:
-        """Whether this says more, or newer, than `other`; of equals the later one wins."""
-        return (not self.provisional, self.record.version) >= (not other.provisional, other.record.version)
+    @property
+    def rank(self) -> tuple[bool, datetime]:
+        """By this the better description wins."""
+        return not self.provisional, self.record.version
 
 
 class People:
@@ -50,8 +53,22 @@ class People:
 
     def _note(self, seen: Seen) -> None:
         known = self._seen.get(seen.record.external_id)
-        if known is None or seen.beats(known):
+        if known is None or not self._worse(seen, known.rank, lambda: self._said(known)):
             self._seen[seen.record.external_id] = seen
+
+    def _worse(self, seen: Seen, rank: tuple[bool, datetime], said: Callable[[], tuple[str, ...]]) -> bool:
+        """Whether a description loses against another; of equal ones the later wins.
+
+        But two orders of one moment are no versions of each other: which of them describes their guest is decided by
+        what they say, or it would be by which came first.
+        """
+        if seen.rank != rank or not seen.provisional:
+            return seen.rank < rank
+        return self._said(seen) < said()
+
+    def _said(self, seen: Seen) -> tuple[str, ...]:
+        record = seen.record
+        return record.first_name.strip(), self.email(record.email), self.phone(record.phone, _country(record))
 
     def key(self, external_id: str, email: str, phone: str, country: str = "") -> str:
         """The profile that an order or a cart belongs to: the account, else the guest; empty when nobody is named."""
@@ -89,7 +106,7 @@ class People:
             row, seen = known.get(key), self._seen.get(key)
             if row is not None:
                 self._rows[key] = row.customer_id
-                if seen is None or (not again and _older(seen, row)):
+                if seen is None or (not again and self._older(seen, row)):
                     seen = None
                     if batch.deleted_at("customers", key, row.version) == row.deleted_at:
                         continue
@@ -103,6 +120,11 @@ class People:
             if any(getattr(row, name) != values[name] for name in _SPOKEN):
                 changed[row.customer_id] = values
         await self._write(batch, fresh, profiles, changed)
+
+    def _older(self, seen: Seen, row: Any) -> bool:
+        return self._worse(
+            seen, (not row.provisional, row.version), lambda: (row.first_name, row.email, row.phone)
+        )
 
     def _values(self, batch: Batch, seen: Seen | None, row: Any) -> dict[str, Any]:
         """Columns of a profile; `seen` None: of a known one that the platform has deleted."""
@@ -121,12 +143,11 @@ class People:
             **_NOBODY,
         }
         if deleted_at is None:
-            country = next((address.country for address in record.addresses if address.country), "")
             values |= {
                 "first_name": record.first_name.strip(),
                 "last_name": record.last_name.strip(),
                 "email": self.email(record.email),
-                "phone": self.phone(record.phone, country),
+                "phone": self.phone(record.phone, _country(record)),
                 "locale": record.locale,
                 "tags": record.tags,
                 "note": record.note,
@@ -258,6 +279,7 @@ async def settle(batch: Batch, region: str) -> None:
                 CustomerRecord(
                     row.external_id, row.version or LONG_AGO, email=row.email or "", phone=row.phone or "",
                     first_name=row.customer_name or "", locale=row.locale or "", created_at=row.placed_at,
+                    addresses=(Address(**orjson.loads(row.address)),) if row.address else (),
                 )
             )  # fmt: skip
         elif not row.decided:
@@ -267,14 +289,15 @@ async def settle(batch: Batch, region: str) -> None:
 
 _LEFT = text("""
 SELECT p.external_id, p.customer_id, o.version, o.email, o.phone, o.customer_name, o.locale, o.placed_at,
+    CAST(o.shipping_address AS text) AS address,
     o.id IS NOT NULL OR EXISTS (SELECT 1 FROM carts c WHERE c.workspace_id = :workspace
         AND c.customer_id = p.customer_id) AS named,
     EXISTS (SELECT 1 FROM customer_merges m WHERE m.workspace_id = :workspace
         AND p.customer_id IN (m.survivor_id, m.absorbed_id)
         AND (m.reason IN ('agent', 'platform') OR m.undone_by <> '')) AS decided
 FROM store_customers p
-LEFT JOIN LATERAL (SELECT * FROM orders o WHERE o.workspace_id = :workspace AND o.customer_id = p.customer_id
-    ORDER BY o.version DESC, o.external_id DESC LIMIT 1) o ON true
+LEFT JOIN orders o ON o.workspace_id = :workspace AND o.customer_id = p.customer_id AND o.version = (SELECT
+    max(n.version) FROM orders n WHERE n.workspace_id = :workspace AND n.customer_id = p.customer_id)
 WHERE p.workspace_id = :workspace AND p.store_id = :store AND p.customer_id = ANY(CAST(:ids AS uuid[]))
     AND p.provisional AND p.deleted_at IS NULL
 """)
@@ -319,5 +342,5 @@ _DETACH = text(
 )
 
 
-def _older(seen: Seen, row: Any) -> bool:
-    return (not seen.provisional, seen.record.version) < (not row.provisional, row.version)
+def _country(record: CustomerRecord) -> str:
+    return next((address.country for address in record.addresses if address.country), "")

@@ -127,10 +127,12 @@ async def _bury(batch: Batch, records: Sequence[Record]) -> None:
         rule="excluded.version > stored.version", returning=("resource", "external_id", "version"),
     )  # fmt: skip
     batch.tombstones = {(row.resource, row.external_id): row.version for row in written}
-    named = list({external_id for one in records if (external_id := getattr(one, "external_id", ""))})
-    for row in await batch.tx.execute(_BURIED, batch.about(keys=named)):
+    named = {id for one in records for field in _NAMING if (id := getattr(one, field, ""))}
+    for row in await batch.tx.execute(_BURIED, batch.about(keys=list(named))):
         batch.tombstones[(row.resource, row.external_id)] = row.version
 
+
+_NAMING = ("external_id", "customer_external_id", "survivor_external_id", "loser_external_id")
 
 _BURIED = text("""
 SELECT resource, external_id, version FROM tombstones

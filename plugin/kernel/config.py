@@ -36,9 +36,11 @@ class Demo:
     frame_ancestors: tuple[str, ...] = ()
     app_bridge_url: str = ""
     simulator_url: str = ""
+    email: str = ""
+    password: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.frame_ancestors or self.app_bridge_url or self.simulator_url)
+        return self != Demo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Settings:
     access_log_retention_days: int = 365
     conversation_retention_days: int = 0
     metrics_token: str = field(default="", repr=False)
+    smtp_url: str = field(default="", repr=False)
+    mail_from: str = ""
     demo: Demo = Demo()
 
     @property
@@ -98,10 +102,14 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         access_log_retention_days=_integer(env, "AHLAN_ACCESS_LOG_RETENTION_DAYS", 365),
         conversation_retention_days=_integer(env, "AHLAN_CONVERSATION_RETENTION_DAYS", 0),
         metrics_token=env.get("AHLAN_METRICS_TOKEN", ""),
+        smtp_url=env.get("AHLAN_SMTP_URL", ""),
+        mail_from=env.get("AHLAN_MAIL_FROM", ""),
         demo=Demo(
             frame_ancestors=_words(env.get("AHLAN_DEMO_FRAME_ANCESTORS", "")),
             app_bridge_url=env.get("AHLAN_DEMO_APP_BRIDGE_URL", ""),
             simulator_url=env.get("AHLAN_DEMO_SIMULATOR_URL", ""),
+            email=env.get("AHLAN_DEMO_EMAIL", ""),
+            password=env.get("AHLAN_DEMO_PASSWORD", ""),
         ),
     )
 

@@ -230,9 +230,15 @@ class RoutedTransport(httpx.AsyncBaseTransport):
         target = self._routes.get(request.url.host.lower())
         if target is None:
             return await self._otherwise.handle_async_request(request)
-        request.headers["X-Forwarded-Proto"] = request.url.scheme
-        request.url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
-        return await self._direct.handle_async_request(request)
+        # A request of its own: redirects and cookies of the answer go by the address that was asked for.
+        routed = httpx.Request(
+            request.method,
+            request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port),
+            headers=[*request.headers.raw, (b"X-Forwarded-Proto", request.url.scheme.encode())],
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        return await self._direct.handle_async_request(routed)
 
     async def aclose(self) -> None:
         await self._direct.aclose()

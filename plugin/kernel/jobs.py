@@ -18,10 +18,11 @@ from uuid import UUID
 import orjson
 import structlog
 from arq import create_pool
-from arq.constants import default_queue_name, health_check_key_suffix
 from arq.connections import ArqRedis, RedisSettings
+from arq.constants import default_queue_name, health_check_key_suffix, in_progress_key_prefix
 from arq.cron import cron
-from arq.worker import Worker, func
+from arq.worker import Worker as Worker
+from arq.worker import func
 from redis.exceptions import RedisError
 from sqlalchemy import Index, insert, select, text, update
 from sqlalchemy import func as sql
@@ -173,7 +174,8 @@ class Jobs(Outbox):
                 workspace_id=tx.workspace_id,
                 id=job_id,
                 task=task,
-                arguments=orjson.loads(orjson.dumps(arguments)),
+                # asyncpg's own UUID class is none that orjson knows.
+                arguments=orjson.loads(orjson.dumps(arguments, default=str)),
                 run_at=sql.now() + timedelta(seconds=delay),
                 unique_key=unique,
                 every=every,
@@ -223,11 +225,16 @@ class Jobs(Outbox):
             self._pool = None
 
 
-async def ring(pool: ArqRedis, workspace_id: UUID, job_id: UUID, delay: float = 0) -> None:
-    """Ask a worker to run a job row; asked twice while it waits, it still runs once."""
+async def ring(pool: ArqRedis, workspace_id: UUID, job_id: UUID, delay: float = 0, mark: str = "") -> None:
+    """Ask a worker to run a job row; asked twice while it waits, it still runs once.
+
+    Valkey keeps what a killed worker had in hand under its name for TASK_LIMIT and more, and refuses that name: `mark`
+    makes another one for every further attempt. The row's lease decides who runs.
+    """
     await pool.enqueue_job(
-        RUN, str(workspace_id), str(job_id), _job_id=str(job_id), _defer_by=timedelta(seconds=delay) if delay else None
-    )
+        RUN, str(workspace_id), str(job_id), _job_id=f"{job_id}{mark}",
+        _defer_by=timedelta(seconds=delay) if delay else None,
+    )  # fmt: skip
 
 
 async def run(db: Database, app: Any, tasks: Mapping[str, Task], workspace_id: UUID, job_id: UUID) -> bool:
@@ -276,16 +283,20 @@ async def _hold(db: Database, running: _Running) -> None:
     """Renew the lease while the task runs, so that a killed worker's job is free again within LEASE."""
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
-        async with db.queue.begin() as connection:
-            await connection.execute(
-                update(JobRow)
-                .where(
-                    JobRow.workspace_id == running.workspace_id,
-                    JobRow.id == running.id,
-                    JobRow.lease == running.lease,
+        try:
+            async with db.queue.begin() as connection:
+                await connection.execute(
+                    update(JobRow)
+                    .where(
+                        JobRow.workspace_id == running.workspace_id,
+                        JobRow.id == running.id,
+                        JobRow.lease == running.lease,
+                    )
+                    .values(leased_until=sql.clock_timestamp() + LEASE)
                 )
-                .values(leased_until=sql.clock_timestamp() + LEASE)
-            )
+        except Exception as error:
+            # The database may be back before the lease ends.
+            log.warning("lease_not_renewed", error=repr(error))
 
 
 def _finish(running: _Running) -> Any:
@@ -320,11 +331,11 @@ async def _failed(db: Database, running: _Running, attempts: int, error: Excepti
         )
 
 
-async def due(db: Database, limit: int = 1000) -> list[tuple[UUID, UUID]]:
-    """(workspace, job) of rows that should run now and that nobody holds."""
+async def due(db: Database, limit: int = 1000) -> list[tuple[UUID, UUID, str]]:
+    """(workspace, job, mark of this attempt) of rows that should run now and that nobody holds."""
     async with db.queue.connect() as connection:
         rows = await connection.execute(
-            select(JobRow.workspace_id, JobRow.id)
+            select(JobRow.workspace_id, JobRow.id, JobRow.run_at, JobRow.attempts)
             .where(
                 JobRow.done_at.is_(None),
                 JobRow.failed_at.is_(None),
@@ -334,7 +345,7 @@ async def due(db: Database, limit: int = 1000) -> list[tuple[UUID, UUID]]:
             .order_by(JobRow.run_at)
             .limit(limit)
         )
-        return [(row.workspace_id, row.id) for row in rows]
+        return [(row.workspace_id, row.id, f":{row.run_at.timestamp():.0f}:{row.attempts}") for row in rows]
 
 
 async def drain(db: Database, app: Any, tasks: Mapping[str, Task], *, rounds: int = 50) -> int:
@@ -344,7 +355,7 @@ async def drain(db: Database, app: Any, tasks: Mapping[str, Task], *, rounds: in
         waiting = await due(db)
         if not waiting:
             break
-        for workspace_id, job_id in waiting:
+        for workspace_id, job_id, _mark in waiting:
             count += await run(db, app, tasks, workspace_id, job_id)
     return count
 
@@ -381,8 +392,8 @@ def worker(
         await run(db, app, tasks, UUID(workspace_id), UUID(job_id))
 
     async def sweep(ctx: dict[str, Any]) -> None:
-        for workspace_id, job_id in await due(db):
-            await ring(ctx["redis"], workspace_id, job_id)
+        for workspace_id, job_id, mark in await due(db):
+            await ring(ctx["redis"], workspace_id, job_id, mark=mark)
         for action in (*bells.values(), *sweeps):
             await action()
 
@@ -392,7 +403,12 @@ def worker(
 
         return func(answer, name=name, keep_result=0, max_tries=1)
 
+    async def forget_the_dead(ctx: dict[str, Any]) -> None:
+        # A bell has one name; a worker killed while it answered one would keep it silent for TASK_LIMIT.
+        await ctx["redis"].delete(*(in_progress_key_prefix + name for name in bells))
+
     return Worker(
+        on_startup=forget_the_dead if bells else None,
         functions=[
             func(run_job, name=RUN, keep_result=0, max_tries=1000, timeout=TASK_LIMIT + 30),
             *(bell(name, action) for name, action in bells.items()),

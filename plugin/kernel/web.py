@@ -17,13 +17,16 @@ import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from prometheus_client import Counter, Histogram
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plugin.kernel.db import new_id
+from plugin.kernel.db import new_id, unavailable
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound, TooLarge, TooMany
 from plugin.kernel.i18n import Catalogues, Translator
 from plugin.kernel.lazy import _
@@ -153,7 +156,7 @@ class Web:
         message = translator.gettext(error.message, **values)
         hint = translator.gettext(error.hint, **values) if error.hint is not None else ""
         headers = {"cache-control": "no-store"}
-        if isinstance(error, TooMany):
+        if isinstance(error, TooMany | AwayForNow):
             headers["retry-after"] = str(error.retry_after)
         body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
         if "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
@@ -180,7 +183,14 @@ class Web:
             log.error("unhandled", error=repr(error), exc_info=error)
             return self.error(request, unexpected())
 
-        return {AhlanError: known, HTTPException: http, Exception: unknown}
+        async def away(request: Request, error: Exception) -> Response:
+            if not isinstance(error, RedisError) and not unavailable(error):
+                return await unknown(request, error)
+            log.warning("servers_away", error=repr(error))
+            return self.error(request, AwayForNow())
+
+        servers = dict.fromkeys((DBAPIError, PoolTimeout, RedisError, OSError), away)
+        return {AhlanError: known, HTTPException: http, **servers, Exception: unknown}
 
 
 def not_found() -> NotFound:
@@ -196,6 +206,19 @@ def unexpected() -> AhlanError:
         code="unexpected",
         status=500,
     )
+
+
+class AwayForNow(AhlanError):
+    """PostgreSQL or Valkey does not answer just now; nothing was changed."""
+
+    status = 503
+    code = "away"
+    retry_after = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("We cannot reach our own records just now."), _("Nothing was lost. Try again in a few seconds.")
+        )
 
 
 def own_origin(request: HTTPConnection, public_url: str) -> None:

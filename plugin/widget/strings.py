@@ -14,7 +14,7 @@ SAMPLES = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
 
 def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -> dict[str, str]:
     """The panel's words in the language of the two gettext functions (domain `widget`)."""
-    forms = {
+    forms: dict[str, Callable[[int], str]] = {
         "minutes": lambda n: ngettext("{count} minute", "{count} minutes", n),
         "hours": lambda n: ngettext("{count} hour", "{count} hours", n),
         "days": lambda n: ngettext("{count} day", "{count} days", n),
@@ -27,13 +27,13 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "home.hello_name": _("Hello, {name}"),
         "home.help": _("How can we help?"),
         "home.chat": _("Chat with us"),
-        "home.chat_hint": _("About a product, an order or a delivery"),
+        "home.chat_hint": _("Products, orders, deliveries"),
         "home.resume": _("Your conversation"),
         "home.finished": _("Finished. Writing again opens it."),
         "home.you": _("You: {text}"),
         "home.file": _("Attachment"),
         "presence.here": _("Here now"),
-        "presence.reply": _("An answer usually takes {time}"),
+        "presence.reply": _("Answers in about {time}"),
         "presence.away": _("Away just now"),
         "presence.back": _("Back {time}"),
         "presence.soon": _("The answer comes as soon as we are back"),

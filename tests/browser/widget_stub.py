@@ -16,7 +16,6 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -88,12 +87,14 @@ class Peer:
         self.identity: str | None = None
         self.config: dict[str, Any] = {"agents": 1, "reply_minutes": 5, "back_at": None, "accent": "#0b7a75"}
         self.sockets_refused = False
-        self.mute_acks = False
+        self._page: tuple[str, str, dict[str, str]] = ("", "", {})
         self.token_life = 900.0
         self.slow = 0.0
         self.catalogues: Catalogues = load()
         self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(page.STATIC.parent / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
+            loader=jinja2.FileSystemLoader(page.STATIC.parent / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
         )
         self._environment.globals["icon"] = Assets().icon
         self._loop = asyncio.new_event_loop()
@@ -130,7 +131,10 @@ class Peer:
 
     def say(self, text: str, *, author: str = "agent", name: str | None = "Dana Levi", **more: Any) -> dict[str, Any]:
         """An agent (or bot, or the system) writes."""
-        return self._do(self._append(self.visitor(), {"author": author, "author_name": name, "text": text, **more}))
+        said: dict[str, Any] = self._do(
+            self._append(self.visitor(), {"author": author, "author_name": name, "text": text, **more})
+        )
+        return said
 
     def tell(self, frame: dict[str, Any]) -> None:
         """A frame to every socket of the visitor."""
@@ -142,11 +146,19 @@ class Peer:
         conversation.seen_seq = seq
         self.tell({"type": "read", "seq": seq})
 
-    def cut(self) -> None:
+    def forget(self) -> None:
+        """Erase the visitor, as privacy requests do."""
+        gone = self.visitor()
+        self.visitors.clear()
+        self.tokens.clear()
+        self.cut(gone)
+
+    def cut(self, visitor: Visitor | None = None) -> None:
         """Close the visitor's sockets."""
+        sockets = list((visitor or self.visitor()).sockets)
 
         async def cut() -> None:
-            for channel in list(self.visitor().sockets):
+            for channel in sockets:
                 with contextlib.suppress(RuntimeError):
                     await channel.close(1012)
 
@@ -158,7 +170,7 @@ class Peer:
 
     def shop(self, locale: str = "en", extra: str = "", body: str = "", **data: str) -> str:
         """The address of a shop page with the widget; `data` are further data-* settings."""
-        self._page = {"locale": locale, "extra": extra, "body": body, "data": data}
+        self._page = (extra, body, data)
         return f"{self.shop_url}/{locale}"
 
     # The protocol
@@ -200,7 +212,11 @@ class Peer:
             "shop": SHOPS[translator.locale],
             "time_zone": "Asia/Jerusalem",
             "max_text": 4000,
-            "attachments": {"max_bytes": 1_000_000, "max_count": 3, "accept": ["image/png", "image/jpeg", "application/pdf"]},
+            "attachments": {
+                "max_bytes": 1_000_000,
+                "max_count": 3,
+                "accept": ["image/png", "image/jpeg", "application/pdf"],
+            },
             "strings": strings(translator.gettext, translator.ngettext),
         }
         html = self._environment.get_template("frame.html").render(
@@ -214,7 +230,8 @@ class Peer:
         )
         policy = (
             f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob: data:; "
-            f"connect-src 'self' ws://localhost:{self.port}; base-uri 'none'; form-action 'none'; frame-ancestors {self.shop_url}"
+            f"connect-src 'self' ws://localhost:{self.port}; base-uri 'none'; form-action 'none'; "
+            f"frame-ancestors {self.shop_url}"
         )
         return HTMLResponse(html, headers={"content-security-policy": policy, "cache-control": "no-store"})
 
@@ -235,7 +252,12 @@ class Peer:
                 "token": token,
                 "expires_in": 900,
                 "secret": visitor.secret,
-                "visitor": {"id": visitor.id, "name": visitor.name, "identified": bool(visitor.name), "has_email": bool(visitor.email or visitor.name)},
+                "visitor": {
+                    "id": visitor.id,
+                    "name": visitor.name,
+                    "identified": bool(visitor.name),
+                    "has_email": bool(visitor.email or visitor.name),
+                },
                 "config": self.config,
                 "conversation": conversation.public() if conversation else None,
                 "unread": conversation.unread() if conversation else 0,
@@ -294,13 +316,21 @@ class Peer:
             if message.get("client_id") == body["client_id"]:
                 return message
         files = [self.files[id][0] for id in body["attachments"]]
-        return await self._append(visitor, {"author": "shopper", "client_id": body["client_id"], "text": body["text"], "attachments": files})
+        return await self._append(
+            visitor, {"author": "shopper", "client_id": body["client_id"], "text": body["text"], "attachments": files}
+        )
 
     async def _append(self, visitor: Visitor, message: dict[str, Any]) -> dict[str, Any]:
         if visitor.conversation is None:
             visitor.conversation = Conversation()
             await self._broadcast(visitor, {"type": "conversation", "conversation": visitor.conversation.public()})
-        whole = {"attachments": [], "at": now(), **message, "id": str(uuid.uuid4()), "seq": len(self._list(visitor)) + 1}
+        whole = {
+            "attachments": [],
+            "at": now(),
+            **message,
+            "id": str(uuid.uuid4()),
+            "seq": len(self._list(visitor)) + 1,
+        }
         visitor.conversation.messages.append(whole)
         await self._broadcast(visitor, {"type": "message", "message": whole})
         for event in visitor.news:
@@ -318,7 +348,7 @@ class Peer:
                 await channel.send_json(frame)
 
     async def _attach(self, request: Request) -> Response:
-        if not (visitor := self._who(request)):
+        if not self._who(request):
             return self._stranger()
         upload = (await request.form())["file"]
         assert not isinstance(upload, str)
@@ -388,12 +418,13 @@ class Peer:
             case "read":
                 await self._mark(visitor, frame["seq"])
             case "message" if frame["text"] == "refuse this":
-                await channel.send_json({"type": "error", "client_id": frame["client_id"], "code": "refused", "message": ""})
+                await channel.send_json(
+                    {"type": "error", "client_id": frame["client_id"], "code": "refused", "message": ""}
+                )
             case "message":
                 await asyncio.sleep(self.slow)
                 message = await self._accept(visitor, frame)
-                if not self.mute_acks:
-                    await channel.send_json({"type": "ack", "client_id": frame["client_id"], "message": message})
+                await channel.send_json({"type": "ack", "client_id": frame["client_id"], "message": message})
 
     # The shop
 
@@ -411,22 +442,24 @@ class Peer:
         return JSONResponse({"token": self.identity}) if self.identity else Response(status_code=204)
 
     async def _shop_page(self, request: Request) -> Response:
-        page_ = self._page
+        extra, body, settings_ = self._page
         locale = request.path_params["locale"]
-        data = {"server": self.server_url, "store": STORE, "identity": "/who", "locale": locale, **page_["data"]}
+        data = {"server": self.server_url, "store": STORE, "identity": "/who", "locale": locale, **settings_}
         settings = " ".join(f'data-{name}="{value}"' for name, value in data.items())
         direction = "rtl" if locale in ("ar", "he") else "ltr"
         html = f"""<!doctype html><html lang="{locale}" dir="{direction}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{SHOPS.get(locale, "Shop")}</title>
 <style>div{{display:block}} body{{margin:0;font:16px system-ui;background:#faf7f2;color:#333}}
-main{{padding:32px;max-width:60em}} .grid{{display:grid;grid-template-columns:repeat(auto-fill,minmax(160px,1fr));gap:16px}}
-.grid i{{height:200px;background:linear-gradient(160deg,#e8ddcc,#d9c6ab);border-radius:6px}}</style>{page_["extra"]}
+main{{padding:32px;max-width:60em}}
+.grid{{display:grid;grid-template-columns:repeat(auto-fill,minmax(160px,1fr));gap:16px}}
+.grid i{{height:200px;background:linear-gradient(160deg,#e8ddcc,#d9c6ab);border-radius:6px}}</style>{extra}
 <script defer src="{self.server_url}/widget/loader.js" {settings}></script></head>
 <body><main><h1>{SHOPS.get(locale, "Shop")}</h1><p><a href="/{locale}/next" id="link">Link</a></p>
-<div class="grid">{"<i></i>" * 24}</div></main>{page_["body"]}</body></html>"""
+<div class="grid">{"<i></i>" * 24}</div></main>{body}</body></html>"""
         # A strict shop: the launcher has to live with the shop's own policy.
         policy = (
-            f"default-src 'self'; script-src 'self' 'unsafe-inline' {self.server_url}; style-src 'self' 'unsafe-inline'; "
+            f"default-src 'self'; script-src 'self' 'unsafe-inline' {self.server_url}; "
+            "style-src 'self' 'unsafe-inline'; "
             f"frame-src 'self' data: {self.server_url}; connect-src 'self'"
         )
         return HTMLResponse(html, headers={"content-security-policy": policy})
@@ -434,7 +467,15 @@ main{{padding:32px;max-width:60em}} .grid{{display:grid;grid-template-columns:re
     # Threads
 
     def _begin(self, app: Starlette, port: int) -> tuple[uvicorn.Server, Any]:
-        config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app,
+            "127.0.0.1",
+            port,
+            log_level="error",
+            ws="websockets-sansio",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
@@ -467,5 +508,3 @@ def history(peer: Peer, count: int) -> None:
                 "at": (begin + timedelta(minutes=40 * number - 3)).isoformat().replace("+00:00", "Z"),
             }
         )
-
-

@@ -78,7 +78,7 @@ async def test_another_workspace_sees_and_changes_nothing(
     async with app.db.transaction(other_workspace) as tx:
         seen = await tx.scalar(select(func.count()).select_from(table).where(table.c.workspace_id == workspace))
         assert seen == 0
-        hidden = text(f"SELECT count(*) FROM (SELECT * FROM {table.name}) t WHERE workspace_id = :w")  # noqa: S608
+        hidden = text(f"SELECT count(*) FROM (SELECT * FROM {table.name}) t WHERE workspace_id = :w")
         assert await tx.scalar(hidden, {"w": workspace}) == 0
         changed = await tx.execute(
             update(table).where(table.c.workspace_id == workspace).values(workspace_id=table.c.workspace_id)
@@ -93,17 +93,13 @@ async def test_no_workspace_means_no_rows(app: App, workspace: UUID, table: Tabl
         assert (await connection.execute(select(func.count()).select_from(table))).scalar_one() == 0
 
 
-async def test_a_row_cannot_be_written_into_another_workspace(
-    app: App, workspace: UUID, other_workspace: UUID
-) -> None:
+async def test_a_row_cannot_be_written_into_another_workspace(app: App, workspace: UUID, other_workspace: UUID) -> None:
     with pytest.raises(ProgrammingError, match="row-level security"):
         async with app.db.transaction(other_workspace) as tx:
             await tx.execute(insert(team.Agent).values(workspace_id=workspace, id=new_id(), name="x", role="owner"))
     with pytest.raises(ProgrammingError, match="row-level security"):
         async with app.db.transaction(other_workspace) as tx:
-            await tx.execute(
-                insert(JobRow).values(workspace_id=workspace, id=new_id(), task="retention", arguments={})
-            )
+            await tx.execute(insert(JobRow).values(workspace_id=workspace, id=new_id(), task="retention", arguments={}))
     with pytest.raises(ProgrammingError, match="row-level security"):
         async with app.db.transaction(other_workspace) as tx:
             await tx.execute(insert(Directory).values(kind="widget", key="stolen", workspace_id=workspace))

@@ -73,7 +73,15 @@ async def deliver(door: Inbox, store: Store, topic: str, payload: Any, at: str =
     key = str(uuid4())
     body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
     await door.put(
-        ("shopify", key, "store", f"shopify:{store.external_id}", topic, body, orjson.dumps({"triggered_at": at}).decode())
+        (
+            "shopify",
+            key,
+            "store",
+            f"shopify:{store.external_id}",
+            topic,
+            body,
+            orjson.dumps({"triggered_at": at}).decode(),
+        )
     )
     return key
 
@@ -153,7 +161,7 @@ async def test_replay_changes_nothing(app: App, workspace: UUID, store: Store, d
     async def everything() -> list[Any]:
         async with app.db.transaction(workspace) as tx:
             return [
-                await tx.scalar(text(f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"))  # noqa: S608
+                await tx.scalar(text(f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {table} t"))
                 for table in ("orders", "order_lines", "customers", "store_customers", "identities", "events")
             ]
 
@@ -174,9 +182,7 @@ async def test_a_row_of_an_unknown_store_is_closed_and_touches_nobody(app: App, 
     assert row.workspace_id is None
 
 
-async def test_two_workers_share_a_batch_without_doubling(
-    app: App, workspace: UUID, store: Store, door: Inbox
-) -> None:
+async def test_two_workers_share_a_batch_without_doubling(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
     for number in range(1100, 1400):
         await deliver(door, store, "orders/updated", order(number))
     done = await asyncio.gather(*(handlers.drain(app) for _ in range(4)))

@@ -91,7 +91,9 @@ async def test_the_compliance_address_is_the_same_receiver(app: App, client: htt
 
 async def test_the_previous_secret_is_good_while_it_rotates(client: httpx.AsyncClient) -> None:
     body = b'{"id": 3}'
-    answer = await client.post("/webhooks/shopify", content=body, headers=headers(body, hmac_sha256=sign(body, PREVIOUS)))
+    answer = await client.post(
+        "/webhooks/shopify", content=body, headers=headers(body, hmac_sha256=sign(body, PREVIOUS))
+    )
     assert answer.status_code == 200
 
 
@@ -146,7 +148,12 @@ async def test_an_unknown_topic_is_counted_and_not_kept(app: App, client: httpx.
 async def test_strange_bytes_in_headers_break_nothing(client: httpx.AsyncClient) -> None:
     body = b'{"id": 7}'
     raw = [(name.encode(), value.encode()) for name, value in headers(body).items()]
-    for name in (b"x-shopify-hmac-sha256", b"x-shopify-shop-domain", b"x-shopify-webhook-id", b"x-shopify-triggered-at"):
+    for name in (
+        b"x-shopify-hmac-sha256",
+        b"x-shopify-shop-domain",
+        b"x-shopify-webhook-id",
+        b"x-shopify-triggered-at",
+    ):
         sent = [(key, "ש\x7fم".encode() if key == name else value) for key, value in raw]
         answer = await client.post("/webhooks/shopify", content=body, headers=sent)
         assert answer.status_code in (200, 400, 401), name
@@ -169,7 +176,11 @@ async def test_everything_else_passes_through(client: httpx.AsyncClient) -> None
 async def test_a_crowd_is_answered_after_few_commits(app: App, client: httpx.AsyncClient) -> None:
     async def one(number: int) -> int:
         body = f'{{"id": {number}}}'.encode()
-        return (await client.post("/webhooks/shopify", content=body, headers=headers(body, shop_domain="crowd.myshopify.com"))).status_code
+        return (
+            await client.post(
+                "/webhooks/shopify", content=body, headers=headers(body, shop_domain="crowd.myshopify.com")
+            )
+        ).status_code
 
     async with app.db.queue.connect() as connection:
         before = (await connection.execute(text("SELECT count(*) FROM webhook_inbox"))).scalar_one()
@@ -178,7 +189,9 @@ async def test_a_crowd_is_answered_after_few_commits(app: App, client: httpx.Asy
         after = (await connection.execute(text("SELECT count(*) FROM webhook_inbox"))).scalar_one()
         commits = (
             await connection.execute(
-                text("SELECT count(DISTINCT xmin::text) FROM webhook_inbox WHERE store_key = 'shopify:crowd.myshopify.com'")
+                text(
+                    "SELECT count(DISTINCT xmin::text) FROM webhook_inbox WHERE store_key = 'shopify:crowd.myshopify.com'"
+                )
             )
         ).scalar_one()
     assert after - before == 600

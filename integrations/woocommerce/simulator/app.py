@@ -132,7 +132,7 @@ class Site:
 
     async def _route(self, request: Request, route: str, base: str, pretty: bool) -> Answer | Response:
         if route == "":
-            return Answer(rest.index(base, self.zone, NAMES["en"]))
+            return Answer(rest.index(base, self._public or base, self.zone, NAMES["en"]))
         if route == "wc/store/v1/cart":
             return await self.pages.store_cart(request)
         if route == "wc-ahlan/v1/identity" and request.method == "GET":

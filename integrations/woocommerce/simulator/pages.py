@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
+from itertools import zip_longest
 from pathlib import Path
 from urllib.parse import unquote_plus, urlencode, urlsplit
 
@@ -35,6 +36,7 @@ HERE = Path(__file__).parent
 LOCALE = Path(str(ahlan.__file__)).parent / "locale"
 NAMES = {"en": "Zaytouna", "ar": "زيتونة", "he": "זייתונה"}
 LANGUAGE_NAMES = {"en": "English", "ar": "العربية", "he": "עברית"}
+_PATTERNS = {"en": "¤\u00a0#,##0.000", "ar": "#,##0.000\u00a0¤", "he": "#,##0.000\u00a0¤"}
 SESSION = "zaytouna_session"
 ADMIN = "wordpress_logged_in"
 SCOPES = {"read": "read", "write": "write", "read_write": "read_write"}
@@ -106,7 +108,7 @@ class Pages:
             shop_name=NAMES[language],
             languages=LANGUAGE_NAMES,
             categories={key: names[language] for key, names in catalogue.CATEGORIES.items()},
-            price=lambda value: format_currency(Decimal(value), wire.CURRENCY, locale=language),
+            price=lambda value: format_currency(Decimal(value), wire.CURRENCY, _PATTERNS[language], locale=language),
             day=lambda value: format_date(self._local(value), "medium", locale=language),
             name_of=lambda product: product["_names"][language],
             option_of=lambda option: catalogue.OPTION_NAMES.get(option, {}).get(language, option),
@@ -188,6 +190,8 @@ class Pages:
             and chosen in ("", product["_category"])
             and (not needle or any(needle in name.casefold() for name in product["_names"].values()))
         ]
+        if not chosen and not needle:
+            products = _mixed(products)
         return self.render(
             request, "home.html", products=products, chosen=chosen, needle=request.query_params.get("s", "")
         )
@@ -215,7 +219,9 @@ class Pages:
         if product is None:
             return Response(status_code=404)
         headers = {"Cache-Control": "public, max-age=86400"}
-        return Response(picture(product["_category"], product["_hue"]), media_type="image/svg+xml", headers=headers)
+        return Response(
+            picture(product["_category"], product["_hue"], product["sku"]), media_type="image/svg+xml", headers=headers
+        )
 
     def not_found(self, request: Request) -> Response:
         """The theme's 404 page; also what `/wp-json/` is without pretty permalinks."""
@@ -578,6 +584,12 @@ class Pages:
 
 _SWITCHES: dict[str, bool] = {"coming_soon": False, "permalinks": True, "widget": True}
 _CHECKOUT_FIELDS = ("first_name", "last_name", "email", "phone", "address_1", "city", "postcode", "country")
+
+
+def _mixed(products: list[Json]) -> list[Json]:
+    """One of each category in turn: the front page shows all that the shop has."""
+    shelves = [[one for one in products if one["_category"] == category] for category in catalogue.CATEGORIES]
+    return [one for row in zip_longest(*shelves) for one in row if one is not None]
 
 
 def _change(session: Json, product_id: int, variation_id: int, quantity: int, *, add: bool) -> None:

@@ -1,8 +1,19 @@
-"""Product pictures, drawn: one shape per category, tinted by the product."""
+"""Product pictures, drawn: a few shapes, tinted by the product."""
 
 from __future__ import annotations
 
 _SHAPES: dict[str, str] = {
+    "jar": (
+        '<path d="M62 74h76c6 4 8 10 8 18v52a12 12 0 0 1-12 12H66a12 12 0 0 1-12-12V92c0-8 2-14 8-18z" fill="{deep}"/>'
+        '<rect x="60" y="52" width="80" height="20" rx="6" fill="{dark}"/>'
+        '<rect x="66" y="98" width="68" height="36" rx="4" fill="{pale}"/>'
+        '<path d="M80 116c10-14 30-14 40 0-10 14-30 14-40 0z" fill="{mid}"/>'
+    ),
+    "bag": (
+        '<path d="M62 56h76l6 92a10 10 0 0 1-10 10H66a10 10 0 0 1-10-10z" fill="{deep}"/>'
+        '<path d="M62 56h76l-2 16H64z" fill="{dark}"/><circle cx="100" cy="112" r="22" fill="{pale}"/>'
+        '<path d="M100 96c10 8 10 24 0 32-10-8-10-24 0-32z" fill="{deep}"/>'
+    ),
     "pantry": (
         '<path d="M92 40h16v18c0 8 14 12 14 30v66a8 8 0 0 1-8 8H86a8 8 0 0 1-8-8V88c0-18 14-22 14-30z" fill="{deep}"/>'
         '<rect x="90" y="30" width="20" height="12" rx="3" fill="{dark}"/>'
@@ -46,15 +57,23 @@ _SHAPES: dict[str, str] = {
 }
 
 
-def picture(category: str, hue: int) -> str:
-    """An SVG of 200 by 200 units; `hue` in degrees."""
+_BY_SKU = {
+    **dict.fromkeys(("OLV-GRN", "TAH-400", "HNY-SDR", "SEA-SLT", "SEA-MUD"), "jar"),
+    **dict.fromkeys(("DAT-MDJ", "FRK-1K", "COF-CRD", "COF-YRG", "COF-DRK", "TEA-JAS", "TEA-SGE", "TEA-MNT"), "bag"),
+    **dict.fromkeys(("OIL-ARG", "WTR-ROS"), "pantry"),
+    "CER-CUP": "coffee",
+}
+
+
+def picture(category: str, hue: int, sku: str = "") -> str:
+    """An SVG of 200 by 200 units; `hue` in degrees; some products are not like the rest of their category."""
     shades = {
         "pale": f"hsl({hue} 45% 94%)",
         "mid": f"hsl({hue} 42% 68%)",
         "deep": f"hsl({hue} 40% 46%)",
         "dark": f"hsl({hue} 42% 28%)",
     }
-    shape = _SHAPES[category].format(**shades)
+    shape = _SHAPES[_BY_SKU.get(sku, category)].format(**shades)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200" role="img" aria-hidden="true">'
         f'<rect width="200" height="200" fill="hsl({hue} 38% 90%)"/>'

@@ -637,14 +637,14 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
 )
 
 
-def index(base: str, zone: ZoneInfo, name: str) -> Json:
-    """`/wp-json/`: what a stranger may know of the site."""
+def index(base: str, home: str, zone: ZoneInfo, name: str) -> Json:
+    """`/wp-json/`: what a stranger may know of the site. `home` is where its visitors are."""
     offset = datetime.now(zone).utcoffset()
     return {
         "name": name,
         "description": "",
         "url": base,
-        "home": base,
+        "home": home,
         "gmt_offset": offset.total_seconds() / 3600 if offset else 0,
         "timezone_string": zone.key,
         "namespaces": NAMESPACES,

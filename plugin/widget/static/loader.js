@@ -1,4 +1,4 @@
-// Ahlan storefront loader: draws the launcher; no request, font, style or frame before it is touched.
+// Ahlan: draws the launcher; loads nothing before it is touched.
 // data-*: server store identity locale side accent theme label bottom hide
 (() => {
   const script = document.currentScript || document.querySelector("script[data-store]");
@@ -89,7 +89,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
       const url = new URL(set.identity, location.href);
       if (!set.identity || url.origin !== location.origin) return;
       const answer = await fetch(url, { signal: AbortSignal.timeout(2500) });
-      return (await answer.json()).token;
+      return answer.status === 204 ? null : (await answer.json()).token;
     } catch {}
   };
 
@@ -193,7 +193,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     if (type === "ahlan:close") show(false);
     if (type === "ahlan:keep" && /^(secret|unread|live|draft|out:[\w-]+)$/.test(key)) {
       keep(key, value);
-      if (key === "unread") count(value);
+      key === "unread" && count(value);
     }
     if (type === "ahlan:identity") ask().then((identity) => tell({ type, identity }));
   });
@@ -210,6 +210,6 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   draw();
   for (const wait of [300, 2000, 5000]) setTimeout(settle, wait);
 
-  // Touched before: a message to deliver, or a conversation of the last half hour.
+  // Touched before: a message to deliver, or a recent conversation.
   if (Date.now() - kept().live < 18e5 || Object.keys(kept()).some((key) => /^out/.test(key))) setTimeout(() => frame || load(), 1500);
 })();

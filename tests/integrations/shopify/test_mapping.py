@@ -280,7 +280,8 @@ def test_ids_are_gids_whatever_their_spelling() -> None:
         (None, "success", "in_transit"), ("confirmed", "success", "pending"), ("in_transit", "success", "in_transit"),
         ("out_for_delivery", "success", "out_for_delivery"), ("attempted_delivery", "success", "out_for_delivery"),
         ("delivered", "success", "delivered"), ("failure", "success", "failed"),
-        ("delivered", "cancelled", "cancelled"), (None, "pending", "pending"), (None, "error", "failed"), ("ready_for_pickup", "success", "pending"),
+        ("delivered", "cancelled", "cancelled"), (None, "pending", "pending"), (None, "error", "failed"),
+        ("ready_for_pickup", "success", "pending"),
     ],
 )  # fmt: skip
 def test_parcels(shipment: str | None, status: str, expected: str) -> None:

@@ -31,7 +31,8 @@ export class Api {
   #page;
 
   /**
-   * `secret` is the visitor's long-lived proof, `identity` the shop's statement of who is signed in;
+   * `secret` is the visitor's long-lived proof, `identity` the shop's statement of who is signed in (null: nobody,
+   * undefined: not known);
    * `renew()` gets a newer statement, `opened(session)` hears of every session.
    */
   constructor({ secret, identity, page, renew, opened }) {

@@ -34,7 +34,7 @@ export class Bridge extends EventTarget {
         this.dispatchEvent(new CustomEvent("page", { detail: data.page }));
         return;
       case "ahlan:identity":
-        this.#identity?.(data.identity ?? null);
+        this.#identity?.(data.identity);
     }
   }
 
@@ -51,11 +51,11 @@ export class Bridge extends EventTarget {
     this.tell({ type: "ahlan:close" });
   }
 
-  /** A fresh proof of who is signed in on the shop, or null; the page gets three seconds. */
+  /** A fresh proof of who is signed in on the shop: null for nobody, undefined when it could not be asked in time. */
   identity() {
     return new Promise((resolve) => {
       this.#identity = resolve;
-      setTimeout(resolve, 3000, null);
+      setTimeout(resolve, 3000);
       this.tell({ type: "ahlan:identity" });
     });
   }

@@ -10,19 +10,23 @@ function attachment(file, fresh) {
   const local = preview(id);
   if (file.url ?? local) link.href = file.url ?? local;
   if (kind === "image" && link.href) {
-    const picture = el("img", { src: local ?? file.url, alt: name, loading: "lazy" });
+    const picture = el("img", { src: local ?? file.thumbnail ?? file.url, alt: name, loading: "lazy" });
     // Addresses of files expire: ask once for a fresh one.
-    picture.addEventListener("error", async () => (picture.src = link.href = (await fresh(id)) ?? picture.src), { once: true });
+    const renew = async () => {
+      const anew = await fresh(id);
+      if (anew) picture.src = anew.thumbnail ?? anew.url;
+    };
+    picture.addEventListener("error", renew, { once: true });
     link.append(picture);
   } else {
-    link.append(icon("file-text"), el("span", { class: "words" }, el("bdi", { class: "name" }, name), el("span", { class: "detail" }, size(file.size))));
+    link.append(icon("file-text"), el("span", { class: "words" }, el("span", { class: "name" }, el("bdi", {}, name)), el("span", { class: "detail" }, size(file.size))));
   }
   link.addEventListener("click", async (event) => {
     if (!file.url) return;
     event.preventDefault();
     // The window opens in the click and is led on later: after a wait browsers would take it for a pop-up.
     const tab = open("", "_blank");
-    const url = (await fresh(id)) ?? file.url;
+    const url = (await fresh(id))?.url ?? file.url;
     if (tab) {
       tab.opener = null;
       tab.location.replace(url);
@@ -31,7 +35,7 @@ function attachment(file, fresh) {
   return link;
 }
 
-/** The bubble of a message; the meta line and grouping are the log's. `fresh(id)` gives a file's address anew. */
+/** The bubble of a message; the meta line and grouping are the log's. `fresh(id)` gives a file with new addresses. */
 export function bubble(message, fresh) {
   const { author, text, attachments = [] } = message;
   if (author === "system") return el("p", { class: "system", dir: "auto" }, typed(text));
@@ -67,7 +71,7 @@ export function meta(message, state, { retry, remove }) {
   if (message.edited_at) parts.push(el("span", {}, t("chat.edited")));
   if (state) {
     const [sign, key] = STATES[state];
-    parts.push(el("span", { class: `state ${state}` }, icon(sign), (state === "failed" && message.reason) || t(key)));
+    parts.push(el("span", { class: `state ${state}` }, icon(sign), el("bdi", {}, (state === "failed" && message.reason) || t(key))));
   }
   if (state === "failed") {
     parts.push(el("button", { type: "button", class: "link", on: { click: retry } }, t("chat.retry")));

@@ -102,7 +102,7 @@ export class Files {
       "li",
       { class: `file ${state}` },
       item.picture ? el("img", { src: item.picture, alt: "" }) : icon("file-text"),
-      el("span", { class: "words" }, el("bdi", { class: "name" }, name), state === "going" ? el("progress", { max: "1", value: item.share, "aria-label": t("file.uploading", { name }) }) : el("span", { class: "detail" }, size(item.size))),
+      el("span", { class: "words" }, el("span", { class: "name" }, el("bdi", {}, name)), state === "going" ? el("progress", { max: "1", value: item.share, "aria-label": t("file.uploading", { name }) }) : el("span", { class: "detail" }, size(item.size))),
       state === "failed" && iconButton("rotate-cw", t("file.retry", { name }), () => this.#upload(item)),
       iconButton("x", t("file.remove", { name }), () => this.#remove(item)),
     );

@@ -14,7 +14,7 @@ export class Log {
   #bottom = true;
   #loading = false;
 
-  /** `actions`: retry(item), discard(item), older() → bool, fresh(id) → url, reply(choice). */
+  /** `actions`: retry(item), discard(item), older() → bool, fresh(id) → file, reply(choice). */
   constructor(state, actions) {
     this.#state = state;
     this.#actions = actions;

@@ -33,7 +33,7 @@ let typingUntil = null;
 
 bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
 
-function begin({ kept = {}, identity = null, page = null, accent, theme }) {
+function begin({ kept = {}, identity, page = null, accent, theme }) {
   dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
   api = new Api({ secret: kept.secret ?? null, identity, page, renew: () => bridge.identity(), opened });
   state.outbox = new Outbox({
@@ -102,11 +102,18 @@ async function connect() {
 
 /** Every session the server opens or renews tells who we are and where the conversation stands. */
 function opened(session) {
-  if (state.visitor && state.visitor.id !== session.visitor.id) state.thread.reset(); // somebody else now
+  const other = state.visitor && state.visitor.id !== session.visitor.id;
   state.visitor = session.visitor;
+  if (other) {
+    state.thread.reset(); // somebody else signed in: what was on the screen and on the line is not theirs
+    stream.restart();
+  }
   Object.assign(config, session.config);
   if (session.secret) bridge.keep("secret", session.secret);
-  if (session.conversation) follow(session.conversation);
+  if (session.conversation) {
+    follow(session.conversation);
+    resume(session.conversation.last_seq);
+  }
   count(session.unread);
   draw();
   look();
@@ -116,15 +123,19 @@ function opened(session) {
 function follow(conversation) {
   const { thread } = state;
   if (thread.id !== null && thread.id !== conversation.id) thread.reset();
-  const unknown = thread.id === null && thread.last === 0 && thread.messages.size === 0;
   thread.id = conversation.id;
   thread.status = conversation.status;
   thread.seen = Math.max(thread.seen, conversation.seen_seq ?? 0);
-  if (unknown && conversation.last_seq > 0) {
-    thread.last = conversation.last_seq;
-    thread.first = conversation.last_seq + 1;
-    older();
-  }
+  thread.read = Math.max(thread.read, conversation.read_seq ?? 0);
+}
+
+/** Begin at the end of what was said before: the newest page now, older ones on demand. */
+function resume(last) {
+  const { thread } = state;
+  if (thread.last > 0 || thread.messages.size > 0 || last === 0) return;
+  thread.last = last;
+  thread.first = last + 1;
+  older();
 }
 
 function connection() {
@@ -232,13 +243,13 @@ async function older() {
   }
 }
 
-/** A file's address, anew: the old one may have run out. */
+/** A file as the server has it now: the addresses in the old copy may have run out. */
 async function fresh(id) {
   const message = state.thread.list().find(({ attachments }) => attachments?.some((file) => file.id === id));
   if (!message) return null;
   try {
     const { messages } = await api.get(`messages?after=${message.seq - 1}&limit=1&wait=0`);
-    return messages[0]?.attachments.find((file) => file.id === id)?.url ?? null;
+    return messages[0]?.attachments.find((file) => file.id === id) ?? null;
   } catch {
     return null;
   }

@@ -44,6 +44,12 @@ export class Stream {
     this.#run();
   }
 
+  /** Let go of the line and take a new one, as whoever we are now. */
+  restart() {
+    this.#drop();
+    this.#wake?.();
+  }
+
   /** A frame over the socket, if there is one. */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;

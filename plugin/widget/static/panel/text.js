@@ -3,7 +3,7 @@ import { el } from "./dom.js";
 
 // Links; phone numbers that start with +; order, parcel and voucher codes. The last two fall apart inside
 // right-to-left text when they are not isolated.
-const RUN = /(https?:\/\/[^\s<>"'«»]+)|(\+\d[\d\s-]{5,}\d)|(#?[A-Z\d]+(?:-[A-Z\d]+)+)/g;
+const RUN = /(https?:\/\/[^\s<>"'«»]+)|(\+\d[\d\s-]{5,}\d)|(#?[A-Z\d]+(?:-[A-Z\d]+)+|#\d+)/g;
 
 /** Where the address really ends: the full stop of the sentence and an unopened bracket are not part of it. */
 function trimmed(address) {

@@ -1,0 +1,69 @@
+"""The panel over HTTP: a shop, and browsers that are signed in as one of its people."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+
+from plugin.app import App
+from tests.admin_ui.shop import PASSWORD, Admin, Shop, assemble, open_shop, seed
+
+URL = "http://localhost:8000"
+Browser = httpx.AsyncClient
+SignIn = Callable[[str], Awaitable[Browser]]
+
+
+@pytest.fixture
+def admin() -> Admin:
+    return Admin()
+
+
+@pytest.fixture
+def panel(app: App, admin: Admin) -> httpx.ASGITransport:
+    _app, site = assemble(app, URL, admin)
+    return httpx.ASGITransport(site, raise_app_exceptions=False)
+
+
+@pytest.fixture
+async def visitor(panel: httpx.ASGITransport) -> AsyncIterator[Browser]:
+    """A browser that nobody has signed in with."""
+    async with httpx.AsyncClient(transport=panel, base_url=URL, headers={"sec-fetch-site": "same-origin"}) as client:
+        yield client
+
+
+@pytest.fixture
+async def shop(app: App) -> Shop:
+    return await seed(app)
+
+
+@pytest.fixture
+async def empty_shop(app: App) -> Shop:
+    return await open_shop(app)
+
+
+@pytest.fixture
+async def sign_in(panel: httpx.ASGITransport) -> AsyncIterator[SignIn]:
+    """Signs a browser in with an e-mail address and the seed's password."""
+    clients: list[Browser] = []
+
+    async def sign_in(email: str) -> Browser:
+        client = httpx.AsyncClient(transport=panel, base_url=URL, headers={"sec-fetch-site": "same-origin"})
+        clients.append(client)
+        page = await client.get("/sign-in")
+        form = {"email": email, "password": PASSWORD, "csrf": field(page.text, "csrf")}
+        answer = await client.post("/sign-in", data=form)
+        assert answer.status_code == 303, answer.text
+        page = await client.get("/panel/settings")
+        client.headers["x-csrf-token"] = page.text.split('"x-csrf-token": "')[1].split('"')[0]
+        return client
+
+    yield sign_in
+    for client in clients:
+        await client.aclose()
+
+
+def field(html: str, name: str) -> str:
+    """The value of a hidden field."""
+    return html.split(f'name="{name}" value="')[1].split('"')[0]

@@ -1,0 +1,239 @@
+"""The authorization code grant through a browser, and the app proxy, over HTTP."""
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+import admin_ui
+from integrations.shopify import identity, install, routes
+from integrations.shopify.simulator import oauth, proxy
+from plugin import stores
+from plugin.kernel.config import Demo
+from plugin.kernel.web import Web
+from tests.integrations.shopify.conftest import CLIENT, PUBLIC_URL, SECRET, World
+
+TEMPLATES = Path(admin_ui.__file__).parent / "templates"
+
+
+@pytest.fixture
+async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser with a cookie jar, at our site; nothing is followed by itself."""
+    world.app = _with(world)
+    pages = Web(world.app.catalogues, [TEMPLATES], PUBLIC_URL)
+    site = Starlette(routes=routes.routes(world.app, pages), exception_handlers=dict(pages.handlers()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url=PUBLIC_URL) as client:
+        yield client
+
+
+def _with(world: World) -> Any:
+    """The test's App with this world's platform and settings."""
+    fields = {name: getattr(world.app, name) for name in type(world.app).__dataclass_fields__}
+    return type(world.app)(**fields | {"platforms": {"shopify": world.platform}, "settings": world.settings})
+
+
+def _launch(world: World, secret: str = SECRET, **changes: str) -> str:
+    parameters = {"shop": world.domain, "timestamp": str(int(time.time())), "host": world.sim.shop.host_parameter}
+    parameters |= changes
+    message = identity.oauth_message(list(parameters.items()))
+    return urlencode({**parameters, "hmac": identity.sign_hex(message, secret)})
+
+
+async def _begin(world: World, browser: httpx.AsyncClient) -> dict[str, str]:
+    answer = await browser.get(f"/shopify/install?{_launch(world)}")
+    assert answer.status_code == 302
+    return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+
+
+async def _agree(world: World, browser: httpx.AsyncClient) -> str:
+    """The merchant agrees at Shopify; returns the callback's query."""
+    asked = await _begin(world, browser)
+    assert oauth.check_authorize(world.sim.shop, asked) is None
+    return urlsplit(oauth.grant_code(world.sim.shop, asked)).query
+
+
+# --- the grant ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_grant_ends_in_a_connected_store_and_in_shopifys_admin(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    answer = await browser.get(f"/shopify/install?{_launch(world)}")
+    there = urlsplit(answer.headers["location"])
+    assert (there.scheme, there.netloc, there.path) == ("https", world.domain, "/admin/oauth/authorize")
+    asked = parse_qs(there.query)
+    assert asked["client_id"] == [CLIENT]
+    assert asked["redirect_uri"] == [f"{PUBLIC_URL}/shopify/callback"]
+    assert set(asked["scope"][0].split(",")) == set(install.REQUIRED_SCOPES)
+    assert "grant_options[]" not in asked
+    cookie = answer.headers["set-cookie"]
+    for part in ("HttpOnly", "Secure", "SameSite=lax", "Path=/shopify/callback", "Max-Age=600"):
+        assert part in cookie
+    query = urlsplit(oauth.grant_code(world.sim.shop, {k: v[0] for k, v in asked.items()})).query
+    back = await browser.get(f"/shopify/callback?{query}")
+    assert back.status_code == 302, back.text
+    handle = world.domain.partition(".")[0]
+    assert back.headers["location"] == f"https://admin.shopify.com/store/{handle}/apps/{CLIENT}"
+    assert back.headers["cache-control"] == "no-store"
+    ((workspace, store_id),) = await world.workspaces_of_shop()
+    assert store_id is not None
+    async with world.app.db.transaction(workspace) as tx:
+        store = await stores.get(tx, store_id)
+        held = await stores.credential(tx, world.app.vault, store_id, "refresh")
+    assert store is not None
+    assert store.status == stores.CONNECTED
+    assert held is not None, "an expiring token was asked for"
+
+
+async def test_the_first_visit_to_the_panel_finds_the_granted_store(world: World, browser: httpx.AsyncClient) -> None:
+    await browser.get(f"/shopify/callback?{await _agree(world, browser)}")
+    session = await world.platform.admin_session(world.token())
+    assert [(session.workspace_id, session.store_id)] == await world.workspaces_of_shop()
+    assert session.administrator, "the account owner"
+
+
+async def test_in_the_demo_the_way_back_is_the_stand_in_admin(world: World, browser: httpx.AsyncClient) -> None:
+    admin = "http://admin-shopify-demo.localhost:8001"
+    object.__setattr__(world.settings, "demo", Demo(app_bridge_url=f"{admin}/app-bridge.js"))
+    back = await browser.get(f"/shopify/callback?{await _agree(world, browser)}")
+    assert back.headers["location"].startswith(f"{admin}/store/")
+
+
+async def test_a_callback_works_once_per_browser(world: World, browser: httpx.AsyncClient) -> None:
+    query = await _agree(world, browser)
+    kept = dict(browser.cookies)
+    assert (await browser.get(f"/shopify/callback?{query}")).status_code == 302
+    assert not browser.cookies
+    replayed = await browser.get(f"/shopify/callback?{query}")
+    assert replayed.status_code == 400
+    # Somebody kept the cookie as well: then the code is used up.
+    browser.cookies.update(kept)
+    assert (await browser.get(f"/shopify/callback?{query}")).status_code == 502
+    assert len(await world.workspaces_of_shop()) == 1
+
+
+async def test_the_cookie_is_gone_after_a_failed_look_too(world: World, browser: httpx.AsyncClient) -> None:
+    await _begin(world, browser)
+    assert browser.cookies
+    answer = await browser.get("/shopify/callback?state=guess")
+    assert answer.status_code == 400
+    assert not browser.cookies
+    assert answer.json()["error"]["code"] == "shopify_unproven"
+
+
+@pytest.mark.parametrize(
+    "spoil", ["no cookie", "another state", "stale", "forged", "another shop", "no code", "bad host"]
+)
+async def test_a_callback_that_connects_nothing(world: World, browser: httpx.AsyncClient, spoil: str) -> None:
+    told = dict(parse_qsl(await _agree(world, browser)))
+    told.pop("hmac")
+    if spoil == "no cookie":
+        browser.cookies.clear()
+    if spoil == "another state":
+        told["state"] = "x"
+    if spoil == "stale":
+        told["timestamp"] = str(int(time.time()) - 120)
+    if spoil == "another shop":
+        told["shop"] = "evil.myshopify.com"
+    if spoil == "no code":
+        told.pop("code")
+    if spoil == "bad host":
+        told["host"] = "ZXZpbC5jb20"
+    message = identity.oauth_message(list(told.items()))
+    told["hmac"] = identity.sign_hex(message, "wrong" if spoil == "forged" else SECRET)
+    before = world.wire.count("access_token")
+    answer = await browser.get(f"/shopify/callback?{urlencode(told)}")
+    assert answer.status_code == 400
+    assert world.wire.count("access_token") == before
+    assert await world.workspaces_of_shop() == []
+
+
+async def test_a_state_of_another_browser_is_refused(world: World, browser: httpx.AsyncClient) -> None:
+    """Login CSRF: a stranger's callback link opened in the merchant's browser."""
+    theirs = await _agree(world, browser)
+    browser.cookies.clear()
+    await _begin(world, browser)
+    assert (await browser.get(f"/shopify/callback?{theirs}")).status_code == 400
+
+
+async def test_an_unsigned_shop_begins_nothing(world: World, browser: httpx.AsyncClient) -> None:
+    stale = str(int(time.time()) - 120)
+    for query in ("", f"shop={world.domain}", _launch(world, "wrong"), _launch(world, timestamp=stale),
+                  _launch(world, shop="evil.com"), _launch(world) + "&shop=evil.myshopify.com"):  # fmt: skip
+        answer = await browser.get(f"/shopify/install?{query}")
+        assert answer.status_code == 400, query
+        assert "set-cookie" not in answer.headers
+
+
+async def test_errors_speak_the_readers_language(world: World, browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/shopify/install", headers={"Accept-Language": "ar"})
+    assert "Shopify" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["message"] != "Shopify did not confirm this request, so nothing was connected."
+
+
+async def test_missing_scopes_are_said_and_the_store_still_connects(world: World, browser: httpx.AsyncClient) -> None:
+    query = await _agree(world, browser)
+    shop = world.sim.shop
+    shop.state.set("granted", [scope for scope in shop.granted if scope != "read_products"])
+    assert (await browser.get(f"/shopify/callback?{query}")).status_code == 302
+    session = world.session = await world.platform.admin_session(world.token())
+    assert session.store_id
+    found = await world.platform.check(await world.connection())
+    assert [finding.detail for finding in found if finding.code == "scope_missing"] == ["read_products"]
+
+
+# --- the app proxy --------------------------------------------------------------------------------------------------
+
+
+def _proxied(world: World, customer: int | None, query: str = "") -> str:
+    return f"/proxy/identity?{proxy.signed_query(world.sim.shop, query, customer)}"
+
+
+async def test_the_proxy_vouches_for_a_signed_in_shopper(world: World, browser: httpx.AsyncClient) -> None:
+    connection = await world.connect()
+    answer = await browser.get(_proxied(world, 7, "x=1&x=2&blank="))
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "application/json"
+    assert "access-control-allow-origin" not in answer.headers
+    found = await world.platform.shopper_identity(connection, answer.json()["token"])
+    assert found is not None
+    assert found.customer_external_id == "gid://shopify/Customer/7"
+
+
+async def test_a_guest_gets_no_token_and_no_error(world: World, browser: httpx.AsyncClient) -> None:
+    await world.connect()
+    answer = await browser.get(_proxied(world, None))
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_shopper_cannot_name_another(world: World, browser: httpx.AsyncClient) -> None:
+    await world.connect()
+    for own in ("logged_in_customer_id=8", "logged_in_customer_id=", "shop=evil.myshopify.com", "path_prefix=/x"):
+        assert (await browser.get(_proxied(world, 7, own))).status_code == 401
+    unsigned = f"/proxy/identity?shop={world.domain}&logged_in_customer_id=8&path_prefix=/a&timestamp={int(time.time())}"
+    assert (await browser.get(unsigned)).status_code == 401
+    assert (await browser.get(f"{unsigned}&signature=%ff")).status_code == 401
+
+
+async def test_an_old_proxied_request_is_refused(world: World, browser: httpx.AsyncClient) -> None:
+    await world.connect()
+    world.sim.shop.state.set("clock_offset", -120)
+    assert (await browser.get(_proxied(world, 7))).status_code == 401
+
+
+async def test_an_uninstalled_shop_vouches_for_nobody(world: World, browser: httpx.AsyncClient) -> None:
+    assert (await browser.get(_proxied(world, 7))).status_code == 404
+    connection = await world.connect()
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        store = await stores.get(tx, connection.store_id)
+        assert store is not None
+        await stores.uninstalled(tx, store, datetime.now(UTC))
+    assert (await browser.get(_proxied(world, 7))).status_code == 404
