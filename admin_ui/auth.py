@@ -112,7 +112,9 @@ class Accounts:
         email = normalise_email(typed) or ""
         address = _address(request)
         key = self.app.vault.fingerprint("email", email)
-        await self._limit(f"sign-in:pair:{key}:{address}", _PER_PAIR)
+        pair = f"sign-in:pair:{key}:{address}"
+        # Counted before the check, so that guesses sent side by side are counted too; a success forgets them.
+        await self._limit(pair, _PER_PAIR)
         for counter, limit in ((f"sign-in:email:{key}", _PER_EMAIL), (f"sign-in:address:{address}", _PER_ADDRESS)):
             if int(await self.app.hub.peek(counter) or 0) >= limit:
                 raise _too_many()
@@ -125,6 +127,7 @@ class Accounts:
                 continue
             checked = True
             if await password_fits(agent.password_hash, password[:MAX_PASSWORD]):
+                await self.app.hub.take(pair)
                 return workspace_id, agent.id
         if not checked:
             await password_fits("", password[:MAX_PASSWORD])
@@ -326,9 +329,10 @@ def _address(request: Request) -> str:
 
 def _own_path(path: str) -> str:
     """A path of ours to go on to, or empty: never another host, however it is written."""
-    safe = path.startswith(f"{STAND_ALONE}") or path.startswith(("/sign-", "/invitations/")) or path == "/"
-    clean = path.isprintable() and "\\" not in path and "//" not in path and ".." not in path
-    return path if safe and clean and " " not in path else ""
+    ours = path == "/" or path.partition("?")[0] == STAND_ALONE
+    ours = ours or path.startswith((f"{STAND_ALONE}/", "/sign-", "/invitations/"))
+    clean = path.isprintable() and not any(part in path for part in ("\\", "//", "..", " "))
+    return path if ours and clean else ""
 
 
 def _too_many() -> TooMany:

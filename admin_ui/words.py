@@ -30,9 +30,9 @@ PAYMENT = {
     "failed": State(_("Payment failed"), "bad", "circle-x"),
 }
 FULFILMENT = {
-    "unfulfilled": State(_("Not sent yet"), "warn", "package"),
-    "partial": State(_("Partly sent"), "warn", "package-open"),
-    "fulfilled": State(_("Sent"), "good", "package-check"),
+    "unfulfilled": State(_("Not shipped yet"), "warn", "package"),
+    "partial": State(_("Partly shipped"), "warn", "package-open"),
+    "fulfilled": State(_("Shipped"), "good", "package-check"),
     "restocked": State(_("Back in stock"), "", "undo-2"),
 }
 PARCEL = {
@@ -46,7 +46,7 @@ PARCEL = {
 CANCELLED = State(_("Cancelled"), "bad", "ban")
 
 STORE = {
-    "connected": State(_("Connected"), "good", "circle-check"),
+    "connected": State(_("Connected to Ahlan"), "good", "circle-check"),
     "needs_reauth": State(_("Asks for your permission again"), "bad", "key-round"),
     "uninstalled": State(_("Disconnected"), "", "unplug"),
 }

@@ -187,12 +187,12 @@ async def _story(settings: Settings, console: Console) -> None:
 class Browser:
     """A person's browser as far as the authorization flows need one: cookies, redirects, forms."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         local = f"http://127.0.0.1:{settings.port}"
         stores_at = f"http://127.0.0.1:{settings.port + 1}"
         routes = dict.fromkeys((SHOP, SHOPIFY_STOREFRONT, SHOPIFY_ADMIN, WOO_HOST), stores_at)
         self._client = httpx.AsyncClient(
-            transport=RoutedTransport({**routes, "localhost": local}, httpx.AsyncHTTPTransport()),
+            transport=transport or RoutedTransport({**routes, "localhost": local}, httpx.AsyncHTTPTransport()),
             timeout=20,
             headers={"accept": "text/html", "accept-language": "en"},
         )

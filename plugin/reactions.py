@@ -28,6 +28,6 @@ TASKS: Mapping[str, Task] = {
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
-    "store.connected": ("register_webhooks", "check_store", "start_backfill"),
+    "store.connected": ("check_store", "start_backfill"),
     "message.sent": ("deliver_reply",),
 }

@@ -143,6 +143,7 @@ async def candidates(desk: Desk) -> Response:
     query = desk.request.query_params.get("q", "").strip()[:200]
     me = desk.path_id()
     async with desk.transaction() as tx:
+        await identities.head(tx, me)
         found = await customers.search(tx, query, None, 8) if query else None
     rows: list[Any] = [_row(desk, one) for one in found.customers if one.id != me] if found else []
     return desk.page("candidates.html", block="candidates", rows=rows, query=query, person_id=me)

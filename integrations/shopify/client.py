@@ -6,7 +6,6 @@ lost answer or a failed write is repaired by asking again with the old one (PLAT
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,13 +15,13 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
 
 from integrations.shopify import identity, mapping, queries
 from plugin import stores
 from plugin.kernel.config import ShopifyApp
 from plugin.kernel.crypto import Vault
-from plugin.kernel.db import Database, Tx
+from plugin.kernel.db import Busy, Database, Tx
+from plugin.kernel.db import turn as take_turn
 from plugin.kernel.http import Http, HttpError, Response
 from plugin.platform import Connection, PlatformError, StaleToken
 
@@ -246,39 +245,12 @@ class Throttle:
 
 @asynccontextmanager
 async def turn(db: Database, name: str, *, patience: float = _PATIENCE) -> AsyncIterator[None]:
-    """Be the only one at `name` in the whole installation, across network requests and outside any transaction.
-
-    A PostgreSQL session lock: it ends with the connection, so a killed process holds up nobody. Those who wait give
-    their connection back in between. Raises PlatformError (retry) after `patience` seconds.
-    """
-    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-    deadline = time.monotonic() + patience
-    wait = 0.05
-    while True:
-        connection = await db.app.connect()
-        try:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            if await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
-                try:
-                    yield
-                    return
-                finally:
-                    await _unlock(connection, key)
-        finally:
-            await connection.close()
-        if time.monotonic() > deadline:
-            raise PlatformError("somebody else is still at it", retry=True, after=5.0, code="busy")
-        await asyncio.sleep(wait)
-        wait = min(0.5, wait * 1.5)
-
-
-async def _unlock(connection: Any, key: int) -> None:
+    """See `plugin.kernel.db.turn`. Raises PlatformError (retry) after `patience` seconds."""
     try:
-        await asyncio.shield(connection.scalar(text("SELECT pg_advisory_unlock(:key)"), {"key": key}))
-    except BaseException:
-        # A lock must not go back into the pool with its connection.
-        await connection.invalidate()
-        raise
+        async with take_turn(db, name, patience=patience):
+            yield
+    except Busy as error:
+        raise PlatformError("somebody else is still at it", retry=True, after=5.0, code="busy") from error
 
 
 # --- the Admin API --------------------------------------------------------------------------------------------------
@@ -431,23 +403,17 @@ class AdminClient:
             await stores.needs_reauth(tx, connection.store_id, reason)
         return PlatformError(reason, retry=False, reauthorize=True, code="needs_reauth")
 
-    async def scopes(self, connection: Connection) -> tuple[str, ...]:
-        """What was granted when the token was last issued: at most an hour old."""
-        async with self._db.transaction(connection.workspace_id) as tx:
-            held = await stores.credential(tx, self._vault, connection.store_id, ACCESS)
-        return tuple(held[1].data.get("scopes", ())) if held is not None else ()
-
 
 async def store_grant(tx: Tx, vault: Vault, store_id: UUID, grant: Grant) -> None:
-    """Write both tokens, their ends and the scopes: all of it or nothing."""
-    scopes = {"scopes": list(grant.scopes)}
-    await stores.put_credential(
-        tx, vault, store_id, ACCESS, grant.access_token, expires_at=grant.expires_at, data=scopes
-    )
+    """Write both tokens with their ends, and what was granted: all of it or nothing."""
+    await stores.put_credential(tx, vault, store_id, ACCESS, grant.access_token, expires_at=grant.expires_at)
     if grant.refresh_token:
         await stores.put_credential(
             tx, vault, store_id, REFRESH, grant.refresh_token, expires_at=grant.refresh_expires_at
         )
+    store = await stores.get(tx, store_id)
+    if store is not None and grant.scopes:
+        store.scopes = list(grant.scopes)
 
 
 def _usable(held: tuple[str, stores.Credential], refused: str | None) -> bool:

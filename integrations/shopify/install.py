@@ -111,7 +111,6 @@ class Installer:
             before = await stores.get(tx, found[1]) if found else None
             fresh = before is None or before.status == stores.UNINSTALLED
             store = await stores.connect(tx, platform=PLATFORM, external_id=shop, profile=profile)
-            store.scopes = list(grant.scopes)
             await store_grant(tx, self._vault, store.id, grant)
         missing = tuple(identity.missing_scopes(REQUIRED_SCOPES, grant.scopes))
         return Installed(workspace_id, store.id, shop, fresh, missing)

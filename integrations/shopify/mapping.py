@@ -8,7 +8,7 @@ sent: numbers with a point are decoded as text, never as floats. Words we do not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any, Final
@@ -273,7 +273,10 @@ def customer_node(node: Doc) -> CustomerRecord:
 
 
 def order(doc: Doc, at: datetime) -> OrderRecord:
-    """An order from a webhook, with what of its lines, parcels and refunds the body holds."""
+    """An order from a webhook, with what of its lines, parcels and refunds the body holds.
+
+    All amounts are before refunds, so that they add up; `refunded` is told beside them.
+    """
     currency = doc.get("currency")
     person = doc.get("customer") or {}
     shipping, billing = _address(doc.get("shipping_address")), _address(doc.get("billing_address"))
@@ -293,10 +296,10 @@ def order(doc: Doc, at: datetime) -> OrderRecord:
         customer_name=_customer_name(person.get("first_name"), person.get("last_name"), shipping, billing),
         locale=_text(doc.get("customer_locale")),
         cancelled_at=_time(doc.get("cancelled_at")),
-        subtotal=_priced(doc, "current_subtotal_price", currency),
-        shipping_total=_priced(doc, "current_shipping_price", currency) or _priced(doc, "total_shipping_price", None),
-        discount_total=_priced(doc, "current_total_discounts", currency),
-        tax_total=_priced(doc, "current_total_tax", currency),
+        subtotal=_priced(doc, "subtotal_price", currency),
+        shipping_total=_priced(doc, "total_shipping_price", currency),
+        discount_total=_priced(doc, "total_discounts", currency),
+        tax_total=_priced(doc, "total_tax", currency),
         refunded=_refunded(refunds, currency),
         payment_method=", ".join(map(_text, doc.get("payment_gateway_names") or ())),
         note=_text(doc.get("note")),
@@ -330,10 +333,10 @@ def order_node(node: Doc) -> OrderRecord:
         customer_name=_customer_name(person.get("firstName"), person.get("lastName"), shipping, billing),
         locale=_text(node.get("customerLocale")),
         cancelled_at=_time(node.get("cancelledAt")),
-        subtotal=_shop_money(node.get("currentSubtotalPriceSet")),
-        shipping_total=_shop_money(node.get("currentShippingPriceSet")),
-        discount_total=_shop_money(node.get("currentTotalDiscountsSet")),
-        tax_total=_shop_money(node.get("currentTotalTaxSet")),
+        subtotal=_shop_money(node.get("subtotalPriceSet")),
+        shipping_total=_shop_money(node.get("totalShippingPriceSet")),
+        discount_total=_shop_money(node.get("totalDiscountsSet")),
+        tax_total=_shop_money(node.get("totalTaxSet")),
         refunded=_shop_money(node.get("totalRefundedSet")),
         payment_method=", ".join(map(_text, node.get("paymentGatewayNames") or ())),
         note=_text(node.get("note")),
@@ -698,8 +701,9 @@ def _fulfilment_event(doc: Doc, at: datetime, store: Connection | None) -> tuple
     if status is None:
         return ()
     happened = _time(doc.get("happened_at"))
-    # A carrier reports late: what counts for order is when Shopify wrote it down.
-    version = _time(doc.get("updated_at")) or _time(doc.get("created_at")) or at
+    # A carrier reports late: what counts for order is when Shopify wrote it down. The parcel's own update, which says
+    # more, has the same time and has to win.
+    version = (_time(doc.get("updated_at")) or _time(doc.get("created_at")) or at) - timedelta(microseconds=1)
     parcel = FulfilmentRecord(
         gid("Fulfillment", doc["fulfillment_id"]), status, delivered_at=happened if status == "delivered" else None
     )

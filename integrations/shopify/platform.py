@@ -102,25 +102,33 @@ class ShopifyPlatform:
     async def check(self, connection: Connection) -> Sequence[Finding]:
         """Credentials, scopes, the version that answers. Uses the tokens, and so keeps them fresh."""
         try:
-            answer = await self.client.answer(connection, "AppInstallation")
+            _, granted, version = await self._installation(connection)
         except PlatformError as error:
             if not error.reauthorize:
                 raise
             return [Finding("credentials", False, error.said)]
-        handles = (answer.data.get("currentAppInstallation") or {}).get("accessScopes") or ()
-        granted = sorted(scope["handle"] for scope in handles)
+        found = [Finding("credentials", True)]
+        missing = identity.missing_scopes(REQUIRED_SCOPES, granted)
+        found += [Finding("scope_missing", False, scope) for scope in missing] or [Finding("scopes", True)]
+        if version != queries.API_VERSION:
+            found.append(Finding("api_version", False, version))
+        limited = bool(identity.missing_scopes(["read_all_orders"], granted))
+        found.append(Finding("history_limited", not limited, "read_all_orders" if limited else ""))
+        return found
+
+    async def _installation(self, connection: Connection) -> tuple[str, list[str], str]:
+        """Our app on this shop: its id, the scopes it holds now (noted at the store), the version that answered."""
+        answer = await self.client.answer(connection, "AppInstallation")
+        try:
+            held = answer.data["currentAppInstallation"]
+            installation, granted = held["id"], sorted(scope["handle"] for scope in held["accessScopes"])
+        except (KeyError, TypeError) as error:
+            raise PlatformError("Shopify's answer about our app was incomplete", retry=True, code="garbage") from error
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
             if store is not None and sorted(store.scopes) != granted:
                 store.scopes = granted
-        found = [Finding("credentials", True)]
-        missing = identity.missing_scopes(REQUIRED_SCOPES, granted)
-        found += [Finding("scope_missing", False, scope) for scope in missing] or [Finding("scopes", True)]
-        if answer.version != queries.API_VERSION:
-            found.append(Finding("api_version", False, answer.version))
-        limited = bool(identity.missing_scopes(["read_all_orders"], granted))
-        found.append(Finding("history_limited", not limited, "read_all_orders" if limited else ""))
-        return found
+        return installation, granted, answer.version
 
     async def embed_state(self, connection: Connection) -> Finding:
         """Whether the loader was seen on the storefront lately: the theme's own settings need a scope we do without.
@@ -233,8 +241,11 @@ class ShopifyPlatform:
         cursor: str | None,
         total: int | None,
     ) -> Page:
-        scopes = await self.client.scopes(connection) if resource is Resource.ORDERS else ()
-        if resource is not Resource.ORDERS or not identity.missing_scopes(["read_all_orders"], scopes):
+        if resource is not Resource.ORDERS:
+            return Page(records, cursor, total)
+        async with self._db.transaction(connection.workspace_id) as tx:
+            store = await stores.get(tx, connection.store_id)
+        if store is None or not identity.missing_scopes(["read_all_orders"], store.scopes):
             return Page(records, cursor, total)
         return Page(records, cursor, total, datetime.now(UTC) - VISIBLE, "read_all_orders")
 
@@ -290,8 +301,8 @@ class ShopifyPlatform:
 
         Everything else is in shopify.app.toml, which the API neither lists nor changes.
         """
-        await self._write_embed_settings(connection)
-        granted = await self.client.scopes(connection)
+        installation, granted, _ = await self._installation(connection)
+        await self._write_embed_settings(connection, installation)
         uri = f"{self._settings.public_url}/webhooks/shopify"
         wanted = {webhooks.enum_name(topic): topic for topic in webhooks.subscribable(granted)}
         done: list[Finding] = []
@@ -322,7 +333,7 @@ class ShopifyPlatform:
                 return found
             after = held["pageInfo"]["endCursor"]
 
-    async def _write_embed_settings(self, connection: Connection) -> None:
+    async def _write_embed_settings(self, connection: Connection, installation: str) -> None:
         """The theme block reads them as `app.metafields.ahlan.*`: the widget's public key, our address, nothing else.
 
         Owned by this app's installation on this shop, so neither a shop nor a value comes from a request.
@@ -331,11 +342,10 @@ class ShopifyPlatform:
             store = await stores.get(tx, connection.store_id)
         if store is None:
             return
-        installation = (await self.client.run(connection, "AppInstallation"))["currentAppInstallation"]
         values = {"public_key": store.public_key, "server": self._settings.public_url}
         metafields = [
             {
-                "ownerId": installation["id"],
+                "ownerId": installation,
                 "namespace": METAFIELD_NAMESPACE,
                 "key": key,
                 "type": "single_line_text_field",

@@ -55,10 +55,10 @@ _ORDER_FIELDS = f"""
   totalPriceSet {_BOTH_MONEY}
   currentTotalPriceSet {_BOTH_MONEY}
   totalRefundedSet {_BOTH_MONEY}
-  currentSubtotalPriceSet {_SHOP_MONEY}
-  currentTotalDiscountsSet {_SHOP_MONEY}
-  currentTotalTaxSet {_SHOP_MONEY}
-  currentShippingPriceSet {_SHOP_MONEY}
+  subtotalPriceSet {_SHOP_MONEY}
+  totalDiscountsSet {_SHOP_MONEY}
+  totalTaxSet {_SHOP_MONEY}
+  totalShippingPriceSet {_SHOP_MONEY}
   customer {{
     id displayName firstName lastName
     defaultEmailAddress {{ emailAddress }}

@@ -144,39 +144,39 @@ async def search(tx: Tx, query: str = "", cursor: str | None = None, limit: int 
 
 
 def _words(query: str) -> list[str]:
-    """At most six words, written as `terms` writes them; a phone number with spaces is one word."""
+    """At most six words, in normal spelling; a phone number with spaces is one word."""
     query = normalise(query)
     if not query.strip("+-()/.# 0123456789"):
         digits = "".join(filter(str.isdigit, query))
         return [digits] if digits else []
-    found: list[str] = []
-    for part in query.split():
-        found += [part] if "@" in part else search_key(part).split()
-    return found[:6]
+    return [part for part in query.split() if search_key(part)][:6]
 
 
 def _find(position: int, word: str, parameters: dict[str, Any]) -> str:
-    """SQL for the heads of people whom one word finds."""
+    """SQL for the heads of people whom one word finds: by what it consists of, as a phone number, as an order's."""
 
     def between(column: str, prefix: str, name: str) -> str:
-        parameters[f"{name}{position}"], parameters[f"{name}_end{position}"] = prefix, f"{prefix}\U0010ffff"
-        return f"{column} >= :{name}{position} AND {column} < :{name}_end{position}"
+        name = f"{name}{position}"
+        parameters[name], parameters[f"{name}_end"] = prefix, f"{prefix}\U0010ffff"
+        return f"{column} >= :{name} AND {column} < :{name}_end"
 
     heads = (
         "SELECT coalesce(m.merged_into, m.id) FROM {} f JOIN customers m "
         "ON m.workspace_id = :workspace AND m.id = f.customer_id WHERE f.workspace_id = :workspace AND {}"
     )
-    ways = [heads.format("customer_terms", between("f.term", word, "word"))]
+    spoken = [word] if "@" in word else search_key(word).split()
+    alike = [heads.format("customer_terms", between("f.term", part, f"word{n}_")) for n, part in enumerate(spoken)]
+    ways = [f"({' INTERSECT '.join(alike)})"]
     if word.isdigit() and len(word) >= 3:
         ways.append(heads.format("customer_terms", between("f.term", backwards(word), "phone")))
     if any(character.isdigit() for character in word):
         number = between("f.number", orders.number_of(word), "number")
-        ways.append(heads.format("orders", f"f.deleted_at IS NULL AND {number}"))
+        ways.append(heads.format("orders", f"f.deleted_at IS NULL AND f.number <> '' AND {number}"))
     return f"({' UNION '.join(ways)})"
 
 
 def _cursor(at: datetime, id: UUID) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([at, id])).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps([at, str(id)])).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, UUID]:

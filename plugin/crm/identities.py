@@ -357,8 +357,13 @@ def _families(graph: _Graph) -> tuple[dict[UUID, list[UUID]], dict[UUID, str]]:
     groups: dict[UUID, list[UUID]] = defaultdict(list)
     for member in parent:
         groups[find(member)].append(member)
-    # An agent who merged q into p goes on seeing p: a row that was absorbed by decision never heads a family.
-    return {min(group, key=lambda member: (member in absorbed, member)): group for group in groups.values()}, why
+    # Whoever merged q into p goes on seeing p, whatever else belongs to q.
+    survivors = {merge.survivor for merge in decided}
+
+    def rank(member: UUID) -> tuple[bool, bool, UUID]:
+        return member in absorbed, member not in survivors, member
+
+    return {min(group, key=rank): group for group in groups.values()}, why
 
 
 def _joins(kind: str, holders: dict[UUID, UUID | None]) -> bool:
@@ -396,8 +401,9 @@ WHERE c.workspace_id = :workspace AND c.id = ANY(CAST(:ids AS uuid[])) AND (c.me
 async def _neighbourhood(tx: Tx, ids: set[UUID]) -> _Graph:
     """Everything that the families of `ids` are computed from: followed until nothing new turns up."""
     graph = _Graph()
-    frontier = ids
+    frontier, asked = ids, set[UUID]()
     while frontier:
+        asked |= frontier
         parameters = {"workspace": tx.workspace_id, "ids": list(frontier)}
         met: set[UUID] = set()
         for row in await tx.execute(_RELATIVES, parameters):
@@ -412,7 +418,7 @@ async def _neighbourhood(tx: Tx, ids: set[UUID]) -> _Graph:
         for row in await tx.execute(_DECISIONS, {**parameters, "decided": list(DECIDED)}):
             graph.merges[row.id] = _Decision(row.survivor_id, row.absorbed_id, row.reason, row.apart)
             met |= {row.survivor_id, row.absorbed_id}
-        frontier = met - graph.heads.keys()
+        frontier = met - asked
     return graph
 
 

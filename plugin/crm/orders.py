@@ -4,7 +4,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -28,7 +28,8 @@ class Order(TenantRow, Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "store_id", "external_id"),
         Index(None, "workspace_id", "customer_id", "placed_at"),
-        Index(None, "workspace_id", "number"),
+        # Partial, as the next: so that it cannot serve the foreign-key checks on this table.
+        Index(None, "workspace_id", "number", postgresql_where=text("number <> ''")),
         Index(
             "ix_orders_cart_token",
             "workspace_id",
@@ -400,7 +401,7 @@ async def _delete(batch: Batch) -> None:
 
 async def _write_parts(batch: Batch, plan: Plan) -> None:
     """Write parcels and refunds, also those whose order we do not know yet: they are joined when it comes."""
-    parcels = _newest_parts(
+    parcels = _newest_parcels(
         [(order.external_id, order.version, part) for order in plan.records for part in order.fulfilments or ()]
         + [(part.order_external_id, part.version, part.fulfilment) for part in plan.parts if part.fulfilment]
     )
@@ -439,9 +440,36 @@ def _newest_parts(parts: Iterable[Part]) -> dict[str, Part]:
     return newest((part.external_id, version, (order, version, part)) for order, version, part in parts)
 
 
+def _newest_parcels(parts: Iterable[Part]) -> dict[str, Part]:
+    """The newest of each parcel; a scan says where it is and no more, so what it leaves empty was told before."""
+    found: dict[str, Part] = {}
+    for order, version, parcel in sorted(parts, key=lambda part: part[1]):
+        known = found.get(parcel.external_id)
+        found[parcel.external_id] = (order, version, _filled(parcel, known[2]) if known else parcel)
+    return found
+
+
+def _filled(parcel: Any, before: Any) -> Any:
+    told = {name: getattr(parcel, name) or getattr(before, name) for name in _PARCEL_WORDS}
+    return replace(parcel, **told)
+
+
+def _joined(order: str, version: datetime, parcel: Any, before: Any) -> Part:
+    """A parcel with what is stored of it: the newer one speaks, the older one fills its gaps, whichever came first."""
+    if version >= before.version:
+        return order, version, _filled(parcel, before)
+    newer = replace(parcel, status=before.status, delivered_at=before.delivered_at)
+    told = {name: getattr(before, name) or getattr(parcel, name) for name in _PARCEL_WORDS}
+    return before.order_external_id, before.version, replace(newer, **told)
+
+
+_PARCEL_WORDS = ("tracking_number", "tracking_url", "carrier", "shipped_at")
+
+
 async def _write_parcels(batch: Batch, plan: Plan, parcels: Mapping[str, Part]) -> list[tuple[Any, Any]]:
     """Returns (row as written, row before) of those that changed."""
     before = await _parts_before(batch, "fulfilments", parcels)
+    whole = [_joined(*part, before[key]) if key in before else part for key, part in parcels.items()]
     written = await bulk.insert(
         batch.tx,
         Fulfilment,
@@ -460,7 +488,7 @@ async def _write_parcels(batch: Batch, plan: Plan, parcels: Mapping[str, Part]) 
                 "shipped_at": parcel.shipped_at,
                 "delivered_at": parcel.delivered_at,
             }
-            for order, version, parcel in parcels.values()
+            for order, version, parcel in whole
         ],
         key=("store_id", "external_id"),
         rule=NEWER,

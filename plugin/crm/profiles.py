@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
 from plugin.crm import terms
@@ -19,7 +20,7 @@ from plugin.crm.identities import EMAIL, GUEST, PHONE, Identity, Proof
 from plugin.kernel import bulk
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.text import normalise_email, normalise_phone
-from plugin.platform import Address, CustomerRecord
+from plugin.platform import Address, CustomerPart, CustomerRecord
 
 
 @dataclass(slots=True)
@@ -143,19 +144,23 @@ class People:
             **_NOBODY,
         }
         if deleted_at is None:
+            # A store's own description does not say everything each time; an order's mention says all it has.
+            kept = row if row and seen and not (row.provisional or seen.provisional) else None
             values |= {
                 "first_name": record.first_name.strip(),
                 "last_name": record.last_name.strip(),
                 "email": self.email(record.email),
                 "phone": self.phone(record.phone, _country(record)),
-                "locale": record.locale,
-                "tags": record.tags,
+                "locale": record.locale or (kept.locale if kept else ""),
+                "tags": _told(record.tags, kept, "tags") or (),
                 "note": record.note,
                 "addresses": record.addresses,
-                "accepts_marketing": record.accepts_marketing,
-                "orders_count": record.orders_count,
+                "accepts_marketing": _told(record.accepts_marketing, kept, "accepts_marketing"),
+                "orders_count": _told(record.orders_count, kept, "orders_count"),
                 "raw": record.raw,
             }
+            if record.total_spent is None and kept:
+                values |= {name: getattr(kept, name) for name in ("spent_amount", "spent_currency", "spent_exponent")}
             if record.total_spent is not None:
                 values |= {
                     "spent_amount": record.total_spent.amount,
@@ -228,10 +233,10 @@ class People:
 
 _KNOWN = text("""
 SELECT external_id, id, customer_id, version, provisional, first_name, last_name, email, phone, deleted_at,
-    platform_created_at
+    platform_created_at, locale, tags, accepts_marketing, orders_count, spent_amount, spent_currency, spent_exponent
 FROM store_customers
 WHERE workspace_id = :workspace AND store_id = :store AND external_id = ANY(CAST(:keys AS text[]))
-""")
+""").columns(tags=JSONB())
 
 _SPOKEN = ("first_name", "last_name", "email", "phone", "provisional", "deleted_at")
 
@@ -263,6 +268,52 @@ def _handles(batch: Batch, values: Mapping[str, Any]) -> Iterable[dict[str, Any]
                 "store_id": values["store_id"],
                 "proven_at": batch.now,
             }
+
+
+def _told(value: Any, kept: Any, name: str) -> Any:
+    return value if value is not None or kept is None else getattr(kept, name)
+
+
+async def amend(batch: Batch, parts: Iterable[CustomerPart]) -> None:
+    """Write what arrived about known people on its own: tags, consent, spending. Somebody unknown stays unknown."""
+    rows: dict[str, dict[str, Any]] = {}
+    for part in sorted(parts, key=lambda one: one.version):
+        row = rows.setdefault(part.external_id, {"external_id": part.external_id, "added": set(), "removed": set()})
+        row["added"] = (row["added"] - set(part.tags_removed)) | set(part.tags_added)
+        row["removed"] = (row["removed"] - set(part.tags_added)) | set(part.tags_removed)
+        if part.accepts_marketing is not None:
+            row["accepts_marketing"] = part.accepts_marketing
+        if part.orders_count is not None:
+            row["orders_count"] = part.orders_count
+        if part.total_spent is not None:
+            spent = part.total_spent
+            row |= {"spent_amount": spent.amount, "spent_currency": spent.currency, "spent_exponent": spent.exponent}
+    if rows:
+        await batch.tx.execute(_AMEND, batch.about(rows=bulk.dump(list(rows.values()))))
+
+
+_PART = {
+    "external_id": "text", "added": "jsonb", "removed": "jsonb", "accepts_marketing": "boolean",
+    "orders_count": "integer", "spent_amount": "bigint", "spent_currency": "text", "spent_exponent": "integer",
+}  # fmt: skip
+_AMEND = text(
+    f"""
+UPDATE store_customers p SET
+    tags = (
+        SELECT coalesce(jsonb_agg(tag ORDER BY tag), '[]') FROM (
+            (SELECT jsonb_array_elements_text(p.tags) UNION SELECT jsonb_array_elements_text(r.added))
+            EXCEPT SELECT jsonb_array_elements_text(r.removed)
+        ) AS kept(tag)
+    ),
+    accepts_marketing = coalesce(r.accepts_marketing, p.accepts_marketing),
+    orders_count = coalesce(r.orders_count, p.orders_count),
+    spent_amount = coalesce(r.spent_amount, p.spent_amount),
+    spent_currency = coalesce(r.spent_currency, p.spent_currency),
+    spent_exponent = coalesce(r.spent_exponent, p.spent_exponent)
+FROM {bulk.recordset(_PART)}
+WHERE p.workspace_id = :workspace AND p.store_id = :store AND p.external_id = r.external_id AND p.deleted_at IS NULL
+"""  # noqa: S608
+)
 
 
 async def settle(batch: Batch, region: str) -> None:

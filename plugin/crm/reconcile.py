@@ -19,7 +19,7 @@ from plugin.app import App
 from plugin.crm import backfill, sync
 from plugin.crm.batch import Change
 from plugin.kernel import bulk
-from plugin.kernel.db import Base, Tenant, Tx, tenant_key
+from plugin.kernel.db import Base, Busy, Tenant, Tx, tenant_key, turn
 from plugin.kernel.jobs import TaskError
 from plugin.platform import Page, PlatformError, Record, Resource
 from plugin.stores import Store
@@ -165,7 +165,9 @@ async def _examine(app: App, workspace_id: UUID, store_id: UUID, *, whole: bool)
         return
     platform, connection, profile = app.platforms[store.platform], store.connection(), None
     try:
-        findings = list(await platform.register_webhooks(connection))
+        # Two at once would both miss the same webhook and register it twice, and then all of it comes twice.
+        async with turn(app.db, f"webhooks:{store_id}"):
+            findings = list(await platform.register_webhooks(connection))
         if whole:
             findings += [*await platform.check(connection), await platform.embed_state(connection)]
             if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
@@ -173,6 +175,8 @@ async def _examine(app: App, workspace_id: UUID, store_id: UUID, *, whole: bool)
     except PlatformError as error:
         await _complain(app, workspace_id, store_id, error)
         raise TaskError(error.said, retry=error.retry, after=error.after) from error
+    except Busy as error:
+        raise TaskError("its webhooks are being registered", retry=True) from error
     async with app.db.transaction(workspace_id) as tx:
         fresh = await tx.get(Store, store_id, lock=True)
         if fresh is None:

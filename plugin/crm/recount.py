@@ -33,23 +33,27 @@ _NAME = "trim(p.first_name || ' ' || p.last_name)"
 _PROVED = """(SELECT min(i.value) FROM identities i WHERE i.workspace_id = :workspace
             AND i.customer_id = ANY(m.ids) AND i.kind = '{kind}' AND i.proven_at IS NOT NULL)"""
 
-# One LATERAL per person: each is an index look-up whatever the planner believes about the size of a workspace.
+# One LATERAL per person, and the people by their keys: index look-ups whatever the planner believes about the size of a
+# workspace.
 _RECOUNT = text(f"""
-WITH fresh AS (
-    SELECT c.id,
+UPDATE customers c SET
+    name = n.name, email = n.email, phone = n.phone, locale = n.locale, orders_count = n.orders_count,
+    value = n.value, first_order_at = n.first_at, last_order_at = n.last_at,
+    last_activity_at = coalesce(greatest(n.last_at, n.since, c.contacted_at), c.created_at)
+FROM (
+    SELECT a.id,
         coalesce(f.name, '') AS name,
         coalesce(f.email, {_PROVED.format(kind="email")}, '') AS email,
         coalesce(f.phone, {_PROVED.format(kind="phone")}, '') AS phone,
         coalesce(f.locale, '') AS locale,
+        f.since,
         CAST(coalesce(t.orders, 0) AS integer) AS orders_count,
         coalesce(t.value, '[]') AS value,
-        t.first_at AS first_order_at,
-        t.last_at AS last_order_at,
-        coalesce(greatest(t.last_at, f.since, c.contacted_at), c.created_at) AS last_activity_at
+        t.first_at,
+        t.last_at
     FROM (SELECT DISTINCT unnest(CAST(:ids AS uuid[])) AS id) a
-    JOIN customers c ON c.workspace_id = :workspace AND c.id = a.id
-    CROSS JOIN LATERAL (SELECT c.id || ARRAY(SELECT j.id FROM customers j
-        WHERE j.workspace_id = :workspace AND j.merged_into = c.id) AS ids) m
+    CROSS JOIN LATERAL (SELECT a.id || ARRAY(SELECT j.id FROM customers j
+        WHERE j.workspace_id = :workspace AND j.merged_into = a.id) AS ids) m
     LEFT JOIN LATERAL (
         SELECT (array_agg({_NAME} {_BEST}) FILTER (WHERE {_NAME} <> ''))[1] AS name,
             (array_agg(p.email {_BEST}) FILTER (WHERE p.email <> ''))[1] AS email,
@@ -75,15 +79,10 @@ WITH fresh AS (
             GROUP BY o.currency, o.exponent
         ) s
     ) t ON true
-)
-UPDATE customers c SET
-    name = n.name, email = n.email, phone = n.phone, locale = n.locale, orders_count = n.orders_count,
-    value = n.value, first_order_at = n.first_order_at, last_order_at = n.last_order_at,
-    last_activity_at = n.last_activity_at
-FROM fresh n
-WHERE c.workspace_id = :workspace AND c.id = n.id
+) n
+WHERE c.workspace_id = :workspace AND c.id = ANY(CAST(:ids AS uuid[])) AND c.id = n.id
     AND (c.name, c.email, c.phone, c.locale, c.orders_count, c.value, c.first_order_at, c.last_order_at,
         c.last_activity_at)
-    IS DISTINCT FROM (n.name, n.email, n.phone, n.locale, n.orders_count, n.value, n.first_order_at,
-        n.last_order_at, n.last_activity_at)
+    IS DISTINCT FROM (n.name, n.email, n.phone, n.locale, n.orders_count, n.value, n.first_at, n.last_at,
+        coalesce(greatest(n.last_at, n.since, c.contacted_at), c.created_at))
 """)

@@ -28,6 +28,7 @@ from plugin.kernel.db import Tx, new_id
 from plugin.kernel.money import Money
 from plugin.platform import (
     CartRecord,
+    CustomerPart,
     CustomerRecord,
     Deletion,
     MergeRecord,
@@ -100,6 +101,7 @@ async def _apply(batch: Batch, records: Sequence[Record]) -> list[Change]:
     buyers = {key: orders.mention(people, order) for key, order in order_plan.winners.items()}
     owners = {key: carts.mention(people, cart) for key, cart in cart_plan.winners.items()}
     await people.learn(batch)
+    await profiles.amend(batch, _of(CustomerPart, records))
     await orders.write(batch, order_plan, people, buyers)
     await carts.write(batch, cart_plan, people, owners)
     await carts.delete(batch)
@@ -228,6 +230,7 @@ def _refuse_poison(records: Sequence[Record]) -> None:
 
 _KEYS: dict[type[Any], tuple[str, ...]] = {
     CustomerRecord: ("external_id",),
+    CustomerPart: ("external_id",),
     OrderRecord: ("external_id",),
     OrderPart: ("order_external_id",),
     CartRecord: ("external_id", "kind"),
@@ -273,6 +276,10 @@ def _parts(fulfilments: Iterable[Any], refunds: Iterable[Any]) -> str:
     return ""
 
 
+def _customer_part(record: CustomerPart) -> str:
+    return _amount(record.total_spent)
+
+
 def _customer(record: CustomerRecord) -> str:
     return _times(record.created_at) or _amount(record.total_spent)
 
@@ -313,6 +320,7 @@ def _deletion(record: Deletion) -> str:
 
 _CHECKS: dict[type[Any], Any] = {
     CustomerRecord: _customer,
+    CustomerPart: _customer_part,
     OrderRecord: _order,
     OrderPart: _part,
     CartRecord: _cart,

@@ -56,7 +56,7 @@ async def insert(
 
 
 def dump(rows: Any) -> str:
-    """JSON for a jsonb parameter. Raises TypeError on what JSON cannot hold."""
+    """JSON for a json parameter. Raises TypeError on what JSON cannot hold."""
     encoded = orjson.dumps(rows, default=_plain)
     if _NUL in encoded:
         encoded = orjson.dumps(_without_nul(orjson.loads(encoded)))
@@ -66,7 +66,8 @@ def dump(rows: Any) -> str:
 def recordset(columns: Mapping[str, str], parameter: str = "rows", alias: str = "r") -> str:
     """The FROM item that unfolds a parameter made by `dump` into rows of `columns` (name to SQL type)."""
     typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-    return f"jsonb_to_recordset(CAST(:{parameter} AS jsonb)) AS {alias}({typed})"
+    # json, not jsonb: it is read once, and taking it apart costs half.
+    return f"json_to_recordset(CAST(:{parameter} AS json)) AS {alias}({typed})"
 
 
 @lru_cache(maxsize=256)

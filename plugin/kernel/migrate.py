@@ -15,7 +15,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
 
 from plugin.kernel.crypto import derive
-from plugin.kernel.db import APP, OWNER, QUEUE, role_url, security_statements
+from plugin.kernel.db import APP, OWNER, QUEUE, planner_statements, role_url, security_statements
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _EXTENSIONS = ("pg_trgm",)
@@ -50,7 +50,7 @@ async def prepare(admin_url: str, passwords: dict[str, str], metadata: MetaData)
         for extension in _EXTENSIONS:
             await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
         await asyncio.to_thread(upgrade, urls.owner)
-        await _secure(urls.owner, security_statements(metadata))
+        await _secure(urls.owner, [*security_statements(metadata), *planner_statements(metadata)])
     finally:
         await connection.close()
     return urls

@@ -1,4 +1,4 @@
-"""A shop as it is on a Tuesday: two stores, people of three languages, talks under way. And the panel in front of it."""
+"""A shop as it is on a Tuesday: two stores, people of three languages, talks under way; and the panel over it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Admin:
     kind = "shopify"
 
     def __init__(self, head: Mapping[str, str] | None = None) -> None:
-        self.head = dict(head or {"api_key": "test-client-id", "script": "", "frame_ancestors": "https://admin.example"})
+        self.head = dict(
+            head or {"api_key": "test-client-id", "script": "", "frame_ancestors": "https://admin.example"}
+        )
         self.workspace_id = UUID(int=0)
         self.store_id = UUID(int=0)
         self.asked: list[str] = []
@@ -110,7 +112,9 @@ def assemble(app: App, url: str, admin: Admin) -> tuple[App, Starlette]:
 
 
 @asynccontextmanager
-async def serving(app: App, admin: Admin | None = None, port: int = 0, demo: Demo | None = None) -> AsyncIterator[Panel]:
+async def serving(
+    app: App, admin: Admin | None = None, port: int = 0, demo: Demo | None = None
+) -> AsyncIterator[Panel]:
     """The panel behind uvicorn, in this very loop."""
     admin = admin or Admin()
     listening = socket.socket()
@@ -142,6 +146,7 @@ class Shop:
     colleagues: dict[str, Agent]
     stores: dict[str, Store]
     talks: dict[str, UUID] = field(default_factory=dict)
+    people: dict[str, UUID] = field(default_factory=dict)
     email: str = ""
 
 
@@ -173,7 +178,9 @@ async def open_shop(app: App, *, locale: str = "en", email: str = "") -> Shop:
     workspace_id = workspaces.new_workspace_id()
     async with app.db.transaction(workspace_id) as tx:
         await workspaces.create(tx, "Dukkan", locale=locale, timezone="Asia/Jerusalem")
-    owner = await member(app, workspace_id, "maya", "Maya Haddad", Role.OWNER, await hash_password(PASSWORD), locale=locale)
+    owner = await member(
+        app, workspace_id, "maya", "Maya Haddad", Role.OWNER, await hash_password(PASSWORD), locale=locale
+    )
     return Shop(workspace_id, owner, {}, {}, email=owner.email or "")
 
 
@@ -206,10 +213,27 @@ async def _store(tx: Tx, platform: str, name: str, url: str, currency: str, loca
 
 def oud_records() -> list[Any]:
     """What the Shopify store says."""
-    huda = CustomerRecord("gid://shopify/Customer/1", ago(days=2), "huda@mail.example", "+966501234567", "هدى",
-                          "القحطاني", "ar", created_at=ago(days=700), accepts_marketing=True)
-    emma = CustomerRecord("gid://shopify/Customer/2", ago(days=1), "emma.clarke@mail.example", "", "Emma", "Clarke", "en",
-                          created_at=ago(days=90))
+    huda = CustomerRecord(
+        "gid://shopify/Customer/1",
+        ago(days=2),
+        "huda@mail.example",
+        "+966501234567",
+        "هدى",
+        "القحطاني",
+        "ar",
+        created_at=ago(days=700),
+        accepts_marketing=True,
+    )
+    emma = CustomerRecord(
+        "gid://shopify/Customer/2",
+        ago(days=1),
+        "emma.clarke@mail.example",
+        "",
+        "Emma",
+        "Clarke",
+        "en",
+        created_at=ago(days=90),
+    )
     salem = CustomerRecord("gid://shopify/Customer/3", ago(days=9), "salem@mail.example", "", "سالم", "الدوسري", "ar")
     return [
         huda, emma, salem,
@@ -230,8 +254,9 @@ def oud_records() -> list[Any]:
 
 def kad_records() -> list[Any]:
     """What the WooCommerce store says."""
-    tamar = CustomerRecord("7", ago(days=3), "tamar@mail.example", "+972541234567", "תמר", "אברהמי", "he",
-                           created_at=ago(days=400))
+    tamar = CustomerRecord(
+        "7", ago(days=3), "tamar@mail.example", "+972541234567", "תמר", "אברהמי", "he", created_at=ago(days=400)
+    )
     huda = CustomerRecord("12", ago(days=30), "huda@mail.example", "", "Huda", "Al-Qahtani", "en")
     return [
         tamar, huda,
@@ -249,7 +274,11 @@ def _order(
 ) -> OrderRecord:  # fmt: skip
     status = "failed" if failed else "delivered" if delivered else "in_transit"
     parcels = (
-        (FulfilmentRecord(f"f{number}", status, f"AR{number}77SA", "https://track.example/AR", "SMSA", shipped, delivered),)
+        (
+            FulfilmentRecord(
+                f"f{number}", status, f"AR{number}77SA", "https://track.example/AR", "SMSA", shipped, delivered
+            ),
+        )
         if shipped
         else ()
     )
@@ -301,7 +330,7 @@ TALKS: list[tuple[str, str, str | None, str, dict[str, Any], list[tuple[str, str
         ("noa", "היי תמר, מצטערים לשמוע. אפשר לשלוח תמונה? נשלח קערה חדשה מיד.", 180),
         ("shopper", "בטח, מצלמת ושולחת", 12),
     ]),
-    ("emma", "oud", "gid://shopify/Customer/2", "en", {"title": "Discovery set", "url": "https://oud-amber.example/p/2"}, [
+    ("emma", "oud", "gid://shopify/Customer/2", "en", {"title": "Amber set", "url": "https://oud-amber.example/2"}, [
         ("shopper", "Hi! Does the discovery set include the cambodi oud, or only ambers?", 4),
     ]),
     ("visitor", "oud", None, "ar", {"title": "الصفحة الرئيسية", "url": "https://oud-amber.example/"}, [
@@ -322,6 +351,7 @@ async def _talks(app: App, shop: Shop) -> None:
             customer_id = await identities.customer_of_platform(tx, store.id, customer) if customer else None
             if customer_id is not None:
                 await visitors.identify(tx, visitor, customer_id)
+                shop.people[name] = customer_id
             else:
                 await visitors.typed_email(tx, visitor, "abu.fahad@mail.example", "أبو فهد")
         shopper = Shopper(visitor.id, store.id, customer_id, locale=locale)

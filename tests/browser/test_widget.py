@@ -443,7 +443,7 @@ async def test_files_are_checked_uploaded_and_shown(visit: Visit, peer: Peer) ->
 async def test_a_long_history_comes_in_pages(visit: Visit, peer: Peer) -> None:
     shopper = await visit()
     await shopper.open()
-    await until(lambda: len(peer.visitors) == 1)
+    await until(lambda: peer.calls["socket"] == 1)
     history(peer, 70)
     await shopper.page.reload()
     await shopper.chat()

@@ -87,7 +87,7 @@ async def answer(app: App, workspace: UUID, noa: Agent, text: str) -> Conversati
 
 async def run_due(app: App, workspace: UUID) -> None:
     """Like `jobs.drain`, without what other tests left behind."""
-    for workspace_id, job_id in await jobs.due(app.db, 100_000):
+    for workspace_id, job_id, *_ in await jobs.due(app.db, 100_000):
         if workspace_id == workspace:
             await jobs.run(app.db, app, TASKS, workspace_id, job_id)
 

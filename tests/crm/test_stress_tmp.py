@@ -152,7 +152,7 @@ def cut(records: Sequence[Any], cuts: Sequence[int]) -> list[Sequence[Any]]:
 
 
 @given(history=histories())
-@settings(max_examples=1200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_any_order_gives_the_same_state(
     app: App,
     connect: Callable[[Tx, str], Awaitable[Store]],
@@ -171,7 +171,7 @@ async def test_any_order_gives_the_same_state(
 
 
 @given(history=histories())
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_telling_it_again_changes_nothing(
     app: App,
     connect: Callable[[Tx, str], Awaitable[Store]],

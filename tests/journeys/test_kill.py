@@ -113,7 +113,7 @@ async def _a_store(settings: Settings, servers: Servers) -> str:
             profile = StoreProfile("Killed", ORIGIN, (ORIGIN,), "ILS", 2, "Asia/Jerusalem", "he")
             store = await stores.connect(tx, platform="shopify", external_id=SHOP, profile=profile)
     admin = await asyncpg.connect(servers.database_url)
-    await admin.execute("UPDATE jobs SET done_at = now() WHERE task IN ('register_webhooks', 'start_backfill')")
+    await admin.execute("UPDATE jobs SET done_at = now() WHERE task IN ('check_store', 'start_backfill')")
     await admin.close()
     return store.public_key
 

@@ -442,10 +442,10 @@ def order(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         "totalPriceSet": bag(doc["total_price"]),
         "currentTotalPriceSet": bag(doc["current_total_price"]),
         "totalRefundedSet": bag(amount(total_refunded)),
-        "currentSubtotalPriceSet": bag(doc["current_subtotal_price"]),
-        "currentTotalDiscountsSet": bag(doc["current_total_discounts"]),
-        "currentTotalTaxSet": bag(doc["current_total_tax"]),
-        "currentShippingPriceSet": bag(doc["current_shipping_price_set"]["shop_money"]["amount"]),
+        "subtotalPriceSet": bag(doc["subtotal_price"]),
+        "totalDiscountsSet": bag(doc["total_discounts"]),
+        "totalTaxSet": bag(doc["total_tax"]),
+        "totalShippingPriceSet": bag(doc["total_shipping_price_set"]["shop_money"]["amount"]),
         "customer": guarded(
             shop, "read_customers", "customer", lambda: customer(shop, who) if who is not None else None
         ),

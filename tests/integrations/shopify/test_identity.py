@@ -2,7 +2,6 @@
 
 import base64
 import time
-import warnings
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,7 +21,7 @@ SECRET, OLD, CLIENT = "a-client-secret-of-a-decent-length-0", "the-one-before-th
 SHOP = "acme.myshopify.com"
 NOW = 1_795_300_800
 
-warnings.filterwarnings("ignore", category=jwt.warnings.InsecureKeyLengthWarning)
+pytestmark = pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 
 
 # --- names ----------------------------------------------------------------------------------------------------------

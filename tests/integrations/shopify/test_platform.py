@@ -225,9 +225,6 @@ async def test_optional_topics_follow_their_scope(world: World) -> None:
     assert [(one.code, one.ok) for one in findings] == [("webhooks", True)]
     shop = world.sim.shop
     oauth.change_scopes(shop, [*shop.granted, "read_customer_merge"])
-    await world.platform.check(connection)
-    token, row = await world.secret("access")
-    await world.put("access", token, expires_at=row.expires_at, data={"scopes": shop.granted})
     assert [one.code for one in await world.platform.register_webhooks(connection)] == ["webhook_added"]
     (held,) = shop.state.all("subscriptions")
     assert (held["topic"], held["uri"]) == ("CUSTOMERS_MERGE", f"{PUBLIC_URL}/webhooks/shopify")
@@ -235,7 +232,7 @@ async def test_optional_topics_follow_their_scope(world: World) -> None:
     held["uri"] = "https://old.example.com/webhooks/shopify"
     mended = {one.code for one in await world.platform.register_webhooks(connection)}
     assert mended == {"webhook_added", "webhook_removed"}
-    await world.put("access", token, expires_at=row.expires_at, data={"scopes": list(REQUIRED_SCOPES)})
+    shop.state.set("granted", list(REQUIRED_SCOPES))
     assert [one.code for one in await world.platform.register_webhooks(connection)] == ["webhook_removed"]
     assert shop.state.all("subscriptions") == []
 

@@ -218,7 +218,8 @@ async def test_a_shopper_cannot_name_another(world: World, browser: httpx.AsyncC
     await world.connect()
     for own in ("logged_in_customer_id=8", "logged_in_customer_id=", "shop=evil.myshopify.com", "path_prefix=/x"):
         assert (await browser.get(_proxied(world, 7, own))).status_code == 401
-    unsigned = f"/proxy/identity?shop={world.domain}&logged_in_customer_id=8&path_prefix=/a&timestamp={int(time.time())}"
+    fields = f"shop={world.domain}&logged_in_customer_id=8&path_prefix=/a&timestamp={int(time.time())}"
+    unsigned = f"/proxy/identity?{fields}"
     assert (await browser.get(unsigned)).status_code == 401
     assert (await browser.get(f"{unsigned}&signature=%ff")).status_code == 401
 

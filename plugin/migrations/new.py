@@ -1,0 +1,38 @@
+"""`python -m plugin.migrations.new "what changed"`: writes the migration between the newest revision and the tables.
+
+Works on a database of its own that is thrown away. Read what it wrote: renames look like a drop and an add.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.script import ScriptDirectory
+
+from plugin.kernel import embedded, migrate
+from plugin.schema import metadata
+
+
+async def write(message: str) -> None:
+    """Bring an empty database to the newest revision and compare."""
+    data = Path(tempfile.mkdtemp(prefix="ahlan-migration-"))
+    servers = await embedded.start(data)
+    try:
+        urls = await migrate.prepare(servers.database_url, migrate.derived_passwords(b"migration"), metadata)
+        config = migrate.config(urls.owner)
+        number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
+        await asyncio.to_thread(
+            command.revision, config, message=message, autogenerate=True, rev_id=f"{number:04}"
+        )
+    finally:
+        await servers.stop()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(write(sys.argv[1]))

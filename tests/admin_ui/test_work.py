@@ -1,0 +1,310 @@
+"""What agents do all day: reply, note, assign, close, undo, look up people, join them, mend stores."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import func, select, text
+
+from plugin import privacy, team
+from plugin.app import App
+from plugin.conversations import messages
+from plugin.conversations.conversations import Conversation, Shopper
+from plugin.kernel.db import new_id
+from plugin.stores import Store
+from tests.admin_ui.conftest import Browser, SignIn
+from tests.admin_ui.shop import PASSWORD, Shop, seed, serving
+
+
+@pytest.fixture
+async def maya(shop: Shop, sign_in: SignIn) -> Browser:
+    return await sign_in(shop.email)
+
+
+def at(shop: Shop, name: str, path: str = "") -> str:
+    return f"/panel/conversations/{shop.talks[name]}{path}"
+
+
+async def said(app: App, shop: Shop, name: str) -> list[messages.Message]:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        return await messages.thread(tx, shop.talks[name])
+
+
+async def test_a_reply_comes_back_as_its_own_line_and_a_resend_changes_nothing(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    form = {"client_id": str(uuid4()), "text": "Yes: <b>all six</b> & the oud"}
+    first = await maya.post(at(shop, "emma", "/reply"), data=form)
+    again = await maya.post(at(shop, "emma", "/reply"), data=form)
+    for answer in (first, again):
+        assert answer.status_code == 200
+        assert f'id="m-{form["client_id"]}"' in answer.text
+        assert "&lt;b&gt;all six&lt;/b&gt; &amp; the oud" in answer.text
+    assert [message.text for message in await said(app, shop, "emma")].count(form["text"]) == 1
+    async with app.db.transaction(shop.workspace_id) as tx:
+        talk = await tx.get(Conversation, shop.talks["emma"])
+    assert talk is not None
+    assert talk.assignee_id == shop.owner.id
+
+
+async def test_a_note_stays_in_the_team(app: App, shop: Shop, sign_in: SignIn) -> None:
+    light = await sign_in(shop.colleagues["lior"].email or "")
+    form = {"client_id": str(uuid4()), "text": "She is a friend of the house"}
+    assert (await light.post(at(shop, "emma", "/reply"), data=form)).status_code == 403
+    answer = await light.post(at(shop, "emma", "/note"), data=form)
+    assert "is-note" in answer.text
+    last = (await said(app, shop, "emma"))[-1]
+    assert (last.kind, last.seq) == ("note", None)
+    page = await light.get(f"/panel/inbox/{shop.talks['emma']}")
+    assert 'value="reply"' not in page.text
+    assert "/assign" not in page.text
+
+
+async def test_new_messages_are_asked_for_by_position(app: App, shop: Shop, maya: Browser) -> None:
+    known = (await said(app, shop, "emma"))[-1].position
+    async with app.db.transaction(shop.workspace_id) as tx:
+        talk = await tx.get(Conversation, shop.talks["emma"])
+        assert talk is not None
+        assert talk.visitor_id is not None
+        assert talk.store_id is not None
+        shopper = Shopper(talk.visitor_id, talk.store_id, talk.customer_id)
+        await messages.receive(tx, shopper, uuid4(), "Are you there?")
+    answer = await maya.get(at(shop, "emma", f"/messages?after={known}"))
+    assert answer.text.count('class="message ') == 1
+    assert "Are you there?" in answer.text
+    assert "<html" not in answer.text
+
+
+async def test_closing_offers_to_take_it_back(app: App, shop: Shop, maya: Browser) -> None:
+    hx = {"hx-request": "true", "hx-target": "header#thread-head", "hx-request-type": "partial"}
+    closed = await maya.post(at(shop, "huda", "/close"), data={"view": "mine"}, headers=hx)
+    assert 'data-status="closed"' in closed.text
+    assert "<html" not in closed.text
+    undo = re.search(r'<hx-partial.*?hx-post="([^"]+)"', closed.text, re.DOTALL)
+    assert undo is not None
+    opened = await maya.post(undo[1], headers=hx)
+    assert 'data-status="open"' in opened.text
+    page = await maya.get(f"/panel/inbox/{shop.talks['huda']}")
+    assert "closed this" in page.text
+    assert "opened this again" in page.text
+
+
+async def test_two_who_take_it_at_once_do_not_both_have_it(shop: Shop, maya: Browser, sign_in: SignIn) -> None:
+    karim = await sign_in(shop.colleagues["karim"].email or "")
+    first = await maya.post(at(shop, "emma", "/assign"), data={"to": str(shop.owner.id), "seen": ""})
+    second = await karim.post(at(shop, "emma", "/assign"), data={"to": str(shop.colleagues["karim"].id), "seen": ""})
+    assert first.status_code == 200
+    assert second.status_code == 409
+    assert second.json()["error"]["code"] == "assigned_meanwhile"
+
+
+async def test_nobody_is_given_work_they_may_not_do(shop: Shop, maya: Browser) -> None:
+    light = str(shop.colleagues["lior"].id)
+    answer = await maya.post(at(shop, "emma", "/assign"), data={"to": light, "seen": ""})
+    assert answer.status_code == 404
+    page = await maya.get(f"/panel/inbox/{shop.talks['emma']}")
+    assert f'<option value="{light}"' not in page.text
+
+
+async def test_the_list_names_who_waits_and_how_long(shop: Shop, maya: Browser) -> None:
+    page = await maya.get("/panel/inbox", headers={"hx-request": "true", "hx-target": "section#queue",
+                                                   "hx-request-type": "partial"})  # fmt: skip
+    assert page.text.lstrip().startswith("<section")
+    assert page.text.count('class="row') >= 4
+    assert "waiting late" in page.text
+    mine = await maya.get("/panel/inbox?view=mine")
+    assert str(shop.talks["huda"]) in mine.text
+    assert str(shop.talks["emma"]) not in mine.text
+    closed = await maya.get("/panel/inbox?view=closed")
+    assert str(shop.talks["salem"]) in closed.text
+
+
+async def test_what_somebody_typed_is_shown_as_unproven_and_opens_nothing(shop: Shop, maya: Browser) -> None:
+    page = await maya.get(f"/panel/inbox/{shop.talks['visitor']}")
+    assert "abu.fahad@mail.example" in page.text
+    assert "not confirmed" in page.text
+    assert "#1042" not in page.text
+    assert 'class="order"' not in page.text
+
+
+async def test_reading_a_customer_is_written_down(app: App, shop: Shop, maya: Browser) -> None:
+    async def looks() -> int:
+        async with app.db.transaction(shop.workspace_id) as tx:
+            return int(await tx.scalar(select(func.count()).select_from(privacy.AccessLog).where(
+                privacy.AccessLog.agent_id == shop.owner.id)))  # fmt: skip
+
+    huda = shop.people["huda"]
+    before = await looks()
+    for path in (f"/panel/inbox/{shop.talks['huda']}", f"/panel/customers/{huda}", f"/panel/customers/{huda}/timeline"):
+        assert (await maya.get(path)).status_code == 200
+        assert await looks() > before
+        before = await looks()
+    await maya.get(f"/panel/inbox/{shop.talks['visitor']}")
+    assert await looks() == before
+
+
+@pytest.mark.parametrize("query", ["هدى", "القحطانى", "huda@mail", "4567", "#1042", "1042"])
+async def test_people_are_found_in_their_own_script(shop: Shop, maya: Browser, query: str) -> None:
+    page = await maya.get("/panel/customers", params={"q": query})
+    assert str(shop.people["huda"]) in page.text
+    assert "emma.clarke" not in page.text
+
+
+async def test_two_profiles_are_joined_and_taken_apart_again(shop: Shop, maya: Browser) -> None:
+    emma, tamar = shop.people["emma"], shop.people["tamar"]
+    found = await maya.get(f"/panel/customers/{emma}/candidates", params={"q": "תמר"})
+    assert str(tamar) in found.text
+    assert (await maya.post(f"/panel/customers/{emma}/merge", data={"other": str(tamar)})).status_code == 303
+    joined = await maya.get(f"/panel/customers/{emma}")
+    assert "#2310" in joined.text
+    assert "#1051" in joined.text
+    merge = re.search(r'name="merge" value="([^"]+)"', joined.text)
+    assert merge is not None
+    assert (await maya.post(f"/panel/customers/{emma}/undo-merge", data={"merge": merge[1]})).status_code == 303
+    assert "#2310" not in (await maya.get(f"/panel/customers/{emma}")).text
+
+
+async def test_money_and_dates_are_written_for_the_reader(app: App, shop: Shop, maya: Browser) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        owner = await tx.get(team.Agent, shop.owner.id)
+        assert owner is not None
+        owner.locale = "ar"
+    page = await maya.get(f"/panel/customers/{shop.people['huda']}")
+    assert '<html lang="ar" dir="rtl">' in page.text
+    assert "\u0631.\u0633" in page.text
+    assert "المشتريات" in page.text
+
+
+# Stores
+
+
+async def deliver(app: App, shop: Shop, store: Store, **columns: object) -> int:
+    async with app.db.queue.begin() as connection:
+        row = await connection.execute(
+            text(
+                "INSERT INTO webhook_inbox (source, key, store_kind, store_key, topic, body, headers, workspace_id, "
+                "store_id, parked_at, done_at, error) VALUES ('shopify', :key, 'store', 'x', :topic, '{}', '{}', "
+                ":workspace, :store, :parked, :done, :error) RETURNING id"
+            ),
+            {"key": uuid4().hex, "workspace": shop.workspace_id, "store": store.id, "parked": None, "done": None,
+             "error": "", "topic": "orders/updated", **columns},
+        )  # fmt: skip
+        return int(row.scalar_one())
+
+
+async def test_what_could_not_be_read_is_shown_and_put_back(app: App, shop: Shop, maya: Browser) -> None:
+    oud, now = shop.stores["oud"], datetime.now(UTC)
+    broken = await deliver(app, shop, oud, parked=now, error="not JSON <script>")
+    also = await deliver(app, shop, oud, parked=now, error="price is no number")
+    await deliver(app, shop, oud, done=now)
+    page = await maya.get(f"/panel/stores/{oud.id}")
+    assert "not JSON &lt;script&gt;" in page.text
+    assert "2 deliveries could not be read" in page.text
+    other = shop.stores["kad"].id
+    await maya.post(f"/panel/stores/{other}/replay", data={"delivery": str(broken)})
+    assert "2 deliveries could not be read" in (await maya.get(f"/panel/stores/{oud.id}?parked=1")).text
+    await maya.post(f"/panel/stores/{oud.id}/replay", data={"delivery": str(broken)})
+    assert "1 delivery could not be read" in (await maya.get(f"/panel/stores/{oud.id}")).text
+    await maya.post(f"/panel/stores/{oud.id}/replay")
+    page = await maya.get(f"/panel/stores/{oud.id}")
+    assert "could not be read" not in page.text
+    async with app.db.queue.begin() as connection:
+        rows = await connection.execute(
+            text("SELECT parked_at, done_at, error FROM webhook_inbox WHERE id = ANY(:ids)"), {"ids": [broken, also]}
+        )
+        assert [tuple(row) for row in rows] == [(None, None, "")] * 2
+
+
+async def test_checking_and_reading_again_leave_jobs(app: App, shop: Shop, maya: Browser) -> None:
+    oud = shop.stores["oud"]
+    await maya.post(f"/panel/stores/{oud.id}/check")
+    await maya.post(f"/panel/stores/{oud.id}/history")
+    async with app.db.queue.begin() as connection:
+        rows = await connection.execute(
+            text("SELECT task FROM jobs WHERE workspace_id = :w AND arguments->>'store_id' = :s AND every IS NULL"),
+            {"w": shop.workspace_id, "s": str(oud.id)},
+        )
+        tasks = {row.task for row in rows}
+    assert {"check_store", "register_webhooks", "start_backfill"} <= tasks
+
+
+async def test_the_widget_keeps_only_what_makes_sense(app: App, shop: Shop, maya: Browser) -> None:
+    path = f"/panel/settings/widget/{shop.stores['oud'].id}"
+    good = {"accent": "#AABBCC", "side": "start", "greeting": " مرحبًا ", "answer_time": "hours"}
+    assert (await maya.post(path, data=good)).status_code == 303
+    bad = {"accent": "red;}body{", "side": "middle", "greeting": "x" * 900, "answer_time": "never"}
+    assert (await maya.post(path, data=bad)).status_code == 303
+    async with app.db.transaction(shop.workspace_id) as tx:
+        store = await tx.get(Store, shop.stores["oud"].id)
+    assert store is not None
+    assert (store.widget["accent"], store.widget["side"], store.widget["answer_time"]) == ("#aabbcc", "start", "")
+    assert len(store.widget["greeting"]) == 200
+
+
+async def test_a_shopify_address_is_never_asked_for(shop: Shop, empty_shop: Shop, sign_in: SignIn) -> None:
+    for one in (shop, empty_shop):
+        page = await (await sign_in(one.email)).get("/panel/stores")
+        fields = re.findall(r'<input[^>]*name="([^"]+)"', page.text)
+        assert fields == ["site"]
+        assert "myshopify" not in page.text
+
+
+# Files
+
+
+async def test_a_file_link_is_for_those_who_may_see_it_and_for_a_minute(
+    app: App, shop: Shop, empty_shop: Shop, maya: Browser, sign_in: SignIn
+) -> None:
+    uploaded = await maya.post(at(shop, "emma", "/attachments"), files={"file": ("прайс.txt", b"six ambers\n")})
+    assert uploaded.status_code == 200, uploaded.text
+    file_id = uploaded.json()["id"]
+    form = {"client_id": str(uuid4()), "text": "", "attachment": file_id}
+    assert "data-file" in (await maya.post(at(shop, "emma", "/reply"), data=form)).text
+    link = (await maya.get(f"/panel/files/{file_id}")).json()["url"]
+    served = await maya.get(link)
+    assert served.content == b"six ambers\n"
+    assert served.headers["content-disposition"].startswith("attachment")
+    stranger = await sign_in(empty_shop.email)
+    assert (await stranger.get(f"/panel/files/{file_id}")).status_code == 404
+    program = await maya.post(at(shop, "emma", "/attachments"), files={"file": ("x.html", b"MZ\x90\x00")})
+    assert program.status_code == 415
+
+
+# Live
+
+
+async def test_a_stream_tells_what_is_new_and_nothing_of_it(app: App) -> None:
+    shop = await seed(app)
+    async with serving(app) as panel, httpx.AsyncClient(base_url=panel.url) as client:
+        page = await client.get("/sign-in")
+        csrf = page.text.split('name="csrf" value="')[1].split('"')[0]
+        await client.post("/sign-in", data={"email": shop.email, "password": PASSWORD, "csrf": csrf})
+        async with client.stream("GET", f"/panel/live?conversation={shop.talks['emma']}") as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            lines = response.aiter_lines()
+            assert await anext(lines) == "event: live:open"
+            async with app.db.transaction(shop.workspace_id) as tx:
+                talk = await tx.get(Conversation, shop.talks["emma"])
+                assert talk is not None
+                await messages.note(tx, talk, shop.owner, new_id(), "nobody else may read this")
+                await messages.reply(tx, talk, shop.owner, new_id(), "a secret reply")
+            seen: list[str] = []
+            async with asyncio.timeout(10):
+                while sum("live:message" in line for line in seen) < 2 or not any(
+                    "live:queue" in line for line in seen
+                ):
+                    seen.append(await anext(lines))
+    assert "secret" not in "".join(seen)
+    assert "nobody else" not in "".join(seen)
+
+
+async def test_a_stream_of_a_strangers_conversation_is_not_found(shop: Shop, empty_shop: Shop, sign_in: SignIn) -> None:
+    browser = await sign_in(empty_shop.email)
+    assert (await browser.get(f"/panel/live?conversation={shop.talks['emma']}")).status_code == 404
+    assert (await browser.get(f"/panel/live?conversation={UUID(int=1)}")).status_code == 404
+    assert (await browser.get("/panel/live?conversation=x")).status_code == 404

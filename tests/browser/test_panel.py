@@ -1,0 +1,314 @@
+"""The panel in a real browser: replies that survive, live updates, keys, phones with a way back, the frame of an admin."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+
+from plugin.app import App
+from plugin.conversations import conversations, messages
+from plugin.conversations.conversations import Conversation, Shopper
+from plugin.kernel.config import Demo
+from tests.admin_ui.shop import PASSWORD, Admin, Panel, Shop, seed, serving
+
+CHROME = shutil.which("chromium") or shutil.which("google-chrome")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--test-third-party-cookie-phaseout",
+]
+SIZES = {"desk": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
+# App Bridge's one promise: every fetch to the app's own origin carries a fresh token.
+BRIDGE = """
+const plain = window.fetch;
+window.asked = 0;
+window.fetch = (resource, options = {}) => {
+  window.asked += 1;
+  const headers = new Headers(options.headers || {});
+  headers.set("Authorization", "Bearer good:yara:admin");
+  return plain(resource, { ...options, headers });
+};
+"""
+
+pytestmark = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
+Open = Callable[..., Awaitable[Page]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROME, args=ARGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def shop(app: App) -> Shop:
+    return await seed(app)
+
+
+@pytest.fixture
+async def panel(app: App, shop: Shop) -> AsyncIterator[Panel]:
+    admin = Admin()
+    admin.workspace_id, admin.store_id = shop.workspace_id, shop.stores["oud"].id
+    async with serving(app, admin) as panel:
+        yield panel
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_as(browser: Browser, panel: Panel, shop: Shop) -> AsyncIterator[Open]:
+    """Opens a page of the panel, signed in; fails the test on any script error or broken policy."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    async def open_as(email: str, path: str, *, size: str = "desk", locale: str = "en") -> Page:
+        width, height = SIZES[size]
+        context = await browser.new_context(viewport={"width": width, "height": height}, locale=locale)
+        contexts.append(context)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda said: problems.append(said.text) if "Security Policy" in said.text else None)
+        await page.goto(f"{panel.url}/sign-in")
+        await page.fill("input[name=email]", email)
+        await page.fill("input[name=password]", PASSWORD)
+        await page.click("main button")
+        await page.wait_for_url("**/panel")
+        await page.goto(f"{panel.url}/panel/{path}")
+        return page
+
+    yield open_as
+    for context in contexts:
+        await context.close()
+    assert problems == []
+
+
+async def shopper_writes(app: App, shop: Shop, name: str, words: str) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        talk = await tx.get(Conversation, shop.talks[name])
+        assert talk is not None
+        assert talk.visitor_id is not None
+        assert talk.store_id is not None
+        await messages.receive(tx, Shopper(talk.visitor_id, talk.store_id, talk.customer_id), uuid4(), words)
+
+
+async def texts(app: App, shop: Shop, name: str) -> list[str]:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        return [message.text for message in await messages.thread(tx, shop.talks[name])]
+
+
+async def test_a_reply_is_there_at_once_and_in_the_other_window_soon(panel: Panel, shop: Shop, open_as: Open) -> None:
+    here = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+    there = await open_as(shop.colleagues["karim"].email or "", f"inbox/{shop.talks['emma']}")
+    await there.wait_for_timeout(400)
+    await here.fill("#words", "All five are ambers, the oud is separate.")
+    await here.press("#words", "Control+Enter")
+    await expect(here.locator(".message.by-agent .text")).to_have_text("All five are ambers, the oud is separate.")
+    await expect(here.locator(".message.is-pending")).to_have_count(0)
+    await expect(here.locator("#words")).to_have_value("")
+    await expect(there.locator(".message.by-agent .text")).to_have_text(
+        "All five are ambers, the oud is separate.", timeout=8000
+    )
+    await expect(there.locator("#assign")).to_have_value(str(shop.owner.id), timeout=8000)
+    assert (await texts(panel.app, shop, "emma")).count("All five are ambers, the oud is separate.") == 1
+
+
+async def test_what_the_shopper_writes_appears_and_moves_the_list(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
+    await page.wait_for_timeout(400)
+    await expect(page.locator(".row").first).not_to_contain_text("هدى")
+    await shopper_writes(panel.app, shop, "huda", "وصلني رقم التتبع، شكرًا")
+    await expect(page.locator(".message .text").last).to_have_text("وصلني رقم التتبع، شكرًا", timeout=8000)
+    await expect(page.locator(".row").first).to_contain_text("هدى", timeout=8000)
+    await expect(page.locator(".row[aria-current]")).to_have_attribute("data-row", str(shop.talks["huda"]))
+    await expect(page.locator(".row").first.locator(".count")).to_have_count(0, timeout=8000)
+
+
+async def test_a_reply_without_a_network_waits_with_its_words(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+
+    async def cut(route: Route) -> None:
+        await route.abort()
+
+    await page.route("**/reply", cut)
+    await page.fill("#words", "Held up on the way")
+    await page.press("#words", "Control+Enter")
+    failed = page.locator(".message.is-failed")
+    await expect(failed.locator(".text")).to_have_text("Held up on the way")
+    await page.unroute("**/reply")
+    await failed.locator("[data-retry]").click()
+    await expect(page.locator(".message.is-failed, .message.is-pending")).to_have_count(0)
+    assert (await texts(panel.app, shop, "emma")).count("Held up on the way") == 1
+
+
+async def test_an_answer_lost_on_the_way_back_is_not_sent_twice(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/reply", lose)
+    await page.fill("#words", "Once is enough")
+    await page.press("#words", "Control+Enter")
+    await page.wait_for_timeout(800)
+    await page.unroute("**/reply")
+    retry = page.locator(".message.is-failed [data-retry]")
+    if await retry.count():
+        await retry.click()
+    await expect(page.locator(".message .text", has_text="Once is enough")).to_have_count(1)
+    await expect(page.locator(".message.is-failed, .message.is-pending")).to_have_count(0)
+    assert (await texts(panel.app, shop, "emma")).count("Once is enough") == 1
+
+
+async def test_keys_walk_reply_note_and_close(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "inbox")
+    await page.keyboard.press("j")
+    await expect(page.locator("#thread[data-conversation]")).to_have_count(1)
+    first = await page.locator("#thread").get_attribute("data-conversation")
+    await page.keyboard.press("j")
+    await expect(page.locator("#thread")).not_to_have_attribute("data-conversation", first or "")
+    await page.keyboard.press("k")
+    await expect(page.locator("#thread")).to_have_attribute("data-conversation", first or "")
+    await page.keyboard.press("n")
+    await expect(page.locator("#words")).to_be_focused()
+    await page.keyboard.type("kept among us")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".message.is-note .text").last).to_have_text("kept among us")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("a")
+    await expect(page.locator("#assign")).to_have_value(str(shop.owner.id))
+    await page.keyboard.press("e")
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed")
+    await page.locator(".toast", has_text="Closed.").get_by_role("button", name="Undo").click()
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "open")
+    await page.keyboard.press("?")
+    await expect(page.locator("#keys")).to_be_visible()
+
+
+async def test_a_draft_waits_for_its_own_conversation(shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+    await page.fill("#words", "half a sent")
+    await page.click(f"[data-row='{shop.talks['huda']}']")
+    await expect(page.locator("#thread")).to_have_attribute("data-conversation", str(shop.talks["huda"]))
+    await expect(page.locator("#words")).to_have_value("")
+    await page.click(f"[data-row='{shop.talks['emma']}']")
+    await expect(page.locator("#words")).to_have_value("half a sent")
+
+
+async def test_on_a_phone_back_leads_to_the_list(shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "inbox", size="phone")
+    await page.click(f"[data-row='{shop.talks['huda']}']")
+    await expect(page.locator("#queue")).to_be_hidden()
+    await expect(page.locator("#words")).to_be_visible()
+    await page.click(".thread-actions .customer-toggle")
+    await expect(page.locator("#customer")).to_be_visible()
+    await page.click("#customer .customer-toggle")
+    await expect(page.locator("#customer")).to_be_hidden()
+    await page.go_back()
+    await expect(page.locator("#queue")).to_be_visible()
+    await expect(page.locator("#thread")).to_be_hidden()
+    await page.click(f"[data-row='{shop.talks['emma']}']")
+    await page.click(".back")
+    await expect(page.locator("#queue")).to_be_visible()
+
+
+@pytest.mark.parametrize("locale", ["en", "ar", "he"])
+@pytest.mark.parametrize("size", list(SIZES))
+async def test_nothing_sticks_out_in_any_language_or_size(
+    app: App, panel: Panel, shop: Shop, open_as: Open, locale: str, size: str
+) -> None:
+    localised = await seed(app, locale=locale)
+    page = await open_as(localised.email, "", size=size)
+    direction = "ltr" if locale == "en" else "rtl"
+    for path in ("", "inbox", f"inbox/{localised.talks['huda']}", "customers", f"customers/{localised.people['huda']}",
+                 "stores", f"stores/{localised.stores['kad'].id}", "team", "settings"):  # fmt: skip
+        await page.goto(f"{panel.url}/panel/{path}")
+        assert await page.evaluate("document.documentElement.dir") == direction
+        sticking = await page.evaluate(
+            """() => [...document.querySelectorAll("body *")].filter((element) => {
+                const box = element.getBoundingClientRect();
+                const style = getComputedStyle(element);
+                const hides = (e) => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX)
+                    || hides(e.parentElement));
+                return box.width > 1 && style.visibility === "visible" && style.clipPath === "none"
+                    && (box.right > innerWidth + 1 || box.left < -1) && !element.closest(".hidden, .skip")
+                    && !hides(element.parentElement);
+            }).map((element) => element.outerHTML.slice(0, 120))"""
+        )
+        assert sticking == [], path
+        assert await page.evaluate(
+            "document.querySelector('#page').scrollWidth <= document.querySelector('#page').clientWidth + 1"
+        ), path
+
+
+async def test_every_control_has_a_name(shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
+    for path in (f"inbox/{shop.talks['huda']}", "customers", "stores", "team", "settings"):
+        await page.goto(re.sub(r"/panel/.*", f"/panel/{path}", page.url))
+        nameless = await page.evaluate(
+            """() => [...document.querySelectorAll("button, a[href], input:not([type=hidden]), select, textarea")]
+                .filter((element) => !(element.textContent.trim() || element.getAttribute("aria-label")
+                    || element.title || element.labels?.length))
+                .map((element) => element.outerHTML.slice(0, 160))"""
+        )
+        assert nameless == [], path
+
+
+async def test_inside_an_admin_everything_goes_by_token_and_nothing_by_cookie(
+    browser: Browser, panel: Panel, shop: Shop
+) -> None:
+    outer = "http://admin.localhost:1"
+    framed = panel
+    async with serving(panel.app, panel.admin, demo=Demo(frame_ancestors=(outer,))) as framed:
+        context = await browser.new_context(viewport={"width": 1200, "height": 800})
+        await context.add_init_script(BRIDGE)
+        page = await context.new_page()
+        problems: list[str] = []
+        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+
+        async def admin(route: Route) -> None:
+            source = f"{framed.url}/shopify/inbox?id_token=good:yara:admin"
+            await route.fulfill(
+                content_type="text/html",
+                body=f"<style>body,iframe{{margin:0;border:0;width:100%;height:100vh}}</style><iframe src='{source}'></iframe>",
+            )
+
+        await page.route(f"{outer}/**", admin)
+        await page.goto(f"{outer}/")
+        frame = page.frame_locator("iframe")
+        await frame.locator(f"[data-row='{shop.talks['emma']}']").click()
+        await frame.locator("#words").fill("From inside the admin")
+        await frame.locator("#words").press("Control+Enter")
+        await expect(frame.locator(".message.by-agent .text")).to_have_text("From inside the admin")
+        await expect(frame.locator(".is-pending")).to_have_count(0)
+        await shopper_writes(framed.app, shop, "emma", "Thank you!")
+        await expect(frame.locator(".message .text").last).to_have_text("Thank you!", timeout=8000)
+        await frame.locator("[data-nav$='/customers']").click()
+        await expect(frame.locator("h1")).to_have_text("Customers")
+        await frame.locator(".person").first.click()
+        await expect(frame.locator(".timeline")).to_be_visible()
+        assert page.frames[1].url.startswith(f"{framed.url}/shopify/customers/")
+        assert await context.cookies() == []
+        assert problems == []
+        assert (await texts(framed.app, shop, "emma")).count("From inside the admin") == 1
+        await context.close()
+
+
+async def test_closing_elsewhere_shows_here(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+    await page.wait_for_timeout(400)
+    async with panel.app.db.transaction(shop.workspace_id) as tx:
+        talk = await tx.get(Conversation, shop.talks["emma"])
+        assert talk is not None
+        await conversations.close(tx, talk, by=shop.colleagues["karim"])
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed", timeout=8000)

@@ -1,0 +1,195 @@
+"""What a batch writes, refuses and tells."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from plugin.app import App
+from plugin.crm import customers, identities, sync
+from plugin.crm.carts import Cart
+from plugin.crm.orders import Fulfilment, Order, Refund
+from plugin.kernel.db import Tx
+from plugin.kernel.money import Money
+from plugin.platform import (
+    CartRecord,
+    CustomerRecord,
+    Deletion,
+    FulfilmentRecord,
+    LineRecord,
+    OrderPart,
+    OrderRecord,
+    Record,
+    RefundRecord,
+    StoreNotice,
+)
+from plugin.stores import Store
+
+T = datetime(2026, 7, 1, tzinfo=UTC)
+LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def at(hours: int) -> datetime:
+    return T + timedelta(hours=hours)
+
+
+def order(version: int = 0, id: str = "o", **more: Any) -> OrderRecord:
+    return OrderRecord(id, at(version), "#1001", T, Money(1000, "SAR", 2), **more)
+
+
+async def told(tx: Tx) -> list[str]:
+    return list(await tx.scalars(text("SELECT kind FROM events WHERE kind NOT LIKE 'store.%' ORDER BY id")))
+
+
+async def test_each_milestone_is_told_once(app: App, workspace: UUID, store: Store) -> None:
+    parcel = FulfilmentRecord("f", "in_transit", "RR1", carrier="Aramex")
+    there = FulfilmentRecord("f", "delivered", "RR1", carrier="Aramex", delivered_at=at(9))
+    refund = RefundRecord("r", Money(100, "SAR", 2), at=at(10))
+    async with app.db.transaction(workspace) as tx:
+        # The update comes before the creation, as it does on both platforms.
+        for record in (
+            order(1, payment_status="paid"), order(0), order(1, payment_status="paid"),
+            order(2, payment_status="paid", fulfilments=(parcel,)), order(3, payment_status="paid", fulfilments=(there,)),
+            OrderPart("o", at(4), fulfilment=there), OrderPart("o", at(4), refund=refund),
+            order(5, payment_status="partially_refunded", refunds=(refund,)),
+            order(6, payment_status="partially_refunded", cancelled_at=at(6)),
+        ):  # fmt: skip
+            await sync.apply(tx, store, [record])
+        assert await told(tx) == [
+            "order.placed", "order.paid", "order.fulfilled", "order.delivered", "order.refunded", "order.updated",
+            "order.cancelled",
+        ]  # fmt: skip
+
+
+async def test_the_past_is_told_without_reactions(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        old = OrderRecord("old", at(0), "#1", LONG_AGO, Money(1, "SAR", 2))
+        await sync.apply(tx, store, [old, order(0, "new")])
+        rows = await tx.execute(text("SELECT data ->> 'history' AS past FROM events WHERE kind = 'order.placed' ORDER BY at"))
+        assert [row.past for row in rows] == ["true", None]
+
+
+async def test_events_follow_an_order_that_changes_hands(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [order(0, email="guest@example.com", customer_name="Guest")])
+        (guest,) = (await customers.search(tx)).customers
+        assert guest.name == "Guest"
+        await sync.apply(tx, store, [order(1, customer_external_id="7", email="guest@example.com")])
+        account = await identities.customer_of_platform(tx, store.id, "7")
+        (person,) = (await customers.search(tx)).customers
+        assert person.id == account
+        owners = set(await tx.scalars(text("SELECT customer_id FROM events WHERE kind LIKE 'order.%'")))
+        assert owners == {account}
+
+
+async def test_parts_wait_for_their_order(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [
+            OrderPart("o", at(1), fulfilment=FulfilmentRecord("f", "in_transit")),
+            OrderPart("o", at(1), refund=RefundRecord("r", Money(5, "SAR", 2))),
+        ])  # fmt: skip
+        assert await told(tx) == []
+        await sync.apply(tx, store, [order(0, email="a@example.com")])
+        id = await tx.scalar(select(Order.id))
+        assert [await tx.scalar(select(model.order_id)) for model in (Fulfilment, Refund)] == [id, id]
+        assert sorted(await told(tx)) == ["customer.created", "order.fulfilled", "order.placed", "order.refunded"]
+        (person,) = (await customers.search(tx)).customers
+        assert person.worth() == [Money(995, "SAR", 2)]
+
+
+async def test_fewer_lines_never_delete_lines(app: App, workspace: UUID, store: Store) -> None:
+    line = LineRecord("l1", "Tea", 1, Money(500, "SAR", 2))
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [order(0, lines=(line, LineRecord("l2", "Cup", 1, None)))])
+        await sync.apply(tx, store, [order(1, lines=(line,)), order(2, lines=None)])
+        assert await tx.scalar(text("SELECT count(*) FROM order_lines")) == 2
+
+
+@pytest.mark.parametrize("cart_first", [True, False])
+async def test_a_cart_that_became_an_order_is_closed(app: App, workspace: UUID, store: Store, cart_first: bool) -> None:
+    cart = CartRecord("c", at(0), "cart", "SAR", token="t", lines=(LineRecord("l", "Tea", 2, Money(500, "SAR", 2)),))
+    records: Sequence[Record] = [cart, order(0, cart_token="t", email="a@example.com")]
+    async with app.db.transaction(workspace) as tx:
+        for record in records if cart_first else reversed(records):
+            await sync.apply(tx, store, [record])
+        await sync.apply(tx, store, [cart])
+        assert await tx.scalar(select(Cart.completed_at)) == T
+
+
+async def test_whose_cart_is_known_and_whose_is_only_claimed(app: App, workspace: UUID, store: Store) -> None:
+    line = LineRecord("l", "Tea", 2, Money(500, "SAR", 2))
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [
+            CustomerRecord("1", T, "nura@example.com"),
+            CartRecord("mine", at(1), "cart", "SAR", customer_external_id="1", lines=(line,)),
+            CartRecord("typed", at(0), "checkout", "SAR", email="Nura@example.com", lines=(line,)),
+            CartRecord("other", at(0), "checkout", "SAR", email="eve@example.com", lines=(line,)),
+        ])  # fmt: skip
+        # A typed address makes no customer.
+        (nura,) = (await customers.search(tx)).customers
+        found = (await customers.summary(tx, nura.id)).open_carts
+        assert [(cart.external_id, known) for cart, known in found] == [("mine", True), ("typed", False)]
+        assert found[0][0].lines[0]["unit_price"] == {"amount": 500, "currency": "SAR", "exponent": 2}
+
+
+async def test_a_deleted_account_is_nobody(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        person = CustomerRecord("1", at(0), "nura@example.com", "+966501234567", "Nura", raw={"email": "nura@example.com"})
+        await sync.apply(tx, store, [person, Deletion("customers", "1", at(1))])
+        await sync.apply(tx, store, [person])
+        words = await tx.scalars(text("SELECT CAST(to_jsonb(p) AS text) FROM store_customers p"))
+        assert "ura" not in "".join(words)
+        assert await tx.scalar(text("SELECT count(*) FROM identities")) == 0
+        assert await identities.customer_of_platform(tx, store.id, "1") is None
+        await sync.apply(tx, store, [CustomerRecord("1", at(2), "nura@example.com")])
+        assert await identities.customer_of_platform(tx, store.id, "1") is not None
+
+
+CYCLE: dict[str, Any] = {}
+CYCLE["again"] = CYCLE
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        order(0, ""), OrderRecord("x", T, "#", T, Money(2**70, "SAR", 2)),
+        OrderRecord("x", T.replace(tzinfo=None), "#", T, Money(1, "SAR", 2)),
+        order(0, lines=(LineRecord("", "Tea", 1, None),)), order(0, lines=(LineRecord("l", "Tea", 2**40, None),)),
+        order(0, raw={"note": "\ud800"}), order(0, raw=CYCLE), order(0, raw={"odd": object()}),
+        CustomerRecord("1", T, created_at=datetime(2026, 1, 1)), CartRecord("c", T, "basket"),
+        Deletion("weather", "1", T), OrderPart("", T),
+    ],
+)  # fmt: skip
+async def test_a_poisoned_record_is_named_and_nothing_is_written(
+    app: App, workspace: UUID, store: Store, bad: Record
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        with pytest.raises(sync.PoisonedRecord) as caught:
+            await sync.apply(tx, store, [order(0, "good"), bad])
+        assert caught.value.index == 1
+        assert await tx.scalar(text("SELECT count(*) FROM orders")) == 0
+
+
+async def test_odd_but_sound_records_are_written(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        records = [
+            order(0, note="null \0 byte", raw=MappingProxyType({"price": Decimal("9.90"), "text": "a\0b"})),
+            StoreNotice("shop_updated", T),
+        ]
+        await sync.apply(tx, store, records)
+        row = await tx.scalar(select(Order))
+        assert (row.note, row.raw) == ("null  byte", {"price": "9.90", "text": "ab"})
+
+
+async def test_more_than_one_batch(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        records = [order(0, f"o{n}", email=f"p{n % 40}@example.com") for n in range(2 * sync.BATCH + 10)]
+        applied = await sync.apply(tx, store, records)
+        assert applied.counts() == {"orders": len(records)}
+        assert await tx.scalar(text("SELECT sum(orders_count) FROM customers")) == len(records)
+        assert (await sync.apply(tx, store, records)).changes == []

@@ -1,0 +1,125 @@
+"""From Shopify's deliveries to CRM rows: what a body does not tell stays, and no order of arrival loses it."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from integrations.shopify.simulator import trade
+from integrations.shopify.simulator.shop import compact
+from plugin.crm import sync
+from plugin.crm.customers import StoreCustomer
+from plugin.crm.orders import Fulfilment
+from plugin.platform import Connection, Resource
+from plugin.stores import Store
+from tests.integrations.shopify.conftest import World
+
+
+class Heard:
+    """What the simulator tells its subscribers, kept as bodies."""
+
+    def __init__(self, world: World) -> None:
+        self.bodies: list[tuple[str, bytes]] = []
+        deliveries = world.sim.deliveries
+
+        def queue(topic: str, payload: Any, *_: Any) -> str:
+            self.bodies.append((topic, compact(payload)))
+            return ""
+
+        deliveries.queue = queue  # type: ignore[method-assign]
+
+
+async def _apply(world: World, connection: Connection, bodies: list[tuple[str, bytes]]) -> None:
+    for topic, body in bodies:
+        records = world.platform.read_webhook(topic, body, datetime.now(UTC), connection)
+        async with world.app.db.transaction(connection.workspace_id) as tx:
+            store = await tx.get(Store, connection.store_id)
+            assert store is not None
+            await sync.apply(tx, store, records)
+
+
+async def _person(world: World, connection: Connection, external_id: str) -> StoreCustomer:
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        found = await tx.scalar(
+            select(StoreCustomer).where(
+                StoreCustomer.store_id == connection.store_id, StoreCustomer.external_id == external_id
+            )
+        )
+    assert isinstance(found, StoreCustomer)
+    return found
+
+
+async def test_a_customer_update_keeps_the_tags_and_spending_it_does_not_tell(world: World) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    doc = shop.state.all("customers")[0]
+    doc["_tags"] = "old, vip"
+    page = await world.platform.changes(connection, Resource.CUSTOMERS, datetime(2020, 1, 1, tzinfo=UTC), None)
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        store = await tx.get(Store, connection.store_id)
+        assert store is not None
+        await sync.apply(tx, store, page.records)
+    external_id = page.records[0].external_id  # type: ignore[union-attr]
+    before = await _person(world, connection, external_id)
+    number = int(external_id.rpartition("/")[2])
+    heard = Heard(world)
+    shop.state.set("clock_offset", 60)
+    trade.update_customer(shop, number, {"note": "likes olives"})
+    await _apply(world, connection, heard.bodies)
+    after = await _person(world, connection, external_id)
+    assert after.note == "likes olives"
+    for name in ("tags", "orders_count", "spent_amount", "spent_currency", "locale"):
+        assert getattr(after, name) == getattr(before, name), name
+
+
+async def test_tags_consent_and_spending_arrive_on_their_own(world: World) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    heard = Heard(world)
+    doc = trade.create_customer(
+        shop, first_name="נועה", last_name="כהן", email="noa@example.com", tags="a", locale="he"
+    )
+    trade.update_customer(shop, doc["id"], {"_tags": "a, vip"})
+    trade.update_customer(shop, doc["id"], {"_tags": "vip"})
+    variant = shop.state.all("products")[0]["variants"][0]
+    trade.place_order(shop, [(variant["id"], 2)], customer=doc)
+    consent = {"customer_id": doc["id"], "email_marketing_consent": {"state": "unsubscribed"}}
+    shop.emit("customers_email_marketing_consent/update", consent)
+    topics = [topic for topic, _ in heard.bodies]
+    for topic in ("customers/create", "customer.tags_added", "customer.tags_removed", "customers/purchasing_summary"):
+        assert topic in topics
+    await _apply(world, connection, heard.bodies)
+    person = await _person(world, connection, doc["admin_graphql_api_id"])
+    assert person.tags == ["vip"]
+    assert person.accepts_marketing is False
+    assert person.orders_count == 1
+    assert person.spent_amount == doc["_spent_minor"]
+    assert person.spent_currency == "ILS"
+    stranger = {"customerId": "gid://shopify/Customer/1", "tags": ["x"]}
+    shop.emit("customer.tags_added", stranger)
+    await _apply(world, connection, heard.bodies[-1:])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_a_delivered_parcel_keeps_its_tracking_however_its_news_arrive(world: World, order: list[int]) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    heard = Heard(world)
+    variant = shop.state.all("products")[0]["variants"][0]
+    made = trade.place_order(shop, [(variant["id"], 1)], customer=None, email="a@example.com")
+    parcel = trade.fulfil(shop, made["id"])
+    await _apply(world, connection, heard.bodies)
+    heard.bodies.clear()
+    shop.state.set("clock_offset", 60)
+    trade.deliver(shop, made["id"])
+    assert len(heard.bodies) == 3
+    for index in order:
+        await _apply(world, connection, [heard.bodies[index]])
+        async with world.app.db.transaction(connection.workspace_id) as tx:
+            row = await tx.scalar(select(Fulfilment).where(Fulfilment.store_id == connection.store_id))
+        assert row is not None
+        assert (row.status, row.tracking_number) == ("delivered", parcel["tracking_number"])
+        assert row.shipped_at is not None
+        assert row.delivered_at is not None
