@@ -171,6 +171,9 @@ async def _story(settings: Settings, console: Console) -> None:
     async with processes.application(replace(settings, database_url="", redis_url="")) as app:
         await _history(app, console)
     simulators = settings.port + 1
+    async with Browser(settings) as browser:
+        for host in (SHOPIFY_STOREFRONT, WOO_HOST):
+            await _open_chat(browser, f"http://{host}:{simulators}/")
     console.print()
     for what, where in (
         ("Start here", public),
@@ -289,6 +292,16 @@ async def connect_stores(browser: Browser, public: str) -> None:
     done = await browser.click(grant, "approve")
     if done.status_code != 200 or done.url.host != urlsplit(public).hostname:
         raise SetupError(f"WooCommerce was not connected: {done.status_code} at {done.url.path}")
+
+
+async def _open_chat(browser: Browser, storefront: str) -> None:
+    """What a shopper's first touch loads: the panel then knows that the chat is on this storefront."""
+    page = await browser.get(storefront)
+    script = re.search(r"<script\b[^>]*\bdata-store=[^>]*>", page.text)
+    if script is None:
+        raise SetupError(f"{page.url} does not show the chat: {page.status_code}")
+    server, store = _attribute(script[0], "data-server"), _attribute(script[0], "data-store")
+    await browser.get(f"{server}/widget/frame?store={store}", **{"sec-fetch-dest": "iframe"})
 
 
 async def _account(browser: Browser, public: str, shopify: str) -> None:

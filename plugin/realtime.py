@@ -180,19 +180,23 @@ class Hub:
             counted, _ = await pipeline.execute()
         return int(counted)
 
-    async def appear(self, group: str, member: str, seconds: int) -> None:
-        """Count `member` among those present in `group` for the next `seconds`; say it again before they are over."""
+    async def appear(self, group: str, member: str, seconds: int) -> bool:
+        """Count `member` among those present in `group` for the next `seconds`; say it again before they are over.
+
+        Returns whether it was not there before.
+        """
         now = time.time()
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.zadd(group, {member: now + seconds})
             pipeline.zremrangebyscore(group, "-inf", now)
+            pipeline.zadd(group, {member: now + seconds})
             pipeline.expire(group, seconds, gt=True)
             pipeline.expire(group, seconds, nx=True)
-            await pipeline.execute()
+            _forgotten, added, *_rest = await pipeline.execute()
+        return bool(added)
 
-    async def vanish(self, group: str, member: str) -> None:
-        """Take `member` out of `group` at once."""
-        await self._redis.zrem(group, member)
+    async def vanish(self, group: str, member: str) -> bool:
+        """Take `member` out of `group` at once; returns whether it was there."""
+        return bool(await self._redis.zrem(group, member))
 
     async def present(self, group: str) -> int:
         """How many are in `group` now."""

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, Directory, Tenant, TenantRow, Tx, tenant_key
+from plugin.kernel.errors import Conflict
+from plugin.kernel.lazy import _
 from plugin.platform import Connection, StoreProfile
 
 CONNECTED = "connected"
@@ -92,8 +94,8 @@ class ConnectGrant(TenantRow, Base):
 async def connect(tx: Tx, *, platform: str, external_id: str, profile: StoreProfile, actor: str = "system") -> Store:
     """Create or revive the store of this platform and permanent name, and start what follows an install.
 
-    Safe to repeat: a store that is already connected only gets its profile refreshed. Callers hold
-    `directory` to one workspace per store (see `claim`).
+    Safe to repeat: a store that is already connected only gets its profile refreshed. Raises Conflict when another
+    workspace has it.
     """
     store: Store | None = await tx.scalar(
         select(Store).where(Store.platform == platform, Store.external_id == external_id).with_for_update()
@@ -109,7 +111,7 @@ async def connect(tx: Tx, *, platform: str, external_id: str, profile: StoreProf
         )
         tx.add(store)
         await tx.flush()
-        await claim(tx, "store", f"{platform}:{external_id}", store.id)
+        await _claim_alone(tx, f"{platform}:{external_id}", store.id)
         await claim(tx, "widget", store.public_key, store.id)
     apply_profile(store, profile)
     store.status, store.status_reason, store.uninstalled_at = CONNECTED, "", None
@@ -153,6 +155,19 @@ async def claim(tx: Tx, kind: str, key: str, store_id: UUID | None = None) -> No
         .values(kind=kind, key=key, workspace_id=tx.workspace_id, store_id=store_id)
         .on_conflict_do_nothing()
     )
+
+
+async def _claim_alone(tx: Tx, key: str, store_id: UUID) -> None:
+    """Point a store's name at this workspace unless another has it; two who try at once go one after the other."""
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"store {key}", 0))))
+    owners = await tx.scalars(text("SELECT workspace_id FROM ahlan_lookup('store', :key)"), {"key": key})
+    if any(owner != tx.workspace_id for owner in owners):
+        raise Conflict(
+            _("This shop is connected to another workspace already."),
+            _("Disconnect it there first, or sign in to that workspace."),
+            code="store_taken",
+        )
+    await claim(tx, "store", key, store_id)
 
 
 async def release(tx: Tx, kind: str, key: str) -> None:

@@ -6,6 +6,7 @@ poisoned row does not stop its batch: the batch is tried again row by row, and w
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,32 +31,47 @@ HANDLED = Counter("ahlan_webhooks_handled_total", "Webhook deliveries taken from
 
 Read = tuple[Claimed, Sequence[Record]]
 
+LANES = 2
+
 
 async def drain(app: App) -> int:
-    """Work until the inbox is empty; returns how many rows were done."""
+    """Work until the inbox is empty; returns how many rows were done.
+
+    While the database writes one batch, the next is claimed and read: a store's own batches still follow one another,
+    because `sync.apply` lets one writer at a time into a workspace.
+    """
+    first = await inbox.claim(app.db)
+    if not first:
+        return 0
+    async with asyncio.TaskGroup() as lanes:
+        working = [lanes.create_task(_lane(app, first if number == 0 else ())) for number in range(LANES)]
+    return sum(lane.result() for lane in working)
+
+
+async def _lane(app: App, batch: Sequence[Claimed]) -> int:
     done = 0
-    while batch := await inbox.claim(app.db):
+    while batch or (batch := await inbox.claim(app.db)):
         for (workspace_id, store_id), rows in (await _by_store(app, batch)).items():
             done += await _work(app, workspace_id, store_id, rows)
+        batch = ()
     return done
 
 
 async def _by_store(app: App, batch: Sequence[Claimed]) -> dict[tuple[UUID, UUID], list[Claimed]]:
     """Ask the directory whose each row is; rows of stores that we do not know are closed."""
-    by_key: dict[tuple[str, str], list[Claimed]] = defaultdict(list)
-    for row in batch:
-        by_key[(row.store_kind, row.store_key)].append(row)
+    known = await app.db.lookup_many({(row.store_kind, row.store_key) for row in batch})
     grouped: dict[tuple[UUID, UUID], list[Claimed]] = defaultdict(list)
-    for (kind, key), rows in by_key.items():
-        ids = [row.id for row in rows]
-        found = await app.db.lookup(kind, key)
-        if not found or found[0][1] is None:
-            await inbox.ignore(app.db, ids, "no store of that name is connected")
-            HANDLED.labels("unknown_store").inc(len(rows))
-            continue
-        workspace_id, store_id = found[0][0], found[0][1]
-        await inbox.address(app.db, ids, workspace_id, store_id)
-        grouped[(workspace_id, store_id)].extend(rows)
+    strangers: list[int] = []
+    for row in batch:
+        workspace_id, store_id = known.get((row.store_kind, row.store_key), (None, None))
+        if workspace_id is None or store_id is None:
+            strangers.append(row.id)
+        else:
+            grouped[(workspace_id, store_id)].append(row)
+    if strangers:
+        await inbox.ignore(app.db, strangers, "no store of that name is connected")
+        HANDLED.labels("unknown_store").inc(len(strangers))
+    await inbox.address(app.db, [(row.id, *whose) for whose, rows in grouped.items() for row in rows])
     return grouped
 
 
@@ -69,7 +85,8 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
     for row in rows:
         try:
             readable.append((row, _read(app, store, row)))
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:
+            # A store signs what it likes: whatever its body makes a reader raise must not stop the stores behind it.
             await _park(app, row, error)
     if not readable:
         return 0

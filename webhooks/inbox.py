@@ -127,24 +127,36 @@ async def claim(db: Database) -> list[Claimed]:
         return sorted((Claimed(*row) for row in rows), key=lambda row: row.id)
 
 
-async def address(db: Database, ids: Sequence[int], workspace_id: UUID, store_id: UUID) -> None:
-    """Write down whose rows these are; from here on the application role sees them too."""
+async def address(db: Database, rows: Sequence[tuple[int, UUID, UUID]]) -> None:
+    """Write down whose rows these are (row, workspace, store); from here on the application role sees them too."""
+    if not rows:
+        return
+    ids, workspaces, stores = zip(*rows, strict=True)
     async with db.queue.begin() as connection:
         await connection.execute(
-            update(InboxRow).where(InboxRow.id.in_(ids)).values(workspace_id=workspace_id, store_id=store_id)
+            _ADDRESS, {"ids": list(ids), "workspaces": list(workspaces), "stores": list(stores)}
         )
+
+
+_ADDRESS = text(
+    """
+    UPDATE webhook_inbox w SET workspace_id = a.workspace_id, store_id = a.store_id
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:workspaces AS uuid[]), CAST(:stores AS uuid[]))
+        AS a(id, workspace_id, store_id)
+    WHERE w.id = a.id AND w.id = ANY(CAST(:ids AS bigint[]))
+    """
+)
 
 
 async def stamp(tx: Tx, ids: Sequence[int]) -> set[int]:
     """Mark rows as done in the transaction of their effect; returns those that nobody had done before."""
-    return set(
-        await tx.scalars(
-            update(InboxRow)
-            .where(InboxRow.workspace_id == tx.workspace_id, InboxRow.id.in_(ids), InboxRow.done_at.is_(None))
-            .values(done_at=func.now(), error="")
-            .returning(InboxRow.id)
-        )
-    )
+    return set(await tx.scalars(_STAMP, {"workspace": tx.workspace_id, "ids": list(ids)}))
+
+
+_STAMP = text(
+    "UPDATE webhook_inbox SET done_at = now(), error = '' "
+    "WHERE workspace_id = :workspace AND id = ANY(CAST(:ids AS bigint[])) AND done_at IS NULL RETURNING id"
+)
 
 
 async def ignore(db: Database, ids: Sequence[int], reason: str) -> None:

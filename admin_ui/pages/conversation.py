@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,7 +101,7 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID) -> dict[str, Any]:
     names = {agent.id: agent.name for agent in await team.agents(tx)}
     items = _woven(desk, talk, page, happened, names)
     thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0)
-    return {"thread": thread, "person": who, "heading": who.name, "said": "", "undo_action": "", "undo_values": {}}
+    return {"thread": thread, "person": who, "heading": who.name}
 
 
 async def _thread(
@@ -278,15 +279,18 @@ async def _head(
 ) -> Response:
     who = await person.name_of(tx, desk.t, talk)
     view = str((await desk.request.form()).get("view", "")) if desk.request.method == "POST" else ""
-    return desk.page(
+    shown = desk.page(
         "inbox.html",
         block="thread_head",
         thread=await _thread(tx, desk, talk, who),
         view=view or desk.request.query_params.get("view", "open"),
-        said=said,
-        undo_action=desk.url(f"conversations/{talk.id}/{undo}") if undo else "",
-        undo_values={**(values or {}), "view": view},
     )
+    if said:
+        # As an event, not as part of the page: it arrives even where somebody else's change was faster on the screen.
+        toast = {"text": said, "action": desk.url(f"conversations/{talk.id}/{undo}"), "undo": desk.t.gettext("Undo"),
+                 "values": {**(values or {}), "view": view}}  # fmt: skip
+        shown.headers["hx-trigger"] = json.dumps({"ahlan:toast": toast})
+    return shown
 
 
 async def assign(desk: Desk) -> Response:
@@ -304,7 +308,7 @@ async def assign(desk: Desk) -> Response:
         await conversations.assign(tx, talk, to, by=desk.agent, seen=seen)
         t = desk.t
         said = t.gettext("Given to %(name)s.", name=isolate(to.name)) if to else t.gettext("Nobody has it now.")
-        values = {"seen": talk.assignee_id or "", "to": before or ""}
+        values = {"seen": str(talk.assignee_id or ""), "to": str(before or "")}
         return await _head(tx, desk, talk, said, "assign", values)
 
 

@@ -80,7 +80,7 @@ async def _show(desk: Desk, conversation_id: UUID | None) -> Response:
     view = View(query["view"]) if query.get("view") in set(View) else View.OPEN
     wanted = desk.wanted("inbox.html")
     context: dict[str, Any] = {
-        "view": view.value, "rows": [], "tabs": [], "cursor": None, "blank": None, "thread": None, "said": "",
+        "view": view.value, "rows": [], "tabs": [], "cursor": None, "blank": None, "thread": None,
         "heading": desk.t.gettext("Inbox"),
     }  # fmt: skip
     async with desk.transaction() as tx:

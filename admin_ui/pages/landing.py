@@ -64,5 +64,4 @@ def _doors(app: App, t: Translator) -> list[Doorway]:
 def _sign_in(app: App) -> dict[str, str] | None:
     """What the demo signs in with."""
     demo = app.settings.demo
-    email = getattr(demo, "email", "")
-    return {"email": email, "password": getattr(demo, "password", "")} if email else None
+    return {"email": demo.email, "password": demo.password} if demo.email else None

@@ -16,7 +16,7 @@ from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.words import State
 from plugin import deliveries, stores
-from plugin.crm.backfill import Backfill
+from plugin.crm.backfill import Backfill, restart
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -83,13 +83,18 @@ def card(t: Translator, store: Store, backfills: Sequence[Backfill]) -> StoreCar
         reason=store.status_reason,
         progress=shown,
         reading=any(row.state == "running" for row in backfills),
-        repairs=[_repair(t, finding) for finding in store.findings if not finding.get("ok")],
+        repairs=[_repair(t, one) for one in store.findings if _broken(one)],
         checked_at=store.checked_at,
         embed_seen_at=store.embed_seen_at,
         history_from=store.history_from,
         limited=bool(store.history_limited_by),
         connected=store.status == stores.CONNECTED,
     )
+
+
+def _broken(finding: dict[str, Any]) -> bool:
+    """Whether the merchant should mend it: how far the history reaches is said beside it and is nothing to mend."""
+    return not finding.get("ok") and finding.get("code") != "history_limited"
 
 
 def _progress(t: Translator, row: Backfill) -> Progress:
@@ -153,6 +158,7 @@ async def one(desk: Desk) -> Response:
         tally=tally,
         parked=parked,
         heading=store.name,
+        checking="checking" in desk.request.query_params,
         embedding=[desk.t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
     )
 
@@ -177,7 +183,6 @@ async def check(desk: Desk) -> Response:
     """Look at the store now instead of within the hour."""
     async with desk.transaction() as tx:
         store = await _find(tx, desk)
-        await tx.enqueue("register_webhooks", store_id=store.id)
         await tx.enqueue("check_store", store_id=store.id)
     return desk.go(f"stores/{store.id}", checking=1)
 
@@ -186,6 +191,7 @@ async def read_again(desk: Desk) -> Response:
     """Read the store's history again from the beginning: what is known already is only confirmed."""
     async with desk.transaction() as tx:
         store = await _find(tx, desk)
+        await restart(tx, store.id)
         await tx.enqueue("start_backfill", unique=f"backfill:{store.id}", store_id=store.id)
     return desk.go(f"stores/{store.id}")
 

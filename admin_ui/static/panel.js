@@ -28,10 +28,10 @@ function markPlace() {
 
 // --- toasts --------------------------------------------------------------------------------------------------------
 
-function toast(message, hint = "", request = "") {
+function toast(message, hint = "", request = "", undo = null) {
   const box = document.createElement("div");
   box.className = "toast";
-  box.setAttribute("role", "alert");
+  box.setAttribute("role", undo ? "status" : "alert");
   const text = document.createElement("span");
   text.textContent = [message, hint].filter(Boolean).join(" ");
   if (request) {
@@ -40,15 +40,36 @@ function toast(message, hint = "", request = "") {
     number.textContent = ` ${words.request} \u2066${request.slice(0, 8)}\u2069`;
     text.append(number);
   }
+  box.append(text);
+  if (undo) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = undo.undo;
+    button.addEventListener("click", () => takeBack(box, undo));
+    box.append(button);
+  }
   const close = document.createElement("button");
   close.type = "button";
   close.className = "quiet icon";
   close.dataset.dismiss = "";
   close.setAttribute("aria-label", words.dismiss);
   close.textContent = "×";
-  box.append(text, close);
+  box.append(close);
   $("#toasts").append(box);
   fade(box);
+}
+
+document.addEventListener("ahlan:toast", (event) => toast(event.detail.text, "", "", event.detail));
+
+async function takeBack(box, undo) {
+  box.remove();
+  const data = new FormData();
+  for (const [name, value] of Object.entries(undo.values)) data.set(name, value);
+  const response = await post(undo.action, data);
+  if (!response.ok) return explain(response);
+  const thread = $("#thread[data-conversation]");
+  if (thread && undo.action.includes(thread.dataset.conversation)) await refresh(thread.dataset.head, "#thread-head");
 }
 
 function fade(box) {
@@ -314,10 +335,20 @@ function typed() {
 
 // --- live ----------------------------------------------------------------------------------------------------------
 
-const refreshQueue = later(() => {
+const refreshQueue = later(async () => {
   const queue = $("#queue");
-  if (queue && !document.hidden) refresh(`${queue.dataset.refresh}&rows=${queue.dataset.rows}`, "#queue").then(markPlace);
+  if (!queue) return;
+  await refresh(`${queue.dataset.refresh}&rows=${queue.dataset.rows}`, "#queue");
+  markPlace();
+  badge();
 }, 250);
+
+// A window in the background says in its title how many conversations have something unread.
+function badge() {
+  const unread = $$(".row.is-unread").length;
+  const plain = document.title.replace(/^\(\d+\) /, "");
+  document.title = unread && document.hidden ? `(${unread}) ${plain}` : plain;
+}
 
 let opened = false;
 document.addEventListener("live:open", () => {
@@ -372,10 +403,12 @@ function grow() {
   }
 }
 setInterval(() => {
+  if (document.hidden) return;
   grow();
   refreshQueue();
 }, 60_000);
 document.addEventListener("visibilitychange", () => {
+  badge();
   if (!document.hidden) {
     refreshQueue();
     seen();
@@ -397,7 +430,6 @@ function arrive() {
     seen();
     for (const picture of $$("#messages img")) picture.addEventListener("load", () => atEnd() && toEnd(), { once: true });
   }
-  for (const box of $$("[data-toast]")) fade(box);
   for (const preview of $$("form[data-preview]")) showPreview(preview);
 }
 

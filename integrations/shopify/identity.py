@@ -89,6 +89,8 @@ def shop_domain(text: object) -> str | None:
 
 def gid(kind: str, number: object) -> str:
     """The GraphQL id of a REST id; a gid stays as it is, nothing stays nothing."""
+    if type(number) is int:
+        return f"gid://shopify/{kind}/{number}"
     text = "" if number is None else str(number)
     return text if not text or text.startswith("gid://") else f"gid://shopify/{kind}/{text}"
 

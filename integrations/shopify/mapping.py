@@ -111,7 +111,7 @@ def _time(value: Any) -> datetime | None:
 
 
 def _whole(value: Any) -> int:
-    return int(Decimal(str(value or 0)))
+    return value if type(value) is int else int(Decimal(str(value or 0)))
 
 
 def _word(value: Any) -> str:
@@ -133,7 +133,7 @@ def _amount(value: Any, currency: Any) -> Money | None:
 
 def _shop_money(bag: Any) -> Money | None:
     """The shop's side of a price that is told in two currencies, REST or GraphQL."""
-    if not isinstance(bag, Mapping):
+    if bag is None or not isinstance(bag, Mapping):
         return None
     side = bag.get("shop_money") or bag.get("shopMoney") or {}
     return _amount(side.get("amount"), side.get("currency_code") or side.get("currencyCode"))

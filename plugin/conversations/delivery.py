@@ -16,7 +16,7 @@ from plugin.conversations import conversations as threads
 from plugin.conversations import presence
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import AGENT, MESSAGE, Message
-from plugin.crm.customers import Customer
+from plugin.crm import customers
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.text import normalise_email
@@ -119,10 +119,8 @@ async def _unread(tx: Tx, conversation_id: UUID, seq: int) -> list[Message]:
 
 async def _recipient(tx: Tx, conversation: Conversation) -> str:
     """The address of the account that the store vouched for, else the one typed into this very conversation."""
-    if conversation.customer_id is not None:
-        customer = await tx.get(Customer, conversation.customer_id)
-        if customer is not None and (proven := normalise_email(customer.email)):
-            return proven
+    if conversation.customer_id is not None and (proven := await customers.own_email(tx, conversation.customer_id)):
+        return proven
     return conversation.reply_email
 
 

@@ -14,19 +14,24 @@ from plugin.realtime import Hub
 SECONDS = 45
 """How long a sign of life counts: say it again every 20 s."""
 
+AGENTS = "agents"
+"""The topic that tells how many agents are here when that changes."""
+
 _PATIENCE = 1.0
 
 T = TypeVar("T")
 
 
 async def agent_here(hub: Hub, workspace_id: UUID, agent_id: UUID) -> None:
-    """An agent who takes conversations has the panel open."""
-    await _try(hub.appear(_agents(workspace_id), str(agent_id), SECONDS), None)
+    """An agent who takes conversations has the panel open. Open widgets hear of the first sign at once."""
+    if await _try(hub.appear(_agents(workspace_id), str(agent_id), SECONDS), False):
+        await _tell(hub, workspace_id)
 
 
 async def agent_gone(hub: Hub, workspace_id: UUID, agent_id: UUID) -> None:
     """The agent left, or switched availability off."""
-    await _try(hub.vanish(_agents(workspace_id), str(agent_id)), None)
+    if await _try(hub.vanish(_agents(workspace_id), str(agent_id)), False):
+        await _tell(hub, workspace_id)
 
 
 async def agents_here(hub: Hub, workspace_id: UUID) -> int:
@@ -36,17 +41,22 @@ async def agents_here(hub: Hub, workspace_id: UUID) -> int:
 
 async def shopper_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
     """A shopper has the conversation open, in one browser tab more."""
-    await _try(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), None)
+    await _try(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), False)
 
 
 async def shopper_gone(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
     """The tab was closed."""
-    await _try(hub.vanish(_shoppers(workspace_id, conversation_id), connection), None)
+    await _try(hub.vanish(_shoppers(workspace_id, conversation_id), connection), False)
 
 
 async def shopper_is_here(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> bool:
     """Whether an answer is seen where it was asked; when we cannot know, it may have to follow by e-mail."""
     return await _try(hub.present(_shoppers(workspace_id, conversation_id)), 0) > 0
+
+
+async def _tell(hub: Hub, workspace_id: UUID) -> None:
+    count = await agents_here(hub, workspace_id)
+    await hub.publish(workspace_id, [(AGENTS, {"type": AGENTS, "agents": count})])
 
 
 def _agents(workspace_id: UUID) -> str:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import BigInteger, Index, UniqueConstraint, or_, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -174,7 +173,7 @@ def _tell(batch: Batch, record: CartRecord, row: Mapping[str, Any], before: Any)
     }
     if before is None and record.kind == "checkout":
         batch.happened("checkout.started", row["id"], row["customer_id"], record.version, data)
-    elif before is None or (before.total, orjson.loads(before.lines)) != (row["total"], row["lines"]):
+    elif before is None or (before.total, before.lines) != (row["total"], row["lines"]):
         batch.happened("cart.updated", row["id"], row["customer_id"], record.version, data)
 
 

@@ -120,7 +120,7 @@ async def search(tx: Tx, query: str = "", cursor: str | None = None, limit: int 
     Raises AhlanError on a cursor that is not ours.
     """
     parameters: dict[str, Any] = {"workspace": tx.workspace_id, "limit": limit + 1}
-    conditions = ["c.workspace_id = :workspace", "c.merged_into IS NULL", "c.anonymised_at IS NULL"]
+    conditions = ["c.workspace_id = :workspace", "c.merged_into IS NULL", "c.anonymised_at IS NULL", _SOMEBODY]
     if cursor:
         parameters["at"], parameters["id"] = _read_cursor(cursor)
         conditions.append("(c.last_activity_at, c.id) < (:at, :id)")
@@ -141,6 +141,14 @@ async def search(tx: Tx, query: str = "", cursor: str | None = None, limit: int 
     rows = list(await tx.scalars(statement, parameters))
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], _cursor(last.last_activity_at, last.id) if last else None)
+
+
+# A deleted account leaves a row that knows nothing and is nobody to list.
+_SOMEBODY = (
+    "(c.name <> '' OR c.email <> '' OR c.phone <> '' OR c.orders_count > 0 OR c.contacted_at IS NOT NULL OR EXISTS "
+    "(SELECT 1 FROM store_customers p WHERE p.workspace_id = :workspace AND p.customer_id = c.id "
+    "AND p.deleted_at IS NULL))"
+)
 
 
 def _words(query: str) -> list[str]:
@@ -209,6 +217,43 @@ async def named(tx: Tx, customer_ids: Sequence[UUID]) -> Mapping[UUID, Customer]
     )
     by_id = {person.id: person for person in people}
     return {id: by_id[head] for id, head in heads.items()}
+
+
+async def own_email(tx: Tx, customer_id: UUID) -> str:
+    """A proven address of this very row; empty when there is none.
+
+    `Customer.email` of a row that stands for a person may be a relative's. For agents to see that is right; for the
+    shopper's own side it is not: an account with somebody else's number would be sent their letters.
+    """
+    found: str | None = await tx.scalar(
+        select(Identity.value)
+        .where(
+            Identity.workspace_id == tx.workspace_id,
+            Identity.customer_id == customer_id,
+            Identity.kind == identities.EMAIL,
+            Identity.proven_at.is_not(None),
+        )
+        .order_by(Identity.proof != Proof.PLATFORM, Identity.value)
+        .limit(1)
+    )
+    return found or ""
+
+
+async def own_name(tx: Tx, customer_id: UUID) -> str:
+    """What the store calls the account of this very row, never a relative's name; empty when it has none."""
+    row = (
+        await tx.execute(
+            select(StoreCustomer.first_name, StoreCustomer.last_name)
+            .where(
+                StoreCustomer.workspace_id == tx.workspace_id,
+                StoreCustomer.customer_id == customer_id,
+                StoreCustomer.deleted_at.is_(None),
+            )
+            .order_by(StoreCustomer.provisional, StoreCustomer.version.desc(), StoreCustomer.id)
+            .limit(1)
+        )
+    ).one_or_none()
+    return f"{row.first_name} {row.last_name}".strip() if row is not None else ""
 
 
 async def contacted(tx: Tx, customer_id: UUID, at: datetime) -> None:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-import orjson
 from sqlalchemy import BigInteger, Index, String, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -367,7 +366,7 @@ def _tell(batch: Batch, record: OrderRecord, id: UUID, customer_id: UUID | None,
             "payment": (before.payment_status, record.payment_status),
             "fulfilment": (before.fulfilment_status, record.fulfilment_status),
             "total": (before.total, record.total.amount),
-            "address": (orjson.loads(before.shipping_address or "null"), address),
+            "address": (before.shipping_address, address),
         }
         changes = [name for name, (old, new) in news.items() if old != new]
         if changes:

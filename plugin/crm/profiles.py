@@ -220,14 +220,16 @@ class People:
             if one["deleted_at"] is not None:
                 batch.happened("customer.deleted", customer_id, customer_id, one["deleted_at"], {})
 
-    async def _forget_handles(self, batch: Batch, changed: Collection[UUID]) -> None:
+    async def _forget_handles(self, batch: Batch, changed: Mapping[UUID, dict[str, Any]]) -> None:
         if changed:
+            guests = [id for id, one in changed.items() if one["external_id"].startswith(GUEST)]
             await batch.tx.execute(
                 text(
                     "DELETE FROM identities WHERE workspace_id = :workspace AND store_id = :store "
-                    "AND proof = 'platform' AND customer_id = ANY(CAST(:ids AS uuid[]))"
+                    "AND (proof = 'platform' AND customer_id = ANY(CAST(:ids AS uuid[])) "
+                    "OR proof = 'typed' AND customer_id = ANY(CAST(:guests AS uuid[])))"
                 ),
-                batch.about(ids=list(changed)),
+                batch.about(ids=list(changed), guests=guests),
             )
 
 
@@ -253,20 +255,26 @@ def _name(values: Mapping[str, Any]) -> str:
 
 
 def _handles(batch: Batch, values: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """The handles that the store vouches for. An account that only an order names has none yet."""
-    if values["provisional"] and not values["external_id"].startswith(GUEST):
+    """The handles that the store vouches for. An account that only an order names has none yet.
+
+    A guest is the handle that they are known by. What else they wrote into the checkout proves nothing: anybody may
+    order with somebody's address and their own number, and the two would become one person.
+    """
+    guest = values["external_id"].startswith(GUEST)
+    if values["provisional"] and not guest:
         return
     for kind, value in ((EMAIL, values["email"]), (PHONE, values["phone"])):
         comparable = "@" in value if kind == EMAIL else value.startswith("+")
         if comparable:
+            vouched = not guest or values["external_id"] == f"{GUEST}{value}"
             yield {
                 "id": new_id(),
                 "customer_id": values["customer_id"],
                 "kind": kind,
                 "value": value,
-                "proof": Proof.PLATFORM,
+                "proof": Proof.PLATFORM if vouched else Proof.TYPED,
                 "store_id": values["store_id"],
-                "proven_at": batch.now,
+                "proven_at": batch.now if vouched else None,
             }
 
 

@@ -219,11 +219,11 @@ def _refuse_poison(records: Sequence[Record]) -> None:
         if reason := poison(record):
             raise PoisonedRecord(index, reason)
     try:
-        bulk.dump(records)
+        bulk.check(records)
     except (TypeError, ValueError):
         for index, record in enumerate(records):
             try:
-                bulk.dump(record)
+                bulk.check(record)
             except (TypeError, ValueError) as error:
                 raise PoisonedRecord(index, str(error)) from error
 

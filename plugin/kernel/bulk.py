@@ -6,9 +6,11 @@ One INSERT … SELECT for a batch instead of one per row is what makes the inbox
 
 # ruff: noqa: S608 (statements are put together from constants only; values are bound)
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +63,20 @@ def dump(rows: Any) -> str:
     if _NUL in encoded:
         encoded = orjson.dumps(_without_nul(orjson.loads(encoded)))
     return encoded.decode()
+
+
+def check(value: Any) -> None:
+    """Raise TypeError on what `dump` could not hold. A third of its work: the fields of records without their names."""
+    orjson.dumps(value, default=_bare, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def _bare(value: Any) -> Any:
+    return _fields(type(value))(value) if is_dataclass(value) else _plain(value)
+
+
+@lru_cache(maxsize=64)
+def _fields(kind: type[Any]) -> Callable[[Any], Any]:
+    return attrgetter(*(field.name for field in fields(kind)))
 
 
 def recordset(columns: Mapping[str, str], parameter: str = "rows", alias: str = "r") -> str:

@@ -7,7 +7,7 @@ workspace with `set_config(…, true)`, the application role is forced under the
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -241,6 +241,16 @@ class Database:
             )
             return [(row.workspace_id, row.store_id) for row in rows]
 
+    async def lookup_many(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[UUID, UUID | None]]:
+        """The first pair behind each (kind, key) that `lookup` would find, in one question."""
+        kinds, names = zip(*keys, strict=True) if keys else ((), ())
+        async with self.app.connect() as connection:
+            rows = await connection.execute(_LOOKUP_MANY, {"kinds": list(kinds), "keys": list(names)})
+            found: dict[tuple[str, str], tuple[UUID, UUID | None]] = {}
+            for row in rows:
+                found.setdefault((row.kind, row.key), (row.workspace_id, row.store_id))
+            return found
+
     async def workspaces(self) -> list[UUID]:
         """Every workspace, for work that goes through all of them one by one."""
         async with self.app.connect() as connection:
@@ -260,6 +270,11 @@ class Database:
         await self.queue.dispose()
 
 
+_LOOKUP_MANY = text(
+    "SELECT a.kind, a.key, l.workspace_id, l.store_id "
+    "FROM unnest(CAST(:kinds AS text[]), CAST(:keys AS text[])) AS a(kind, key) "
+    "CROSS JOIN LATERAL ahlan_lookup(a.kind, a.key) l"
+)
 _ENTER = text("SELECT set_config(:setting, :workspace, true)")
 
 
@@ -318,6 +333,8 @@ def _engine(url: str, pool_size: int) -> AsyncEngine:
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_recycle=1800,
+        # Errors are logged, and their values are what people wrote.
+        hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={"timeout": 5, "server_settings": {"application_name": "ahlan", **_PLANNER}},
@@ -411,19 +428,19 @@ _LARGE_WORKSPACE = (
 _LOOKUP = """
 CREATE OR REPLACE FUNCTION ahlan_lookup(asked_kind text, asked_key text)
 RETURNS TABLE (workspace_id uuid, store_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT d.workspace_id, d.store_id FROM directory d WHERE d.kind = asked_kind AND d.key = asked_key $$
 """
 
 _ANALYZE = """
 CREATE OR REPLACE FUNCTION ahlan_analyze() RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ BEGIN ANALYZE; END $$
 """
 
 _WORKSPACES = """
 CREATE OR REPLACE FUNCTION ahlan_workspaces() RETURNS SETOF uuid
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT d.workspace_id FROM directory d WHERE d.kind = 'workspace' ORDER BY 1 $$
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 # ISO 4217 exponents that differ from 2 (https://www.iso.org/iso-4217-currency-codes.html).
 _EXPONENTS = {
@@ -44,6 +45,8 @@ class Money:
             raise ValueError(f"cannot combine {self.currency}/{self.exponent} with {other.currency}/{other.exponent}")
 
 
+# Prices repeat; by type too, because 1.0 is 1 and must be refused all the same.
+@lru_cache(maxsize=8192, typed=True)
 def parse(text: str | int | Decimal, currency: str, decimals: int | None = None) -> tuple[Money, bool]:
     """Read a platform's amount.
 

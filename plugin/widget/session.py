@@ -20,8 +20,7 @@ from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages
 from plugin.conversations.conversations import Head, Shopper
-from plugin.crm import identities, sync, visitors
-from plugin.crm.customers import Customer
+from plugin.crm import customers, identities, sync, visitors
 from plugin.crm.visitors import Visitor
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Tx
@@ -128,7 +127,8 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
         held = Pass(workspace_id, store.id, visitor.id, customer_id, None, opening.locale[:16])
         head = await threads.current(tx, held.shopper())
         unread = await messages.unread_by_shopper(tx, head.id, head.shopper_read_seq) if head else 0
-        person = await tx.get(Customer, customer_id) if customer_id else None
+        name = await customers.own_name(tx, customer_id) if customer_id else ""
+        has_email = bool(visitor.typed_email or (customer_id and await customers.own_email(tx, customer_id)))
     held = replace(held, conversation_id=head.id if head else None)
     return held, {
         "token": issue(app.vault, held),
@@ -136,9 +136,9 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
         "secret": secret,
         "visitor": {
             "id": str(visitor.id),
-            "name": person.name if person else None,
+            "name": name or None,
             "identified": customer_id is not None,
-            "has_email": bool(visitor.typed_email or (person and person.email)),
+            "has_email": has_email,
         },
         "conversation": conversation_json(head) if head else None,
         "unread": unread,
@@ -207,10 +207,10 @@ async def embedded(app: App, store: Store) -> None:
     async with app.db.transaction(store.workspace_id) as tx:
         row = await stores.get(tx, store.id)
         if row is not None:
-            first = row.embed_seen_at is None
             row.embed_seen_at = await tx.scalar(select(func.now()))
-            if first:
-                tx.publish("stores", {"store_id": str(store.id)})
+            if any(one["code"] == "embed" and not one["ok"] for one in row.findings):
+                await tx.enqueue("check_store", unique=f"check-now:{row.id}", store_id=row.id)
+            tx.publish("stores", {"store_id": str(store.id)})
 
 
 def conversation_json(head: Head) -> dict[str, Any]:

@@ -230,7 +230,7 @@ class Socket:
         while True:
             followed = self._conversation
             topic = f"conversation:{followed}" if followed else f"visitor:{self.held.visitor_id}"
-            async with self.app.hub.listen(self.held.workspace_id, topic) as listener:
+            async with self.app.hub.listen(self.held.workspace_id, topic, presence.AGENTS) as listener:
                 self._listener = listener
                 await self._look()
                 if self._agents is None:
@@ -251,6 +251,9 @@ class Socket:
                 await self._send({"type": "typing", "who": payload.get("who") or None})
             case "read":
                 await self._send({"type": "read", "seq": payload["seq"], "by": payload["who"]})
+            case presence.AGENTS:
+                if payload["agents"] != self._agents:
+                    await self._greet(payload["agents"])
             case _:
                 await self._look()
 

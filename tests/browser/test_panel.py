@@ -1,10 +1,12 @@
-"""The panel in a real browser: replies that survive, live updates, keys, phones with a way back, the frame of an admin."""
+"""The panel in a real browser: replies that survive, live updates, keys, a phone's way back, an admin's frame."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -264,26 +266,36 @@ async def test_every_control_has_a_name(shop: Shop, open_as: Open) -> None:
         assert nameless == [], path
 
 
+@asynccontextmanager
+async def an_admin(source: list[str]) -> AsyncIterator[str]:
+    """Another site, on a real socket, whose page frames the panel."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = f"<iframe src='{source[0]}' style='border:0;width:100%;height:95vh'></iframe>".encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n" + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://admin.localhost:{server.sockets[0].getsockname()[1]}"
+
+
 async def test_inside_an_admin_everything_goes_by_token_and_nothing_by_cookie(
     browser: Browser, panel: Panel, shop: Shop
 ) -> None:
-    outer = "http://admin.localhost:1"
-    framed = panel
-    async with serving(panel.app, panel.admin, demo=Demo(frame_ancestors=(outer,))) as framed:
+    source = [""]
+    async with (
+        an_admin(source) as outer,
+        serving(panel.app, panel.admin, demo=Demo(frame_ancestors=(outer,))) as framed,
+    ):
+        source[0] = f"{framed.url}/shopify/inbox?id_token=good:yara:admin"
         context = await browser.new_context(viewport={"width": 1200, "height": 800})
         await context.add_init_script(BRIDGE)
         page = await context.new_page()
         problems: list[str] = []
         page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-
-        async def admin(route: Route) -> None:
-            source = f"{framed.url}/shopify/inbox?id_token=good:yara:admin"
-            await route.fulfill(
-                content_type="text/html",
-                body=f"<style>body,iframe{{margin:0;border:0;width:100%;height:100vh}}</style><iframe src='{source}'></iframe>",
-            )
-
-        await page.route(f"{outer}/**", admin)
         await page.goto(f"{outer}/")
         frame = page.frame_locator("iframe")
         await frame.locator(f"[data-row='{shop.talks['emma']}']").click()

@@ -73,7 +73,8 @@ _STATE = {
         LEFT JOIN who w ON w.id = o.customer_id""",
     "lines": """SELECT s.name AS store, o.external_id AS of, l.external_id, l.version, l.title, l.quantity
         FROM order_lines l JOIN orders o ON o.id = l.order_id JOIN stores s ON s.id = l.store_id""",
-    "parcels": """SELECT s.name AS store, f.external_id, f.order_external_id, o.external_id AS joined, f.status, f.version
+    "parcels": """SELECT s.name AS store, f.external_id, f.order_external_id, o.external_id AS joined, f.status, f.version,
+        f.tracking_number
         FROM fulfilments f JOIN stores s ON s.id = f.store_id LEFT JOIN orders o ON o.id = f.order_id""",
     "refunds": """SELECT s.name AS store, r.external_id, r.order_external_id, o.external_id AS joined, r.amount, r.version
         FROM refunds r JOIN stores s ON s.id = r.store_id LEFT JOIN orders o ON o.id = r.order_id""",

@@ -73,7 +73,8 @@ def parts(draw: st.DrawFn) -> OrderPart:
     id = draw(st.sampled_from(["o1", "o2", "o3"]))
     if draw(st.booleans()):
         return OrderPart(id, at(draw(VERSIONS)), refund=RefundRecord(f"{id}-r1", riyals(1), at=at(4)))
-    return OrderPart(id, at(draw(VERSIONS)), fulfilment=FulfilmentRecord(f"{id}-f2", "delivered", delivered_at=at(4)))
+    tracking = draw(st.sampled_from(["", "RR1"]))
+    return OrderPart(id, at(draw(VERSIONS)), fulfilment=FulfilmentRecord(f"{id}-f2", "delivered", tracking, delivered_at=at(4)))
 
 
 @st.composite

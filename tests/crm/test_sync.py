@@ -17,6 +17,7 @@ from plugin.crm.orders import Fulfilment, Order, Refund
 from plugin.kernel.db import Tx
 from plugin.kernel.money import Money
 from plugin.platform import (
+    Address,
     CartRecord,
     CustomerRecord,
     Deletion,
@@ -64,6 +65,17 @@ async def test_each_milestone_is_told_once(app: App, workspace: UUID, store: Sto
             "order.placed", "order.paid", "order.fulfilled", "order.delivered", "order.refunded", "order.updated",
             "order.cancelled",
         ]  # fmt: skip
+
+
+async def test_a_change_without_a_milestone_is_told_with_what_changed(
+    app: App, workspace: UUID, store: Store
+) -> None:
+    home, work = Address(city="Riyadh"), Address(city="Jeddah")
+    async with app.db.transaction(workspace) as tx:
+        for version, address, note in ((0, home, ""), (1, home, "only a note"), (2, work, "")):
+            await sync.apply(tx, store, [order(version, shipping_address=address, note=note)])
+        rows = list(await tx.scalars(text("SELECT data ->> 'changes' FROM events WHERE kind = 'order.updated'")))
+        assert rows == ['["address"]']
 
 
 async def test_the_past_is_told_without_reactions(app: App, workspace: UUID, store: Store) -> None:

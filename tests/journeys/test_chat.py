@@ -13,7 +13,7 @@ from plugin.conversations.conversations import Conversation
 from plugin.crm.customers import Customer
 from plugin.crm.orders import Order
 from plugin.stores import Store
-from tests.journeys.conftest import SHOP, SHOPIFY_STOREFRONT, WOO, Owner, Shopper, World
+from tests.journeys.conftest import SHOP, SHOPIFY_STOREFRONT, WOO, Owner, Shopper, World, csrf
 
 
 async def _conversation(world: World, store: Store, text: str) -> Conversation:
@@ -42,7 +42,10 @@ async def test_a_visitor_and_an_agent_talk_over_http(
     assert page.status_code == 200
     waiting = asyncio.create_task(visitor.hear(after=1, wait=10))
     await asyncio.sleep(0.2)
-    answered = await owner.browser.submit(page, "client_id", {"text": "מחר בבוקר", "client_id": str(uuid4())})
+    reply = f"/panel/conversations/{conversation.id}/reply"
+    assert f'data-reply="{reply}"' in page.text
+    fields = {"text": "מחר בבוקר", "client_id": str(uuid4())}
+    answered = await owner.browser.post(f"{world.url}{reply}", fields, **{"x-csrf-token": csrf(page.text)})
     assert answered.status_code < 300, answered.text
     [heard] = await waiting
     assert (heard["author"], heard["text"], heard["seq"]) == ("agent", "מחר בבוקר", 2)
@@ -142,7 +145,7 @@ async def _identity(storefront: Any, customer_id: str) -> str:
     page = await storefront.get(f"https://{SHOPIFY_STOREFRONT}/account/login")
     action = re.search(r'<form[^>]*action="([^"]*)"', page.text)
     assert action is not None, page.text
-    await storefront.post(f"https://{SHOPIFY_STOREFRONT}{action[1]}", data={"customer_id": customer_id})
+    await storefront.post(f"https://{SHOPIFY_STOREFRONT}{action[1]}", data={"customer": customer_id})
     answer = await storefront.get(f"https://{SHOPIFY_STOREFRONT}/apps/support/identity")
     assert answer.status_code == 200, answer.text
     token: str = answer.json()["token"]

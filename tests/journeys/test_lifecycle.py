@@ -12,7 +12,7 @@ from integrations.shopify.simulator import Simulator
 from plugin import stores
 from plugin.crm.orders import Order
 from plugin.stores import Credential, Store
-from tests.journeys.conftest import WOO, Owner, World
+from tests.journeys.conftest import WOO, Owner, World, csrf
 
 
 @pytest.fixture
@@ -131,14 +131,10 @@ async def test_a_woocommerce_that_fails_for_a_while_is_read_to_the_end(
     page = await owner.browser.get(f"{world.url}/panel/stores/{woo_store.id}")
     await world.control(WOO, "failure", {"mode": mode, "count": 2, "seconds": 1})
     asked = await owner.browser.post(
-        f"{world.url}/panel/stores/{woo_store.id}/history", {"csrf": _csrf(page.text), "again": "1"}
+        f"{world.url}/panel/stores/{woo_store.id}/history", {"csrf": csrf(page.text), "again": "1"}
     )
     assert asked.status_code < 400, asked.text
     await asyncio.sleep(0.2)
     await world.history_of(woo_store)
     counts = (await world.control(WOO, "state"))["counts"]
     assert len(await world.all(woo_store.workspace_id, Order, Order.store_id == woo_store.id)) == counts["order"]
-
-
-def _csrf(html: str) -> str:
-    return html.split('"x-csrf-token": "')[1].split('"')[0]

@@ -313,7 +313,7 @@ _FORGED = {
     "empty sub": {"sub": ""},
     "no sid": {"sid": None},
     "expired": {"exp": int(time.time()) - 11},
-    "not yet": {"nbf": int(time.time()) + 100},
+    "not yet": {"nbf": int(time.time()) + 100_000, "exp": int(time.time()) + 200_000},
     "another issuer": {"iss": "https://evil.myshopify.com/admin"},
     "another destination": {"dest": "https://evil.myshopify.com"},
     "no shop at all": {"iss": "https://evil.com/admin", "dest": "https://evil.com"},
