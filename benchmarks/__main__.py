@@ -1,4 +1,6 @@
-"""`make bench`: every claim against its baseline in the same run, one RATIO line each. Exit code 1 when a bar is missed.
+"""`make bench`: every claim against its baseline in the same run, one RATIO line each.
+
+Exit code 1 when a bar is missed.
 
 `python -m benchmarks ingest crm` runs only those.
 """

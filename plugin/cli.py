@@ -231,7 +231,8 @@ def keys_new(name: Annotated[str, typer.Argument(help="A name for the key, for e
 def keys_rotate() -> None:
     """Wrap every workspace's data key with the first key of AHLAN_ENCRYPTION_KEYS.
 
-    Put the new key first, keep the old one behind it, restart, run this; then the old one may go when `doctor` agrees.
+    Put the new key first, keep the old one behind it, restart, run this. Then `ahlan doctor` says that the old one may
+    go: take it out and restart every process.
     """
     settings = _settings()
 
@@ -241,6 +242,7 @@ def keys_rotate() -> None:
             for workspace_id in await app.db.workspaces():
                 async with app.db.transaction(workspace_id) as tx:
                     changed += await app.vault.rewrap(tx)
+            await app.vault.retire(app.db.app)
             console.print(f"{changed} data keys wrapped with the current key.")
 
     _run(run())

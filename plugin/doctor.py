@@ -102,6 +102,11 @@ def _machine(settings: Settings) -> list[Diagnosis]:
 
 async def _running(app: App) -> AsyncIterator[Diagnosis]:
     yield Diagnosis(True, "PostgreSQL answers, the schema is up to date, the encryption keys fit.")
+    for name in await app.vault.idle(app.db.app):
+        yield Diagnosis(
+            True, f"Nothing is sealed with the encryption key {name!r} any more.",
+            "It may go from AHLAN_ENCRYPTION_KEYS; restart every process then.",
+        )  # fmt: skip
     yield await _isolation(app)
     async for finding in _valkey(app):
         yield finding
@@ -139,12 +144,14 @@ async def _valkey(app: App) -> AsyncIterator[Diagnosis]:
     try:
         await app.hub.ping()
     except Exception as error:
-        yield Diagnosis(False, f"Valkey does not answer: {error}", "Check REDIS_URL. Until then work is only picked "
-                        "up by the sweep, and screens do not follow by themselves.")  # fmt: skip
+        yield Diagnosis(
+            False, f"Valkey does not answer: {error}",
+            "Check REDIS_URL. Until then work is only picked up by the sweep, and screens do not follow by themselves.",
+        )  # fmt: skip
         return
     durable = await app.hub.append_only()
     yield Diagnosis(
-        durable, "Valkey answers" + (" and keeps an append-only file." if durable else ", but keeps no append-only file."),
+        durable, f"Valkey answers and keeps {'an' if durable else 'NO'} append-only file.",
         "" if durable else "Set `appendonly yes`; nothing is lost without it, but jobs start later after a restart.",
     )  # fmt: skip
     alive = await app.jobs.worker_alive()

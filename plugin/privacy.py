@@ -43,6 +43,7 @@ DEADLINE = timedelta(days=30)
 EXPORT_DAYS = 30
 # Browsers that never wrote to us, and carts that nobody came back to.
 IDLE_DAYS = 180
+UNSENT_DAYS = 1
 _CHUNK = 5000
 
 
@@ -166,7 +167,9 @@ _IS_ACCOUNT = f":account <> '' AND {_ENDS.format('p.external_id', ':account')}"
 async def _subjects(tx: Tx, store_id: UUID, subject: Mapping[str, Any], country: str) -> list[UUID]:
     """Customer rows of one store whom a request names: by account, and by e-mail or phone where it knows no other.
 
-    A notice may carry only an id or only an address (PLATFORMS A2.9), and a guest has no account: all are matched.
+    A notice may carry only an id or only an address (PLATFORMS A2.9), and a guest has no account: all are matched. But
+    one that names an account reaches no other account: two may share a number, and a shopper who is signed in may
+    order with anybody's address.
     """
     handles = [value for value in (
         normalise_email(subject.get("email", "")),
@@ -177,10 +180,14 @@ async def _subjects(tx: Tx, store_id: UUID, subject: Mapping[str, Any], country:
         text(
             "SELECT p.customer_id FROM store_customers p WHERE p.workspace_id = :workspace AND p.store_id = :store "
             f"AND {_IS_ACCOUNT} "
-            "UNION SELECT i.customer_id FROM identities i WHERE i.workspace_id = :workspace AND i.store_id = :store "
+            "UNION SELECT f.customer_id FROM ("
+            "SELECT i.customer_id FROM identities i WHERE i.workspace_id = :workspace AND i.store_id = :store "
             "AND i.value = ANY(CAST(:handles AS text[])) AND i.proven_at IS NOT NULL "
             "UNION SELECT o.customer_id FROM orders o WHERE o.workspace_id = :workspace AND o.store_id = :store "
-            "AND o.customer_id IS NOT NULL AND lower(o.email) = ANY(CAST(:handles AS text[]))"
+            "AND o.customer_id IS NOT NULL AND lower(o.email) = ANY(CAST(:handles AS text[]))) f "
+            "WHERE :account = '' OR NOT EXISTS (SELECT 1 FROM store_customers other "
+            "WHERE other.workspace_id = :workspace AND other.store_id = :store "
+            "AND other.customer_id = f.customer_id AND NOT starts_with(other.external_id, 'guest:'))"
         ),
         {"workspace": tx.workspace_id, "store": store_id, "account": account, "handles": handles},
     )
@@ -451,6 +458,10 @@ async def retention(app: App, workspace_id: UUID) -> None:
         "conversations": (
             "conversations WHERE workspace_id = :workspace AND status = 'closed' AND last_message_at < :before",
             settings.conversation_retention_days,
+        ),
+        # Strangers may upload too: what they never send must not fill the disk for ever.
+        "unsent files": (
+            "attachments WHERE workspace_id = :workspace AND message_id IS NULL AND created_at < :before", UNSENT_DAYS
         ),
         "carts": ("carts WHERE workspace_id = :workspace AND version < :before", IDLE_DAYS),
         "visitors": (

@@ -8,8 +8,8 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, carts, conversations, crypto, customers, events, identities, inbox, jobs, messages, orders, privacy,
-    products, reconcile, stores, team, terms, visitors, workspaces,
+    attachments, backfill, carts, conversations, crypto, customers, events, identities, inbox, jobs, messages, orders,
+    privacy, products, reconcile, stores, team, terms, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

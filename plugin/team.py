@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, UniqueConstraint, and_, delete, func, select, text, update
+from sqlalchemy import LargeBinary, Select, UniqueConstraint, and_, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
@@ -180,7 +181,7 @@ async def open_session(tx: Tx, agent: Agent, user_agent: str) -> str:
 
 async def session_agent(tx: Tx, secret: str) -> tuple[Session, Agent] | None:
     """Who holds this secret, or None when the session ended or the agent left."""
-    row = (
+    row: Any = (
         await tx.execute(
             select(Session, Agent)
             .join(Agent, and_(Agent.workspace_id == Session.workspace_id, Agent.id == Session.agent_id))
@@ -191,8 +192,7 @@ async def session_agent(tx: Tx, secret: str) -> tuple[Session, Agent] | None:
     ).one_or_none()
     if row is None:
         return None
-    session: Session = row[0]
-    agent: Agent = row[1]
+    session, agent = row
     await _seen(tx, agent)
     return session, agent
 
@@ -284,22 +284,26 @@ async def invite(tx: Tx, *, email: str, role: Role, by: Agent) -> tuple[Invitati
 
 async def open_invitations(tx: Tx) -> Sequence[Invitation]:
     """Invitations that can still be accepted, newest first."""
-    return list(
-        await tx.scalars(
-            select(Invitation)
-            .where(Invitation.accepted_at.is_(None), Invitation.expires_at > func.now())
-            .order_by(Invitation.id.desc())
-        )
-    )
+    rows: Any = await tx.execute(_open_invitations().order_by(Invitation.id.desc()))
+    return [row for row, by in rows if may_grant(by, Role(row.role))]
 
 
 async def invitation(tx: Tx, secret: str, *, lock: bool = False) -> Invitation | None:
-    """The open invitation behind a link's secret."""
-    statement = select(Invitation).where(
-        Invitation.secret_hash == _hash(secret), Invitation.accepted_at.is_(None), Invitation.expires_at > func.now()
-    )
-    row: Invitation | None = await tx.scalar(statement.with_for_update() if lock else statement)
+    """The open invitation behind a link's secret; it is good while who gave it may still give that role."""
+    statement = _open_invitations().where(Invitation.secret_hash == _hash(secret))
+    found: Any = (await tx.execute(statement.with_for_update(of=Invitation) if lock else statement)).one_or_none()
+    if found is None or not may_grant(found[1], Role(found[0].role)):
+        return None
+    row: Invitation = found[0]
     return row
+
+
+def _open_invitations() -> Select[Invitation, Agent]:
+    return (
+        select(Invitation, Agent)
+        .join(Agent, and_(Agent.workspace_id == Invitation.workspace_id, Agent.id == Invitation.invited_by))
+        .where(Invitation.accepted_at.is_(None), Invitation.expires_at > func.now())
+    )
 
 
 async def accept(tx: Tx, secret: str, *, name: str, password_hash: str, locale: str = "") -> Agent:

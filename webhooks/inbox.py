@@ -133,9 +133,7 @@ async def address(db: Database, rows: Sequence[tuple[int, UUID, UUID]]) -> None:
         return
     ids, workspaces, stores = zip(*rows, strict=True)
     async with db.queue.begin() as connection:
-        await connection.execute(
-            _ADDRESS, {"ids": list(ids), "workspaces": list(workspaces), "stores": list(stores)}
-        )
+        await connection.execute(_ADDRESS, {"ids": list(ids), "workspaces": list(workspaces), "stores": list(stores)})
 
 
 _ADDRESS = text(

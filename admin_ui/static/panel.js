@@ -437,9 +437,8 @@ document.addEventListener("htmx:after:settle", arrive);
 document.addEventListener("htmx:after:history:push", markPlace);
 document.addEventListener("htmx:after:history:replace", markPlace);
 document.addEventListener("ahlan:renew", (event) => {
-  const path = event.detail.value || event.detail;
-  if (body.classList.contains("embedded")) htmx.ajax("GET", path, { target: "body", swap: "innerHTML", select: "body > *" });
-  else location.assign(path);
+  // A whole new document: its language and direction change. Inside an admin the patch page fetches a token for it.
+  location.assign(event.detail.value || event.detail);
 });
 
 // Shopify's own navigation asks with this event; answered here, the page need not be loaded anew.

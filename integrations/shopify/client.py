@@ -112,8 +112,10 @@ class TokenEndpoint:
         """The next pair. `reauthorize` on the error says that only the merchant can help now."""
         grant = await self._ask(shop, {"grant_type": "refresh_token", "refresh_token": refresh_token}, safe=True)
         # An answer without a successor must not cost us the token we have.
-        return grant if grant.refresh_token else Grant(
-            grant.access_token, grant.scopes, grant.expires_at, refresh_token, None
+        return (
+            grant
+            if grant.refresh_token
+            else Grant(grant.access_token, grant.scopes, grant.expires_at, refresh_token, None)
         )
 
     async def _ask(self, shop: str, what: Mapping[str, str], *, safe: bool) -> Grant:
@@ -343,9 +345,7 @@ class AdminClient:
             await asyncio.sleep(pause)
         self.throttle.spend(shop, cost)
 
-    async def _post(
-        self, shop: str, token: str, operation: str, variables: Mapping[str, Any] | None
-    ) -> Response:
+    async def _post(self, shop: str, token: str, operation: str, variables: Mapping[str, Any] | None) -> Response:
         if identity.shop_domain(shop) != shop:
             raise PlatformError("not a shop's name", retry=False, code="shop")
         document = queries.OPERATIONS[operation]

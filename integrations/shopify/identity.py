@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -81,7 +82,11 @@ def shop_domain(text: object) -> str | None:
     """
     if not isinstance(text, str) or len(text) > 255:
         return None
-    name = text.lower()
+    return _shop_named(text.lower())
+
+
+@lru_cache(maxsize=4096)
+def _shop_named(name: str) -> str | None:
     if not _SHOP.fullmatch(name):
         return None
     return name if name.index(".") == 1 or sanitize_shop_domain(name) == name else None

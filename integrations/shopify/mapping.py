@@ -690,9 +690,7 @@ Reader = Callable[[Doc, datetime, Connection | None], tuple[Record, ...]]
 
 
 def _order_fulfilment(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
-    part = OrderPart(
-        gid("Order", doc["order_id"]), _time(doc.get("updated_at")) or at, fulfilment=_fulfilment(doc)
-    )
+    part = OrderPart(gid("Order", doc["order_id"]), _time(doc.get("updated_at")) or at, fulfilment=_fulfilment(doc))
     return (part,)
 
 

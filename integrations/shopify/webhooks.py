@@ -6,10 +6,9 @@ the body names its shop the two have to agree (`payload_shop`): nothing destruct
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from binascii import b2a_base64
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -67,27 +66,25 @@ TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
 OPTIONAL_TOPICS: Final = ("customers/merge",)
 """Topics of optional scopes: subscribed per shop once the scope is granted. All others are in shopify.app.toml."""
 
-_CLASSIC = {
-    "topic": "x-shopify-topic", "shop": "x-shopify-shop-domain", "version": "x-shopify-api-version",
-    "id": "x-shopify-webhook-id", "event": "x-shopify-event-id", "at": "x-shopify-triggered-at",
-    "name": "x-shopify-name", "action": "x-shopify-sub-topic",
-}  # fmt: skip
-_EVENTS = {
-    "topic": "shopify-topic", "shop": "shopify-shop-domain", "version": "shopify-api-version",
-    "id": "shopify-webhook-id", "event": "", "at": "shopify-triggered-at",
-    "name": "shopify-handle", "action": "shopify-action",
-}  # fmt: skip
 _CLASSIC_HMAC, _EVENTS_HMAC = "x-shopify-hmac-sha256", "shopify-hmac-sha256"
 
 
 def verify(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
     """Whether `signature` (base64, as the header came) is the HMAC-SHA256 of the raw body under one of our secrets."""
-    return any(hmac.compare_digest(sign(body, secret), signature) for secret in secrets)
+    return _verify(body, signature, [secret.encode() for secret in secrets])
+
+
+def _verify(body: bytes, signature: bytes, keys: Iterable[bytes]) -> bool:
+    return any(hmac.compare_digest(_sign(body, key), signature) for key in keys)
 
 
 def sign(body: bytes, secret: str) -> bytes:
     """The header value Shopify would send with `body`."""
-    return base64.b64encode(hmac.digest(secret.encode(), body, hashlib.sha256))
+    return _sign(body, secret.encode())
+
+
+def _sign(body: bytes, key: bytes) -> bytes:
+    return b2a_base64(hmac.digest(key, body, "sha256"), newline=False)
 
 
 def read(headers: Mapping[str, bytes], body: bytes, secrets: Sequence[str]) -> Delivery | Answer:
@@ -97,21 +94,37 @@ def read(headers: Mapping[str, bytes], body: bytes, secrets: Sequence[str]) -> D
     delivery id)` tells duplicates apart; two subscriptions of one topic have two of them, which handlers survive.
     An Events delivery is called `<Topic>/<action>`.
     """
-    family = _CLASSIC if _CLASSIC_HMAC in headers else _EVENTS
+    return _read(headers, body, [secret.encode() for secret in secrets])
+
+
+def _read(headers: Mapping[str, bytes], body: bytes, keys: Iterable[bytes]) -> Delivery | Answer:
+    classic = _CLASSIC_HMAC in headers
     signature = headers.get(_CLASSIC_HMAC) or headers.get(_EVENTS_HMAC)
-    if not signature or not verify(body, signature, secrets):
+    if not signature or not _verify(body, signature, keys):
         return Answer.UNSIGNED
-    told = {word: headers.get(header, b"").decode("utf-8", "replace") for word, header in family.items()}
-    shop = identity.shop_domain(told["shop"])
-    if shop is None or not told["topic"] or not told["id"] or not told["version"]:
+
+    def told(name: str) -> str:
+        value = headers.get(name)
+        return value.decode("utf-8", "replace") if value else ""
+
+    # Classic deliveries carry the same words with an x- before them.
+    x = "x-" if classic else ""
+    shop = identity.shop_domain(told(f"{x}shopify-shop-domain"))
+    topic, id, version = told(f"{x}shopify-topic"), told(f"{x}shopify-webhook-id"), told(f"{x}shopify-api-version")
+    if shop is None or not topic or not id or not version:
         return Answer.INCOMPLETE
-    topic = told["topic"] if family is _CLASSIC else f"{told['topic']}/{told['action']}"
+    if not classic:
+        topic = f"{topic}/{told('shopify-action')}"
     if topic not in TOPICS:
         return Answer.UNKNOWN_TOPIC
-    kept = {"version": told["version"], "event": told["event"], "name": told["name"]}
-    if triggered := _time(told["at"]):
+    kept = {"version": version}
+    if event := told("x-shopify-event-id" if classic else ""):
+        kept["event"] = event
+    if name := told("x-shopify-name" if classic else "shopify-handle"):
+        kept["name"] = name
+    if triggered := _time(told(f"{x}shopify-triggered-at")):
         kept["triggered_at"] = triggered
-    return Delivery(f"{shop}:{told['id']}", STORE_KIND, f"shopify:{shop}", topic, {k: v for k, v in kept.items() if v})
+    return Delivery(f"{shop}:{id}", STORE_KIND, f"shopify:{shop}", topic, kept)
 
 
 class ShopifySource:
@@ -120,11 +133,14 @@ class ShopifySource:
     name = SOURCE
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = tuple(secrets)
+        self._keys = tuple(secret.encode() for secret in secrets)
 
     async def read(self, tail: str, headers: Mapping[str, bytes], body: bytes) -> Delivery | Answer:
         """See `read`."""
-        return read(headers, body, self._secrets) if tail in {"", "compliance"} else Answer.UNKNOWN_STORE
+        return _read(headers, body, self._keys) if tail in _TAILS else Answer.UNKNOWN_STORE
+
+
+_TAILS = frozenset({"", "compliance"})
 
 
 def payload_shop(topic: str, payload: Mapping[str, Any]) -> str | None:

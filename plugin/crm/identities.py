@@ -270,9 +270,7 @@ async def regroup(tx: Tx, customer_ids: Iterable[UUID], *, actor: str = "system"
     happenings: list[Happening] = []
     told: list[Merge] = []
     head_of = {member: first for first, members in families.items() for member in members}
-    standing = {
-        m.absorbed for m in graph.merges.values() if not m.apart and head_of[m.survivor] == head_of[m.absorbed]
-    }
+    standing = {m.absorbed for m in graph.merges.values() if not m.apart and head_of[m.survivor] == head_of[m.absorbed]}
     for first, members in families.items():
         for member in members:
             wanted = None if member == first else first
@@ -384,17 +382,20 @@ async def _entangled(tx: Tx, ids: set[UUID]) -> set[UUID]:
     return set(await tx.scalars(_ENTANGLED, {"workspace": tx.workspace_id, "ids": list(ids)}))
 
 
+# LATERAL and LIMIT: looked up person by person, whatever the planner believes about the size of a workspace.
 _ENTANGLED = text("""
-SELECT i.customer_id FROM identities i
-WHERE i.workspace_id = :workspace AND i.customer_id = ANY(CAST(:ids AS uuid[])) AND i.proven_at IS NOT NULL
-    AND EXISTS (SELECT 1 FROM identities j WHERE j.workspace_id = :workspace AND j.kind = i.kind AND j.value = i.value
-        AND j.customer_id <> i.customer_id AND j.proven_at IS NOT NULL)
-UNION
-SELECT c.id FROM customers c
-WHERE c.workspace_id = :workspace AND c.id = ANY(CAST(:ids AS uuid[])) AND (c.merged_into IS NOT NULL
-    OR EXISTS (SELECT 1 FROM customers d WHERE d.workspace_id = :workspace AND d.merged_into = c.id)
-    OR EXISTS (SELECT 1 FROM customer_merges m WHERE m.workspace_id = :workspace AND m.survivor_id = c.id)
-    OR EXISTS (SELECT 1 FROM customer_merges m WHERE m.workspace_id = :workspace AND m.absorbed_id = c.id))
+SELECT a.id FROM unnest(CAST(:ids AS uuid[])) AS a(id)
+CROSS JOIN LATERAL (
+    SELECT FROM identities i CROSS JOIN LATERAL (SELECT FROM identities j WHERE j.workspace_id = :workspace
+        AND j.kind = i.kind AND j.value = i.value AND j.customer_id <> i.customer_id AND j.proven_at IS NOT NULL
+        LIMIT 1) other
+    WHERE i.workspace_id = :workspace AND i.customer_id = a.id AND i.proven_at IS NOT NULL
+    UNION ALL SELECT FROM customers c WHERE c.workspace_id = :workspace AND c.id = a.id AND c.merged_into IS NOT NULL
+    UNION ALL SELECT FROM customers d WHERE d.workspace_id = :workspace AND d.merged_into = a.id
+    UNION ALL SELECT FROM customer_merges m WHERE m.workspace_id = :workspace AND m.survivor_id = a.id
+    UNION ALL SELECT FROM customer_merges m WHERE m.workspace_id = :workspace AND m.absorbed_id = a.id
+    LIMIT 1
+) entangled
 """)
 
 

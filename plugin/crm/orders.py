@@ -191,9 +191,7 @@ async def plan(batch: Batch, records: Sequence[OrderRecord], parts: Sequence[Ord
     if keys:
         stored = {row.external_id: row for row in await batch.tx.execute(_STORED, batch.about(keys=list(keys)))}
     winners = {
-        key: record
-        for key, record in candidates.items()
-        if key not in stored or record.version >= stored[key].version
+        key: record for key, record in candidates.items() if key not in stored or record.version >= stored[key].version
     }
     return Plan(records, parts, winners, stored, {key: row.id for key, row in stored.items()})
 

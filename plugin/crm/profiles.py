@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -123,9 +123,7 @@ class People:
         await self._write(batch, fresh, profiles, changed)
 
     def _older(self, seen: Seen, row: Any) -> bool:
-        return self._worse(
-            seen, (not row.provisional, row.version), lambda: (row.first_name, row.email, row.phone)
-        )
+        return self._worse(seen, (not row.provisional, row.version), lambda: (row.first_name, row.email, row.phone))
 
     def _values(self, batch: Batch, seen: Seen | None, row: Any) -> dict[str, Any]:
         """Columns of a profile; `seen` None: of a known one that the platform has deleted."""

@@ -71,7 +71,8 @@ def check(value: Any) -> None:
 
 
 def _bare(value: Any) -> Any:
-    return _fields(type(value))(value) if is_dataclass(value) else _plain(value)
+    kind: type[Any] = type(value)
+    return _fields(kind)(value) if is_dataclass(kind) else _plain(value)
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import LargeBinary, select, update
+from sqlalchemy import LargeBinary, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Mapped, mapped_column
@@ -29,7 +29,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from plugin.kernel.db import Base, TenantRow, Tx, new_id
 from plugin.kernel.errors import SetupError
 
-_CHECK = b"ahlan key check"
+_ROOT = b"root"
+_LOCK = 7_226_311_005
 
 
 class DataKey(TenantRow, Base):
@@ -42,10 +43,10 @@ class DataKey(TenantRow, Base):
 
 
 class KeyCheck(Base):
-    """A known text under each master key ever used: a missing or wrong key is found at start, not at first use."""
+    """The installation's root secret under each master key in use: a wrong key is found at start, not at first use."""
 
     __tablename__ = "key_checks"
-    __table_args__ = {"info": {"access": "none", "grants": "SELECT, INSERT"}}  # noqa: RUF012
+    __table_args__ = {"info": {"access": "none", "grants": "SELECT, INSERT, DELETE"}}  # noqa: RUF012
 
     master: Mapped[str] = mapped_column(primary_key=True)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
@@ -59,35 +60,48 @@ class Vault:
             raise SetupError("AHLAN_ENCRYPTION_KEYS is empty: set it to name:key, where key is 32 bytes in base64.")
         self._masters = keys
         self._current = next(iter(keys))
+        self._root = b""
         self._data_keys: dict[tuple[UUID, UUID], bytes] = {}
         self._newest: dict[UUID, UUID] = {}
 
     @property
     def oldest(self) -> bytes:
-        """The master key that what must stay the same across rotations is derived from."""
+        """The master key that a database role's password is derived from while a rotation is under way."""
         return self._masters[next(reversed(self._masters))]
 
     async def check(self, engine: AsyncEngine) -> None:
-        """Refuse to start with a master key that is missing or differs from the one that sealed our data."""
+        """Open the installation's root, made at the first start. Refuses a master key that is missing or differs."""
         async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             known = {
                 row.master: row.sealed for row in await connection.execute(select(KeyCheck.master, KeyCheck.sealed))
             }
             for name, sealed in known.items():
                 if name not in self._masters:
                     raise SetupError(
-                        f"The encryption key {name!r} is missing from AHLAN_ENCRYPTION_KEYS, but data is sealed with it."
+                        f"The encryption key {name!r} is missing from AHLAN_ENCRYPTION_KEYS; data is sealed with it."
                     )
-                if _open(self._masters[name], sealed, b"check") != _CHECK:
+                opened = _open(self._masters[name], sealed, _ROOT)
+                if opened is None:
                     raise SetupError(
                         f"The encryption key {name!r} is not the one that this database's data is sealed with."
                     )
-            for name in self._masters.keys() - known.keys():
-                await connection.execute(
-                    insert(KeyCheck)
-                    .values(master=name, sealed=_seal(self._masters[name], _CHECK, b"check"))
-                    .on_conflict_do_nothing()
-                )
+                self._root = opened
+            self._root = self._root or secrets.token_bytes(32)
+            if self._current not in known:
+                mine = _seal(self._masters[self._current], self._root, _ROOT)
+                await connection.execute(insert(KeyCheck).values(master=self._current, sealed=mine))
+
+    async def retire(self, engine: AsyncEngine) -> None:
+        """Forget the other master keys, once every workspace was rewrapped: they need not be configured any more."""
+        async with engine.begin() as connection:
+            await connection.execute(delete(KeyCheck).where(KeyCheck.master != self._current))
+
+    async def idle(self, engine: AsyncEngine) -> list[str]:
+        """Configured master keys that nothing is sealed with."""
+        async with engine.connect() as connection:
+            used = set((await connection.execute(select(KeyCheck.master))).scalars())
+        return [name for name in self._masters if name not in used]
 
     async def encrypt(self, tx: Tx, plain: str, purpose: str) -> bytes:
         """Seal `plain` for this workspace; it opens only with the same `purpose`."""
@@ -132,12 +146,11 @@ class Vault:
             return None
         return payload if payload["exp"] >= time.time() else None
 
-    def fingerprint(self, purpose: str, text: str) -> str:
-        """A keyed hash for looking something up without storing it. Stable across rotations: the oldest key makes it."""
-        oldest = next(reversed(self._masters))
-        return hmac.new(
-            _derive(self._masters[oldest], f"fingerprint {purpose}"), text.encode(), hashlib.sha256
-        ).hexdigest()
+    def fingerprint(self, purpose: str, wanted: str) -> str:
+        """A keyed hash for looking something up without storing it; the root makes it, so it survives rotations."""
+        if not self._root:
+            raise RuntimeError("check() opens what fingerprints are made with")
+        return hmac.new(_derive(self._root, f"fingerprint {purpose}"), wanted.encode(), hashlib.sha256).hexdigest()
 
     def _mac(self, name: str, purpose: str, body: str) -> bytes:
         return hmac.new(_derive(self._masters[name], f"sign {purpose}"), body.encode(), hashlib.sha256).digest()

@@ -327,7 +327,7 @@ _PLANNER = {"enable_seqscan": "off"}
 
 
 def _engine(url: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(
+    return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -339,7 +339,6 @@ def _engine(url: str, pool_size: int) -> AsyncEngine:
         json_deserializer=orjson.loads,
         connect_args={"timeout": 5, "server_settings": {"application_name": "ahlan", **_PLANNER}},
     )
-    return engine
 
 
 def after_connect(engine: AsyncEngine, action: Callable[[Any], None]) -> None:
@@ -461,6 +460,20 @@ def unavailable(error: BaseException) -> bool:
         return (cause.sqlstate or "")[:2] in _NOT_NOW
     # A value that asyncpg cannot encode is its InterfaceError too, and a ValueError.
     return isinstance(cause, asyncpg.InterfaceError | asyncpg.InternalClientError) and not isinstance(cause, ValueError)
+
+
+def unwritable(error: BaseException) -> bool:
+    """Whether the database refused a value that it can never hold, whoever asks: a NUL in a text, a number too large."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
+    # The class itself and none of its children is what asyncpg refuses to send.
+    return isinstance(cause, _UNWRITABLE) or type(cause) is asyncpg.DataError
+
+
+_UNWRITABLE = (
+    asyncpg.CharacterNotInRepertoireError,
+    asyncpg.UntranslatableCharacterError,
+    asyncpg.NumericValueOutOfRangeError,
+)
 
 
 async def ping(engine: AsyncEngine) -> None:

@@ -142,7 +142,8 @@ class Jobs(Outbox):
             await self.enqueue(tx, task, 0, None, None, {"event_id": event_id, "subject_id": subject_id})
 
     async def record_many(self, tx: Tx, happenings: Sequence[Happening]) -> None:
-        events, jobs = [], []
+        events: list[dict[str, Any]] = []
+        jobs: list[dict[str, Any]] = []
         for one in happenings:
             event_id = new_id()
             events.append(

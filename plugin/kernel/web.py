@@ -26,7 +26,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plugin.kernel.db import new_id, unavailable
+from plugin.kernel.db import new_id, unavailable, unwritable
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound, TooLarge, TooMany
 from plugin.kernel.i18n import Catalogues, Translator
 from plugin.kernel.lazy import _
@@ -130,9 +130,7 @@ class Web:
         accepted = request.headers.get("accept-language", "")
         return self.catalogues.translator(self.catalogues.negotiate(accepted, preferred=wanted))
 
-    def render(
-        self, name: str, translator: Translator, *, block: str = "", **context: Any
-    ) -> Markup:
+    def render(self, name: str, translator: Translator, *, block: str = "", **context: Any) -> Markup:
         """Render a template, or one named block of it (a fragment), in the reader's language and time zone."""
         template = self.environment.get_template(name)
         words = {
@@ -184,6 +182,9 @@ class Web:
             return self.error(request, unexpected())
 
         async def away(request: Request, error: Exception) -> Response:
+            if unwritable(error):
+                log.warning("unwritable", error=repr(error))
+                return self.error(request, AhlanError(_("That request could not be read."), status=422))
             if not isinstance(error, RedisError) and not unavailable(error):
                 return await unknown(request, error)
             log.warning("servers_away", error=repr(error))

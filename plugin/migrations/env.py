@@ -21,9 +21,7 @@ async def run() -> None:
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to the asked revision."""
-    context.configure(
-        connection=connection, target_metadata=metadata, compare_type=True, include_name=ours
-    )
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True, include_name=ours)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -26,9 +26,7 @@ async def write(message: str) -> None:
         urls = await migrate.prepare(servers.database_url, migrate.derived_passwords(b"migration"), metadata)
         config = migrate.config(urls.owner)
         number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
-        await asyncio.to_thread(
-            command.revision, config, message=message, autogenerate=True, rev_id=f"{number:04}"
-        )
+        await asyncio.to_thread(command.revision, config, message=message, autogenerate=True, rev_id=f"{number:04}")
     finally:
         await servers.stop()
         shutil.rmtree(data, ignore_errors=True)

@@ -41,6 +41,7 @@ POLL_SECONDS = 2.0
 
 _DOUBT_SECONDS = 90.0
 _PULSE_SECONDS = 20.0
+_PATIENCE = 2.0
 _PAGE = 100
 _PER_VISITOR = 12
 
@@ -103,8 +104,12 @@ class Sockets:
                 workspace_id = socket.held.workspace_id
                 if workspace_id not in agents:
                     agents[workspace_id] = await presence.agents_here(self.app.hub, workspace_id)
-                with contextlib.suppress(Exception):  # one socket that is closing must not end the pulse of all
-                    await socket.pulse(agents[workspace_id])
+                # One socket that is closing must not end the pulse of all, nor one hold it up that nobody reads from.
+                with contextlib.suppress(Exception):
+                    try:
+                        await asyncio.wait_for(socket.pulse(agents[workspace_id]), _PATIENCE)
+                    except TimeoutError:
+                        socket.drop()
             await asyncio.sleep(_PULSE_SECONDS)
 
 
@@ -121,6 +126,8 @@ class Socket:
         self._last = after
         self._agents: int | None = None
         self._listener: Listener | None = None
+        self._receiving: asyncio.Task[Any] | None = None
+        self._dropped = False
         self._messages = Bucket(20, 1)
         self._frames = Bucket(60, 4)
         self._heard = self._looked = self._born = time.monotonic()
@@ -128,7 +135,7 @@ class Socket:
     async def run(self) -> None:
         """Read frames here and send from a task beside, until one of them ends."""
         sending = asyncio.create_task(self._send_news())
-        receiving = asyncio.current_task()
+        receiving = self._receiving = asyncio.current_task()
         assert receiving is not None
         sending.add_done_callback(lambda task: receiving.cancel() if not task.cancelled() else None)
         try:
@@ -136,6 +143,8 @@ class Socket:
         except WebSocketDisconnect:
             pass
         except asyncio.CancelledError:
+            if self._dropped:
+                return
             if not sending.done() or sending.cancelled():
                 raise
             if (error := sending.exception()) is not None and not isinstance(error, WebSocketDisconnect):
@@ -145,6 +154,12 @@ class Socket:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await sending
+
+    def drop(self) -> None:
+        """End it without a word: the other side takes none."""
+        self._dropped = True
+        if self._receiving is not None:
+            self._receiving.cancel()
 
     async def leave(self) -> None:
         """Say that this tab is gone, so that an answer may follow by other ways."""

@@ -129,7 +129,7 @@ async def serving(
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     running = asyncio.create_task(server.serve(sockets=[listening]))
     publisher, app.jobs.publisher = app.jobs.publisher, app.hub.publish
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+    while not server.started:
         await asyncio.sleep(0.01)
     yield Panel(app, url, site, admin)
     server.should_exit = True

@@ -17,7 +17,9 @@ from plugin.channel import Outbound
 from plugin.conversations import conversations as threads
 from plugin.conversations import delivery, messages, presence
 from plugin.conversations.conversations import Conversation, Shopper
+from plugin.crm import identities
 from plugin.crm.customers import Customer
+from plugin.crm.identities import Proof
 from plugin.kernel import jobs
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import SetupError
@@ -171,9 +173,10 @@ async def test_a_proven_address_goes_before_a_typed_one(
 ) -> None:
     await begin(mailing, workspace, shopper, "somebody.else@example.com")
     async with mailing.db.transaction(workspace) as tx:
-        customer = Customer(id=new_id(), email="layla@example.com")
+        customer = Customer(id=new_id())
         tx.add(customer)
         await tx.flush()
+        await identities.prove(tx, customer.id, "email", "layla@example.com", Proof.PLATFORM, shopper.store_id)
         await threads.attach(tx, shopper.visitor_id, customer.id)
     await answer(mailing, workspace, noa, "hi")
     await work(mailing, workspace)

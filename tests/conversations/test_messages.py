@@ -221,7 +221,7 @@ async def test_hints_come_after_commit_and_notes_only_to_the_team(
     topics = (f"conversation:{conversation.id}", f"panel:conversation:{conversation.id}", "queue")
     heard: list[tuple[str, str | None]] = []
     async with app.hub.listen(workspace, *topics) as listener:
-        while not app.hub.live:  # noqa: ASYNC110 - nothing to wait for but the state itself
+        while not app.hub.live:
             await asyncio.sleep(0.01)
         await answer(app, workspace, noa, "hi")
         async with app.db.transaction(workspace) as tx:

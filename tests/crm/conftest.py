@@ -63,21 +63,22 @@ _STATE = {
             ON f.head = c.id""",
     "customers": """SELECT w.who, c.note, c.anonymised_at IS NOT NULL AS anonymised FROM customers c JOIN who w
         USING (id)""",
-    "profiles": """SELECT w.who, p.version, p.provisional, p.first_name, p.last_name, p.email, p.phone, p.locale, p.tags,
-        p.addresses, p.platform_created_at, p.deleted_at, p.raw FROM store_customers p JOIN who w ON w.id = p.customer_id""",
+    "profiles": """SELECT w.who, p.version, p.provisional, p.first_name, p.last_name, p.email, p.phone, p.locale,
+        p.tags, p.addresses, p.platform_created_at, p.deleted_at, p.raw FROM store_customers p
+        JOIN who w ON w.id = p.customer_id""",
     "handles": """SELECT w.who, i.kind, i.value, i.proof, i.proven_at IS NOT NULL AS proven FROM identities i JOIN who w
         ON w.id = i.customer_id""",
     "words": "SELECT w.who, t.term, t.source FROM customer_terms t JOIN who w ON w.id = t.customer_id",
-    "orders": """SELECT s.name AS store, o.external_id, o.version, w.who, o.status, o.payment_status, o.total, o.refunded,
-        o.deleted_at, o.cancelled_at, o.number FROM orders o JOIN stores s ON s.id = o.store_id
+    "orders": """SELECT s.name AS store, o.external_id, o.version, w.who, o.status, o.payment_status, o.total,
+        o.refunded, o.deleted_at, o.cancelled_at, o.number FROM orders o JOIN stores s ON s.id = o.store_id
         LEFT JOIN who w ON w.id = o.customer_id""",
-    "lines": """SELECT s.name AS store, o.external_id AS of, l.external_id, l.version, l.title, l.quantity
-        FROM order_lines l JOIN orders o ON o.id = l.order_id JOIN stores s ON s.id = l.store_id""",
-    "parcels": """SELECT s.name AS store, f.external_id, f.order_external_id, o.external_id AS joined, f.status, f.version,
-        f.tracking_number
+    "lines": """SELECT s.name AS store, o.external_id AS of, l.external_id, l.version, l.title,
+        l.quantity FROM order_lines l JOIN orders o ON o.id = l.order_id JOIN stores s ON s.id = l.store_id""",
+    "parcels": """SELECT s.name AS store, f.external_id, f.order_external_id, o.external_id AS joined, f.status,
+        f.version, f.tracking_number
         FROM fulfilments f JOIN stores s ON s.id = f.store_id LEFT JOIN orders o ON o.id = f.order_id""",
-    "refunds": """SELECT s.name AS store, r.external_id, r.order_external_id, o.external_id AS joined, r.amount, r.version
-        FROM refunds r JOIN stores s ON s.id = r.store_id LEFT JOIN orders o ON o.id = r.order_id""",
+    "refunds": """SELECT s.name AS store, r.external_id, r.order_external_id, o.external_id AS joined, r.amount,
+        r.version FROM refunds r JOIN stores s ON s.id = r.store_id LEFT JOIN orders o ON o.id = r.order_id""",
     "carts": """SELECT s.name AS store, c.kind, c.external_id, c.version, w.who, c.total, c.lines, c.completed_at,
         c.deleted_at FROM carts c JOIN stores s ON s.id = c.store_id LEFT JOIN who w ON w.id = c.customer_id""",
     "products": """SELECT s.name AS store, p.external_id, p.version, p.title, p.deleted_at FROM products p

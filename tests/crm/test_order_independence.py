@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -55,7 +56,9 @@ def customers(draw: st.DrawFn) -> CustomerRecord:
 @st.composite
 def orders(draw: st.DrawFn) -> OrderRecord:
     id, version = draw(st.sampled_from(["o1", "o2", "o3"])), draw(VERSIONS)
-    parcels = [FulfilmentRecord(f"{id}-f1", "delivered" if version > 3 else "in_transit")] if draw(st.booleans()) else []
+    parcels = (
+        [FulfilmentRecord(f"{id}-f1", "delivered" if version > 3 else "in_transit")] if draw(st.booleans()) else []
+    )
     return OrderRecord(
         id, at(version), f"#100{id[1]}", START, riyals(int(id[1]) + version),
         payment_status="paid" if version >= 3 else "pending",
@@ -63,7 +66,7 @@ def orders(draw: st.DrawFn) -> OrderRecord:
         customer_external_id=draw(st.sampled_from(["", "", "1", "2", "4"])),
         email=draw(EMAILS), phone=draw(PHONES), customer_name=draw(NAMES),
         cart_token=draw(st.sampled_from(["", "t1"])),
-        lines=tuple(LineRecord(f"l{n}", f"thing {n} {version}", version, riyals(1)) for n in range(draw(st.integers(0, 2)))),
+        lines=tuple(LineRecord(f"l{n}", f"tea {version}", version, riyals(1)) for n in range(draw(st.integers(0, 2)))),
         fulfilments=tuple(parcels),
     )  # fmt: skip
 
@@ -74,7 +77,9 @@ def parts(draw: st.DrawFn) -> OrderPart:
     if draw(st.booleans()):
         return OrderPart(id, at(draw(VERSIONS)), refund=RefundRecord(f"{id}-r1", riyals(1), at=at(4)))
     tracking = draw(st.sampled_from(["", "RR1"]))
-    return OrderPart(id, at(draw(VERSIONS)), fulfilment=FulfilmentRecord(f"{id}-f2", "delivered", tracking, delivered_at=at(4)))
+    return OrderPart(
+        id, at(draw(VERSIONS)), fulfilment=FulfilmentRecord(f"{id}-f2", "delivered", tracking, delivered_at=at(4))
+    )
 
 
 @st.composite
@@ -149,7 +154,7 @@ async def tell(
 
 def cut(records: Sequence[Any], cuts: Sequence[int]) -> list[Sequence[Any]]:
     edges = [0, *cuts, len(records)]
-    return [records[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    return [records[start:end] for start, end in pairwise(edges) if start < end]
 
 
 @given(history=histories())

@@ -43,7 +43,9 @@ async def test_two_stores_share_a_customer_by_email(
     app: App, workspace: UUID, store: Store, second_store: Store
 ) -> None:
     async with app.db.transaction(workspace) as tx:
-        await sync.apply(tx, store, [account("1", "Nura@Example.com", name="نورة"), order("a", customer_external_id="1")])
+        await sync.apply(
+            tx, store, [account("1", "Nura@Example.com", name="نورة"), order("a", customer_external_id="1")]
+        )
         await sync.apply(tx, second_store, [account("9", "nura@example.com"), order("b", 50, customer_external_id="9")])
         (nura,) = await people(tx)
         assert (nura.name, nura.orders_count, nura.worth()) == ("نورة", 2, [Money(150, "SAR", 2)])
@@ -135,7 +137,9 @@ async def test_the_platform_merges_two_accounts(app: App, workspace: UUID, store
 
 async def test_typed_handles_join_and_find_nobody(app: App, workspace: UUID, store: Store) -> None:
     async with app.db.transaction(workspace) as tx:
-        await sync.apply(tx, store, [account("1", "nura@example.com", "+966501234567", "Nura"), account("2", name="Eve")])
+        await sync.apply(
+            tx, store, [account("1", "nura@example.com", "+966501234567", "Nura"), account("2", name="Eve")]
+        )
         eve = await identities.customer_of_platform(tx, store.id, "2")
         assert eve is not None
         await identities.typed(tx, eve, "email", "nura@example.com", Proof.TYPED, store.id)

@@ -55,7 +55,8 @@ async def test_each_milestone_is_told_once(app: App, workspace: UUID, store: Sto
         # The update comes before the creation, as it does on both platforms.
         for record in (
             order(1, payment_status="paid"), order(0), order(1, payment_status="paid"),
-            order(2, payment_status="paid", fulfilments=(parcel,)), order(3, payment_status="paid", fulfilments=(there,)),
+            order(2, payment_status="paid", fulfilments=(parcel,)),
+            order(3, payment_status="paid", fulfilments=(there,)),
             OrderPart("o", at(4), fulfilment=there), OrderPart("o", at(4), refund=refund),
             order(5, payment_status="partially_refunded", refunds=(refund,)),
             order(6, payment_status="partially_refunded", cancelled_at=at(6)),
@@ -67,9 +68,7 @@ async def test_each_milestone_is_told_once(app: App, workspace: UUID, store: Sto
         ]  # fmt: skip
 
 
-async def test_a_change_without_a_milestone_is_told_with_what_changed(
-    app: App, workspace: UUID, store: Store
-) -> None:
+async def test_a_change_without_a_milestone_is_told_with_what_changed(app: App, workspace: UUID, store: Store) -> None:
     home, work = Address(city="Riyadh"), Address(city="Jeddah")
     async with app.db.transaction(workspace) as tx:
         for version, address, note in ((0, home, ""), (1, home, "only a note"), (2, work, "")):
@@ -82,7 +81,9 @@ async def test_the_past_is_told_without_reactions(app: App, workspace: UUID, sto
     async with app.db.transaction(workspace) as tx:
         old = OrderRecord("old", at(0), "#1", LONG_AGO, Money(1, "SAR", 2))
         await sync.apply(tx, store, [old, order(0, "new")])
-        rows = await tx.execute(text("SELECT data ->> 'history' AS past FROM events WHERE kind = 'order.placed' ORDER BY at"))
+        rows = await tx.execute(
+            text("SELECT data ->> 'history' AS past FROM events WHERE kind = 'order.placed' ORDER BY at")
+        )
         assert [row.past for row in rows] == ["true", None]
 
 
@@ -151,7 +152,9 @@ async def test_whose_cart_is_known_and_whose_is_only_claimed(app: App, workspace
 
 async def test_a_deleted_account_is_nobody(app: App, workspace: UUID, store: Store) -> None:
     async with app.db.transaction(workspace) as tx:
-        person = CustomerRecord("1", at(0), "nura@example.com", "+966501234567", "Nura", raw={"email": "nura@example.com"})
+        person = CustomerRecord(
+            "1", at(0), "nura@example.com", "+966501234567", "Nura", raw={"email": "nura@example.com"}
+        )
         await sync.apply(tx, store, [person, Deletion("customers", "1", at(1))])
         await sync.apply(tx, store, [person])
         words = await tx.scalars(text("SELECT CAST(to_jsonb(p) AS text) FROM store_customers p"))

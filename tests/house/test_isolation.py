@@ -150,11 +150,14 @@ async def test_every_workspace_is_listed_for_housekeeping(app: App, workspace: U
 
 
 async def test_rolled_back_change_takes_its_job_and_event_along(app: App, workspace: UUID) -> None:
-    with pytest.raises(RuntimeError, match="half way"):
+    async def half_way() -> None:
         async with app.db.transaction(workspace) as tx:
             await tx.enqueue("retention", unique="never")
             await tx.record("store.connected", subject_id=workspace)
             raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        await half_way()
     async with app.db.transaction(workspace) as tx:
         assert await tx.scalar(select(func.count()).select_from(JobRow).where(JobRow.unique_key == "never")) == 0
         assert await workspaces.current(tx) is not None

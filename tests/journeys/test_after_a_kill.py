@@ -85,7 +85,7 @@ async def test_a_bell_that_a_killed_worker_held_rings_again(app: App, valkey: Re
 
 
 async def _failure(app: App, workspace: UUID, statement: str, **values: Any) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - what it is is the question
+    with pytest.raises(Exception) as caught:
         async with app.db.transaction(workspace) as tx:
             await tx.execute(text(statement), values)
     return caught.value
@@ -111,7 +111,7 @@ async def test_a_killed_session_counts_as_absence_and_the_next_one_works(
     app: App, workspace: UUID, database_url: str
 ) -> None:
     admin = await asyncpg.connect(database_url)
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         async with app.db.transaction(workspace) as tx:
             await admin.execute("SELECT pg_terminate_backend($1)", await tx.scalar(text("SELECT pg_backend_pid()")))
             await tx.scalar(text("SELECT pg_sleep(1)"))

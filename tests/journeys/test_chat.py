@@ -67,7 +67,9 @@ async def test_a_signed_in_customer_of_shopify_is_known_and_their_orders_stand_b
     session = await visitor.open(identity=token)
     assert session["visitor"]["identified"] is True
     async with _socket(visitor, await _ticket(visitor)) as line:
-        await line.send(json.dumps({"type": "message", "client_id": str(uuid4()), "text": "أين طلبي؟", "attachments": []}))
+        await line.send(
+            json.dumps({"type": "message", "client_id": str(uuid4()), "text": "أين طلبي؟", "attachments": []})
+        )
         ack = await _frame(line, "ack")
         assert ack["message"]["seq"] == 1
         conversation = await _conversation(world, shopify_store, "أين طلبي؟")
@@ -186,5 +188,3 @@ async def _frame(line: websockets.ClientConnection, kind: str, text: str = "") -
             frame: dict[str, Any] = json.loads(await line.recv())
             if frame["type"] == kind and (not text or frame["message"]["text"] == text):
                 return frame
-
-

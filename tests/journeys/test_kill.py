@@ -1,4 +1,4 @@
-"""Nothing that was acknowledged is lost or doubled, whoever is killed: web, worker, Valkey, PostgreSQL, with -9, in turn.
+"""Nothing acknowledged is lost or doubled, whoever is killed: web, worker, Valkey, PostgreSQL, with -9, in turn.
 
 A whole installation in processes of its own, as an operator runs it. `AHLAN_KILL_ROUNDS=5` makes it twenty kills.
 """

@@ -13,9 +13,7 @@ from tests.journeys.conftest import SHOP, WOO, Owner, World
 
 async def _order(world: World, store: Store, external_id: str) -> Any:
     async def found() -> Any:
-        rows = await world.all(
-            store.workspace_id, Order, Order.store_id == store.id, Order.external_id == external_id
-        )
+        rows = await world.all(store.workspace_id, Order, Order.store_id == store.id, Order.external_id == external_id)
         assert len(rows) <= 1
         return rows[0] if rows else None
 
@@ -54,6 +52,7 @@ async def test_what_follows_at_shopify_follows_here(world: World, shopify_store:
 
 async def test_an_order_at_woocommerce_arrives(world: World, woo_store: Store, owner: Owner) -> None:
     await world.history_of(woo_store)
+
     async def registered() -> bool:
         return int((await world.control(WOO, "state"))["counts"]["webhook"]) > 0
 

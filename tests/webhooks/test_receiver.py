@@ -190,7 +190,8 @@ async def test_a_crowd_is_answered_after_few_commits(app: App, client: httpx.Asy
         commits = (
             await connection.execute(
                 text(
-                    "SELECT count(DISTINCT xmin::text) FROM webhook_inbox WHERE store_key = 'shopify:crowd.myshopify.com'"
+                    "SELECT count(DISTINCT xmin::text) FROM webhook_inbox "
+                    "WHERE store_key = 'shopify:crowd.myshopify.com'"
                 )
             )
         ).scalar_one()

@@ -85,7 +85,7 @@ async def test_nothing_is_lost(
 
             await valkey_of_its_own.start()
             async with asyncio.timeout(10):
-                while not hub.live:  # noqa: ASYNC110 - nothing to wait for but the state itself
+                while not hub.live:
                     await asyncio.sleep(0.05)
             started = time.monotonic()
             await answer(browser, noa, "heard at once")
