@@ -14,7 +14,6 @@ from plugin.crm import backfill, reconcile
 from plugin.kernel.jobs import Task
 
 TASKS: Mapping[str, Task] = {
-    "register_webhooks": reconcile.register_webhooks,
     "check_store": reconcile.check_store,
     "reconcile_store": reconcile.reconcile_store,
     "start_backfill": backfill.start_backfill,

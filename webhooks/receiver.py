@@ -1,8 +1,8 @@
 """The webhook edge: raw bytes, signature, durable inbox by group commit, 200. Nothing else happens here.
 
 A small ASGI dispatcher before Starlette: 46 µs of CPU a request against 80 inside a route (docs/numbers in
-benchmarks/RESULTS.md). There is no timer: while fewer than two flushes are in flight, everything that waits goes into
-one INSERT, and each request is answered after its commit.
+benchmarks/RESULTS.md). There is no timer: what waits while a flush is in flight goes into the next INSERT, a second
+one runs beside it once enough waits, and each request is answered after its commit.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 BODY_LIMIT = 5 * 1024 * 1024
 BATCH = 256
 FLUSHES = 2
+WORTH_A_FLUSH = 32
 WAITING_LIMIT = 10_000
 
 RECEIVED = Counter("ahlan_webhooks_received_total", "Webhook deliveries", ["source", "outcome"])
@@ -53,8 +54,7 @@ class Inbox:
     def __init__(self, queue_url: str, ring: Callable[[], Awaitable[None]]) -> None:
         self._url = make_url(queue_url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._ring = ring
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._opening = asyncio.Lock()
+        self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._flushing = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,7 +66,8 @@ class Inbox:
             raise ConnectionError("the webhook inbox does not keep up")
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
-        if self._flushing < FLUSHES:
+        # A further flush beside one under way has to be worth it: rows that wait for that one to end share the next.
+        if not self._flushing or (self._flushing < FLUSHES and len(self._waiting) >= WORTH_A_FLUSH):
             self._flushing += 1
             self._start(self._flush())
         await done
@@ -84,9 +85,7 @@ class Inbox:
 
     async def _write(self, batch: list[tuple[Row, asyncio.Future[None]]]) -> None:
         try:
-            pool = self._pool or await self._open()
-            async with pool.acquire(timeout=3) as connection:
-                await connection.execute(_INSERT, *zip(*(row for row, _ in batch), strict=True), timeout=4)
+            await self._insert([row for row, _ in batch])
         except Exception as error:
             # Whatever went wrong, none of these rows may be answered 200.
             log.error("inbox_write_failed", count=len(batch), error=repr(error))
@@ -98,13 +97,20 @@ class Inbox:
             if not done.done():
                 done.set_result(None)
 
-    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
-        async with self._opening:
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    self._url, min_size=1, max_size=FLUSHES, timeout=3, command_timeout=4, reset=_nothing
-                )
-            return self._pool
+    async def _insert(self, rows: list[Row]) -> None:
+        connection = next((one for one in iter(self._take, None) if not one.is_closed()), None)
+        if connection is None:
+            connection = await asyncpg.connect(self._url, timeout=3, command_timeout=4)
+        try:
+            await connection.execute(_INSERT, *zip(*rows, strict=True))
+        except BaseException:
+            # In an unknown state: the next batch opens another.
+            connection.terminate()
+            raise
+        self._idle.append(connection)
+
+    def _take(self) -> asyncpg.Connection[asyncpg.Record] | None:
+        return self._idle.pop() if self._idle else None
 
     async def _bell(self) -> None:
         await asyncio.sleep(0.01)
@@ -120,9 +126,8 @@ class Inbox:
         """Finish what waits, then close the connections."""
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        while (connection := self._take()) is not None:
+            await connection.close()
 
 
 class Receiver:
@@ -172,10 +177,6 @@ class Receiver:
             return
         stored.inc()
         await _answer(send, 200)
-
-
-async def _nothing(connection: Any) -> None:
-    """One INSERT leaves nothing behind that a round trip would have to reset."""
 
 
 def _row(source: str, delivery: Delivery, body: bytes) -> Row:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm.batch import Batch, newest
 from plugin.kernel import bulk
-from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.money import Money
 from plugin.kernel.text import normalise, search_key
 from plugin.platform import CustomerRecord, OrderPart, OrderRecord
@@ -74,18 +74,18 @@ class Order(TenantRow, Base):
     deleted_at: Mapped[datetime | None]
 
 
-class OrderLine(TenantRow, Base):
-    """A line of an order. A payload with fewer lines than stored never deletes lines."""
+class OrderLine(Tenant, Base):
+    """A line of an order. A payload with fewer lines than stored never deletes lines.
+
+    The most numerous rows of all, so they have no id of their own and no second index.
+    """
 
     __tablename__ = "order_lines"
-    __table_args__ = (
-        UniqueConstraint("workspace_id", "order_id", "external_id"),
-        tenant_key("order_id", "orders"),
-    )
+    __table_args__ = (tenant_key("order_id", "orders"),)
 
-    order_id: Mapped[UUID]
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
     store_id: Mapped[UUID]
-    external_id: Mapped[str]
     version: Mapped[datetime]
     position: Mapped[int]
     title: Mapped[str]
@@ -312,7 +312,6 @@ async def _write_lines(batch: Batch, plan: Plan) -> None:
         OrderLine,
         [
             {
-                "id": new_id(),
                 "order_id": plan.ids[record.external_id],
                 "store_id": batch.store.id,
                 "external_id": line.external_id,

@@ -144,51 +144,36 @@ def _reconciliations(tx: Tx, store_id: UUID) -> Select[Reconciliation]:
     )
 
 
-async def register_webhooks(
-    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
-) -> None:
-    """Task, after an install: see to it that the store sends us what we need."""
-    await _examine(app, workspace_id, UUID(store_id or subject_id), whole=False)
-
-
 async def check_store(
     app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
 ) -> None:
-    """Task, hourly: webhooks, credentials, scopes, the embed, and once a day the store's own profile."""
-    await _examine(app, workspace_id, UUID(store_id or subject_id), whole=True)
-
-
-async def _examine(app: App, workspace_id: UUID, store_id: UUID, *, whole: bool) -> None:
+    """Task, after an install and hourly: webhooks, credentials, scopes, the embed, and once a day the profile."""
     async with app.db.transaction(workspace_id) as tx:
-        store = await stores.get(tx, store_id)
+        store = await stores.get(tx, UUID(store_id or subject_id))
     if store is None or store.status == stores.UNINSTALLED:
         return
     platform, connection, profile = app.platforms[store.platform], store.connection(), None
     try:
         # Two at once would both miss the same webhook and register it twice, and then all of it comes twice.
-        async with turn(app.db, f"webhooks:{store_id}"):
+        async with turn(app.db, f"webhooks:{store.id}"):
             findings = list(await platform.register_webhooks(connection))
-        if whole:
-            findings += [*await platform.check(connection), await platform.embed_state(connection)]
-            if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
-                profile = await platform.profile(connection)
+        findings += [*await platform.check(connection), await platform.embed_state(connection)]
+        if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
+            profile = await platform.profile(connection)
     except PlatformError as error:
-        await _complain(app, workspace_id, store_id, error)
+        await _complain(app, workspace_id, store.id, error)
         raise TaskError(error.said, retry=error.retry, after=error.after) from error
     except Busy as error:
         raise TaskError("its webhooks are being registered", retry=True) from error
     async with app.db.transaction(workspace_id) as tx:
-        fresh = await tx.get(Store, store_id, lock=True)
+        fresh = await tx.get(Store, store.id, lock=True)
         if fresh is None:
             return
         if profile is not None:
             stores.apply_profile(fresh, profile)
-        looked_at = {finding.code for finding in findings}
-        kept = [] if whole else [one for one in fresh.findings if one["code"] not in looked_at]
-        fresh.findings = [*(asdict(finding) for finding in findings), *kept]
-        if whole:
-            fresh.checked_at = datetime.now(UTC)
-        tx.publish("stores", {"store_id": str(store_id)})
+        fresh.findings = [asdict(finding) for finding in findings]
+        fresh.checked_at = datetime.now(UTC)
+        tx.publish("stores", {"store_id": str(store.id)})
 
 
 async def _complain(app: App, workspace_id: UUID, store_id: UUID, error: PlatformError) -> None:

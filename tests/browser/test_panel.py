@@ -324,3 +324,11 @@ async def test_closing_elsewhere_shows_here(panel: Panel, shop: Shop, open_as: O
         assert talk is not None
         await conversations.close(tx, talk, by=shop.colleagues["karim"])
     await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed", timeout=8000)
+
+
+async def test_a_new_language_turns_the_whole_page(shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "settings")
+    await page.select_option("#me select[name=locale]", "ar")
+    await page.click("#me button")
+    await expect(page.locator("html")).to_have_attribute("dir", "rtl")
+    await expect(page.locator("#me .saved")).to_be_visible()

@@ -300,7 +300,7 @@ async def test_the_health_check_says_what_it_found(shopping: App, shop: Shop, wo
     async with shopping.db.transaction(workspace) as tx:
         await tx.execute(update(Store).values(profiled_at=datetime.now(UTC) - timedelta(days=2)))
     await reconcile.check_store(shopping, workspace, store_id=str(store.id))
-    await reconcile.register_webhooks(shopping, workspace, subject_id=str(store.id), event_id="x")
+    await reconcile.check_store(shopping, workspace, subject_id=str(store.id), event_id="x")
     async with shopping.db.transaction(workspace) as tx:
         fresh = await stores.get(tx, store.id)
         assert fresh is not None

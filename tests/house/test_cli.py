@@ -1,0 +1,303 @@
+"""The `ahlan` command as an operator types it: what works, and the one sentence that says why something does not."""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from plugin import bootstrap, doctor, stores, workspaces
+from plugin.app import App
+from plugin.kernel import crypto, embedded
+from plugin.kernel.config import Demo, Settings, ShopifyApp
+from plugin.kernel.embedded import Servers
+from plugin.platform import StoreProfile
+from webhooks.receiver import Inbox
+
+_OURS = ("AHLAN_", "DATABASE_URL", "REDIS_URL", "SHOPIFY_")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    error: str
+
+
+async def ahlan(*arguments: str, seconds: float = 40, **environment: str) -> Said:
+    """Run the command in a process of its own, with nothing of ours in its environment but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "plugin", *arguments, env={**clean, "COLUMNS": "400", **environment},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        out, error = await asyncio.wait_for(process.communicate(), seconds)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return Said(process.returncode, out.decode(), error.decode())
+
+
+def one_sentence(said: Said) -> str:
+    """The sentence of a command that refused; a traceback is none."""
+    assert said.code == 1, said
+    assert "Traceback" not in said.error
+    assert said.error.startswith("ahlan: ")
+    assert len(said.error.strip().splitlines()) == 1
+    return said.error
+
+
+@pytest.fixture(scope="module")
+async def house() -> AsyncIterator[Servers]:
+    """A data directory with its servers running, as a first `ahlan serve` would have left it."""
+    data_dir = Path(tempfile.mkdtemp(prefix="ahlan-cli-"))
+    servers = await embedded.start(data_dir)
+    yield servers
+    await servers.stop()
+    shutil.rmtree(data_dir, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"AHLAN_DEMO_FRAME_ANCESTORS": "http://admin-shopify-demo.localhost:8001"},
+        {"AHLAN_DEMO_APP_BRIDGE_URL": "http://localhost:8001/app-bridge.js"},
+        {"AHLAN_DEMO_SIMULATOR_URL": "http://127.0.0.1:8001"},
+        {"SHOPIFY_API_KEY": "ahlan-demo-client", "SHOPIFY_API_SECRET": "mine"},
+        {"SHOPIFY_API_KEY": "mine", "SHOPIFY_API_SECRET": "ahlan-demo-secret-that-is-public"},
+        {"SHOPIFY_API_KEY": "mine", "SHOPIFY_API_SECRET": "x", "SHOPIFY_API_SECRET_PREVIOUS": "ahlan-demo-secret-that-is-public"},
+    ],
+    ids=lambda setting: "+".join(setting),
+)
+async def test_serve_refuses_everything_of_the_demo(setting: dict[str, str], tmp_path: Path) -> None:
+    said = one_sentence(await ahlan("serve", AHLAN_DATA_DIR=str(tmp_path / "data"), **setting))
+    assert "demo" in said.lower()
+    assert not (tmp_path / "data").exists(), "refused before anything was started"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"AHLAN_PORT": "eighty"}, "AHLAN_PORT must be a whole number"),
+        ({"AHLAN_LOG_FORMAT": "xml"}, "AHLAN_LOG_FORMAT must be one of"),
+        ({"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"}, "AHLAN_ENCRYPTION_KEYS is empty"),
+        ({"AHLAN_ENCRYPTION_KEYS": "short:abc"}, "32 bytes in base64"),
+    ],
+    ids=["port", "format", "no keys", "short key"],
+)
+async def test_a_setting_that_cannot_work_is_named(house: Servers, setting: dict[str, str], words: str) -> None:
+    said = one_sentence(await ahlan("migrate", **{"AHLAN_DATA_DIR": str(house.data_dir), **setting}))
+    assert words in said
+
+
+async def test_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    said = one_sentence(
+        await ahlan(
+            "migrate", AHLAN_DATA_DIR=str(tmp_path), AHLAN_ENCRYPTION_KEYS=crypto.new_master_key("a"),
+            DATABASE_URL="postgresql://postgres@127.0.0.1:1/x", REDIS_URL="redis://127.0.0.1:1",
+        )
+    )  # fmt: skip
+    assert "DATABASE_URL" in said
+
+
+async def test_a_second_start_on_the_same_directory_says_so(house: Servers) -> None:
+    for command in ("serve", "demo"):
+        said = one_sentence(await ahlan(command, AHLAN_DATA_DIR=str(house.data_dir), AHLAN_PORT=str(_free_port())))
+        assert f"already runs on {house.data_dir}" in said
+    assert await embedded.attach(house.data_dir) is not None, "the first one goes on"
+
+
+async def test_a_taken_port_is_one_sentence(house: Servers) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = one_sentence(
+            await ahlan(
+                "serve", AHLAN_DATA_DIR=str(house.data_dir), AHLAN_PORT=str(port), DATABASE_URL=house.database_url,
+                REDIS_URL=house.redis_url, AHLAN_ENCRYPTION_KEYS=_local_key(house),
+            )
+        )  # fmt: skip
+    assert f"Port {port} is in use" in said
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _local_key(house: Servers) -> str:
+    return crypto.local_keys(house.data_dir)[0]
+
+
+async def test_migrate_may_be_repeated(house: Servers) -> None:
+    for _ in range(2):
+        said = await ahlan("migrate", AHLAN_DATA_DIR=str(house.data_dir))
+        assert (said.code, said.error) == (0, ""), said
+        assert "up to date" in said.out
+
+
+async def test_a_command_without_a_store_says_so(house: Servers) -> None:
+    for command in ("backfill", "reconcile"):
+        assert "No store is connected yet" in one_sentence(await ahlan(command, AHLAN_DATA_DIR=str(house.data_dir)))
+
+
+async def test_a_new_key_is_one_that_is_taken() -> None:
+    said = await ahlan("keys", "new", "2026-11")
+    assert set(crypto.read_keys((said.out.strip(),))) == {"2026-11"}
+
+
+# Keys
+
+
+async def test_keys_are_rotated_and_the_old_one_may_go(house: Servers) -> None:
+    old, new = _local_key(house), crypto.new_master_key("fresh")
+    settings = Settings(data_dir=house.data_dir, shopify=ShopifyApp("id", "secret"))
+
+    def start(*keys: str) -> AbstractAsyncContextManager[App]:
+        return bootstrap.start(
+            replace(settings, encryption_keys=keys), database_url=house.database_url, redis_url=house.redis_url
+        )
+
+    async with start(old) as app:
+        workspace_id = workspaces.new_workspace_id()
+        profile = StoreProfile("Shop", "https://s.example", (), "ILS", 2, "UTC", "he")
+        async with app.db.transaction(workspace_id) as tx:
+            await workspaces.create(tx, "Sealed")
+            store = await stores.connect(tx, platform="shopify", external_id="sealed.myshopify.com", profile=profile)
+            await stores.put_credential(tx, app.vault, store.id, "access", "shpat_secret")
+        before = app.vault.fingerprint("email", "noa@example.com")
+
+    environment = {"AHLAN_DATA_DIR": str(house.data_dir)}
+    refused = one_sentence(await ahlan("migrate", **environment, AHLAN_ENCRYPTION_KEYS=new))
+    assert "'local' is missing from AHLAN_ENCRYPTION_KEYS" in refused
+    first = await ahlan("keys", "rotate", **environment, AHLAN_ENCRYPTION_KEYS=f"{new},{old}")
+    assert first.code == 0, first
+    assert not first.out.startswith("0 ")
+    again = await ahlan("keys", "rotate", **environment, AHLAN_ENCRYPTION_KEYS=f"{new},{old}")
+    assert again.out.startswith("0 data keys"), again
+    told = await ahlan("doctor", **environment, AHLAN_ENCRYPTION_KEYS=f"{new},{old}")
+    assert "Nothing is sealed with the encryption key 'local'" in told.out
+
+    async with start(new) as app:
+        async with app.db.transaction(workspace_id) as tx:
+            found = await stores.credential(tx, app.vault, store.id, "access")
+        assert found is not None
+        assert found[0] == "shpat_secret"
+        assert app.vault.fingerprint("email", "noa@example.com") == before, "people find their accounts again"
+    # Back to the directory's own key, for the tests that follow.
+    assert (await ahlan("keys", "rotate", **environment, AHLAN_ENCRYPTION_KEYS=f"{old},{new}")).code == 0
+
+
+# Replay
+
+
+async def test_replay_reads_what_was_parked_once_more(house: Servers) -> None:
+    settings = Settings(data_dir=house.data_dir, encryption_keys=(_local_key(house),))
+    async with bootstrap.start(settings, database_url=house.database_url, redis_url=house.redis_url) as app:
+        workspace_id = workspaces.new_workspace_id()
+        profile = StoreProfile("Shop", "https://r.example", (), "ILS", 2, "UTC", "he")
+        async with app.db.transaction(workspace_id) as tx:
+            await workspaces.create(tx, "Replayed")
+            await stores.connect(tx, platform="shopify", external_id="replayed.myshopify.com", profile=profile)
+        door = Inbox(app.queue_url, _silence)
+        body = b'{"id": 7, "admin_graphql_api_id": "gid://shopify/Customer/7", "email": "seven@example.com"}'
+        for content in (b'{"broken', body):
+            key = str(uuid4())
+            await door.put(
+                ("shopify", key, "store", "shopify:replayed.myshopify.com", "customers/create", content, "{}")
+            )
+        await door.close()
+    environment = {"AHLAN_DATA_DIR": str(house.data_dir)}
+    nothing = await ahlan("replay", **environment)
+    assert nothing.out.startswith("0 put back, 1 done"), nothing
+    parked = await ahlan("replay", **environment)
+    assert parked.out.startswith("1 put back, 0 done, 1 parked again"), parked
+    whole = await ahlan("replay", "--hours", "1", **environment)
+    assert whole.out.startswith("2 put back, 1 done, 1 parked again"), whole
+
+
+async def _silence() -> None:
+    """No worker listens."""
+
+
+# Doctor
+
+
+def _by_words(findings: list[doctor.Diagnosis]) -> str:
+    return "\n".join(f"{'ok' if one.ok else 'NOT'} {one.what} {one.remedy}" for one in findings)
+
+
+@pytest.fixture
+def good(settings: Settings, database_url: str, redis_url: str) -> Settings:
+    return replace(
+        settings, database_url=database_url, redis_url=redis_url, public_url="https://support.example",
+    )  # fmt: skip
+
+
+async def test_doctor_finds_a_good_set_up_good(app: App, good: Settings, valkey: Redis) -> None:
+    await valkey.set("arq:queue:health-check", "j_complete=0", ex=60)
+    said = _by_words([one for one in await doctor.examine(good) if "jobs failed" not in one.what
+                      and "webhooks" not in one.what and "refuses" not in one.what])  # fmt: skip
+    await valkey.delete("arq:queue:health-check")
+    assert "NOT" not in said
+    for words in ("PostgreSQL answers", "keys fit", "cannot bypass row-level security", "append-only", "at work"):
+        assert words in said
+
+
+Bad = Callable[[Settings], Settings]
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (
+            lambda good: replace(good, encryption_keys=("tests:" + crypto.new_master_key("x").partition(":")[2],)),
+            "NOT The encryption key 'tests' is not the one that this database's data is sealed with",
+        ),
+        (
+            lambda good: replace(good, encryption_keys=(crypto.new_master_key("another"),)),
+            "NOT The encryption key 'tests' is missing from AHLAN_ENCRYPTION_KEYS",
+        ),
+        (lambda good: replace(good, encryption_keys=()), "NOT AHLAN_ENCRYPTION_KEYS is empty"),
+        (
+            lambda good: replace(good, database_url="postgresql://postgres@127.0.0.1:1/x"),
+            "NOT PostgreSQL does not answer",
+        ),
+        (lambda good: replace(good, redis_url="redis://127.0.0.1:1"), "NOT Valkey does not answer"),
+        (lambda good: replace(good, public_url="http://support.example"), "put TLS in front"),
+        (lambda good: replace(good, shopify=ShopifyApp()), "NOT No Shopify app is configured."),
+        (lambda good: replace(good, demo=Demo(simulator_url="http://x")), "NOT AHLAN_DEMO_"),
+        (lambda good: replace(good, extra_ca_file="/nowhere.pem"), "NOT AHLAN_EXTRA_CA_FILE '/nowhere.pem'"),
+    ],
+    ids=["wrong key", "missing key", "no keys", "no database", "no valkey", "no tls", "no app", "demo", "no authority"],
+)
+async def test_doctor_says_what_is_wrong(app: App, good: Settings, bad: Bad, words: str) -> None:
+    assert words in _by_words(await doctor.examine(bad(good)))
+
+
+async def test_doctor_misses_a_worker(app: App, good: Settings, valkey: Redis) -> None:
+    await valkey.delete("arq:queue:health-check")
+    assert "NOT No worker is running. Start `ahlan worker`" in _by_words(await doctor.examine(good))
+
+
+async def test_doctors_command_fails_when_something_is_wrong(house: Servers) -> None:
+    said = await ahlan("doctor", AHLAN_DATA_DIR=str(house.data_dir), AHLAN_DEMO_SIMULATOR_URL="http://x")
+    assert said.code == 1
+    assert "AHLAN_DEMO_… variables are set" in said.out
+    assert "Traceback" not in said.out + said.error
