@@ -36,6 +36,10 @@ _PER_PAIR = 8
 _PER_EMAIL = 40
 _PER_ADDRESS = 120
 _SIGN_UPS_PER_ADDRESS = 20
+# Signing up proves no address: strangers who sign up with somebody's must neither crowd them out nor make their
+# sign-in slow.
+_SIGN_UPS_PER_EMAIL = 5
+_WORKSPACES_PER_EMAIL = 20
 
 
 class WrongPassword(AhlanError):
@@ -120,7 +124,8 @@ class Accounts:
                 raise _too_many()
         known = await self.app.db.lookup("sign_in", key) if email else []
         checked = False
-        for workspace_id, _store in known[:5]:
+        # Ids are made in the order of time: the oldest workspaces come first.
+        for workspace_id, _store in sorted(known)[:_WORKSPACES_PER_EMAIL]:
             async with self.app.db.transaction(workspace_id) as tx:
                 agent = await team.by_email(tx, email)
             if agent is None or agent.deactivated_at is not None:
@@ -164,6 +169,8 @@ class Accounts:
         if not errors:
             try:
                 await self._limit(f"sign-up:address:{_address(request)}", _SIGN_UPS_PER_ADDRESS, 3600)
+                key = self.app.vault.fingerprint("email", email or "")
+                await self._limit(f"sign-up:email:{key}", _SIGN_UPS_PER_EMAIL, 86_400)
             except TooMany as error:
                 errors["form"] = t.gettext(error.message)
         if errors or email is None:

@@ -257,14 +257,17 @@ def _attribute(tag: str, name: str) -> str:
 
 async def _until_ready(browser: Browser, public: str, simulators: int) -> None:
     """Wait until web and stores answer. Raises SetupError when they do not."""
-    async with asyncio.timeout(READY_SECONDS):
-        for url in (f"{public}/readyz", f"http://{WOO_HOST}:{simulators}/__sim/state",
-                    f"http://{SHOPIFY_STOREFRONT}:{simulators}/__sim/status"):  # fmt: skip
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await browser.get(url)).status_code == 200:
-                        break
-                await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            for url in (f"{public}/readyz", f"http://{WOO_HOST}:{simulators}/__sim/state",
+                        f"http://{SHOPIFY_STOREFRONT}:{simulators}/__sim/status"):  # fmt: skip
+                while True:
+                    with contextlib.suppress(httpx.HTTPError):
+                        if (await browser.get(url)).status_code == 200:
+                            break
+                    await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise SetupError(f"The demo did not start within {READY_SECONDS:g} s; what went wrong stands above.") from error
 
 
 async def connect_stores(browser: Browser, public: str) -> None:

@@ -103,28 +103,30 @@ def _read(headers: Mapping[str, bytes], body: bytes, keys: Iterable[bytes]) -> D
     if not signature or not _verify(body, signature, keys):
         return Answer.UNSIGNED
 
-    def told(name: str) -> str:
-        value = headers.get(name)
-        return value.decode("utf-8", "replace") if value else ""
-
     # Classic deliveries carry the same words with an x- before them.
     x = "x-" if classic else ""
-    shop = identity.shop_domain(told(f"{x}shopify-shop-domain"))
-    topic, id, version = told(f"{x}shopify-topic"), told(f"{x}shopify-webhook-id"), told(f"{x}shopify-api-version")
+    shop = identity.shop_domain(_told(headers, f"{x}shopify-shop-domain"))
+    topic, version = _told(headers, f"{x}shopify-topic"), _told(headers, f"{x}shopify-api-version")
+    id = _told(headers, f"{x}shopify-webhook-id")
     if shop is None or not topic or not id or not version:
         return Answer.INCOMPLETE
     if not classic:
-        topic = f"{topic}/{told('shopify-action')}"
+        topic = f"{topic}/{_told(headers, 'shopify-action')}"
     if topic not in TOPICS:
         return Answer.UNKNOWN_TOPIC
     kept = {"version": version}
-    if event := told("x-shopify-event-id" if classic else ""):
+    if classic and (event := _told(headers, "x-shopify-event-id")):
         kept["event"] = event
-    if name := told("x-shopify-name" if classic else "shopify-handle"):
+    if name := _told(headers, "x-shopify-name" if classic else "shopify-handle"):
         kept["name"] = name
-    if triggered := _time(told(f"{x}shopify-triggered-at")):
+    if triggered := _time(_told(headers, f"{x}shopify-triggered-at")):
         kept["triggered_at"] = triggered
     return Delivery(f"{shop}:{id}", STORE_KIND, f"shopify:{shop}", topic, kept)
+
+
+def _told(headers: Mapping[str, bytes], name: str) -> str:
+    value = headers.get(name)
+    return value.decode("utf-8", "replace") if value else ""
 
 
 class ShopifySource:

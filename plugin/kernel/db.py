@@ -463,7 +463,7 @@ def unavailable(error: BaseException) -> bool:
 
 
 def unwritable(error: BaseException) -> bool:
-    """Whether the database refused a value that it can never hold, whoever asks: a NUL in a text, a number too large."""
+    """Whether the database refused a value that it can never hold: a NUL in a text, a number too large."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
     # The class itself and none of its children is what asyncpg refuses to send.
     return isinstance(cause, _UNWRITABLE) or type(cause) is asyncpg.DataError

@@ -15,16 +15,15 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from plugin.kernel import embedded, migrate
-from plugin.schema import metadata
 
 
 async def write(message: str) -> None:
-    """Bring an empty database to the newest revision and compare."""
+    """As the superuser, without roles: bring an empty database to the newest revision and compare."""
     data = Path(tempfile.mkdtemp(prefix="ahlan-migration-"))
     servers = await embedded.start(data)
     try:
-        urls = await migrate.prepare(servers.database_url, migrate.derived_passwords(b"migration"), metadata)
-        config = migrate.config(urls.owner)
+        config = migrate.config(servers.database_url)
+        await asyncio.to_thread(command.upgrade, config, "head")
         number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
         await asyncio.to_thread(command.revision, config, message=message, autogenerate=True, rev_id=f"{number:04}")
     finally:

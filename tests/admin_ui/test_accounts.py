@@ -216,3 +216,21 @@ async def test_a_workspace_keeps_an_owner(app: App, shop: Shop) -> None:
 )
 def test_onward_addresses_stay_here(path: str, kept: bool) -> None:
     assert bool(_own_path(path)) is kept
+
+
+async def test_strangers_cannot_crowd_somebody_out_of_their_own_address(
+    visitor: Browser, sign_in: SignIn, shop: Shop, app: App
+) -> None:
+    """Nobody proves an address when signing up: five accounts made with a member's must not hide the member's own."""
+    for _ in range(5):
+        answer = await fill(visitor, "/sign-up", **{**sign_up_form(shop.email), "password": "a stranger's password"})
+        assert answer.status_code == 303
+        visitor.cookies.clear()
+    refused = await fill(visitor, "/sign-up", **sign_up_form(shop.email))
+    assert refused.status_code == 422
+    assert len(await app.db.lookup("sign_in", app.vault.fingerprint("email", shop.email))) == 6
+    late = await sign_in(shop.email)
+    assert (await late.get("/panel")).status_code == 200
+    async with app.db.transaction(shop.workspace_id) as tx:
+        joined = await member(tx, "late@cafe.example", Role.AGENT) if False else None
+    assert joined is None

@@ -639,7 +639,7 @@ async def test_reload_second_tab_and_a_dead_server_lose_nothing(demo: Demo, meet
     whole = [f"{word} {token}" for word in ("first", "second", "third", "fourth")]
     for one in (chat, other):
         await expect(one.bubble(token)).to_have_text(whole)
-    while_it_was_away = ("net::ERR_", "WebSocket connection to")
+    while_it_was_away = ("net::ERR_", "WebSocket connection to", "htmx:sse:error", "Failed to fetch")
     for person in (shopper, agent):
         person.errors[:] = [error for error in person.errors if not any(sign in error for sign in while_it_was_away)]
 
@@ -772,7 +772,9 @@ async def test_started_again_it_keeps_what_was_said(demo: Demo, meet: Meet) -> N
     await panel.page.goto("about:blank")
     await demo.stop()
     seconds = await demo.start()
-    assert seconds <= 20, f"ready after {seconds:.1f} s"
+    # 20 s on two cores of its own; what else runs here gets its share.
+    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert seconds <= 20 * share, f"ready after {seconds:.1f} s"
     await page.goto(shop.home)
     await chat.open()
     await expect(chat.bubble(token)).to_have_text([f"قبل التوقف {token}", f"سنعود {token}"])

@@ -79,7 +79,11 @@ async def house() -> AsyncIterator[Servers]:
         {"AHLAN_DEMO_SIMULATOR_URL": "http://127.0.0.1:8001"},
         {"SHOPIFY_API_KEY": "ahlan-demo-client", "SHOPIFY_API_SECRET": "mine"},
         {"SHOPIFY_API_KEY": "mine", "SHOPIFY_API_SECRET": "ahlan-demo-secret-that-is-public"},
-        {"SHOPIFY_API_KEY": "mine", "SHOPIFY_API_SECRET": "x", "SHOPIFY_API_SECRET_PREVIOUS": "ahlan-demo-secret-that-is-public"},
+        {
+            "SHOPIFY_API_KEY": "mine",
+            "SHOPIFY_API_SECRET": "x",
+            "SHOPIFY_API_SECRET_PREVIOUS": "ahlan-demo-secret-that-is-public",
+        },
     ],
     ids=lambda setting: "+".join(setting),
 )
@@ -94,7 +98,10 @@ async def test_serve_refuses_everything_of_the_demo(setting: dict[str, str], tmp
     [
         ({"AHLAN_PORT": "eighty"}, "AHLAN_PORT must be a whole number"),
         ({"AHLAN_LOG_FORMAT": "xml"}, "AHLAN_LOG_FORMAT must be one of"),
-        ({"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"}, "AHLAN_ENCRYPTION_KEYS is empty"),
+        (
+            {"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"},
+            "AHLAN_ENCRYPTION_KEYS is empty",
+        ),
         ({"AHLAN_ENCRYPTION_KEYS": "short:abc"}, "32 bytes in base64"),
     ],
     ids=["port", "format", "no keys", "short key"],
