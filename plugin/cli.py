@@ -58,8 +58,9 @@ def _settings(*, demo: bool = False) -> Settings:
             "AHLAN_DEMO_… variables are set: they open the panel to foreign pages and belong to `ahlan demo` alone. "
             "Unset them to serve real stores."
         )
-    if not demo and settings.shopify.client_id == demo_story.CLIENT_ID:
-        raise SetupError("SHOPIFY_API_KEY is the demo's: its secret is public. Set your own app's key and secret.")
+    app = settings.shopify
+    if not demo and (app.client_id == demo_story.CLIENT_ID or demo_story.CLIENT_SECRET in app.secrets):
+        raise SetupError("SHOPIFY_API_KEY or its secret is the demo's, which is public: set your own app's.")
     return settings
 
 
@@ -199,7 +200,7 @@ def replay(
             since = datetime.now(UTC) - timedelta(hours=hours) if hours else None
             count = await inbox.replay(app.db, ids=ids or (), since=since)
             done = await handlers.drain(app)
-            console.print(f"{count} put back, {done} done, {count - done} parked again or with another worker.")
+            console.print(f"{count} put back, {done} read, {await inbox.parked(app.db)} parked now.")
 
     _run(run())
 

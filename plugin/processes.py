@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -90,10 +91,9 @@ def stop_signal() -> asyncio.Event:
 
 async def run_web(app: App, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises SetupError when the port is taken."""
+    listening = _listen(app.settings.host, app.settings.port)
     config = uvicorn.Config(
         bootstrap.serve(app),
-        host=app.settings.host,
-        port=app.settings.port,
         loop="none",
         http="httptools",
         ws="websockets-sansio",
@@ -104,20 +104,27 @@ async def run_web(app: App, stop: asyncio.Event) -> None:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=5,
-        backlog=1024,
     )
     server = uvicorn.Server(config)
     # uvicorn's own signal handlers would fight with ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.should_exit = True
+    await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The listening socket. uvicorn's own way ends the whole process without a word of what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        await serving
-    except SystemExit as error:
-        raise SetupError(f"Port {app.settings.port} is in use; AHLAN_PORT chooses another.") from error
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise SetupError(
+            f"Port {port} of {host} cannot be used ({error.strerror}); AHLAN_PORT and AHLAN_HOST choose another."
+        ) from error
 
 
 async def run_worker(app: App, stop: asyncio.Event) -> None:

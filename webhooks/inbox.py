@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    select,
     text,
     true,
     update,
@@ -201,6 +202,13 @@ async def replay(
             .values(done_at=None, parked_at=None, claimed_until=None, attempts=0, error="")
         )
         return int(result.rowcount)
+
+
+async def parked(db: Database) -> int:
+    """How many rows are set aside."""
+    async with db.queue.connect() as connection:
+        count = await connection.execute(select(func.count()).where(InboxRow.parked_at.is_not(None)))
+        return int(count.scalar_one())
 
 
 async def prune(db: Database, days: int) -> int:

@@ -19,6 +19,7 @@ from prometheus_client import Counter
 from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plugin.kernel import bulk
 from plugin.platform import Answer, Delivery, WebhookSource
 
 log = structlog.get_logger(__name__)
@@ -27,8 +28,6 @@ BODY_LIMIT = 5 * 1024 * 1024
 BATCH = 256
 FLUSHES = 2
 WORTH_A_FLUSH = 32
-
-_NUL = b"\\u0000"
 WAITING_LIMIT = 10_000
 
 RECEIVED = Counter("ahlan_webhooks_received_total", "Webhook deliveries", ["source", "outcome"])
@@ -208,11 +207,7 @@ def _encoded(rows: Sequence[Row]) -> tuple[str, bytes]:
             }
         )
         start += len(body)
-    encoded = orjson.dumps(told)
-    if _NUL in encoded:
-        # PostgreSQL's text holds no NUL, and a header may.
-        encoded = encoded.replace(_NUL, b"")
-    return encoded.decode(), b"".join(row[5] for row in rows)
+    return bulk.dump(told), b"".join(row[5] for row in rows)
 
 
 @lru_cache(maxsize=1024)

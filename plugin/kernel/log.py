@@ -132,6 +132,7 @@ def configure(*, format: str = "console", level: str = "info", stream: TextIO | 
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    # These print URLs, headers or bodies of other people's APIs below "warning".
-    for name in ("httpx", "httpcore", "urllib3", "pyactiveresource", "shopify", "arq", "sqlalchemy.engine", "asyncio"):
+    # These print URLs, headers or bodies of other people's APIs below "warning"; alembic two lines at every start.
+    for name in ("httpx", "httpcore", "urllib3", "pyactiveresource", "shopify", "arq", "sqlalchemy.engine", "asyncio",
+                 "alembic"):  # fmt: skip
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from plugin.kernel.crypto import derive
 from plugin.kernel.db import APP, OWNER, QUEUE, planner_statements, role_url, security_statements
+from plugin.kernel.errors import SetupError
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _EXTENSIONS = ("pg_trgm",)
@@ -37,7 +38,7 @@ async def prepare(admin_url: str, passwords: dict[str, str], metadata: MetaData)
     `passwords` maps role to password, kept by the caller; roles that exist get that password again.
     """
     urls = Urls(*(role_url(admin_url, role, passwords[role]) for role in (OWNER, APP, QUEUE)))
-    connection = await _connect(admin_url)
+    connection = await _admin(admin_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         database = make_url(admin_url).database
@@ -97,6 +98,15 @@ async def _role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, pas
     # DDL takes no parameters; quote_literal is PostgreSQL's own quoting.
     quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
     await connection.execute(f"{verb} ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE PASSWORD {quoted}")
+
+
+async def _admin(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Raises SetupError when the operator's URL leads nowhere, or not in."""
+    try:
+        return await _connect(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        where, said = make_url(url).render_as_string(), str(error) or "no answer"
+        raise SetupError(f"PostgreSQL does not let us in at DATABASE_URL ({where}): {said}.") from error
 
 
 async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":

@@ -349,7 +349,7 @@ class Panel:
     async def enter(self, token: str) -> None:
         """Open the conversation whose last words have `token` in them."""
         await self.find(".row", has_text=token).click()
-        await expect(self.find("#thread .message .text", has_text=token)).to_be_visible()
+        await expect(self.find("#thread .message .text", has_text=token).first).to_be_visible()
 
     async def answer(self, words: str) -> None:
         await self.find("#words").fill(words)

@@ -126,7 +126,8 @@ class Control:
         if chance < 0.85:
             person = self._dice.choice(self._pages.demo_customers())
             item = {**self._item(), "quantity": self._dice.choice((1, 2))}
-            session = {"customer_id": person["id"], "cart": f"sim{self._dice.getrandbits(96):024x}", "coupons": []}
+            # WooCommerce keeps one cart per account.
+            session = {"customer_id": person["id"], "cart": f"sim{person['id']:029x}", "coupons": []}
             session.update(items=[item], language=person["_language"])
             self._pages.plugin.cart_event("cart.updated", session)
             return {"did": "cart", "id": person["id"]}

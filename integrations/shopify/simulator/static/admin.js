@@ -40,8 +40,7 @@
   };
 
   const heard = {
-    nav: ({ links, dir }) => {
-      menu.dir = dir === "rtl" ? "rtl" : "ltr";
+    nav: ({ links }) => {
       menu.replaceChildren(
         ...links
           .filter((link) => !link.home)

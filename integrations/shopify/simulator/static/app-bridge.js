@@ -95,7 +95,7 @@
           home: item.getAttribute("rel") === "home",
         }))
       : [];
-    tell("nav", { links, dir: document.documentElement.dir || "ltr" });
+    tell("nav", { links });
     tell("location", { href: location.href });
   };
 
