@@ -45,12 +45,17 @@ def order(number: int) -> bytes:
         "taxable": True,
         "vendor": "Atelier",
     }
+    address = {"name": "ليلى حداد", "address1": "12 Herzl", "city": "Haifa", "country_code": "IL", "zip": "3303139"}
     body = {
         "id": number, "admin_graphql_api_id": f"gid://shopify/Order/{number}", "name": f"#{number}",
         "created_at": "2026-11-01T10:00:00+02:00", "updated_at": "2026-11-02T10:00:00+02:00", "currency": "ILS",
         "total_price": "360.00", "email": f"layla{number}@example.com", "phone": None, "financial_status": "paid",
         "customer": {"id": 7 + number, "first_name": "ليلى", "last_name": "حداد", "email": f"l{number}@example.com"},
-        "shipping_address": {"address1": "12 Herzl", "city": "Haifa", "country_code": "IL", "zip": "3303139"},
+        "shipping_address": address, "billing_address": address, "customer_locale": "he-IL", "tags": "gift, repeat",
+        "payment_gateway_names": ["shopify_payments"], "cart_token": f"cart-{number}", "note": "Please ring twice",
+        "order_status_url": f"https://shop.example/{number}/authenticate?key=0123456789abcdef0123456789abcdef",
+        "fulfillment_status": None, "cancelled_at": None, "closed_at": None, "current_subtotal_price": "340.00",
+        "current_total_discounts": "0.00", "current_total_tax": "52.31", "confirmed": True, "test": False,
         "line_items": [{**line, "id": number * 10 + index} for index in range(8)],
     }  # fmt: skip
     return json.dumps(body, ensure_ascii=False).encode()

@@ -3,10 +3,16 @@
 The callback carries neither a signature nor the store's address (B17). What binds it is `user_id`: an unguessable
 one-time token of ours, tied to the store address that the merchant named, and the keys are tried against exactly that
 address before they are believed.
+
+A grant link can be forwarded: whoever approves one that a stranger began would hand their shop to the stranger's
+workspace. So tried keys wait, sealed, until the browser comes back, and it must be signed in to the workspace that
+began. Any other browser ends the grant, also one that was finished a moment before (the stranger knows the address to
+come back to and may be faster than the merchant's own browser).
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import secrets
@@ -19,13 +25,14 @@ from uuid import UUID
 
 import orjson
 import structlog
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from integrations.woocommerce import pairing
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.platform import KIND, STORE_KIND, read_profile
 from plugin import stores
 from plugin.app import App
+from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.http import AddressRefused, HttpError
 from plugin.kernel.lazy import Lazy, _
@@ -36,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 GRANT_KIND: Final = "woocommerce_grant"
 GRANT_MINUTES: Final = 30
+_REGRET: Final = timedelta(minutes=2)
+"""How long after a store was connected another browser that comes back from the same approval undoes it."""
 CALLBACK: Final = "/install/woocommerce/callback"
 RETURN: Final = "/install/woocommerce/return"
 COMING_SOON = re.compile(rb"<meta name=[\"']woo-coming-soon-page[\"']")
@@ -91,6 +100,10 @@ _WORDS: Final[Mapping[str, tuple[Lazy, Lazy]]] = {
     "expired": (
         _("This took too long, or was used already."),
         _("Begin again; nothing was changed."),
+    ),
+    "other_browser": (
+        _("The approval came back in another browser than the one that began."),
+        _("Nothing was connected. Begin and approve in one browser, signed in to your own workspace."),
     ),
     "denied": (
         _("The shop was not connected, because access was not granted."),
@@ -227,7 +240,9 @@ async def begin(app: App, workspace_id: UUID, address: str, *, nonce: str = "") 
 
 
 async def callback(app: App, body: bytes) -> None:
-    """The store's POST with fresh keys. Returns when they are believed: then answer exactly 200 (B18).
+    """The store's POST with fresh keys. Returns when they open the store: then answer exactly 200 (B18).
+
+    Nothing is connected before `finish`.
 
     Raises ConnectError otherwise: any other status makes WooCommerce delete the key again, also the second key of a
     grant link that was opened twice (B19), because a token counts once.
@@ -239,27 +254,93 @@ async def callback(app: App, body: bytes) -> None:
         raise ConnectError("expired")
     workspace_id = found[0][0]
     async with app.db.transaction(workspace_id) as tx:
-        taken = await tx.execute(
-            update(ConnectGrant)
-            .where(
-                ConnectGrant.workspace_id == workspace_id,
-                ConnectGrant.token_hash == hashed,
-                ConnectGrant.state == "open",
-                ConnectGrant.expires_at > datetime.now(UTC),
-            )
-            .values(state="trying")
-            .returning(ConnectGrant.store_url, ConnectGrant.data)
-        )
-        grant = taken.one_or_none()
+        grant = await _turn(tx, hashed, "open", state="trying")
     if grant is None:
         raise ConnectError("expired")
     try:
-        await _connect(app, workspace_id, grant.store_url, keys, str(grant.data.get("nonce") or ""))
+        if keys.permissions != "read_write":
+            raise ConnectError("read_only_key")
+        keys = await _tried(app, grant.store_url, keys)
     except (ConnectError, PlatformError) as error:
-        code = error.code if error.code in _WORDS else "unreachable"
-        await _settle(app, workspace_id, hashed, "failed", code)
-        raise ConnectError(code) from error
-    await _settle(app, workspace_id, hashed, "done", "")
+        raise ConnectError(await _failed(app, workspace_id, hashed, "trying", error)) from error
+    held = orjson.dumps([keys.consumer_key, keys.consumer_secret, keys.query]).decode()
+    async with app.db.transaction(workspace_id) as tx:
+        sealed = base64.b64encode(await app.vault.encrypt(tx, held, GRANT_KIND)).decode()
+        if not await _turn(tx, hashed, "trying", state="tried", data={**grant.data, "keys": sealed}):
+            raise ConnectError("expired")
+
+
+async def finish(app: App, token: str, workspace_id: UUID | None) -> tuple[str, str]:
+    """The browser is back, signed in to `workspace_id` or to none: connect, or end the grant. Returns `outcome`."""
+    hashed = _hash(token) if _TOKEN.match(token) else ""
+    found = await app.db.lookup(GRANT_KIND, hashed) if hashed else []
+    if not found:
+        return "unknown", "expired"
+    owner = found[0][0]
+    if workspace_id != owner:
+        await _end(app, owner, hashed)
+        return "failed", "other_browser"
+    async with app.db.transaction(owner) as tx:
+        grant = await _turn(tx, hashed, "tried", state="connecting")
+        held = await app.vault.decrypt(tx, base64.b64decode(grant.data["keys"]), GRANT_KIND) if grant else ""
+    if grant is None:
+        return await outcome(app, token)
+    key, secret, query = orjson.loads(held)
+    try:
+        await _connect(app, owner, grant.store_url, Keys(key, secret, query=query), str(grant.data.get("nonce") or ""))
+    except (AhlanError, PlatformError) as error:
+        await _failed(app, owner, hashed, "connecting", error)
+        return await outcome(app, token)
+    async with app.db.transaction(owner) as tx:
+        done = {"done_at": datetime.now(UTC).isoformat()}
+        if not await _turn(tx, hashed, "connecting", state="done", data=done):
+            await _disconnect(app, tx, grant.store_url)
+    await _forget_old(app, owner)
+    return await outcome(app, token)
+
+
+async def _end(app: App, workspace_id: UUID, hashed: str) -> None:
+    """Another browser came back: nothing of this grant counts."""
+    async with app.db.transaction(workspace_id) as tx:
+        statement = select(ConnectGrant).where(ConnectGrant.platform == KIND, ConnectGrant.token_hash == hashed)
+        grant = await tx.scalar(statement.with_for_update())
+        if grant is None or grant.state == "failed":
+            return
+        if grant.state == "done":
+            if datetime.now(UTC) - datetime.fromisoformat(grant.data["done_at"]) > _REGRET:
+                return
+            await _disconnect(app, tx, grant.store_url)
+        log.warning("woocommerce_grant_in_another_browser", store=grant.store_url, state=grant.state)
+        grant.state, grant.reason, grant.data = "failed", "other_browser", {}
+
+
+async def _disconnect(app: App, tx: Tx, url: str) -> None:
+    store = await tx.scalar(select(stores.Store).where(stores.Store.platform == KIND, stores.Store.external_id == url))
+    if store is not None and await stores.uninstalled(tx, store, max(datetime.now(UTC), store.installed_at)):
+        await app.platforms[KIND].disconnected(tx, store.id)
+
+
+async def _turn(tx: Tx, hashed: str, was: str, **values: Any) -> Any:
+    """The grant's address and data, if it was in the state `was`."""
+    turned = await tx.execute(
+        update(ConnectGrant)
+        .where(
+            ConnectGrant.workspace_id == tx.workspace_id,
+            ConnectGrant.token_hash == hashed,
+            ConnectGrant.state == was,
+            ConnectGrant.expires_at > datetime.now(UTC),
+        )
+        .values(**values)
+        .returning(ConnectGrant.store_url, ConnectGrant.data)
+    )
+    return turned.one_or_none()
+
+
+async def _failed(app: App, workspace_id: UUID, hashed: str, was: str, error: AhlanError | PlatformError) -> str:
+    code = error.code if error.code in _WORDS else "unreachable"
+    async with app.db.transaction(workspace_id) as tx:
+        await _turn(tx, hashed, was, state="failed", reason=code, data={})
+    return code
 
 
 def _read_callback(body: bytes) -> tuple[str, Keys]:
@@ -278,9 +359,6 @@ def _read_callback(body: bytes) -> tuple[str, Keys]:
 
 
 async def _connect(app: App, workspace_id: UUID, url: str, keys: Keys, nonce: str) -> None:
-    if keys.permissions != "read_write":
-        raise ConnectError("read_only_key")
-    keys = await _tried(app, url, keys)
     profile = await read_profile(app.http, url, StoreClient(app.http, url, keys))
     owners = await app.db.lookup("store", f"{KIND}:{url}")
     if any(owner != workspace_id for owner, _store in owners):
@@ -345,14 +423,9 @@ async def outcome(app: App, token: str) -> tuple[str, str]:
     return (row["state"], row["reason"]) if row else ("unknown", "expired")
 
 
-async def _settle(app: App, workspace_id: UUID, hashed: str, state: str, reason: str) -> None:
+async def _forget_old(app: App, workspace_id: UUID) -> None:
     async with app.db.transaction(workspace_id) as tx:
         mine = (ConnectGrant.workspace_id == workspace_id, ConnectGrant.platform == KIND)
-        await tx.execute(
-            update(ConnectGrant)
-            .where(*mine, ConnectGrant.token_hash == hashed)
-            .values(state=state, reason=reason, data={})
-        )
         old = datetime.now(UTC) - timedelta(days=1)
         gone = await tx.scalars(
             delete(ConnectGrant).where(*mine, ConnectGrant.expires_at < old).returning(ConnectGrant.token_hash)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ PAGE: Final = 50
 OVERLAP: Final = timedelta(seconds=2)
 """`after` and `modified_after` are exclusive at one second (B25), so a poll begins a little earlier."""
 
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(?=[/?#]|\Z)")
 _HEALTH: Final = frozenset({"keys_refused", "read_only_key", "missing_right", "no_permalinks"})
 _PATHS: Final = {Resource.ORDERS: "orders", Resource.CUSTOMERS: "customers", Resource.PRODUCTS: "products"}
 _SINGULAR: Final = {Resource.ORDERS: "order", Resource.CUSTOMERS: "customer", Resource.PRODUCTS: "product"}
@@ -354,7 +356,8 @@ async def read_profile(http: Http, url: str, client: StoreClient) -> StoreProfil
     }
     currency = settings.get("woocommerce_currency", "")
     decimals = settings.get("woocommerce_price_num_decimals", "")
-    origins = {_origin(address) for address in (url, str(index.get("home") or url), str(index.get("url") or url))}
+    addresses = (url, str(index.get("home") or url), str(index.get("url") or url))
+    origins = {origin for address in addresses if (origin := _origin(address))}
     return StoreProfile(
         name=str(index.get("name") or urlsplit(url).hostname or url),
         url=url,
@@ -386,8 +389,9 @@ def _timezone(index: Mapping[str, Any]) -> str:
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    """Scheme and host of an address, or nothing: it goes into a Content-Security-Policy, and the site wrote it."""
+    found = _ORIGIN.match(url.lower())
+    return found[0] if found else ""
 
 
 def _rows(body: object) -> list[Mapping[str, Any]]:

@@ -76,8 +76,12 @@ class Connect:
         return JSONResponse({"connected": True}, 200)
 
     async def returned(self, request: Request) -> Response:
-        """The merchant's browser comes back; what happened is in the grant, never in `success` (B19)."""
-        state, reason = await install.outcome(self.app, request.query_params.get("user_id", ""))
+        """The merchant's browser comes back; what happened is in the grant, never in `success` (B19).
+
+        Only the browser that began, by its session, makes the store connected.
+        """
+        token = request.query_params.get("user_id", "")
+        state, reason = await install.finish(self.app, token, await self._workspace(request))
         if state == "done":
             return self._shown(request, site="", done=True)
         if state == "open" and request.query_params.get("success") == "0":

@@ -227,7 +227,7 @@ async def attach(tx: Tx, visitor_id: UUID, customer_id: UUID) -> int:
 async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Agent, seen: UUID | None) -> None:
     """Give the conversation to `to`, or to nobody. `seen` is who had it when `by` decided.
 
-    Raises Conflict when somebody else was faster.
+    Nothing happens when `to` has it already. Raises Conflict when somebody else was faster.
     """
     changed = await tx.scalar(
         update(TABLE)
@@ -240,6 +240,9 @@ async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Ag
         .returning(TABLE.c.id)
     )
     if changed is None:
+        await tx.session.refresh(conversation)
+        if conversation.assignee_id == (to.id if to else None):
+            return
         raise Conflict(
             _("Somebody else has just taken or given away this conversation."),
             _("Look at who has it now, then decide again."),

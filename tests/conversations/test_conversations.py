@@ -67,6 +67,10 @@ async def test_giving_away_and_back(app: App, workspace: UUID, shopper: Shopper,
         assert conversation is not None
         await threads.assign(tx, conversation, omar, by=noa, seen=None)
         assert conversation.assignee_id == omar.id
+        await threads.assign(tx, conversation, omar, by=omar, seen=None)
+        assert conversation.assignee_id == omar.id, "who has it already may take it from an old page"
+        with pytest.raises(Conflict):
+            await threads.assign(tx, conversation, noa, by=noa, seen=None)
         await threads.assign(tx, conversation, None, by=omar, seen=omar.id)
         assert conversation.assignee_id is None
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from plugin.stores import Store
 
@@ -102,6 +102,17 @@ async def test_a_shown_frame_ticks_the_checklist(browser: Any) -> None:
     assert await seen() is None, "opened as a page, not in a storefront"
     await frame(browser, **{"sec-fetch-dest": "iframe"})
     assert await seen() is not None
+
+
+async def test_a_shown_frame_has_the_store_looked_at_again(browser: Any) -> None:
+    app, workspace_id = browser.site.app, browser.store.workspace_id
+    async with app.db.transaction(workspace_id) as tx:
+        store = await tx.get(Store, browser.store.id)
+        store.findings = [{"code": "embed", "ok": False, "detail": ""}]
+    await frame(browser, **{"sec-fetch-dest": "iframe"})
+    async with app.db.queue.connect() as connection:
+        asked = text("SELECT count(*) FROM jobs WHERE workspace_id = :id AND task = 'check_store' AND every IS NULL")
+        assert await connection.scalar(asked, {"id": workspace_id}) == 1
 
 
 async def test_an_unknown_store_has_no_frame(browser: Any) -> None:

@@ -267,9 +267,11 @@ async def test_presence_of_agents(browser: Any, answer: Any, noa: Agent) -> None
     app, store = browser.site.app, browser.store
     async with browser.socket() as line:
         assert (await line.frame("presence"))["agents"] == 0
-    await presence.agent_here(app.hub, store.workspace_id, noa.id)
-    async with browser.socket() as line:
-        assert (await line.frame("presence"))["agents"] == 1
+        # At once, not with the next pulse: the shopper waits.
+        await presence.agent_here(app.hub, store.workspace_id, noa.id)
+        assert (await asyncio.wait_for(line.frame("presence"), 5))["agents"] == 1
+        await presence.agent_gone(app.hub, store.workspace_id, noa.id)
+        assert (await asyncio.wait_for(line.frame("presence"), 5))["agents"] == 0
 
 
 async def test_shopper_is_here_while_the_panel_is_open(browser: Any) -> None:

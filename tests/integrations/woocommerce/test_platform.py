@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from integrations.woocommerce import install, pairing, routes, webhooks
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.install import ConnectError, normalise_address
-from integrations.woocommerce.platform import WooCommercePlatform
+from integrations.woocommerce.platform import WooCommercePlatform, _origin
 from integrations.woocommerce.simulator import HOST, create_app
 from integrations.woocommerce.source import WooCommerceSource
 from plugin import stores
@@ -81,7 +81,7 @@ class Shop:
         granted = await self.site.get(f"/wc-auth/v1/access_granted/?{query}")
         assert granted.status_code == 302, granted.text
         returned = parse_qs(urlsplit(granted.headers["location"]).query)
-        assert await install.outcome(self.app, returned["user_id"][0]) == ("done", "")
+        assert await install.finish(self.app, returned["user_id"][0], self.workspace) == ("done", "")
         async with self.app.db.transaction(self.workspace) as tx:
             (store,) = await stores.all_stores(tx)
             return store.connection()
@@ -518,3 +518,20 @@ async def test_disconnecting_forgets_every_secret(shop: Shop) -> None:
     with pytest.raises(PlatformError) as caught:
         await shop.platform.profile(connection)
     assert caught.value.reauthorize
+
+
+@pytest.mark.parametrize(
+    ("address", "origin"),
+    [
+        ("https://Shop.example/he/", "https://shop.example"),
+        ("http://woo-demo.localhost:8001", "http://woo-demo.localhost:8001"),
+        ("https://*", ""),
+        ("https://*.example", ""),
+        ("https://x; report-uri https://evil.example", ""),
+        ("https://user:word@shop.example", ""),
+        ("https://shop.example evil.example", ""),
+        ("javascript:alert(1)", ""),
+    ],
+)
+def test_what_a_site_calls_its_home_slips_nothing_into_a_policy(address: str, origin: str) -> None:
+    assert _origin(address) == origin

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from starlette.applications import Starlette
 
 import admin_ui
@@ -104,6 +104,42 @@ async def test_from_the_plugins_button_to_a_connected_store(
     assert store.origins == [PUBLIC, SITE], "where browsers find the shop, and where we do"
     state = (await browser.get(f"{PUBLIC}/__sim/state")).json()
     assert state["paired"]["public_key"] == store.public_key
+
+
+@pytest.mark.parametrize("first", ["merchant", "stranger"])
+async def test_a_forwarded_grant_link_hands_nobodys_shop_to_a_stranger(
+    app: App, browser: httpx.AsyncClient, workspace: UUID, first: str
+) -> None:
+    """The one who approves is not the one who began, and the one who began is quick to come back alone."""
+    await sign_in(app, browser, workspace, Role.OWNER)
+    begun = await browser.post(
+        "/panel/connect/woocommerce", data={"site": HOST}, headers={"Sec-Fetch-Site": "same-origin"},
+        follow_redirects=False,
+    )  # fmt: skip
+    session = browser.cookies.get("ahlan")
+    browser.cookies.clear()
+    await browser.post(f"{PUBLIC}/wp-login.php")
+    grant = await browser.get(begun.headers["location"])
+    approve = action(grant, r'href="([^"]+)" id="approve"')
+    approved = await browser.get(f"{PUBLIC}{approve}", follow_redirects=False)
+    back = approved.headers["location"]
+    async with app.db.transaction(workspace) as tx:
+        assert await stores.all_stores(tx) == [], "keys that were tried wait for the browser that began"
+
+    async def come_back(who: str) -> httpx.Response:
+        browser.cookies.clear()
+        if who == "stranger":
+            browser.cookies.set("ahlan", session, domain="localhost.local")
+        return await browser.get(back)
+
+    answers = {who: await come_back(who) for who in sorted(("merchant", "stranger"), key=lambda who: who != first)}
+    assert answers["merchant"].status_code == 422
+    assert "another browser" in answers["merchant"].text
+    assert (await come_back("stranger")).status_code == 422
+    async with app.db.transaction(workspace) as tx:
+        left = [store.status for store in await stores.all_stores(tx)]
+        assert left == (["uninstalled"] if first == "stranger" else [])
+        assert (await tx.scalars(select(stores.Credential))).all() == []
 
 
 async def test_no_is_said_in_words(app: App, browser: httpx.AsyncClient, workspace: UUID) -> None:

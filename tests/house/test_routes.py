@@ -1,0 +1,238 @@
+"""Every address of the product: who it is for, and that no other tenant gets anything through it."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from admin_ui.desk import GuardedRoute
+from plugin import bootstrap, stores, team
+from plugin.app import App
+from plugin.conversations.conversations import Conversation
+from plugin.conversations.messages import Message
+from plugin.crm.customers import Customer
+from plugin.crm.orders import Order
+from plugin.schema import metadata
+from plugin.stores import Store
+from plugin.team import Agent, Role
+from tests.admin_ui.shop import PASSWORD, Shop, assemble, open_shop, seed
+from tests.admin_ui.shop import Admin as Vouching
+
+URL = "http://localhost:8000"
+
+# Who may come without a session of the panel, and what they prove instead.
+Intruder = tuple[httpx.AsyncClient, list[GuardedRoute]]
+
+PUBLIC = {
+    "/": "nothing: a newcomer's first page",
+    "/healthz": "nothing",
+    "/readyz": "nothing",
+    "/metrics": "this machine, or the operator's token",
+    "/assets/{digest}/{name:path}": "nothing: our own files",
+    "/sign-in": "a password",
+    "/sign-up": "nothing: it makes a workspace of one's own",
+    "/sign-out": "the session that ends",
+    "/language": "nothing: a cookie",
+    "/invitations/{workspace}/{secret}": "the secret of an invitation",
+    "/shopify/patch": "nothing: an empty page that loads the admin's bridge",
+    "/woocommerce/patch": "nothing: an empty page",
+    "/shopify/install": "Shopify's signature",
+    "/shopify/callback": "Shopify's signature and this browser's cookie",
+    "/proxy/identity": "Shopify's signature",
+    "/install/woocommerce": "nothing: it carries a request to a page that asks",
+    "/install/woocommerce/callback": "a one-time token of a grant",
+    "/install/woocommerce/return": "a one-time token of a grant",
+    "/panel/connect/woocommerce": "a panel session, which it checks itself",
+    "/widget/loader.js": "nothing: our own file",
+    "/widget/static/{version}/{name:path}": "nothing: our own files",
+    "/widget/frame": "a store's public key",
+    "/widget/session": "a store's public key",
+    "/widget/messages": "a widget session",
+    "/widget/attachments": "a widget session",
+    "/widget/typing": "a widget session",
+    "/widget/read": "a widget session",
+    "/widget/email": "a widget session",
+    "/widget/ticket": "a widget session",
+    "/widget/socket": "a one-time ticket",
+    "/files/{token}": "a signed link",
+}
+
+
+def _routes(app: App) -> list[BaseRoute]:
+    site: Any = bootstrap.serve(app)
+    return list(site._inner.routes)
+
+
+def test_every_route_names_a_permission_or_is_public_on_purpose(app: App) -> None:
+    open_doors = set()
+    for route in _routes(app):
+        assert isinstance(route, Route | WebSocketRoute), route
+        if not isinstance(route, GuardedRoute):
+            open_doors.add(route.path)
+    assert open_doors == set(PUBLIC)
+
+
+WIDGET = [path for path, proof in PUBLIC.items() if proof == "a widget session"]
+
+
+@pytest.mark.parametrize("path", WIDGET)
+async def test_a_widget_address_needs_its_session(app: App, path: str) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(bootstrap.serve(app)), base_url=URL) as stranger:
+        for token in ("", "Bearer x.y", f"Bearer {app.vault.sign('something else', {'w': uuid4().hex}, 60)}"):
+            answer = await stranger.post(path, json={}, headers={"authorization": token} if token else {})
+            assert answer.status_code == 401, (path, token, answer.status_code)
+
+
+async def test_no_page_of_the_panel_opens_without_a_session(app: App) -> None:
+    transport = httpx.ASGITransport(bootstrap.serve(app))
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as stranger:
+        for route in _routes(app):
+            if isinstance(route, GuardedRoute):
+                path = re.sub(r"\{\w+\}", str(uuid4()), route.path)
+                method = "POST" if "POST" in (route.methods or ()) else "GET"
+                answer = await stranger.request(method, path, headers={"sec-fetch-site": "same-origin"})
+                assert answer.status_code in (302, 303, 401), (method, path, answer.status_code)
+
+
+# Another tenant
+
+
+@pytest.fixture
+async def theirs(app: App) -> Shop:
+    """The workspace that nobody else may see."""
+    return await seed(app)
+
+
+@pytest.fixture
+async def mine(app: App) -> Shop:
+    """The workspace of the one who tries: its owner may do everything there."""
+    return await open_shop(app)
+
+
+@pytest.fixture
+async def admin(app: App, mine: Shop) -> Vouching:
+    """A store of `mine`, whose admin vouches for its owner."""
+    vouching = Vouching()
+    async with app.db.transaction(mine.workspace_id) as tx:
+        profile = stores.StoreProfile("Mine", "https://mine.example", ("https://mine.example",), "ILS", 2, "UTC", "he")
+        shop = f"{uuid4().hex}.myshopify.com"
+        store = await stores.connect(tx, platform="shopify", external_id=shop, profile=profile)
+    vouching.workspace_id, vouching.store_id = mine.workspace_id, store.id
+    return vouching
+
+
+@pytest.fixture
+async def intruder(app: App, mine: Shop, admin: Vouching) -> AsyncIterator[Intruder]:
+    """A browser signed in to `mine` on both ways in, and every guarded route."""
+    _served, site = assemble(app, URL, admin)
+    routes = [route for route in site.routes if isinstance(route, GuardedRoute)]
+    headers = {"sec-fetch-site": "same-origin", "authorization": "Bearer good:maya:admin"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(site, raise_app_exceptions=False), base_url=URL, headers=headers
+    ) as client:
+        page = await client.get("/sign-in")
+        token = page.text.split('name="csrf" value="')
+        form = {"email": mine.email, "password": PASSWORD, "csrf": token[1].split('"')[0] if len(token) > 1 else ""}
+        assert (await client.post("/sign-in", data=form)).status_code == 303
+        settings = await client.get("/panel/settings")
+        client.headers["x-csrf-token"] = settings.text.split('"x-csrf-token": "')[1].split('"')[0]
+        yield client, routes
+
+
+async def _ids_of(app: App, shop: Shop) -> dict[str, UUID]:
+    """One id of every kind of row that a workspace has, by table; the workspace's own too."""
+    found = {"workspace": shop.workspace_id}
+    async with app.db.transaction(shop.workspace_id) as tx:
+        for table in metadata.sorted_tables:
+            if table.info.get("access", "tenant") == "tenant" and "id" in table.c and "workspace_id" in table.c:
+                value = await tx.scalar(select(table.c.id).limit(1))
+                if isinstance(value, UUID):
+                    found[table.name] = value
+    return found
+
+
+async def _fingerprint(app: App, workspace_id: UUID) -> dict[str, str]:
+    """What every table of a workspace holds, to see that nothing changed."""
+    held = {}
+    async with app.db.transaction(workspace_id) as tx:
+        for table in metadata.sorted_tables:
+            if table.info.get("access", "tenant") == "tenant":
+                rows = f"SELECT md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) FROM {table.name} t"
+                held[table.name] = await tx.scalar(text(rows))
+    return held
+
+
+WHO, WHOM = ("to", "agent", "assignee"), ("other", "customer", "member", "with")
+# Taking back what is not there is no error, and does nothing.
+HARMLESS = "/team/invitations/{id}/withdraw"
+FORM = {
+    "text": "mine now", "role": "light", "name": "x", "email": "thief@example.com", "status": "",
+}  # fmt: skip
+
+
+async def test_another_tenants_ids_open_nothing_and_change_nothing(app: App, theirs: Shop, intruder: Intruder) -> None:
+    client, routes = intruder
+    ids = await _ids_of(app, theirs)
+    assert {"conversations", "customers", "stores", "agents", "messages", "orders"} <= ids.keys()
+    before = await _fingerprint(app, theirs.workspace_id)
+    tried = 0
+    for route in routes:
+        if "{" not in route.path:
+            continue
+        for kind, id in ids.items():
+            path = re.sub(r"\{\w+\}", str(id), route.path)
+            method = "POST" if "POST" in (route.methods or ()) else "GET"
+            # Their ids in the form too: a colleague to assign, a customer to merge, a file to attach.
+            form = {**FORM, "client_id": str(uuid4()), **dict.fromkeys(WHO, str(ids["agents"])),
+                    **dict.fromkeys(WHOM, str(ids["customers"]))}  # fmt: skip
+            answer = await client.request(method, path, data=form if method == "POST" else None)
+            if not (answer.status_code == 303 and route.path.endswith(HARMLESS)):
+                assert 400 <= answer.status_code < 500, f"{method} {path} ({kind}): {answer.status_code}"
+            tried += 1
+    assert tried > 100
+    assert await _fingerprint(app, theirs.workspace_id) == before
+
+
+async def test_no_list_shows_another_tenants_rows(app: App, theirs: Shop, intruder: Intruder) -> None:
+    client, routes = intruder
+    secrets = await _words_of(app, theirs.workspace_id)
+    assert len(secrets) > 20
+    for route in routes:
+        if "{" in route.path or "GET" not in (route.methods or ()) or route.path.endswith("/live"):
+            continue
+        for query in ("", "?q=Emma", "?query=huda@mail.example", "?view=all", f"?id={theirs.talks['huda']}"):
+            answer = await client.get(f"{route.path}{query}")
+            assert answer.status_code < 500, (route.path, query)
+            shown = [word for word in secrets if word in answer.text]
+            assert not shown, (route.path, query, shown)
+
+
+async def _words_of(app: App, workspace_id: UUID) -> set[str]:
+    """What only that workspace knows: ids, addresses, order numbers, what was said."""
+    async with app.db.transaction(workspace_id) as tx:
+        words = {str(workspace_id)}
+        for column in (Conversation.id, Customer.id, Store.id, Store.public_key, Agent.id, Agent.email, Order.id,
+                       Customer.email, Message.text):  # fmt: skip
+            words |= {str(value) for value in await tx.scalars(select(column))}
+    # What the intruder types into the address bar themselves comes back in a search field.
+    return {word for word in words if len(word) > 8} - {"huda@mail.example"}
+
+
+async def test_a_light_agent_of_another_workspace_is_nobody_here(app: App, theirs: Shop, mine: Shop) -> None:
+    """A session's secret only counts in its own workspace."""
+    async with app.db.transaction(mine.workspace_id) as tx:
+        owner = await tx.get(Agent, mine.owner.id)
+        assert owner is not None
+        assert owner.role == Role.OWNER
+        secret = await team.open_session(tx, owner, "test")
+    async with app.db.transaction(theirs.workspace_id) as tx:
+        assert await team.session_agent(tx, secret) is None
+    transport = httpx.ASGITransport(bootstrap.serve(app))
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        cookie = {"cookie": f"ahlan={theirs.workspace_id.hex}.{secret}"}
+        assert (await client.get("/panel", headers=cookie)).status_code == 303
