@@ -160,10 +160,7 @@ class Receiver:
     def __init__(self, inner: ASGIApp, inbox: Inbox, sources: Mapping[str, WebhookSource]) -> None:
         self._inner = inner
         self._inbox = inbox
-        self._sources = {
-            name: (source, RECEIVED.labels(name, "refused"))
-            for name, source in sources.items()
-        }
+        self._sources = {name: (source, RECEIVED.labels(name, "refused")) for name, source in sources.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/webhooks/"):

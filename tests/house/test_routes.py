@@ -167,7 +167,7 @@ async def _fingerprint(app: App, workspace_id: UUID) -> dict[str, str]:
     return held
 
 
-WHO, WHOM = ("to", "agent", "assignee"), ("other", "customer", "member", "with")
+WHO, WHOM = ("to", "agent", "assignee"), ("other", "merge", "customer")
 # Taking back what is not there is no error, and does nothing.
 HARMLESS = "/team/invitations/{id}/withdraw"
 FORM = {
