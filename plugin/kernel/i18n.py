@@ -164,17 +164,20 @@ class Translator:
         return self._in_digits(dates.format_datetime(moment, style, tzinfo=self.timezone, locale=self.language.locale))
 
     def relative(self, moment: datetime, now: datetime | None = None) -> str:
-        """ "3 hours ago" while near, the date from a week on."""
+        """ "3 hours ago" while near, the date from a week on; seconds are not counted: a page is read longer."""
         distance = moment - (now or datetime.now(UTC))
+        if -60 < distance.total_seconds() <= 0:
+            return self.gettext("just now")
         if abs(distance.total_seconds()) >= _RELATIVE_DAYS * 86_400:
             return self.format_date(moment)
         text = dates.format_timedelta(distance, add_direction=True, threshold=1.2, locale=self.language.locale)
         return self._in_digits(text)
 
     def duration(self, seconds: float) -> str:
-        """A length of time in its largest unit: "5 minutes"."""
+        """A length of time in its largest unit, a minute at least: "5 minutes"."""
         length = timedelta(seconds=seconds)
-        return self._in_digits(dates.format_timedelta(length, threshold=1.2, locale=self.language.locale))
+        text = dates.format_timedelta(length, granularity="minute", threshold=1.2, locale=self.language.locale)
+        return self._in_digits(text)
 
     def listing(self, items: Sequence[str], style: Literal["standard", "or"] = "standard") -> str:
         """`a, b and c` as the language writes lists; `style="or"` for alternatives."""
