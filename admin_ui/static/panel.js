@@ -431,6 +431,11 @@ function arrive() {
     for (const picture of $$("#messages img")) picture.addEventListener("load", () => atEnd() && toEnd(), { once: true });
   }
   for (const preview of $$("form[data-preview]")) showPreview(preview);
+  // A morph keeps what was chosen here; once nothing is under way, what the server says is shown.
+  const choice = $("#assign");
+  if (choice && !choice.form.classList.contains("htmx-request")) {
+    for (const option of choice.options) option.selected = option.defaultSelected;
+  }
 }
 
 document.addEventListener("htmx:after:settle", arrive);

@@ -197,6 +197,24 @@ async def test_keys_walk_reply_note_and_close(panel: Panel, shop: Shop, open_as:
     await expect(page.locator("#keys")).to_be_visible()
 
 
+async def test_closing_while_an_assignment_is_under_way_shows_both(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+    answered = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        response = await route.fetch()
+        await answered.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/close", slow)
+    await page.keyboard.press("a")
+    await page.keyboard.press("e")
+    await expect(page.locator("#assign option[selected]")).to_have_attribute("value", str(shop.owner.id))
+    answered.set()
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed")
+    await expect(page.locator("#assign")).to_have_value(str(shop.owner.id))
+
+
 async def test_a_draft_waits_for_its_own_conversation(shop: Shop, open_as: Open) -> None:
     page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
     await page.fill("#words", "half a sent")
