@@ -122,21 +122,23 @@ def round_of(tree: psutil.Process, port: int, requests: Sequence[bytes], connect
     return Measured(cpu=used / len(requests) * 1e6, rate=len(requests) / elapsed)
 
 
-def interleaved(rounds: int, work: Mapping[str, Callable[[], Measured]]) -> dict[str, Measured]:
-    """Run everybody once a round, so that noise hits all alike; medians."""
+def interleaved(rounds: int, work: Mapping[str, Callable[[], Measured]]) -> dict[str, list[Measured]]:
+    """Run everybody once a round, so that noise hits all alike."""
     seen: dict[str, list[Measured]] = {name: [] for name in work}
     for number in range(rounds):
         for name, measure in work.items():
-            seen[name].append(measure())
-            latest = seen[name][-1]
+            latest = measure()
+            seen[name].append(latest)
             print(
                 f"  round {number + 1} {name:<12} {latest.cpu:7.0f} µs CPU a request {latest.rate:8.0f} requests/s",
                 flush=True,
             )
-    return {
-        name: Measured(median([one.cpu for one in found]), median([one.rate for one in found]))
-        for name, found in seen.items()
-    }
+    return seen
+
+
+def paired(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """The median of each round's own ratio: a machine that is slow for a while is slow for both."""
+    return median([one / other for one, other in zip(numerators, denominators, strict=True)])
 
 
 def python() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from plugin.kernel.money import Money
@@ -379,8 +379,7 @@ class ShopperIdentity:
     customer_external_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A webhook whose signature was good. `key` deduplicates within a source, `store_key` is the store as the sender
     names it (directory kind `store_kind`), `headers` are the few that reading the body later needs.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -111,9 +111,16 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
 
 
 def _read(app: App, store: Store, row: Claimed) -> Sequence[Record]:
-    triggered = row.headers.get("triggered_at")
-    at = datetime.fromisoformat(triggered) if triggered else row.received_at
-    return app.platforms[store.platform].read_webhook(row.topic, row.body, at, store.connection())
+    return app.platforms[store.platform].read_webhook(row.topic, row.body, _happened(row), store.connection())
+
+
+def _happened(row: Claimed) -> datetime:
+    """When the sender says that it happened, or when it came: a broken header is not worth a failed delivery."""
+    try:
+        moment = datetime.fromisoformat(row.headers.get("triggered_at", ""))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return row.received_at
 
 
 async def _apply(app: App, workspace_id: UUID, store_id: UUID, readable: Sequence[Read]) -> int:

@@ -83,6 +83,8 @@ class Inbox:
     async def _flush(self) -> None:
         try:
             while self._waiting:
+                # One turn of the loop, so that requests which have already arrived come along.
+                await asyncio.sleep(0)
                 await self._write(self._next())
                 if not self._ringing:
                     self._ringing = True

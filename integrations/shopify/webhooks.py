@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from integrations.shopify import identity
@@ -126,7 +125,7 @@ def _read(headers: Mapping[str, bytes], body: bytes, keyed: Iterable[hmac.HMAC])
         kept["event"] = event
     if name := _told(headers, "x-shopify-name" if classic else "shopify-handle"):
         kept["name"] = name
-    if triggered := _time(_told(headers, f"{x}shopify-triggered-at")):
+    if triggered := _told(headers, f"{x}shopify-triggered-at"):
         kept["triggered_at"] = triggered
     return Delivery(f"{shop}:{id}", STORE_KIND, f"shopify:{shop}", topic, kept)
 
@@ -172,14 +171,3 @@ def subscribable(granted: Sequence[str]) -> list[str]:
         for topic in OPTIONAL_TOPICS
         if any(not identity.missing_scopes([scope], granted) for scope in TOPICS[topic])
     ]
-
-
-def _time(text: str) -> str:
-    """`text` as an ISO time in UTC, or "" when it is none: a header is not worth a failed delivery."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return ""
-    if moment.tzinfo is not UTC:
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    return moment.isoformat()

@@ -96,6 +96,17 @@ async def orders(app: App, workspace: UUID) -> list[Order]:
         return list(await tx.scalars(select(Order).order_by(Order.number)))
 
 
+@pytest.mark.parametrize(
+    "stamp", ["", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:00", "2026-11-02T10:00:00"]
+)
+async def test_a_broken_time_costs_no_delivery(
+    app: App, workspace: UUID, store: Store, door: Inbox, stamp: str
+) -> None:
+    await deliver(door, store, "orders/create", order(1001), at=stamp)
+    await handlers.drain(app)
+    assert [one.name for one in await orders(app, workspace)] == ["#1001"]
+
+
 async def test_an_order_becomes_a_customer_with_an_order(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
     key = await deliver(door, store, "orders/create", order(1001))
     await handlers.drain(app)

@@ -44,7 +44,7 @@ def test_a_classic_delivery() -> None:
     assert read.key == "acme.myshopify.com:w-1"
     assert (read.store_kind, read.store_key, read.topic) == ("store", "shopify:acme.myshopify.com", "orders/create")
     assert read.headers == {
-        "version": "2026-10", "event": "e-1", "name": "orders", "triggered_at": "2026-11-22T03:04:05.123456+00:00",
+        "version": "2026-10", "event": "e-1", "name": "orders", "triggered_at": "2026-11-22T03:04:05.123456789Z",
     }  # fmt: skip
 
 
@@ -88,13 +88,6 @@ def test_an_events_delivery_is_named_by_topic_and_action() -> None:
 )
 def test_what_is_not_stored(changes: dict[str, bytes | None], answer: Answer) -> None:
     assert webhooks.read(_classic(**changes), BODY, [SECRET, OLD]) is answer
-
-
-@pytest.mark.parametrize("stamp", [b"yesterday", b"", b"\xff", b"2026-13-01T00:00:00Z"])
-def test_a_broken_time_costs_no_delivery(stamp: bytes) -> None:
-    read = webhooks.read(_classic(x_shopify_triggered_at=stamp), BODY, [SECRET])
-    assert isinstance(read, Delivery)
-    assert "triggered_at" not in read.headers
 
 
 @given(st.dictionaries(st.sampled_from(sorted(_classic())), st.binary(max_size=20)), st.binary(max_size=50))
