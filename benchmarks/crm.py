@@ -17,10 +17,11 @@ from pathlib import Path
 from uuid import UUID
 
 import orjson
+import uvloop
 
 from benchmarks.ingest import order
 from benchmarks.measure import median, ratio
-from plugin import bootstrap, stores, workspaces
+from plugin import bootstrap, processes, stores, workspaces
 from plugin.app import App
 from plugin.crm import sync
 from plugin.kernel import crypto, embedded
@@ -45,6 +46,7 @@ async def main() -> int:
     try:
         async with bootstrap.start(settings, database_url=servers.database_url, redis_url=servers.redis_url) as app:
             connected = [await connect(app, number) for number in range(max(STORES))]
+            processes.settle()
             good = True
             for count in STORES:
                 good &= await compare(app, connected[:count])
@@ -128,4 +130,4 @@ async def drain(app: App) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(uvloop.run(main()))

@@ -33,18 +33,14 @@ _counter = 0
 
 def order(number: int) -> bytes:
     """An order of about 2.7 KB as Shopify sends it."""
+    paid = {"shop_money": {"amount": "360.00", "currency_code": "ILS"}, "presentment_money": {"amount": "360.00",
+            "currency_code": "ILS"}}  # fmt: skip
     line = {
-        "id": number,
-        "title": "Olive wood bowl",
-        "quantity": 1,
-        "price": "120.00",
-        "sku": "BOWL-1",
-        "variant_title": "Large",
-        "product_id": 77,
-        "variant_id": 78,
-        "taxable": True,
-        "vendor": "Atelier",
-    }
+        "title": "Olive wood bowl", "quantity": 1, "price": "120.00", "sku": "BOWL-1", "variant_title": "Large",
+        "product_id": 77, "variant_id": 78, "taxable": True, "vendor": "Atelier", "fulfillment_status": None,
+        "total_discount": "0.00", "requires_shipping": True, "grams": 800, "gift_card": False, "properties": [],
+        "tax_lines": [{"title": "VAT", "price": "20.40", "rate": 0.17}], "name": "Olive wood bowl - Large",
+    }  # fmt: skip
     address = {"name": "ليلى حداد", "address1": "12 Herzl", "city": "Haifa", "country_code": "IL", "zip": "3303139"}
     body = {
         "id": number, "admin_graphql_api_id": f"gid://shopify/Order/{number}", "name": f"#{number}",
@@ -56,7 +52,9 @@ def order(number: int) -> bytes:
         "order_status_url": f"https://shop.example/{number}/authenticate?key=0123456789abcdef0123456789abcdef",
         "fulfillment_status": None, "cancelled_at": None, "closed_at": None, "current_subtotal_price": "340.00",
         "current_total_discounts": "0.00", "current_total_tax": "52.31", "confirmed": True, "test": False,
-        "line_items": [{**line, "id": number * 10 + index} for index in range(8)],
+        "total_price_set": paid, "subtotal_price_set": paid, "discount_codes": [], "source_name": "web",
+        "landing_site": "/products/olive-wood-bowl?utm_source=newsletter", "referring_site": "https://shop.example/",
+        "line_items": [{**line, "id": number * 10 + index} for index in range(2)],
     }  # fmt: skip
     return json.dumps(body, ensure_ascii=False).encode()
 

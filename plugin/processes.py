@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -89,8 +90,20 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
+def settle() -> None:
+    """Tell the garbage collector that everything loaded so far stays for the life of the process.
+
+    Otherwise it walks all of it again every few thousand objects, which was a third of the worker's time. Batches make
+    objects by the ten thousand and no cycles, so it also need not look so often.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 async def run_web(app: App, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises SetupError when the port is taken."""
+    settle()
     listening = _listen(app.settings.host, app.settings.port)
     config = uvicorn.Config(
         bootstrap.serve(app),
@@ -129,6 +142,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 async def run_worker(app: App, stop: asyncio.Event) -> None:
     """Work until `stop` is set."""
+    settle()
     await worker.run(app, stop)
 
 

@@ -58,20 +58,17 @@ async def _lane(app: App, batch: Sequence[Claimed]) -> int:
 
 
 async def _by_store(app: App, batch: Sequence[Claimed]) -> dict[tuple[UUID, UUID], list[Claimed]]:
-    """Ask the directory whose each row is; rows of stores that we do not know are closed."""
-    known = await app.db.lookup_many({(row.store_kind, row.store_key) for row in batch})
+    """The rows of each store; those of stores that we do not know are closed."""
     grouped: dict[tuple[UUID, UUID], list[Claimed]] = defaultdict(list)
     strangers: list[int] = []
     for row in batch:
-        workspace_id, store_id = known.get((row.store_kind, row.store_key), (None, None))
-        if workspace_id is None or store_id is None:
+        if row.workspace_id is None or row.store_id is None:
             strangers.append(row.id)
         else:
-            grouped[(workspace_id, store_id)].append(row)
+            grouped[(row.workspace_id, row.store_id)].append(row)
     if strangers:
         await inbox.ignore(app.db, strangers, "no store of that name is connected")
         HANDLED.labels("unknown_store").inc(len(strangers))
-    await inbox.address(app.db, [(row.id, *whose) for whose, rows in grouped.items() for row in rows])
     return grouped
 
 

@@ -30,7 +30,7 @@ from plugin.kernel.db import Base, Database, Tx
 class InboxRow(Base):
     """One delivery. `key` deduplicates within a `source`; `store_key` names the store as the sender did.
 
-    `workspace_id` and `store_id` are null until the directory was asked; `parked_at` with `error` marks a poisoned row.
+    `workspace_id` and `store_id` are null until it is claimed; `parked_at` with `error` marks a poisoned row.
     """
 
     __tablename__ = "webhook_inbox"
@@ -86,30 +86,37 @@ class Claimed:
     headers: dict[str, str]
     received_at: datetime
     attempts: int
+    workspace_id: UUID | None
+    store_id: UUID | None
 
 
 _CLAIM = text(
     """
     WITH oldest AS (
-        SELECT store_kind, store_key, min(id) AS first
+        SELECT waiting.store_kind, waiting.store_key, min(waiting.id) AS first
         FROM (
             SELECT id, store_kind, store_key FROM webhook_inbox
             WHERE done_at IS NULL AND parked_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
             ORDER BY id LIMIT :looked_at
         ) waiting
-        GROUP BY store_kind, store_key ORDER BY first LIMIT :stores
+        GROUP BY waiting.store_kind, waiting.store_key ORDER BY first LIMIT :stores
     ),
     chosen AS (
-        SELECT mine.id FROM oldest CROSS JOIN LATERAL (
+        SELECT mine.id, whose.workspace_id, whose.store_id
+        FROM oldest
+        LEFT JOIN LATERAL (SELECT * FROM ahlan_lookup(oldest.store_kind, oldest.store_key) LIMIT 1) whose ON true
+        CROSS JOIN LATERAL (
             SELECT id FROM webhook_inbox w
             WHERE w.store_key = oldest.store_key AND w.store_kind = oldest.store_kind
               AND done_at IS NULL AND parked_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
             ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED
         ) mine
     )
-    UPDATE webhook_inbox SET claimed_until = now() + make_interval(secs => :seconds), attempts = attempts + 1
-    WHERE id IN (SELECT id FROM chosen)
-    RETURNING id, source, store_kind, store_key, topic, body, headers, received_at, attempts
+    UPDATE webhook_inbox w SET claimed_until = now() + make_interval(secs => :seconds), attempts = w.attempts + 1,
+        workspace_id = chosen.workspace_id, store_id = chosen.store_id
+    FROM chosen WHERE w.id = chosen.id
+    RETURNING w.id, source, store_kind, store_key, topic, body, headers, received_at, attempts, w.workspace_id,
+        w.store_id
     """
 ).columns(headers=JSONB)
 
@@ -118,7 +125,8 @@ async def claim(db: Database) -> list[Claimed]:
     """Take waiting rows, as the queue role; nobody else gets them for CLAIM_SECONDS.
 
     The stores of the oldest rows come first, and of each as many rows as fill a batch: with many stores at once the
-    writes stay set-based.
+    writes stay set-based. Each row learns here whose it is, by the directory; from then on the application role of its
+    workspace sees it too. A store that we do not know leaves both empty.
     """
     limits = {
         "looked_at": CLAIM_LOOKED_AT, "stores": CLAIM_STORES, "rows": CLAIM_ROWS, "seconds": CLAIM_SECONDS
@@ -126,25 +134,6 @@ async def claim(db: Database) -> list[Claimed]:
     async with db.queue.begin() as connection:
         rows = await connection.execute(_CLAIM, limits)
         return sorted((Claimed(*row) for row in rows), key=lambda row: row.id)
-
-
-async def address(db: Database, rows: Sequence[tuple[int, UUID, UUID]]) -> None:
-    """Write down whose rows these are (row, workspace, store); from here on the application role sees them too."""
-    if not rows:
-        return
-    ids, workspaces, stores = zip(*rows, strict=True)
-    async with db.queue.begin() as connection:
-        await connection.execute(_ADDRESS, {"ids": list(ids), "workspaces": list(workspaces), "stores": list(stores)})
-
-
-_ADDRESS = text(
-    """
-    UPDATE webhook_inbox w SET workspace_id = a.workspace_id, store_id = a.store_id
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:workspaces AS uuid[]), CAST(:stores AS uuid[]))
-        AS a(id, workspace_id, store_id)
-    WHERE w.id = a.id AND w.id = ANY(CAST(:ids AS bigint[]))
-    """
-)
 
 
 async def stamp(tx: Tx, ids: Sequence[int]) -> set[int]:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, Index, UniqueConstraint, func, select, text
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm import carts, identities, orders
@@ -101,7 +101,7 @@ class StoreCustomer(TenantRow, Base):
     spent_currency: Mapped[str] = mapped_column(server_default="")
     spent_exponent: Mapped[int] = mapped_column(server_default=text("2"))
     orders_count: Mapped[int | None]
-    raw: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    raw: Mapped[str] = mapped_column(Text, server_default="{}")
     deleted_at: Mapped[datetime | None]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, String, UniqueConstraint, select, text
+from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm.batch import Batch, newest
@@ -70,7 +70,7 @@ class Order(TenantRow, Base):
     shipping_address: Mapped[dict[str, Any] | None]
     cart_token: Mapped[str] = mapped_column(server_default="")
     status_url: Mapped[str] = mapped_column(server_default="")
-    raw: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    raw: Mapped[str] = mapped_column(Text, server_default="{}")
     deleted_at: Mapped[datetime | None]
 
 
@@ -295,7 +295,7 @@ def _row(batch: Batch, record: OrderRecord, customer_id: UUID | None, before: An
         "shipping_address": record.shipping_address,
         "cart_token": record.cart_token,
         "status_url": record.status_url,
-        "raw": record.raw,
+        "raw": bulk.dump(record.raw),
         "deleted_at": batch.deleted_at("orders", record.external_id, record.version),
     }
 

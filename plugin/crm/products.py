@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm.batch import LONG_AGO, Batch, newest
@@ -34,7 +34,7 @@ class Product(TenantRow, Base):
     vendor: Mapped[str] = mapped_column(server_default="")
     product_type: Mapped[str] = mapped_column(server_default="")
     tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
-    raw: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    raw: Mapped[str] = mapped_column(Text, server_default="{}")
     deleted_at: Mapped[datetime | None]
 
 
@@ -118,7 +118,7 @@ def _row(batch: Batch, id: UUID, record: ProductRecord) -> dict[str, Any]:
         "vendor": record.vendor,
         "product_type": record.product_type,
         "tags": record.tags,
-        "raw": record.raw,
+        "raw": bulk.dump(record.raw),
         "deleted_at": batch.deleted_at("products", record.external_id, record.version),
     }
 

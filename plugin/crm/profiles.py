@@ -155,7 +155,7 @@ class People:
                 "addresses": record.addresses,
                 "accepts_marketing": _told(record.accepts_marketing, kept, "accepts_marketing"),
                 "orders_count": _told(record.orders_count, kept, "orders_count"),
-                "raw": record.raw,
+                "raw": bulk.dump(record.raw),
             }
             if record.total_spent is None and kept:
                 values |= {name: getattr(kept, name) for name in ("spent_amount", "spent_currency", "spent_exponent")}
@@ -244,7 +244,7 @@ _SPOKEN = ("first_name", "last_name", "email", "phone", "provisional", "deleted_
 _NOBODY: dict[str, Any] = {
     "first_name": "", "last_name": "", "email": "", "phone": "", "locale": "", "tags": (), "note": "",
     "addresses": (), "accepts_marketing": None, "orders_count": None, "spent_amount": None, "spent_currency": "",
-    "spent_exponent": 2, "raw": {},
+    "spent_exponent": 2, "raw": "{}",
 }  # fmt: skip
 
 

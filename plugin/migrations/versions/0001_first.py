@@ -522,7 +522,7 @@ def upgrade() -> None:
         sa.Column("shipping_address", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("cart_token", sa.String(), server_default="", nullable=False),
         sa.Column("status_url", sa.String(), server_default="", nullable=False),
-        sa.Column("raw", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("raw", sa.Text(), server_default="{}", nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -577,7 +577,7 @@ def upgrade() -> None:
         sa.Column("vendor", sa.String(), server_default="", nullable=False),
         sa.Column("product_type", sa.String(), server_default="", nullable=False),
         sa.Column("tags", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
-        sa.Column("raw", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("raw", sa.Text(), server_default="{}", nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -693,7 +693,7 @@ def upgrade() -> None:
         sa.Column("spent_currency", sa.String(), server_default="", nullable=False),
         sa.Column("spent_exponent", sa.Integer(), server_default=sa.text("2"), nullable=False),
         sa.Column("orders_count", sa.Integer(), nullable=True),
-        sa.Column("raw", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("raw", sa.Text(), server_default="{}", nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
