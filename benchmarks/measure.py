@@ -31,7 +31,7 @@ class Measured:
 def ratio(name: str, value: float, operator: str, bar: float) -> bool:
     """Print one line and say whether the bar is met."""
     passed = value <= bar if operator == "<=" else value >= bar
-    print(f"RATIO {name} {value:.2f} bar {operator} {bar:g} {'PASS' if passed else 'FAIL'}", flush=True)
+    print(f"RATIO {name} {value:.3g} bar {operator} {bar:g} {'PASS' if passed else 'FAIL'}", flush=True)
     return passed
 
 

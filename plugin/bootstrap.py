@@ -32,7 +32,7 @@ from plugin.kernel.config import Settings
 from plugin.kernel.db import Database
 from plugin.kernel.errors import SetupError
 from plugin.kernel.http import Http
-from plugin.kernel.jobs import Jobs
+from plugin.kernel.jobs import Jobs, wake
 from plugin.kernel.metrics import exposition
 from plugin.platform import Platform, WebhookSource
 from plugin.reactions import REACTIONS
@@ -158,6 +158,7 @@ async def _ring_inbox(app: App) -> None:
     with contextlib.suppress(*app.jobs.unavailable):
         pool = await app.jobs.pool()
         await pool.enqueue_job(DRAIN, _job_id=DRAIN)
+        await wake(pool)
 
 
 def _health(app: App) -> list[BaseRoute]:

@@ -44,6 +44,7 @@ LEASE = timedelta(seconds=45)
 HEARTBEAT_SECONDS = 15
 TASK_LIMIT = 600
 SWEEP_SECONDS = 5
+LOOK_SECONDS = 0.5
 RUN = "run_job"
 
 
@@ -202,6 +203,7 @@ class Jobs(Outbox):
                 pool = await self.pool()
                 for job_id, delay in tx.rings:
                     await ring(pool, tx.workspace_id, job_id, delay)
+                await wake(pool)
             if published and self.publisher is not None:
                 await self.publisher(tx.workspace_id, published)
         except self.unavailable as error:
@@ -236,6 +238,26 @@ async def ring(pool: ArqRedis, workspace_id: UUID, job_id: UUID, delay: float = 
         RUN, str(workspace_id), str(job_id), _job_id=f"{job_id}{mark}",
         _defer_by=timedelta(seconds=delay) if delay else None,
     )  # fmt: skip
+
+
+async def wake(pool: ArqRedis) -> None:
+    """Have a waiting worker look for work now, not at its next round."""
+    async with pool.pipeline(transaction=False) as pipe:
+        pipe.lpush(_WAKE, b"")
+        # Nobody may be there to take them.
+        pipe.ltrim(_WAKE, 0, 15)
+        await pipe.execute()
+
+
+_WAKE = "ahlan:wake"
+
+
+class _Wakeful(Worker):
+    """arq looks for work in fixed steps; this one waits until it is woken, and looks every LOOK_SECONDS besides."""
+
+    async def _poll_iteration(self) -> None:
+        await self.pool.execute_command("BLPOP", _WAKE, LOOK_SECONDS)  # type: ignore[no-untyped-call]
+        await super()._poll_iteration()
 
 
 async def run(db: Database, app: Any, tasks: Mapping[str, Task], workspace_id: UUID, job_id: UUID) -> bool:
@@ -381,12 +403,12 @@ def worker(
     *,
     bells: Mapping[str, Bell],
     sweeps: Sequence[Bell] = (),
-    poll_delay: float = 0.005,
     max_jobs: int = 16,
 ) -> Worker:
     """An arq worker for job rows, for `bells` (named work without a row: the inbox) and for `sweeps`.
 
-    arq's default poll delay of 0.5 s makes pick-up 0.27 s; 5 ms makes it 5 ms (docs/decisions/jobs.md).
+    arq's default, a look every half second, makes pick-up 0.27 s; ours is woken by whoever asks for work, which takes
+    some milliseconds and leaves an idle machine idle.
     """
 
     async def run_job(ctx: dict[str, Any], workspace_id: str, job_id: str) -> None:
@@ -395,6 +417,7 @@ def worker(
     async def sweep(ctx: dict[str, Any]) -> None:
         for workspace_id, job_id, mark in await due(db):
             await ring(ctx["redis"], workspace_id, job_id, mark=mark)
+        await wake(ctx["redis"])
         for action in (*bells.values(), *sweeps):
             await action()
 
@@ -408,7 +431,12 @@ def worker(
         # A bell has one name; a worker killed while it answered one would keep it silent for TASK_LIMIT.
         await ctx["redis"].delete(*(in_progress_key_prefix + name for name in bells))
 
-    return Worker(
+    async def make_room(ctx: dict[str, Any]) -> None:
+        # More may wait than were taken at once.
+        await wake(ctx["redis"])
+
+    return _Wakeful(
+        after_job_end=make_room,
         on_startup=forget_the_dead if bells else None,
         functions=[
             func(run_job, name=RUN, keep_result=0, max_tries=1000, timeout=TASK_LIMIT + 30),
@@ -418,7 +446,7 @@ def worker(
             cron(sweep, second=set(range(0, 60, SWEEP_SECONDS)), keep_result=0, unique=True, run_at_startup=True)
         ],
         redis_settings=_redis(redis_url),
-        poll_delay=poll_delay,
+        poll_delay=0,
         max_jobs=max_jobs,
         keep_result=0,
         handle_signals=False,
