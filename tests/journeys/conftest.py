@@ -5,6 +5,7 @@ Only the way out is swapped: host names of platforms lead to the simulators, `lo
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -139,11 +140,16 @@ class World:
 
 
 @pytest.fixture(scope="session")
-async def world(servers: Servers, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """The running product; its stores are connected by the tests of the install walk, or by the fixtures below."""
+async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """The running product; its stores are connected by the tests of the install walk, or by the fixtures below.
+
+    On databases of its own: its worker would take the jobs of other tests.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    name, redis_url = f"journeys_{number}", f"{servers.redis_url}?db={number + 8}"
     admin = await asyncpg.connect(servers.database_url)
-    await admin.execute("DROP DATABASE IF EXISTS journeys WITH (FORCE)")
-    await admin.execute("CREATE DATABASE journeys")
+    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await admin.execute(f"CREATE DATABASE {name}")
     await admin.close()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -165,7 +171,7 @@ async def world(servers: Servers, redis_url: str, tmp_path_factory: pytest.TempP
     )  # fmt: skip
     network.add(shop, WOO_HOST)
     stop = asyncio.Event()
-    database = servers.database_url_for("journeys")
+    database = servers.database_url_for(name)
     async with bootstrap.start(settings, database_url=database, redis_url=redis_url, transport=network) as app:
         # The simulators bear more than the two calls a second that a small shop's server is given.
         app.http.limiter = Limiter(capacity=1000, rate=1000)
