@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -25,8 +26,6 @@ from plugin.team import SESSION_DAYS, Role
 
 # argon2id with the library's current defaults, which follow RFC 9106's second recommendation (64 MiB, 3 passes).
 _HASHER = PasswordHasher()
-# What is checked when no account matches, so that an unknown address takes as long as a wrong password.
-_NOBODY = _HASHER.hash("nobody has this password")
 
 MIN_PASSWORD = 10
 MAX_PASSWORD = 200
@@ -49,6 +48,15 @@ class WrongPassword(AhlanError):
     code = "wrong_password"
 
 
+@cache
+def _nobody() -> str:
+    """What is checked when no account matches, so that an unknown address takes as long as a wrong password.
+
+    Made at the first sign-in: it takes a fifth of a second, and every command imports this module.
+    """
+    return _HASHER.hash("nobody has this password")
+
+
 async def hash_password(password: str) -> str:
     """argon2id, off the event loop: it takes tens of milliseconds on purpose."""
     return await asyncio.to_thread(_HASHER.hash, password)
@@ -59,7 +67,7 @@ async def password_fits(password_hash: str, password: str) -> bool:
 
     def check() -> bool:
         try:
-            return _HASHER.verify(password_hash or _NOBODY, password) and bool(password_hash)
+            return _HASHER.verify(password_hash or _nobody(), password) and bool(password_hash)
         except (VerificationError, InvalidHashError):
             return False
 
@@ -151,10 +159,11 @@ class Accounts:
     async def sign_up(self, request: Request) -> Response:
         """The first account: a workspace and its owner."""
         t = self.web.translator(request)
+        onward = _own_path(request.query_params.get("next", ""))
         if request.method == "GET":
             if await self._signed_in(request):
-                return RedirectResponse(STAND_ALONE, 303)
-            return self._page("sign_up.html", t, request, errors={}, values={})
+                return RedirectResponse(onward or STAND_ALONE, 303)
+            return self._page("sign_up.html", t, request, onward=onward, errors={}, values={})
         form = await self._form(request)
         name, shop = form.get("name", "").strip()[:80], form.get("workspace", "").strip()[:80]
         email = normalise_email(form.get("email", ""))
@@ -174,7 +183,7 @@ class Accounts:
             except TooMany as error:
                 errors["form"] = t.gettext(error.message)
         if errors or email is None:
-            return self._page("sign_up.html", t, request, status=422, errors=errors, values=form)
+            return self._page("sign_up.html", t, request, status=422, onward=onward, errors=errors, values=form)
         workspace_id = workspaces.new_workspace_id()
         password_hash = await hash_password(password)
         zone = form.get("timezone", "")
@@ -185,7 +194,7 @@ class Accounts:
                 tx, name=name, email=email, role=Role.OWNER, password_hash=password_hash, locale=t.locale
             )
             await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", email))
-        return await self._let_in(request, workspace_id, agent.id, "")
+        return await self._let_in(request, workspace_id, agent.id, onward)
 
     async def invitation(self, request: Request) -> Response:
         """A one-time link makes its reader an agent."""

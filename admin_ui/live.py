@@ -31,6 +31,7 @@ _EVENTS = {
     "status": "live:head",
     "assigned": "live:head",
     "customer": "live:customer",
+    "here": "live:reach",
 }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -19,6 +20,12 @@ from plugin.team import Permission
 HERE = Path(__file__).parent
 _ROOT = HERE.parent
 _HUES = 8
+
+# Links; phone numbers that start with +; order, parcel and voucher codes. The last two fall apart inside Arabic and
+# Hebrew when they are not isolated: a number after Arabic letters takes the sign before it to its other side. The
+# widget's text.js reads them alike.
+_RUN = re.compile(r"""(https?://[^\s<>"'«»]+)|(\+\d[\d\s-]{5,}\d)|(\#?[A-Z\d]+(?:-[A-Z\d]+)+|\#\d+)""", re.ASCII)
+_SENTENCE_ENDS = ".,;:!?؟،؛…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ def furnish(web: Web) -> None:
         panel_words=panel_words,
         navigation=navigation,
         isolate=isolate,
+        typed=typed,
     )
 
 
@@ -82,6 +90,32 @@ def initials(name: str) -> str:
 def iso(moment: datetime) -> str:
     """A moment for `<time datetime>`."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def typed(text: str, *, links: bool = True) -> Markup:
+    """What a person typed, with its left-to-right runs isolated and, unless `links` is False, its addresses linked."""
+    parts: list[Markup] = []
+    done = 0
+    for found in _RUN.finditer(text):
+        run = _address(found[0]) if found[1] else found[0]
+        parts.append(escape(text[done : found.start()]))
+        if found[1] and links:
+            parts.append(_LINK.format(run, run))
+        else:
+            parts.append(_ISOLATED.format(run))
+        done = found.start() + len(run)
+    parts.append(escape(text[done:]))
+    return Markup("").join(parts)
+
+
+_LINK = Markup('<a href="{}" target="_blank" rel="noopener noreferrer nofollow" dir="ltr">{}</a>')
+_ISOLATED = Markup('<bdi dir="ltr">{}</bdi>')
+
+
+def _address(text: str) -> str:
+    """Where the address really ends: the full stop of the sentence and an unopened bracket are not part of it."""
+    text = text.rstrip(_SENTENCE_ENDS)
+    return text[:-1] if text.endswith(")") and "(" not in text else text
 
 
 def file_size(t: Translator, size: int) -> str:

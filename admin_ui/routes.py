@@ -8,7 +8,7 @@ from admin_ui.auth import Accounts
 from admin_ui.desk import Door
 from admin_ui.live import live
 from admin_ui.look import furnish
-from admin_ui.pages import conversation, customers, home, inbox, settings, stores, team
+from admin_ui.pages import conversation, customers, home, inbox, privacy, settings, stores, team
 from admin_ui.pages.landing import landing
 from plugin.app import App
 from plugin.kernel.web import Web
@@ -22,9 +22,11 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
     read, note, reply = Permission.READ, Permission.NOTE, Permission.REPLY
     people, shops = Permission.MANAGE_CUSTOMERS, Permission.MANAGE_STORES
     crew, house = Permission.MANAGE_TEAM, Permission.MANAGE_WORKSPACE
+    duty = Permission.MANAGE_PRIVACY
     return [
         Route("/", landing(app, web), methods=["GET"]),
         *Accounts(app, web).routes(),
+        privacy.download(app),
         *door.patch_routes(),
         *door.routes("", home.index, read),
         *door.routes("/live", live, read),
@@ -33,6 +35,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/conversations/{id}/messages", conversation.more, read),
         *door.routes("/conversations/{id}/head", conversation.head, read),
         *door.routes("/conversations/{id}/customer", conversation.customer, read),
+        *door.routes("/conversations/{id}/reach", conversation.reach, read),
         *door.routes("/conversations/{id}/read", conversation.read, read, "POST"),
         *door.routes("/conversations/{id}/note", conversation.note, note, "POST"),
         *door.routes("/conversations/{id}/attachments", conversation.attach, note, "POST"),
@@ -63,5 +66,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/me", settings.save_me, read, "POST"),
         *door.routes("/settings/password", settings.save_password, read, "POST"),
         *door.routes("/settings/workspace", settings.save_workspace, house, "POST"),
+        *door.routes("/settings/privacy", privacy.index, duty),
+        *door.routes("/settings/privacy/{id}/export", privacy.export_link, duty),
+        *door.routes("/settings/privacy/{id}/handed-over", privacy.hand_over, duty, "POST"),
         *door.routes("/settings/widget/{id}", settings.save_widget, shops, "POST"),
     ]

@@ -105,6 +105,12 @@ EMBEDDING: Mapping[str, Sequence[Lazy]] = {
     ),
 }
 
+# Where the launcher's colour and side are chosen: where it is switched on, since it is drawn before we are asked.
+LOOKS: Mapping[str, Lazy] = {
+    "shopify": _("Its colour and the side of the page are chosen in the theme editor, under App embeds."),
+    "woocommerce": _("Its colour and the side of the page are chosen in WordPress, in the Ahlan plugin."),
+}
+
 _CONNECT_AGAIN = _("Connect the store again; nothing is lost meanwhile.")
 _BY_ITSELF = _("It is mended by itself; if it stays, look into the store's own list of webhooks.")
 _PAIR = _("In WordPress open the Ahlan plugin and press Connect.")
@@ -138,6 +144,10 @@ FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("In WooCommerce open Settings, Site visibility and choose Live."),
     ),
     "embed": (_("The chat is switched off in the theme"), _("Switch it on in the theme editor under App embeds.")),
+    "proxy_renamed": (
+        _("The store's address for the chat was renamed"),
+        _("In Shopify open Settings, Apps, Ahlan, App proxy, and visit the address there with /identity behind it."),
+    ),
     "widget": (_("The chat is switched off"), _("Switch it on in WordPress, in the settings of the Ahlan plugin.")),
     "plugin_missing": (_("The chat is not installed"), _("Install and switch on the Ahlan plugin in WordPress.")),
     "plugin_silent": (_("The plugin does not answer"), _("Check that the store is online; we try again by ourselves.")),

@@ -139,7 +139,11 @@ def serve(app: App) -> ASGIApp:
             *integrations.woocommerce.routes.routes(app, pages),
             *admin_ui.routes.routes(app, pages),
         ],
-        middleware=[Middleware(web.RequestId), Middleware(web.BodyLimit, limit=BODY_LIMIT)],
+        middleware=[
+            Middleware(web.StrictTransport, secure=app.settings.secure),
+            Middleware(web.RequestId),
+            Middleware(web.BodyLimit, limit=BODY_LIMIT),
+        ],
         exception_handlers=dict(pages.handlers()),
         lifespan=lifespan,
     )

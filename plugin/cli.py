@@ -21,6 +21,7 @@ from plugin.kernel import config, crypto
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
 from plugin.kernel.log import configure
+from plugin.platform import PlatformError
 from plugin.progress import follow_backfills
 from webhooks import handlers, inbox
 
@@ -229,11 +230,17 @@ def keys_new(name: Annotated[str, typer.Argument(help="A name for the key, for e
 
 
 @keys.command("rotate")
-def keys_rotate() -> None:
+def keys_rotate(
+    plugins: Annotated[
+        bool, typer.Option(help="Also renew the secrets that stores' own plugins share with us, now.")
+    ] = False,
+) -> None:
     """Wrap every workspace's data key with the first key of AHLAN_ENCRYPTION_KEYS.
 
     Put the new key first, keep the old one behind it, restart, run this. Then `ahlan doctor` says that the old one may
     go: take it out and restart every process.
+
+    The secret that each store's plugin shares with us is renewed by itself every 90 days; `--plugins` does it now.
     """
     settings = _settings()
 
@@ -245,6 +252,13 @@ def keys_rotate() -> None:
                     changed += await app.vault.rewrap(tx)
             await app.vault.retire(app.db.app)
             console.print(f"{changed} data keys wrapped with the current key.")
+            for workspace_id, store_id, name in await _stores(app, "") if plugins else ():
+                try:
+                    renewed = await crm_reconcile.rotate_secret(app, workspace_id, store_id)
+                except PlatformError as error:
+                    console.print(f"{name}: not renewed, {error.said}", highlight=False)
+                else:
+                    console.print(f"{name}: {'renewed' if renewed else 'no plugin secret'}", highlight=False)
 
     _run(run())
 

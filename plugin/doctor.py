@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from plugin import bootstrap, processes, stores
 from plugin.app import App
@@ -108,12 +109,28 @@ async def _running(app: App) -> AsyncIterator[Diagnosis]:
             "It may go from AHLAN_ENCRYPTION_KEYS; restart every process then.",
         )  # fmt: skip
     yield await _isolation(app)
+    yield await _pooling(app.db.app)
     async for finding in _valkey(app):
         yield finding
     async for finding in _backlog(app):
         yield finding
     async for finding in _stores(app):
         yield finding
+
+
+async def _pooling(engine: AsyncEngine) -> Diagnosis:
+    """Two clients that are connected at once and share one server process: a pooler lends it per transaction."""
+    backend = text("SELECT pg_backend_pid()")
+    async with engine.connect() as one, engine.connect() as other:
+        for connection in (one, other):
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+        shared = await one.scalar(backend) == await other.scalar(backend)
+    return Diagnosis(
+        not shared, "DATABASE_URL leads through a pooler that lends connections per transaction." if shared else
+        "Each connection to PostgreSQL is our own for as long as we hold it.",
+        "Switch it to session pooling, or go past it: advisory locks, which keep two processes from refreshing one "
+        "store's token at once, outlive a transaction." if shared else "",
+    )  # fmt: skip
 
 
 async def _isolation(app: App) -> Diagnosis:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
@@ -439,6 +439,14 @@ class Platform(Protocol):
 
     async def embed_state(self, connection: Connection) -> Finding:
         """Whether the widget is switched on in the storefront, as far as the platform tells."""
+        ...
+
+    async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
+        """Renew the secret that the store's own side shares with us, if it is that old; says whether it was.
+
+        The old one stays good until nothing signed with it can be under way. False where there is no such secret.
+        Raises PlatformError when the store does not take the new one: then the old one goes on, and it is tried again.
+        """
         ...
 
     async def admin_session(self, token: str) -> AdminSession:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 (statements are put together from constants only; values are bound)
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -116,7 +117,9 @@ async def receive(tx: Tx, store: Store, kind: str, data: Mapping[str, Any], at: 
 async def request(tx: Tx, kind: str, store_id: UUID, subject: Mapping[str, Any], at: datetime) -> bool:
     """Open a request about a person or a whole store; the same one asked twice is one."""
     asked = subject.get("request") or at.isoformat()
-    fingerprint = f"{kind}:{store_id}:{subject.get('customer_id', '')}:{subject.get('email', '')}:{asked}"
+    asked_for = f"{kind}:{store_id}:{subject.get('customer_id', '')}:{subject.get('email', '')}:{asked}"
+    # Hashed: the row outlives the person's data as evidence.
+    fingerprint = hashlib.sha256(asked_for.encode()).hexdigest()
     id = new_id()
     written = await bulk.insert(
         tx,
@@ -148,12 +151,32 @@ async def open_requests(tx: Tx) -> Sequence[PrivacyRequest]:
     )
 
 
-async def handed_over(tx: Tx, request_id: UUID, agent: Agent) -> None:
-    """The merchant gave the export to the shopper: it is deleted here, the evidence stays."""
+async def settled_requests(tx: Tx, limit: int) -> Sequence[PrivacyRequest]:
+    """What was done or fell away, the latest first: the evidence."""
+    return list(
+        await tx.scalars(
+            select(PrivacyRequest)
+            .where(PrivacyRequest.workspace_id == tx.workspace_id, PrivacyRequest.state.in_([DONE, SKIPPED]))
+            .order_by(PrivacyRequest.done_at.desc(), PrivacyRequest.id)
+            .limit(limit)
+        )
+    )
+
+
+async def handed_over(tx: Tx, request_id: UUID, agent: Agent) -> bool:
+    """The merchant gave the export to the shopper: it is deleted here, the evidence stays. False: none was waiting."""
     row = await tx.get(PrivacyRequest, request_id, lock=True)
-    if row is not None and row.state == READY:
-        row.state, row.done_at = DONE, datetime.now(UTC)
-        row.result = {"counts": row.result.get("counts", {}), "handed_over_by": str(agent.id)}
+    if row is None or row.state != READY:
+        return False
+    row.state, row.done_at = DONE, datetime.now(UTC)
+    row.result = {"counts": row.result.get("counts", {}), "handed_over_by": str(agent.id)}
+    row.subject = _evidence(row.subject)
+    return True
+
+
+def _evidence(subject: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose request it was, in the platform's own numbers: what names or reaches the person goes with the rest."""
+    return {name: subject.get(name, "") for name in ("customer_id", "request")}
 
 
 # The people a request is about
@@ -210,6 +233,7 @@ async def redact_customer(app: App, workspace_id: UUID, *, request_id: str) -> N
         people = await _subjects(tx, row.store_id, row.subject, country)
         counts = await _erase(tx, row.store_id, people, row.subject, row.asked_at)
         row.state, row.done_at, row.result = DONE, datetime.now(UTC), {"counts": counts}
+        row.subject = _evidence(row.subject)
         await tx.record("privacy.redacted", subject_id=row.id, store_id=row.store_id, data={"counts": counts})
         await tx.complete_job()
 
@@ -479,7 +503,8 @@ async def retention(app: App, workspace_id: UUID) -> None:
     async with app.db.transaction(workspace_id) as tx:
         deleted["exports"] = await _run(
             tx,
-            "UPDATE privacy_requests SET result = result - 'export', state = 'done', done_at = now() "
+            "UPDATE privacy_requests SET result = result - 'export', state = 'done', done_at = now(), "
+            "subject = subject - 'email' - 'phone' "
             "WHERE workspace_id = :workspace AND state = 'ready' AND due_at < :before",
             {"workspace": workspace_id, "before": now - timedelta(days=EXPORT_DAYS)},
         )

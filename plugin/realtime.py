@@ -172,10 +172,10 @@ class Hub:
         value: bytes | None = await self._redis.get(key)
         return value
 
-    async def count(self, key: str, seconds: int) -> int:
-        """Add one to a counter that forgets itself after `seconds`: for rate limits."""
+    async def count(self, key: str, seconds: int, by: int = 1) -> int:
+        """Add one, or `by`, to a counter that forgets itself after `seconds`: for rate limits."""
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.incr(key)
+            pipeline.incr(key, by)
             pipeline.expire(key, seconds, nx=True)
             counted, _ = await pipeline.execute()
         return int(counted)

@@ -142,7 +142,7 @@ def apply_profile(store: Store, profile: StoreProfile) -> None:
     store.currency = profile.currency
     store.currency_decimals = profile.currency_decimals
     store.timezone = profile.timezone or "UTC"
-    store.locale = profile.locale or "en"
+    store.locale = profile.locale or store.locale or "en"
     store.email = profile.email
     store.country = profile.country
     store.profiled_at = datetime.now(UTC)

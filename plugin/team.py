@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, Select, UniqueConstraint, and_, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import Conflict, Forbidden, NotFound
 from plugin.kernel.lazy import _
@@ -26,6 +27,10 @@ class Role(StrEnum):
     LIGHT = "light"
 
 
+HAND_OVER_SECONDS = 3600
+_HAND_OVER = "from an admin"
+
+
 class Permission(StrEnum):
     """What an action needs; every route of the panel names one."""
 
@@ -35,12 +40,13 @@ class Permission(StrEnum):
     MANAGE_CUSTOMERS = "manage_customers"
     MANAGE_STORES = "manage_stores"
     MANAGE_TEAM = "manage_team"
+    MANAGE_PRIVACY = "manage_privacy"
     MANAGE_WORKSPACE = "manage_workspace"
 
 
 _LIGHT = frozenset({Permission.READ, Permission.NOTE})
 _AGENT = _LIGHT | {Permission.REPLY, Permission.MANAGE_CUSTOMERS}
-_ADMIN = _AGENT | {Permission.MANAGE_STORES, Permission.MANAGE_TEAM}
+_ADMIN = _AGENT | {Permission.MANAGE_STORES, Permission.MANAGE_TEAM, Permission.MANAGE_PRIVACY}
 ALLOWED = {
     Role.LIGHT: _LIGHT,
     Role.AGENT: _AGENT,
@@ -149,6 +155,21 @@ async def by_email(tx: Tx, email: str) -> Agent | None:
     """The agent with this normalised address."""
     agent: Agent | None = await tx.scalar(select(Agent).where(Agent.email == email))
     return agent
+
+
+def hand_over(vault: Vault, agent: Agent) -> str:
+    """A sealed word, good for an hour, that says to another page of ours who works in an embedded panel.
+
+    Those who only come through a store's admin have no session in the browser, and a page that has to stand alone,
+    such as a grant of another store, cannot know them otherwise.
+    """
+    return vault.sign(_HAND_OVER, {"w": agent.workspace_id.hex, "a": agent.id.hex}, HAND_OVER_SECONDS)
+
+
+def handed_over(vault: Vault, word: str) -> tuple[UUID, UUID] | None:
+    """(workspace, agent) of a word of `hand_over`, or None. Whether the agent still may is the caller's to ask."""
+    said = vault.verify(_HAND_OVER, word) if word else None
+    return (UUID(hex=said["w"]), UUID(hex=said["a"])) if said else None
 
 
 async def add(

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team
-from plugin.conversations import attachments, conversations, history, messages
+from plugin.conversations import attachments, conversations, delivery, history, messages, presence
 from plugin.conversations.conversations import Conversation
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, TooLarge
@@ -24,7 +24,7 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 from plugin.team import Agent
 
-_CHANNELS: dict[str, Lazy] = {"widget": _("Chat"), "email": _("E-mail")}
+_CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
 _TYPING_SECONDS = 3
 
 
@@ -82,6 +82,12 @@ def called(t: Translator, name: str, email: str, typed_name: str = "", typed_ema
     return name or email or typed_name or typed_email or t.gettext("Visitor")
 
 
+def channel_of(t: Translator, channel: str) -> tuple[str, str]:
+    """A channel's sign and name."""
+    sign, name = _CHANNELS.get(channel, ("message-circle", Lazy(channel)))
+    return sign, t.gettext(name)
+
+
 async def find(tx: Tx, conversation_id: UUID) -> Conversation:
     """The conversation of this workspace. Raises NotFound."""
     found = await tx.get(Conversation, conversation_id)
@@ -90,8 +96,47 @@ async def find(tx: Tx, conversation_id: UUID) -> Conversation:
     return found
 
 
-async def context(tx: Tx, desk: Desk, conversation_id: UUID) -> dict[str, Any]:
-    """What the thread, its head and the customer pane show; writes the access log."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where an answer goes while the shopper is not in the chat."""
+
+    text: str
+    sign: str
+    meaning: str = ""
+    email: str = ""
+
+
+async def is_here(desk: Desk, conversation_id: UUID) -> bool:
+    """Whether the shopper has the chat open. Asks the hub, so never inside a transaction."""
+    return await presence.shopper_is_here(desk.app.hub, desk.workspace_id, conversation_id)
+
+
+async def _reach(tx: Tx, desk: Desk, talk: Conversation, here: bool) -> Reach | None:
+    if here or talk.channel != conversations.WIDGET or talk.status != conversations.OPEN:
+        return None
+    t = desk.t
+    email = await delivery.recipient(tx, talk)
+    if not email:
+        return Reach(t.gettext("Not in the chat just now: answers wait in the chat."), "clock")
+    if delivery.EMAIL in desk.app.channels:
+        return Reach(t.gettext("Not in the chat just now. Answers also go to"), "mail", email=email)
+    text = t.gettext("Not in the chat just now. E-mail is not set up, so answers wait there. To write yourself:")
+    return Reach(text, "mail-warning", "warn", email)
+
+
+async def reach(desk: Desk) -> Response:
+    """The line that says where an answer goes, alone."""
+    here = await is_here(desk, desk.path_id())
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        found = await _reach(tx, desk, talk, here)
+        if found is not None and talk.customer_id is not None:
+            await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
+    return desk.page("inbox.html", block="reach", reach=found)
+
+
+async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool) -> dict[str, Any]:
+    """What the thread, its head and the customer pane show; writes the access log. `here`: the shopper is."""
     talk = await find(tx, conversation_id)
     who = await person.beside(tx, desk, talk)
     page = await messages.thread(tx, talk.id, before=talk.last_position + 1)
@@ -101,7 +146,7 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID) -> dict[str, Any]:
     names = {agent.id: agent.name for agent in await team.agents(tx)}
     items = _woven(desk, talk, page, happened, names)
     thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0)
-    return {"thread": thread, "person": who, "heading": who.name}
+    return {"thread": thread, "person": who, "heading": who.name, "reach": await _reach(tx, desk, talk, here)}
 
 
 async def _thread(
@@ -114,13 +159,12 @@ async def _thread(
     first_position: int = 0,
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
-    channel = _CHANNELS.get(talk.channel)
     return Thread(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
         name=name,
         store=store.name if store else "",
-        channel=desk.t.gettext(channel) if channel else talk.channel,
+        channel=channel_of(desk.t, talk.channel)[1],
         status=talk.status,
         assignee_id=talk.assignee_id,
         colleagues=await team.colleagues(tx),
@@ -138,13 +182,13 @@ def _woven(
     page: Sequence[messages.Message],
     happened: Sequence[Event],
     names: Mapping[UUID, str],
-    day_before: str = "",
+    previous: messages.Message | None = None,
 ) -> list[Said | Happened]:
-    """Messages with the days they fall on, and what happened between them."""
+    """Messages with the days they fall on, and what happened between them; `previous` is the message before."""
     woven: list[Said | Happened] = []
     waiting = list(happened)
-    position = page[0].position - 1 if page else 0
-    day = day_before
+    position = previous.position if previous else page[0].position - 1 if page else 0
+    day = _day_key(desk, previous) if previous else ""
     for message in page:
         while waiting and waiting[0].at < message.created_at:
             woven.append(_happened(desk.t, waiting.pop(0), position, names))
@@ -159,7 +203,7 @@ def _woven(
 def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before: str) -> Said:
     t = desk.t
     shown = attachments.with_links(desk.app.vault, desk.workspace_id, messages.as_json(message))
-    day_key = message.created_at.astimezone(t.timezone).strftime("%Y%m%d")
+    day_key = _day_key(desk, message)
     # Who wrote stands in the head already; only colleagues and the bot have to be told apart.
     names = {"bot": t.gettext("Bot")}
     return Said(
@@ -176,6 +220,10 @@ def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before:
         day=t.format_date(message.created_at, "full") if day_key != day_before else "",
         day_key=day_key,
     )
+
+
+def _day_key(desk: Desk, message: messages.Message) -> str:
+    return message.created_at.astimezone(desk.t.timezone).strftime("%Y%m%d")
 
 
 def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
@@ -205,27 +253,25 @@ def _actor_name(t: Translator, actor: str, names: Mapping[UUID, str]) -> str:
 
 
 async def more(desk: Desk) -> Response:
-    """Messages after a position (what is new), or the page before one (what is older), as list items."""
+    """What is new after a position, or the page before one (what is older), as list items."""
     query = desk.request.query_params
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         if "before" in query:
             page = await messages.thread(tx, talk.id, before=_number(query["before"]))
+            previous = None
         else:
-            page = await messages.thread(tx, talk.id, after=_number(query.get("after", "0")))
-        day_before = ""
-        if page and "before" not in query and page[0].position > 1:
-            previous = await messages.thread(tx, talk.id, before=page[0].position, limit=1)
-            day_before = previous[0].created_at.astimezone(desk.t.timezone).strftime("%Y%m%d") if previous else ""
-        happened: Sequence[Event] = ()
-        names: dict[UUID, str] = {}
-        if page and "before" in query:
-            events = await history.happenings(tx, talk.id, since=page[0].created_at)
-            happened = [event for event in events if event.at <= page[-1].created_at]
-            names = {agent.id: agent.name for agent in await team.agents(tx)}
+            after = _number(query.get("after", "0"))
+            page = await messages.thread(tx, talk.id, after=after)
+            previous = await _before(tx, talk, after + 1)
+        since = page[0].created_at if "before" in query and page else previous.created_at if previous else None
+        happened = await history.happenings(tx, talk.id, since=since or talk.created_at)
+        if "before" in query:
+            happened = [event for event in happened if page and event.at <= page[-1].created_at]
+        names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
         if talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
-    items = _woven(desk, talk, page, happened, names, day_before)
+    items = _woven(desk, talk, page, happened, names, previous)
     older = "before" in query and bool(page) and page[0].position > 1
     return desk.page(
         "messages.html",
@@ -234,6 +280,12 @@ async def more(desk: Desk) -> Response:
         read_seq=talk.shopper_read_seq,
         block="items",
     )
+
+
+async def _before(tx: Tx, talk: Conversation, position: int) -> messages.Message | None:
+    """The message before a position: what comes next follows its day and what happened since."""
+    found = await messages.thread(tx, talk.id, before=position, limit=1)
+    return found[0] if found else None
 
 
 async def reply(desk: Desk) -> Response:
@@ -257,11 +309,14 @@ async def _write(desk: Desk, verb: Any) -> Response:
         talk = await find(tx, desk.path_id())
         written = await tx.get(messages.Message, UUID(said["id"]))
         assert written is not None
-        previous = await messages.thread(tx, talk.id, before=written.position, limit=1)
-    day_before = previous[0].created_at.astimezone(desk.t.timezone).strftime("%Y%m%d") if previous else ""
+        previous = await _before(tx, talk, written.position)
+        # The first answer takes what nobody had: the line that says so comes along.
+        happened = await history.happenings(tx, talk.id, since=previous.created_at if previous else talk.created_at)
+        names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
+    happened = [event for event in happened if event.at <= written.created_at]
     return desk.page(
         "messages.html",
-        items=[_said(desk, talk, written, day_before)],
+        items=_woven(desk, talk, [written], happened, names, previous),
         older="",
         read_seq=talk.shopper_read_seq,
         block="items",

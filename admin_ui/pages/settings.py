@@ -1,30 +1,28 @@
-"""Settings: one's own, the workspace's, and how the widget looks on each storefront."""
+"""Settings: one's own, the workspace's, and what the widget says on each storefront."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
+from admin_ui import words
 from admin_ui.auth import change_password
 from admin_ui.desk import Desk, nothing_here
-from plugin import stores, workspaces
+from plugin import privacy, stores, workspaces
+from plugin.conversations import waiting
 from plugin.kernel.db import Tx
 from plugin.kernel.lazy import Lazy, _
-from plugin.team import Agent
-
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\Z")
-ACCENT = "#0b7a75"
+from plugin.team import Agent, Permission
 
 ANSWER_TIMES: dict[str, Lazy] = {
-    "": _("Say nothing"),
+    waiting.MEASURED: _("As the latest answers show"),
     "minutes": _("Usually within minutes"),
     "hours": _("Usually within a few hours"),
     "day": _("Usually within a day"),
+    waiting.SILENT: _("Say nothing"),
 }
-_SIDES: dict[str, Lazy] = {"end": _("Where reading ends"), "start": _("Where reading begins")}
 
 
 async def index(desk: Desk) -> Response:
@@ -38,20 +36,27 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
     t = desk.t
     me = await tx.get(Agent, desk.agent.id)
     shops = [store for store in await stores.all_stores(tx) if store.status != stores.UNINSTALLED]
+    measured = [await waiting.usual(tx, shop.id) for shop in shops]
     return {
         "me": me,
-        "shops": shops,
+        "shops": [
+            (shop, t.duration(usual.seconds) if usual.seconds is not None else "", t.gettext(_look(shop.platform)))
+            for shop, usual in zip(shops, measured, strict=True)
+        ],
         "languages": [("", t.gettext("As in the workspace")), *_languages(desk)],
         "workspace_languages": _languages(desk),
         "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
+        "duties": len(await privacy.open_requests(tx)) if desk.may(Permission.MANAGE_PRIVACY) else 0,
         "answer_times": [(key, t.gettext(text)) for key, text in ANSWER_TIMES.items()],
-        "sides": [(key, t.gettext(text)) for key, text in _SIDES.items()],
-        "accent": ACCENT,
         "heading": t.gettext("Settings"),
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
         **more,
     }
+
+
+def _look(platform: str) -> Lazy:
+    return words.LOOKS.get(platform, Lazy(""))
 
 
 def _languages(desk: Desk) -> list[tuple[str, str]]:
@@ -97,9 +102,8 @@ async def save_workspace(desk: Desk) -> Response:
 
 
 async def save_widget(desk: Desk) -> Response:
-    """How the widget looks and greets on one storefront."""
+    """How the widget greets on one storefront, and what it promises."""
     form = await desk.request.form()
-    accent, side = str(form.get("accent", "")), str(form.get("side", ""))
     answer_time = str(form.get("answer_time", ""))
     async with desk.transaction() as tx:
         store = await tx.get(stores.Store, desk.path_id(), lock=True)
@@ -107,10 +111,8 @@ async def save_widget(desk: Desk) -> Response:
             raise nothing_here()
         store.widget = {
             **store.widget,
-            "accent": accent.lower() if _COLOUR.match(accent) else store.widget.get("accent", ACCENT),
-            "side": side if side in _SIDES else store.widget.get("side", "end"),
             "greeting": str(form.get("greeting", "")).strip()[:200],
-            "answer_time": answer_time if answer_time in ANSWER_TIMES else "",
+            "answer_time": answer_time if answer_time in ANSWER_TIMES else waiting.MEASURED,
         }
         await tx.record("store.widget_changed", subject_id=store.id, store_id=store.id, actor=desk.actor)
         tx.publish("stores", {"store_id": str(store.id)})

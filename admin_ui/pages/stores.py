@@ -15,12 +15,13 @@ from starlette.responses import Response
 from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.words import State
-from plugin import deliveries, stores
+from plugin import deliveries, stores, team
 from plugin.crm.backfill import Backfill, restart
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.stores import Store
+from plugin.team import Permission
 
 _RESOURCES: dict[str, Lazy] = {
     "customers": _("Customers"), "products": _("Products"), "orders": _("Orders"),
@@ -140,7 +141,9 @@ async def index(desk: Desk) -> Response:
 def connecting(desk: Desk) -> dict[str, Any]:
     """Where each platform's own way in begins. A WooCommerce address is asked for; a Shopify one never is."""
     installs = {kind: platform.panel_head().get("install_url", "") for kind, platform in desk.app.platforms.items()}
-    return {"install_urls": installs}
+    # Inside a store's admin there is no session that the new window could know us by.
+    word = team.hand_over(desk.app.vault, desk.agent) if desk.embedded and desk.may(Permission.MANAGE_STORES) else ""
+    return {"install_urls": installs, "hand_over": word}
 
 
 async def one(desk: Desk) -> Response:

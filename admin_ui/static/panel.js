@@ -29,11 +29,14 @@ function markPlace() {
 // --- toasts --------------------------------------------------------------------------------------------------------
 
 function toast(message, hint = "", request = "", undo = null) {
+  // A double click says the same thing once.
+  const said = [message, hint].filter(Boolean).join(" ");
+  for (const earlier of $$("#toasts .toast")) if (earlier.firstElementChild.textContent === said) earlier.remove();
   const box = document.createElement("div");
   box.className = "toast";
   box.setAttribute("role", undo ? "status" : "alert");
   const text = document.createElement("span");
-  text.textContent = [message, hint].filter(Boolean).join(" ");
+  text.textContent = said;
   if (request) {
     const number = document.createElement("span");
     number.className = "faint";
@@ -360,21 +363,37 @@ document.addEventListener("live:open", () => {
   opened = true;
 });
 document.addEventListener("live:queue", refreshQueue);
+// Where an answer goes changes when the shopper comes, leaves, or leaves an address.
+const refreshReach = later(() => {
+  const thread = $("#thread[data-conversation]");
+  if (thread) refresh(thread.dataset.reach, "#reach");
+}, 400);
+
+document.addEventListener("live:reach", refreshReach);
 document.addEventListener("live:message", () => {
   hideTyping();
   catchUp();
+  refreshReach();
 });
 document.addEventListener("live:head", () => {
   const thread = $("#thread[data-conversation]");
-  if (thread) refresh(thread.dataset.head, "#thread-head");
+  if (!thread) return;
+  refresh(thread.dataset.head, "#thread-head");
+  // Who took or closed it is also a line between the messages.
+  catchUp();
+  refreshReach();
 });
 document.addEventListener("live:customer", () => {
   const thread = $("#thread[data-conversation]");
-  if (thread) refresh(thread.dataset.customer, "#customer");
+  if (!thread) return;
+  refresh(thread.dataset.customer, "#customer");
+  refreshReach();
 });
 document.addEventListener("live:read", (event) => {
   const data = JSON.parse(event.detail.data || "{}");
-  if (data.who === "shopper") markRead(Number(data.seq));
+  if (data.who !== "shopper") return;
+  markRead(Number(data.seq));
+  refreshReach();
 });
 let typingTimer = 0;
 function hideTyping() {
@@ -406,6 +425,7 @@ setInterval(() => {
   if (document.hidden) return;
   grow();
   refreshQueue();
+  refreshReach();
 }, 60_000);
 document.addEventListener("visibilitychange", () => {
   badge();
@@ -511,13 +531,6 @@ document.addEventListener("change", (event) => {
 
 function showPreview(form) {
   const view = form.parentElement.querySelector(".preview");
-  const accent = form.elements.accent.value;
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(accent.slice(at, at + 2), 16) / 255);
-  const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-  const light = 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
-  view.style.setProperty("--preview", accent);
-  view.style.setProperty("--preview-on", light > 0.19 ? "#101414" : "#ffffff");
-  view.dataset.side = form.elements.side.value;
   const bar = view.querySelector(".preview-bar");
   bar.dataset.plain ||= bar.textContent;
   bar.textContent = form.elements.greeting.value || bar.dataset.plain;

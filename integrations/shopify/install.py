@@ -35,7 +35,10 @@ def _app_config() -> Mapping[str, Any]:
     return tomllib.loads(resources.files("integrations.shopify.app").joinpath("shopify.app.toml").read_text("utf-8"))
 
 
-_SCOPES = _app_config()["access_scopes"]
+_CONFIG = _app_config()
+_SCOPES = _CONFIG["access_scopes"]
+DEFAULT_PROXY_PATH: Final = f"/{_CONFIG['app_proxy']['prefix']}/{_CONFIG['app_proxy']['subpath']}"
+"""Where on a storefront our app proxy lives unless its merchant renamed it."""
 REQUIRED_SCOPES: Final = tuple(identity.split_scopes(_SCOPES["scopes"]))
 OPTIONAL_SCOPES: Final = tuple(sorted(_SCOPES.get("optional_scopes", ())))
 
@@ -174,11 +177,16 @@ def profile_of(data: Mapping[str, Any]) -> StoreProfile:
             currency=shop["currencyCode"],
             currency_decimals=None,
             timezone=shop["ianaTimezone"] or "UTC",
-            locale="",
+            locale=_language(shop["primaryDomain"].get("localization")),
             email=shop.get("contactEmail") or shop.get("email") or "",
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise PlatformError("Shopify's answer about the shop was incomplete", retry=True, code="garbage") from error
+
+
+def _language(localization: Mapping[str, Any] | None) -> str:
+    """The language of the primary domain (`he`, of `he` or `he-IL`), or nothing when Shopify does not say."""
+    return str((localization or {}).get("defaultLocale") or "").partition("-")[0].lower()
 
 
 def _origin(url: str) -> str:

@@ -235,13 +235,19 @@ def customer(doc: Doc, at: datetime) -> CustomerRecord:
         locale=_text(doc.get("locale")),
         tags=_tags(doc["tags"]) if "tags" in doc else None,
         note=_text(doc.get("note")),
-        addresses=tuple(addresses) or ((default,) if default else ()),
+        addresses=_default_first(default, addresses),
         accepts_marketing=_SUBSCRIBED.get(_word(consent.get("state"))),
         orders_count=_whole(doc["orders_count"]) if doc.get("orders_count") is not None else None,
         total_spent=spent,
         created_at=_time(doc.get("created_at")),
         raw=doc,
     )
+
+
+def _default_first(default: Address | None, addresses: list[Address]) -> tuple[Address, ...]:
+    """All of a customer's addresses: the first is the one that counts where only one is shown."""
+    rest = [address for address in addresses if address != default]
+    return (default, *rest) if default else tuple(rest)
 
 
 def customer_node(node: Doc) -> CustomerRecord:
@@ -260,7 +266,7 @@ def customer_node(node: Doc) -> CustomerRecord:
         locale=_text(node.get("locale")),
         tags=_tags(node.get("tags")),
         note=_text(node.get("note")),
-        addresses=tuple(addresses) or ((default,) if default else ()),
+        addresses=_default_first(default, addresses),
         accepts_marketing=_SUBSCRIBED.get(_word(email.get("marketingState"))),
         orders_count=_whole(node["numberOfOrders"]) if node.get("numberOfOrders") is not None else None,
         total_spent=_amount(spent.get("amount"), spent.get("currencyCode")),

@@ -1,6 +1,7 @@
 """Shopify behind the port `plugin/platform.py`."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +15,7 @@ from sqlalchemy import delete
 
 from integrations.shopify import identity, mapping, queries, webhooks
 from integrations.shopify.client import AdminClient, UserErrors
-from integrations.shopify.install import REQUIRED_SCOPES, Installed, Installer, profile_of
+from integrations.shopify.install import DEFAULT_PROXY_PATH, REQUIRED_SCOPES, Installed, Installer, profile_of
 from plugin import stores
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
@@ -39,6 +40,9 @@ SHOPPER_SECONDS: Final = 900
 APP_BRIDGE: Final = "https://cdn.shopify.com/shopifycloud/app-bridge.js"
 EMBED_BLOCK: Final = "support"
 METAFIELD_NAMESPACE: Final = "ahlan"
+PROXY_PATH: Final = "proxy_path"
+"""Where in `Store.widget` the storefront path of our app proxy is kept, once it was renamed."""
+_PROXY_PREFIX: Final = re.compile(r"/[a-z]{1,20}/[A-Za-z0-9_-]{1,64}")
 VISIBLE: Final = timedelta(days=60)
 """How far back orders are shown to an app without `read_all_orders`."""
 PAGE_ROOTS: Final = 250
@@ -114,7 +118,36 @@ class ShopifyPlatform:
             found.append(Finding("api_version", False, version))
         limited = bool(identity.missing_scopes(["read_all_orders"], granted))
         found.append(Finding("history_limited", not limited, "read_all_orders" if limited else ""))
+        found.append(await self._proxy_answers(connection))
         return found
+
+    async def _proxy_answers(self, connection: Connection) -> Finding:
+        """Whether the storefront still leads to us where the theme thinks it does.
+
+        Merchants may rename the app proxy (A3) and no API tells: the old path is then a plain 404. The new one reaches
+        us in the first request that comes through it (`proxy_seen`), so opening it once is the remedy.
+        """
+        async with self._db.transaction(connection.workspace_id) as tx:
+            store = await stores.get(tx, connection.store_id)
+        path = str((store.widget.get(PROXY_PATH) if store else "") or DEFAULT_PROXY_PATH)
+        try:
+            answer = await self._http.request(
+                "GET", f"{connection.url}{path}/identity", timeout=10, max_bytes=1_000_000, attempts=1, accept=(404,)
+            )
+        except HttpError:
+            return Finding("proxy_renamed", True)
+        return Finding("proxy_renamed", answer.status != 404, path if answer.status == 404 else "")
+
+    async def proxy_seen(self, installed: tuple[UUID, UUID], path: str) -> None:
+        """A signed request came through the app proxy at `path`: if it is another one than before, tell the theme."""
+        if not _PROXY_PREFIX.fullmatch(path):
+            return
+        async with self._db.transaction(installed[0]) as tx:
+            store = await stores.get(tx, installed[1])
+            if store is None or (store.widget.get(PROXY_PATH) or DEFAULT_PROXY_PATH) == path:
+                return
+            store.widget = {**store.widget, PROXY_PATH: path}
+            await tx.enqueue("check_store", unique=f"check-now:{store.id}", store_id=store.id)
 
     async def _installation(self, connection: Connection) -> tuple[str, list[str], str]:
         """Our app on this shop: its id, the scopes it holds now (noted at the store), the version that answered."""
@@ -266,12 +299,14 @@ class ShopifyPlatform:
         return Page(mapping.nodes(resource, nodes, connection), following)
 
     async def _whole(self, connection: Connection, resource: Resource, node: dict[str, Any]) -> dict[str, Any]:
-        """Read on where a page cut something off: long orders, products with many variants."""
+        """Read on where a page cut something off: long orders, many addresses, products with many variants."""
         if resource is Resource.ORDERS:
             if max(len(node.get("fulfillments") or ()), len(node.get("refunds") or ())) >= _LISTED:
                 found = (await self.client.run(connection, "Order", {"id": node["id"]}))["order"]
                 node = found or node
             await self._read_on(connection, node, "lineItems", "OrderLines", "order")
+        if resource is Resource.CUSTOMERS:
+            await self._read_on(connection, node, "addressesV2", "CustomerAddresses", "customer")
         if resource is Resource.PRODUCTS:
             await self._read_on(connection, node, "variants", "ProductVariants", "product")
         return node
@@ -322,6 +357,10 @@ class ShopifyPlatform:
                 done.append(Finding("webhook_added", True, topic))
         return done or [Finding("webhooks", True)]
 
+    async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
+        """Nothing is shared with one shop: webhooks and the proxy are signed with the app's own secret (A1.9)."""
+        return False
+
     async def _subscriptions(self, connection: Connection) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         after: str | None = None
@@ -342,7 +381,11 @@ class ShopifyPlatform:
             store = await stores.get(tx, connection.store_id)
         if store is None:
             return
-        values = {"public_key": store.public_key, "server": self._settings.public_url}
+        values = {
+            "public_key": store.public_key,
+            "server": self._settings.public_url,
+            "proxy_path": str(store.widget.get(PROXY_PATH) or DEFAULT_PROXY_PATH),
+        }
         metafields = [
             {
                 "ownerId": installation,

@@ -6,7 +6,8 @@ connection may not sit inside a list, so fulfilment and refund *lines* come only
 
 Money is asked for in the shop's currency everywhere, and in the shopper's (presentment) on the totals. Costs are per
 object (PLATFORMS A5.2), a single operation may not ask for more than 1000 points: the page sizes below keep each
-page under that with room to spare, and ``lineItems`` of a page is cut at ``PAGE_LINES`` (``ORDER_LINES`` reads on).
+page under that with room to spare; ``lineItems`` of a page is cut at ``PAGE_LINES`` and a customer's addresses at
+``PAGE_ADDRESSES`` (``ORDER_LINES`` and ``CUSTOMER_ADDRESSES`` read on).
 
 ``tests/contracts/test_shopify_schema.py`` validates all of it against Shopify's own schema.
 """
@@ -18,6 +19,7 @@ from typing import Final
 API_VERSION: Final = "2026-10"
 
 PAGE_LINES: Final = 10
+PAGE_ADDRESSES: Final = 5
 ORDERS_PAGE: Final = 6
 CUSTOMERS_PAGE: Final = 50
 PRODUCTS_PAGE: Final = 20
@@ -91,6 +93,9 @@ _VARIANT_FIELDS = """
 
 # --- who and where we are -------------------------------------------------------------------------------------------
 
+# The language of the primary domain is the store's own: `shopLocales` would say it too, but wants a scope of its own
+# (`read_locales`) that nothing else of ours uses.
+#
 # `domains` is marked deprecated in favour of `domainsPaginated`, a field that no published version has: the one
 # exception in the contract test, which also fails on the day the replacement appears. The widget needs every domain
 # of a store, not only the primary one, as its allowed origins (PLATFORMS A4.1).
@@ -99,7 +104,7 @@ query Shop {
   shop {
     id name email contactEmail myshopifyDomain url
     currencyCode ianaTimezone
-    primaryDomain { id host url sslEnabled }
+    primaryDomain { id host url sslEnabled localization { defaultLocale } }
     domains { id host url sslEnabled }
     plan { publicDisplayName shopifyPlus partnerDevelopment }
   }
@@ -150,7 +155,13 @@ CUSTOMERS_PAGE_QUERY: Final = f"""
 query CustomersPage($first: Int!, $after: String, $query: String) {{
   customers(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
     pageInfo {{ hasNextPage endCursor }}
-    nodes {{ {_CUSTOMER_FIELDS} }}
+    nodes {{
+      {_CUSTOMER_FIELDS}
+      addressesV2(first: {PAGE_ADDRESSES}) {{
+        pageInfo {{ hasNextPage endCursor }}
+        nodes {{ {_ADDRESS_FIELDS} }}
+      }}
+    }}
   }}
 }}
 """
@@ -210,6 +221,18 @@ query Customer($id: ID!) {{
   customer(id: $id) {{
     {_CUSTOMER_FIELDS}
     addressesV2(first: 20) {{ nodes {{ {_ADDRESS_FIELDS} }} }}
+  }}
+}}
+"""
+
+CUSTOMER_ADDRESSES: Final = f"""
+query CustomerAddresses($id: ID!, $first: Int!, $after: String) {{
+  customer(id: $id) {{
+    id
+    addressesV2(first: $first, after: $after) {{
+      pageInfo {{ hasNextPage endCursor }}
+      nodes {{ {_ADDRESS_FIELDS} }}
+    }}
   }}
 }}
 """
@@ -359,6 +382,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "Order": ORDER,
     "OrderLines": ORDER_LINES,
     "Customer": CUSTOMER,
+    "CustomerAddresses": CUSTOMER_ADDRESSES,
     "Product": PRODUCT,
     "ProductVariants": PRODUCT_VARIANTS,
     "BulkRun": BULK_RUN,

@@ -87,7 +87,8 @@ class Edges:
         """`/apps/support/identity` of a storefront: a token that says who is signed in there; 204 when nobody is.
 
         A blank customer id means "unknown" (it is not dependable with new customer accounts), never an error. The
-        answer changes nothing and is readable by the storefront's own pages only.
+        answer is readable by the storefront's own pages only, and the request changes nothing but our memory of where
+        the proxy is.
         """
         try:
             asked = identity.proxy(request.scope["query_string"], self._app.settings.shopify.secrets, time.time())
@@ -99,6 +100,7 @@ class Edges:
         known = await self._platform.installer.known(asked.shop)
         if known is None or not await self._active(known):
             raise not_found()
+        await self._platform.proxy_seen(known, asked.path_prefix)
         if not asked.customer_external_id:
             return Response(status_code=204, headers=NO_STORE)
         token = self._platform.shopper_token(known, asked.customer_external_id)

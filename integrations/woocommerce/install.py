@@ -270,6 +270,12 @@ async def callback(app: App, body: bytes) -> None:
             raise ConnectError("expired")
 
 
+async def owner(app: App, token: str) -> UUID | None:
+    """The workspace that began the grant of this one-time token."""
+    found = await app.db.lookup(GRANT_KIND, _hash(token)) if _TOKEN.match(token) else []
+    return found[0][0] if found else None
+
+
 async def finish(app: App, token: str, workspace_id: UUID | None) -> tuple[str, str]:
     """The browser is back, signed in to `workspace_id` or to none: connect, or end the grant. Returns `outcome`."""
     hashed = _hash(token) if _TOKEN.match(token) else ""

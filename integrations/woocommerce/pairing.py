@@ -28,6 +28,8 @@ REQUEST_LIFETIME: Final = 300
 """Seconds either side of the signed time during which a request is believed (PLATFORMS B4)."""
 TOKEN_LIFETIME: Final = 900
 """Seconds an identity token may live, at most."""
+PREVIOUS_LIFETIME: Final = TOKEN_LIFETIME + REQUEST_LIFETIME
+"""Seconds for which a secret that was replaced is still believed: whatever was signed with it is old by then."""
 LEEWAY: Final = 10
 """Seconds by which two honest clocks may differ."""
 TOKEN_AUDIENCE: Final = "ahlan"  # noqa: S105

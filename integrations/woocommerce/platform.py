@@ -20,7 +20,7 @@ from plugin import stores
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Database, Tx
-from plugin.kernel.http import Http, HttpError
+from plugin.kernel.http import Http, HttpError, Response
 from plugin.kernel.money import exponent_of
 from plugin.platform import (
     AdminSession,
@@ -40,7 +40,12 @@ from plugin.stores import Credential
 KIND: Final = "woocommerce"
 STORE_KIND: Final = "woocommerce"
 """Directory kind under which a delivery's path names a store: its id."""
+PLUGIN: Final = "plugin"
+PLUGIN_NEXT: Final = "plugin_next"
+PLUGIN_PREVIOUS: Final = "plugin_previous"
+"""Credential kinds of the pairing secret: in force, sent but not acknowledged, replaced a moment ago."""
 PAGE: Final = 50
+SWEEP: Final = "sweep"
 OVERLAP: Final = timedelta(seconds=2)
 """`after` and `modified_after` are exclusive at one second (B25), so a poll begins a little earlier."""
 
@@ -97,11 +102,14 @@ class WooCommercePlatform:
         return await self._walk(client, connection, resource, position, "after", "date", "date_created_gmt")
 
     async def changes(self, connection: Connection, resource: Resource, since: datetime, cursor: str | None) -> Page:
-        """What changed since. Customers have no such question (B25): only who registered since can be asked."""
+        """What changed since. Customers have no such question (B25): who registered since, and a share of all."""
         client = await self._client(connection)
         begin = _gmt(since - OVERLAP)
         if resource is Resource.CUSTOMERS:
-            return await self._registered(client, since, Cursor.read(cursor) if cursor else Cursor(begin))
+            position = Cursor.read(cursor) if cursor else Cursor(begin)
+            if position.part == SWEEP:
+                return Page((await self._customers(client, position)).records, None)
+            return await self._registered(client, since, position)
         position = Cursor.read(cursor) if cursor else Cursor(begin)
         page = await self._walk(
             client, connection, resource, position, "modified_after", "modified", "date_modified_gmt"
@@ -156,8 +164,13 @@ class WooCommercePlatform:
         )
         rows = [row for row in _rows(answer.body) if str(row.get("date_created_gmt") or "") >= _gmt(since - OVERLAP)]
         records = [record for row in rows for record in mapping.record_of("customer", row)]
-        more = len(rows) == PAGE and position.page < (answer.pages or 1)
-        return Page(records, str(Cursor(position.bound, position.page + 1)) if more else None, None)
+        pages = answer.pages or 1
+        if len(rows) == PAGE and position.page < pages:
+            return Page(records, str(Cursor(position.bound, position.page + 1)), None)
+        # Nobody can ask who was edited (woocommerce/woocommerce#41371), and a lost customer.updated is never sent again
+        # (B3): so each comparison also reads one page of all customers, the next one each time, by the clock.
+        turn = int(time.time()) // stores.RECONCILE_SECONDS
+        return Page(records, str(Cursor("", turn % pages + 1, None, SWEEP)), None)
 
     async def _records(
         self, client: StoreClient, connection: Connection, resource: Resource, rows: Sequence[Mapping[str, Any]]
@@ -165,8 +178,9 @@ class WooCommercePlatform:
         records: list[Record] = []
         for row in rows:
             if resource is Resource.PRODUCTS and row.get("type") == "variable" and row.get("status") != "trash":
-                answer = await client.get(f"products/{int(row['id'])}/variations", per_page=100)
-                records.append(mapping.product(row, _rows(answer.body), currency=connection.currency))
+                # A page holds at most 100 (B26), and a size-and-colour grid soon has more.
+                variations = await _all(client, f"products/{int(row['id'])}/variations")
+                records.append(mapping.product(row, variations, currency=connection.currency))
                 continue
             records.extend(mapping.record_of(_SINGULAR[resource], row, currency=connection.currency))
         return records
@@ -188,7 +202,7 @@ class WooCommercePlatform:
         secret, ours = found[0], {int(key) for key in found[1].data.get("ids", {}).values()}
         kept: dict[str, int] = {}
         disabled = 0
-        for webhook in await self._webhooks(client):
+        for webhook in await _all(client, "webhooks"):
             if str(webhook.get("delivery_url")) != url and not _was_ours(webhook, connection.store_id):
                 continue
             topic, identifier = str(webhook["topic"]), int(webhook["id"])
@@ -209,15 +223,6 @@ class WooCommercePlatform:
             async with self._db.transaction(connection.workspace_id) as tx:
                 await stores.put_credential(tx, self._vault, connection.store_id, "webhook", secret, data={"ids": kept})
         return (Finding("webhooks", ok=True), Finding("webhooks_were_disabled", ok=not disabled, detail=str(disabled)))
-
-    async def _webhooks(self, client: StoreClient) -> list[Mapping[str, Any]]:
-        rows: list[Mapping[str, Any]] = []
-        page, pages = 1, 1
-        while page <= pages:
-            answer = await client.get("webhooks", per_page=100, page=page, orderby="id", order="asc")
-            rows.extend(_rows(answer.body))
-            page, pages = page + 1, answer.pages or 1
-        return rows
 
     # Health
 
@@ -247,17 +252,14 @@ class WooCommercePlatform:
 
     async def embed_state(self, connection: Connection) -> Finding:
         """Asked from our plugin with a signed request: is it paired, is the widget on, is this still the same site."""
-        path = f"{urlsplit(connection.external_id).path}/wp-json/wc-ahlan/v1/status"
-        found = await self._secret(connection.workspace_id, connection.store_id, "plugin")
-        if found is None:
+        secrets = await self._plugin_secrets(connection.workspace_id, connection.store_id)
+        if not secrets:
             return Finding("plugin_missing", ok=False)
-        headers = pairing.signed_headers(
-            pairing.derive_keys(found).requests, method="GET", path=path, timestamp=int(time.time()), body=b""
-        )
         try:
-            answer = await self._http.request(
-                "GET", f"{connection.external_id}/wp-json/wc-ahlan/v1/status", headers=headers, accept=(401, 403, 404)
-            )
+            answer = await self._call_plugin(connection, secrets[0], "GET", "status")
+            if answer.status == 401 and len(secrets) > 1:
+                # The answer to a rotation was lost, and the site has the new secret already.
+                answer = await self._call_plugin(connection, secrets[1], "GET", "status")
             said = orjson.loads(answer.body)
         except HttpError as error:
             return Finding("plugin_silent", ok=False, detail=str(error.status or ""))
@@ -271,6 +273,67 @@ class WooCommercePlatform:
             return Finding("site_cloned", ok=False, detail=str(said.get("site", ""))[:200])
         return Finding("widget", ok=bool(said.get("widget")))
 
+    async def _call_plugin(
+        self, connection: Connection, secret: str, method: str, route: str, body: bytes = b""
+    ) -> Response:
+        """One signed request to our plugin (docs/woocommerce-plugin-protocol.md). Raises HttpError.
+
+        A nonce counts once, so a request whose answer was lost is not repeated as it is.
+        """
+        path = f"{urlsplit(connection.external_id).path}/wp-json/wc-ahlan/v1/{route}"
+        headers = pairing.signed_headers(
+            pairing.derive_keys(secret).requests, method=method, path=path, timestamp=int(time.time()), body=body
+        )
+        return await self._http.request(
+            method,
+            f"{connection.external_id}/wp-json/wc-ahlan/v1/{route}",
+            headers={**headers, "Content-Type": "application/json"} if body else headers,
+            content=body or None,
+            accept=(401, 403, 404),
+            attempts=1,
+        )
+
+    # The pairing secret
+
+    async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
+        """Give our plugin a new pairing secret, signed with the old one.
+
+        The new one is stored before it is sent and the old one believed until nothing signed with it can be under way,
+        so at no moment, not even after a lost answer or a killed process, does the site hold a secret that we lack.
+        """
+        async with self._db.transaction(connection.workspace_id) as tx:
+            held = await stores.credential(tx, self._vault, connection.store_id, PLUGIN, lock=True)
+            if held is None or not held[1].data.get("paired") or held[1].updated_at > datetime.now(UTC) - older_than:
+                return False
+            begun = await stores.credential(tx, self._vault, connection.store_id, PLUGIN_NEXT)
+            fresh = begun[0] if begun else pairing.new_secret()
+            if begun is None:
+                await stores.put_credential(tx, self._vault, connection.store_id, PLUGIN_NEXT, fresh)
+        try:
+            known = begun is not None and (await self._call_plugin(connection, fresh, "GET", "status")).status == 200
+            if not known:
+                body = orjson.dumps({"secret": fresh})
+                answer = await self._call_plugin(connection, held[0], "POST", "rotate", body)
+                known = answer.status == 200
+        except HttpError as error:
+            raise PlatformError("the plugin does not answer", retry=True, code="plugin_silent") from error
+        if not known:
+            raise PlatformError("the plugin does not take a new secret", retry=False, code="plugin_unpaired")
+        async with self._db.transaction(connection.workspace_id) as tx:
+            await stores.put_credential(
+                tx, self._vault, connection.store_id, PLUGIN_PREVIOUS, held[0],
+                expires_at=datetime.now(UTC) + timedelta(seconds=pairing.PREVIOUS_LIFETIME),
+            )  # fmt: skip
+            await stores.put_credential(tx, self._vault, connection.store_id, PLUGIN, fresh, data=held[1].data)
+            await tx.execute(
+                delete(Credential).where(
+                    Credential.workspace_id == tx.workspace_id,
+                    Credential.store_id == connection.store_id,
+                    Credential.kind == PLUGIN_NEXT,
+                )
+            )
+        return True
+
     # Who somebody is
 
     async def admin_session(self, token: str) -> AdminSession:
@@ -280,8 +343,8 @@ class WooCommercePlatform:
         if not found or found[0][1] is None or public_key is None:
             raise StaleToken
         workspace_id, store_id = found[0][0], found[0][1]
-        secret = await self._secret(workspace_id, store_id, "plugin")
-        agent = identity.agent(token, secret=secret, public_key=public_key, now=time.time()) if secret else None
+        secrets = await self._plugin_secrets(workspace_id, store_id)
+        agent = identity.agent(token, secrets=secrets, public_key=public_key, now=time.time())
         if agent is None:
             raise StaleToken
         async with self._db.transaction(workspace_id) as tx:
@@ -303,10 +366,10 @@ class WooCommercePlatform:
         """The signed-in customer that the storefront's token speaks of."""
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
-            found = await stores.credential(tx, self._vault, connection.store_id, "plugin")
-        if store is None or found is None:
+            secrets = await secrets_of_plugin(tx, self._vault, connection.store_id)
+        if store is None:
             return None
-        shopper = identity.shopper(token, secret=found[0], public_key=store.public_key, now=time.time())
+        shopper = identity.shopper(token, secrets=secrets, public_key=store.public_key, now=time.time())
         if shopper is None:
             return None
         return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
@@ -339,10 +402,19 @@ class WooCommercePlatform:
         keys = Keys(secret["consumer_key"], secret["consumer_secret"], query=bool(row.data.get("query")))
         return StoreClient(self._http, connection.external_id, keys)
 
-    async def _secret(self, workspace_id: UUID, store_id: UUID, kind: str) -> str | None:
+    async def _plugin_secrets(self, workspace_id: UUID, store_id: UUID) -> tuple[str, ...]:
         async with self._db.transaction(workspace_id) as tx:
-            found = await stores.credential(tx, self._vault, store_id, kind)
-        return found[0] if found else None
+            return await secrets_of_plugin(tx, self._vault, store_id)
+
+
+async def secrets_of_plugin(tx: Tx, vault: Vault, store_id: UUID) -> tuple[str, ...]:
+    """Every pairing secret that our plugin may be signing with now: the one in force first, then a rotation's."""
+    found = []
+    for kind in (PLUGIN, PLUGIN_NEXT, PLUGIN_PREVIOUS):
+        held = await stores.credential(tx, vault, store_id, kind)
+        if held is not None and (held[1].expires_at is None or held[1].expires_at > datetime.now(UTC)):
+            found.append(held[0])
+    return tuple(found)
 
 
 async def read_profile(http: Http, url: str, client: StoreClient) -> StoreProfile:
@@ -398,6 +470,17 @@ def _rows(body: object) -> list[Mapping[str, Any]]:
     if not isinstance(body, list) or not all(isinstance(row, dict) for row in body):
         raise PlatformError("the store answered with something else than a list", retry=True, code="garbage")
     return body
+
+
+async def _all(client: StoreClient, path: str) -> list[Mapping[str, Any]]:
+    """A whole list, by id so that what is added meanwhile moves nothing, counted by its pages (B23)."""
+    rows: list[Mapping[str, Any]] = []
+    page, pages = 1, 1
+    while page <= pages:
+        answer = await client.get(path, per_page=100, page=page, orderby="id", order="asc")
+        rows.extend(_rows(answer.body))
+        page, pages = page + 1, answer.pages or 1
+    return rows
 
 
 def _was_ours(webhook: Mapping[str, Any], store_id: UUID) -> bool:

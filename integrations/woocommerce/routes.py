@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from jinja2 import FileSystemLoader
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,12 +20,16 @@ from plugin.kernel.errors import Forbidden
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
-from plugin.team import Permission, Role
+from plugin.team import Agent, Permission
 
 PAGE: Final = "/panel/connect/woocommerce"
 _REQUEST: Final = "woocommerce connect"
 _REQUEST_SECONDS: Final = 3600
 _CALLBACK_BYTES: Final = 16_384
+_ADMIN: Final = "admin"
+"""In the query of the page: it goes on for somebody who came from an embedded panel."""
+_WORD: Final = "hand_over"
+_ADMIN_COOKIE: Final = "ahlan-admin"
 
 
 class Connect:
@@ -45,24 +50,48 @@ class Connect:
 
     async def page(self, request: Request) -> Response:
         """Ask which store, or whether this one; then go there."""
-        workspace_id = await self._workspace(request)
+        sealed = request.query_params.get("request", "")
+        form: FormData | None = None
+        if request.method == "POST":
+            # A page elsewhere must not connect a store of its own to this workspace.
+            own_origin(request, self.app.settings.public_url)
+            form = await request.form()
+            if word := str(form.get(_WORD) or ""):
+                return self._from_admin(word)
+        embedded = _ADMIN in request.query_params
+        workspace_id = await (self._handed_over(request) if embedded else self._signed_in(request))
+        if workspace_id is None and embedded:
+            raise Forbidden(
+                _("This page stood open for too long."),
+                _("In your store's admin open Ahlan, Stores, and press Continue in WordPress again."),
+                code="stale_page",
+            )
         if workspace_id is None:
-            sealed = request.query_params.get("request", "")
             onward = f"{PAGE}?request={sealed}" if sealed else PAGE
             return RedirectResponse(f"/sign-in?next={_quoted(onward)}", 303)
-        wanted = self.app.vault.verify(_REQUEST, request.query_params.get("request", "")) or {}
+        wanted = self.app.vault.verify(_REQUEST, sealed) or {}
         site, nonce = str(wanted.get("site", "")), str(wanted.get("nonce", ""))
-        if request.method == "GET":
+        if form is None:
             return self._shown(request, site=site)
-        # A page elsewhere must not connect a store of its own to this workspace.
-        own_origin(request, self.app.settings.public_url)
-        form = await request.form()
         address = site or str(form.get("site") or "")[:300]
         try:
             target = await install.begin(self.app, workspace_id, address, nonce=nonce)
         except ConnectError as error:
             return self._shown(request, site=address, error=error)
         return RedirectResponse(self._browser(target), 303)
+
+    def _from_admin(self, word: str) -> Response:
+        """The embedded panel's button, in a window of its own: remember for an hour who pressed it.
+
+        Only our own pages can post here, so nobody is lent somebody else's name by a link.
+        """
+        response = RedirectResponse(f"{PAGE}?{_ADMIN}=1", 303)
+        response.set_cookie(
+            self._cookie(_ADMIN_COOKIE), word, max_age=team.HAND_OVER_SECONDS, path="/", httponly=True,
+            # Lax: the shop sends the browser back with a top-level GET.
+            secure=self.app.settings.secure, samesite="lax",
+        )  # fmt: skip
+        return response
 
     async def callback(self, request: Request) -> Response:
         """The store's server delivers the keys: exactly 200, or it deletes them again (B18)."""
@@ -81,28 +110,38 @@ class Connect:
         Only the browser that began, by its session, makes the store connected.
         """
         token = request.query_params.get("user_id", "")
-        state, reason = await install.finish(self.app, token, await self._workspace(request))
+        began = await install.owner(self.app, token)
+        handed = await self._handed_over(request)
+        embedded = handed is not None and handed == began
+        state, reason = await install.finish(self.app, token, handed if embedded else await self._signed_in(request))
         if state == "done":
-            return self._shown(request, site="", done=True)
+            return self._shown(request, site="", done=True, embedded=embedded)
         if state == "open" and request.query_params.get("success") == "0":
             reason = "denied"
         return self._shown(request, site="", error=ConnectError(reason or "expired"))
 
-    async def _workspace(self, request: Request) -> UUID | None:
+    async def _signed_in(self, request: Request) -> UUID | None:
         """The workspace of the panel session in this browser. Raises Forbidden for who may not manage stores."""
-        name = "__Host-ahlan" if self.app.settings.secure else "ahlan"
-        workspace, _dot, secret = request.cookies.get(name, "").partition(".")
+        workspace, _dot, secret = request.cookies.get(self._cookie("ahlan"), "").partition(".")
         try:
             workspace_id = UUID(hex=workspace)
         except ValueError:
             return None
         async with self.app.db.transaction(workspace_id) as tx:
             found = await team.session_agent(tx, secret)
+        return _allowed(found[1]) if found is not None else None
+
+    async def _handed_over(self, request: Request) -> UUID | None:
+        """The workspace of whoever came here from an embedded panel. Raises Forbidden for who may not manage stores."""
+        found = team.handed_over(self.app.vault, request.cookies.get(self._cookie(_ADMIN_COOKIE), ""))
         if found is None:
             return None
-        if Permission.MANAGE_STORES not in team.ALLOWED[Role(found[1].role)]:
-            raise Forbidden(_("Connecting stores needs another role."), _("Ask an owner or admin of the workspace."))
-        return workspace_id
+        async with self.app.db.transaction(found[0]) as tx:
+            agent = await tx.get(Agent, found[1])
+        return _allowed(agent) if agent is not None and agent.deactivated_at is None else None
+
+    def _cookie(self, name: str) -> str:
+        return f"__Host-{name}" if self.app.settings.secure else name
 
     def _browser(self, url: str) -> str:
         """Where this browser finds the store: in the demo the simulated one has another address than its own name."""
@@ -114,7 +153,13 @@ class Connect:
         return f"http://{host}:{port}/{url.partition('://')[2].partition('/')[2]}"
 
     def _shown(
-        self, request: Request, *, site: str, error: ConnectError | None = None, done: bool = False
+        self,
+        request: Request,
+        *,
+        site: str,
+        error: ConnectError | None = None,
+        done: bool = False,
+        embedded: bool = False,
     ) -> HTMLResponse:
         t: Translator = self.web.translator(request)
         text = self.web.render(
@@ -126,6 +171,7 @@ class Connect:
             site=site,
             fixed=bool(site) and "request" in request.query_params,
             done=done,
+            embedded=embedded,
             message=t.gettext(error.message) if error else "",
             hint=t.gettext(error.hint) if error and error.hint else "",
         )
@@ -144,6 +190,12 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route(install.RETURN, connect.returned, methods=["GET"]),
         Route(PAGE, connect.page, methods=["GET", "POST"]),
     ]
+
+
+def _allowed(agent: Agent) -> UUID:
+    if not agent.may(Permission.MANAGE_STORES):
+        raise Forbidden(_("Connecting stores needs another role."), _("Ask an owner or admin of the workspace."))
+    return agent.workspace_id
 
 
 def _quoted(path: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from integrations.woocommerce import pairing, webhooks
 from integrations.woocommerce.pairing import PairingError
-from integrations.woocommerce.platform import KIND, STORE_KIND
+from integrations.woocommerce.platform import KIND, STORE_KIND, secrets_of_plugin
 from plugin import stores
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Database
@@ -25,7 +26,7 @@ CACHED_STORES: Final = 5_000
 @dataclass(frozen=True, slots=True)
 class _Secrets:
     webhook: str = field(repr=False)
-    plugin: str = field(repr=False)
+    plugins: tuple[str, ...] = field(repr=False)
     read_at: float
 
 
@@ -79,26 +80,12 @@ class WooCommerceSource:
 
     async def _cart(self, store_id: UUID, headers: Mapping[str, bytes], body: bytes) -> Delivery | Answer:
         """Our plugin's cart events. The nonce is the key: a replay inside its five minutes is a duplicate row."""
-        nonce = ""
         for again in (False, True):
             known = await self._known(store_id, again=again)
-            if known is None or not known.plugin:
-                continue
-            try:
-                nonce = pairing.verify(
-                    pairing.derive_keys(known.plugin).requests,
-                    method="POST",
-                    path=f"/webhooks/woocommerce/{store_id}/cart",
-                    timestamp=_ascii(headers.get(pairing.TIMESTAMP_HEADER.lower())),
-                    nonce=_ascii(headers.get(pairing.NONCE_HEADER.lower())),
-                    signature=_ascii(headers.get(pairing.SIGNATURE_HEADER.lower())),
-                    body=body,
-                    now=time.time(),
-                )
+            nonce = _nonce(known.plugins if known else (), store_id, headers, body)
+            if nonce:
                 break
-            except PairingError:
-                continue
-        if not nonce:
+        else:
             return Answer.UNSIGNED
         return Delivery(
             key=f"{store_id}:cart:{nonce}",
@@ -118,12 +105,29 @@ class WooCommerceSource:
             return None
         async with self._db.transaction(found[0][0]) as tx:
             webhook = await stores.credential(tx, self._vault, store_id, "webhook")
-            plugin = await stores.credential(tx, self._vault, store_id, "plugin")
+            plugins = await secrets_of_plugin(tx, self._vault, store_id)
         if len(self._secrets) >= CACHED_STORES:
             self._secrets.clear()
-        fresh = _Secrets(webhook[0] if webhook else "", plugin[0] if plugin else "", time.monotonic())
+        fresh = _Secrets(webhook[0] if webhook else "", plugins, time.monotonic())
         self._secrets[store_id] = fresh
         return fresh
+
+
+def _nonce(secrets: Sequence[str], store_id: UUID, headers: Mapping[str, bytes], body: bytes) -> str:
+    """The nonce of cart events that one of these secrets signed, or nothing."""
+    for secret in secrets:
+        with suppress(PairingError):
+            return pairing.verify(
+                pairing.derive_keys(secret).requests,
+                method="POST",
+                path=f"/webhooks/woocommerce/{store_id}/cart",
+                timestamp=_ascii(headers.get(pairing.TIMESTAMP_HEADER.lower())),
+                nonce=_ascii(headers.get(pairing.NONCE_HEADER.lower())),
+                signature=_ascii(headers.get(pairing.SIGNATURE_HEADER.lower())),
+                body=body,
+                now=time.time(),
+            )
+    return ""
 
 
 def _uuid(text: str) -> UUID | None:

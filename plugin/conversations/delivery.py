@@ -81,9 +81,9 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
     if conversation is None or conversation.store_id is None:
         return None
     answers = await _unread(tx, conversation_id, max(conversation.emailed_seq, conversation.shopper_read_seq))
-    recipient = await _recipient(tx, conversation)
+    to = await recipient(tx, conversation)
     store = await tx.get(Store, conversation.store_id)
-    if not answers or not recipient or store is None:
+    if not answers or not to or store is None:
         return None
     words = app.catalogues.translator(conversation.locale or store.locale)
     last = answers[-1]
@@ -91,7 +91,7 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
     outbound = Outbound(
         key=f"{conversation_id}.{last.seq}",
         workspace_id=tx.workspace_id,
-        recipient=recipient,
+        recipient=to,
         subject=words.gettext("An answer from %(shop)s", shop=store.name),
         text=_plain(words, store, answers),
         html=_html(words, store, answers),
@@ -117,7 +117,7 @@ async def _unread(tx: Tx, conversation_id: UUID, seq: int) -> list[Message]:
     return list(rows)
 
 
-async def _recipient(tx: Tx, conversation: Conversation) -> str:
+async def recipient(tx: Tx, conversation: Conversation) -> str:
     """The address of the account that the store vouched for, else the one typed into this very conversation."""
     if conversation.customer_id is not None and (proven := await customers.own_email(tx, conversation.customer_id)):
         return proven

@@ -40,13 +40,15 @@ async def agents_here(hub: Hub, workspace_id: UUID) -> int:
 
 
 async def shopper_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
-    """A shopper has the conversation open, in one browser tab more."""
-    await _try(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), False)
+    """A shopper has the conversation open, in one browser tab more. The panel hears of the first sign at once."""
+    if await _try(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), False):
+        await _tell_panel(hub, workspace_id, conversation_id)
 
 
 async def shopper_gone(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
     """The tab was closed."""
-    await _try(hub.vanish(_shoppers(workspace_id, conversation_id), connection), False)
+    if await _try(hub.vanish(_shoppers(workspace_id, conversation_id), connection), False):
+        await _tell_panel(hub, workspace_id, conversation_id)
 
 
 async def shopper_is_here(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> bool:
@@ -57,6 +59,10 @@ async def shopper_is_here(hub: Hub, workspace_id: UUID, conversation_id: UUID) -
 async def _tell(hub: Hub, workspace_id: UUID) -> None:
     count = await agents_here(hub, workspace_id)
     await hub.publish(workspace_id, [(AGENTS, {"type": AGENTS, "agents": count})])
+
+
+async def _tell_panel(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> None:
+    await hub.publish(workspace_id, [(f"panel:conversation:{conversation_id}", {"type": "here"})])
 
 
 def _agents(workspace_id: UUID) -> str:

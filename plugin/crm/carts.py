@@ -232,4 +232,7 @@ async def open_of(tx: Tx, members: Collection[UUID], emails: Collection[str]) ->
         .order_by(Cart.version.desc(), Cart.id.desc())
         .limit(10)
     )
-    return [(row.Cart, bool(row.known)) for row in rows if row.Cart.lines]
+    found = [(row.Cart, bool(row.known)) for row in rows if row.Cart.lines]
+    # A cart at the checkout is told of twice: the checkout knows more.
+    begun = {(cart.store_id, cart.token) for cart, _ in found if cart.kind == "checkout" and cart.token}
+    return [(cart, known) for cart, known in found if cart.kind != "cart" or (cart.store_id, cart.token) not in begun]

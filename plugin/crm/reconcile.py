@@ -32,6 +32,7 @@ DEEP_EVERY = timedelta(hours=24)
 # A webhook may be this late before what we found by asking counts as missed by it.
 LATE = timedelta(minutes=5)
 PROFILE_EVERY = timedelta(hours=24)
+ROTATE_EVERY = timedelta(days=90)
 
 
 class Reconciliation(Tenant, Base):
@@ -157,6 +158,7 @@ async def check_store(
         # Two at once would both miss the same webhook and register it twice, and then all of it comes twice.
         async with turn(app.db, f"webhooks:{store.id}"):
             findings = list(await platform.register_webhooks(connection))
+            await _rotate(app, store)
         findings += [*await platform.check(connection), await platform.embed_state(connection)]
         if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
             profile = await platform.profile(connection)
@@ -174,6 +176,25 @@ async def check_store(
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)
         tx.publish("stores", {"store_id": str(store.id)})
+
+
+async def rotate_secret(app: App, workspace_id: UUID, store_id: UUID) -> bool:
+    """Renew what the store's own side shares with us now, however fresh it is. Raises PlatformError, Busy."""
+    async with app.db.transaction(workspace_id) as tx:
+        store = await stores.get(tx, store_id)
+    if store is None or store.status == stores.UNINSTALLED:
+        return False
+    async with turn(app.db, f"webhooks:{store.id}"):
+        return await app.platforms[store.platform].rotate(store.connection(), timedelta())
+
+
+async def _rotate(app: App, store: Store) -> None:
+    """Renew what the store's side shares with us in its time; one that refuses keeps the old secret until the next."""
+    try:
+        if await app.platforms[store.platform].rotate(store.connection(), ROTATE_EVERY):
+            log.info("store_secret_rotated", store_id=str(store.id))
+    except PlatformError as error:
+        log.warning("store_secret_not_rotated", store_id=str(store.id), code=error.code)
 
 
 async def _complain(app: App, workspace_id: UUID, store_id: UUID, error: PlatformError) -> None:

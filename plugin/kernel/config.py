@@ -65,6 +65,7 @@ class Settings:
     access_log_retention_days: int = 365
     conversation_retention_days: int = 0
     metrics_token: str = field(default="", repr=False)
+    upload_megabytes: int = 1024
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
     demo: Demo = Demo()
@@ -102,6 +103,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         access_log_retention_days=_integer(env, "AHLAN_ACCESS_LOG_RETENTION_DAYS", 365),
         conversation_retention_days=_integer(env, "AHLAN_CONVERSATION_RETENTION_DAYS", 0),
         metrics_token=env.get("AHLAN_METRICS_TOKEN", ""),
+        upload_megabytes=_integer(env, "AHLAN_UPLOAD_MEGABYTES", 1024),
         smtp_url=env.get("AHLAN_SMTP_URL", ""),
         mail_from=env.get("AHLAN_MAIL_FROM", ""),
         demo=Demo(

@@ -170,12 +170,14 @@ class Translator:
             return self.gettext("just now")
         if abs(distance.total_seconds()) >= _RELATIVE_DAYS * 86_400:
             return self.format_date(moment)
-        text = dates.format_timedelta(distance, add_direction=True, threshold=1.2, locale=self.language.locale)
+        text = dates.format_timedelta(
+            distance, granularity="minute", add_direction=True, threshold=1.2, locale=self.language.locale
+        )
         return self._in_digits(text)
 
     def duration(self, seconds: float) -> str:
         """A length of time in its largest unit, a minute at least: "5 minutes"."""
-        length = timedelta(seconds=seconds)
+        length = timedelta(seconds=max(60, seconds))
         text = dates.format_timedelta(length, granularity="minute", threshold=1.2, locale=self.language.locale)
         return self._in_digits(text)
 

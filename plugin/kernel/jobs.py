@@ -467,6 +467,9 @@ async def run_worker(make: Callable[[], Worker], stop: asyncio.Event) -> None:
         with contextlib.suppress(asyncio.CancelledError, OSError, *_REDIS_ERRORS):
             await running
         with contextlib.suppress(asyncio.CancelledError, OSError, *_REDIS_ERRORS):
+            # arq 0.28 closes its pool by a name that redis-py has given up.
+            if current._pool is not None:
+                current._pool.close = current._pool.aclose
             await current.close()
         if not stop.is_set():
             log.warning("worker_reconnects")

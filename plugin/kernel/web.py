@@ -41,6 +41,25 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+class StrictTransport:
+    """Tells browsers to come over TLS only, for a year, where that is how they come (RFC 6797).
+
+    Only for this very host: what else lives on the operator's domain is not ours to decide about.
+    """
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self.app = app
+        self.secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["strict-transport-security"] = "max-age=31536000"
+            await send(message)
+
+        await self.app(scope, receive, answer if self.secure else send)
+
+
 class RequestId:
     """Gives each request an id that its logs, jobs and error page carry, and counts it."""
 
@@ -158,7 +177,7 @@ class Web:
             headers["retry-after"] = str(error.retry_after)
         body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
         if "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
-            page = self.render("error.html", translator, error=body, status=error.status)
+            page = self.render("error.html", translator, error=body, status=error.status, path=request.url.path)
             return HTMLResponse(page, error.status, headers)
         return JSONResponse({"error": body}, error.status, headers)
 

@@ -6,11 +6,12 @@ import asyncio
 import ipaddress
 import time
 from dataclasses import dataclass
+from uuid import UUID
 
 from redis.exceptions import RedisError
 from starlette.requests import HTTPConnection
 
-from plugin.kernel.errors import TooMany
+from plugin.kernel.errors import AhlanError, TooMany
 from plugin.kernel.lazy import _
 from plugin.realtime import Hub
 
@@ -27,6 +28,16 @@ class Limit:
     seconds: int
     visitor: int = 0
     address: int = 0
+
+
+DAY = 86_400
+
+
+class UploadsFull(AhlanError):
+    """The store's shoppers have uploaded what they may today. Repeating does not help, so it is no 429."""
+
+    status = 413
+    code = "uploads_full"
 
 
 SESSION = Limit("session", 60, address=1200)
@@ -56,23 +67,32 @@ class Limits:
                     retry_after=limit.seconds,
                 )
 
-    async def _count(self, key: str, seconds: int) -> int:
+    async def spend_bytes(self, store_id: UUID, size: int, most: int) -> None:
+        """Count a file of `size` bytes against what a store's shoppers may upload in a day. Raises UploadsFull.
+
+        Strangers may upload, from as many addresses as they like: this is what keeps a disk from filling. `most` of 0
+        is no limit.
+        """
+        if most and await self._count(f"limit:bytes:{store_id}", DAY, size) > most:
+            raise UploadsFull(_("No more files can be taken today."), _("Write without it, or send a link to it."))
+
+    async def _count(self, key: str, seconds: int, by: int = 1) -> int:
         if time.monotonic() >= self._away_until:
             try:
-                return await asyncio.wait_for(self._hub.count(key, seconds), _PATIENCE)
+                return await asyncio.wait_for(self._hub.count(key, seconds, by), _PATIENCE)
             except (OSError, RedisError, TimeoutError):
                 self._away_until = time.monotonic() + _AWAY_SECONDS
-        return self._count_here(key, seconds)
+        return self._count_here(key, seconds, by)
 
-    def _count_here(self, key: str, seconds: int) -> int:
+    def _count_here(self, key: str, seconds: int, by: int) -> int:
         now = time.monotonic()
         until, count = self._local.get(key, (0.0, 0))
         if now >= until:
             until, count = now + seconds, 0
         if len(self._local) >= _LOCAL_LIMIT:
             self._local = {name: kept for name, kept in self._local.items() if kept[0] > now}
-        self._local[key] = (until, count + 1)
-        return count + 1
+        self._local[key] = (until, count + by)
+        return count + by
 
 
 class Bucket:

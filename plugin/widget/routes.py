@@ -28,6 +28,8 @@ from starlette.websockets import WebSocket
 from plugin.app import App
 from plugin.conversations import attachments, messages, presence, waiting
 from plugin.conversations import conversations as threads
+from plugin.conversations.delivery import EMAIL
+from plugin.conversations.waiting import Usual
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
@@ -97,7 +99,7 @@ class Widget:
             if path.is_file()
         }
         self._agents: dict[UUID, tuple[float, int]] = {}
-        self._usual: dict[UUID, tuple[float, int | None]] = {}
+        self._usual: dict[UUID, tuple[float, Usual]] = {}
         self._seen: dict[UUID, float] = {}
 
     # What the browser loads
@@ -128,6 +130,7 @@ class Widget:
             "digits": store.widget.get("digits", "latn"),
             "origins": origins,
             "shop": store.widget.get("name") or store.name,
+            "greeting": store.widget.get("greeting", ""),
             "time_zone": store.timezone,
             "max_text": messages.MAX_TEXT,
             "attachments": {
@@ -168,11 +171,14 @@ class Widget:
         return sorted(origin for origin in known if _ORIGIN.match(origin))
 
     async def _config(self, store: Store) -> dict[str, Any]:
-        usual = await self._usual_seconds(store.workspace_id, store.id)
+        usual = await self._usually(store.workspace_id, store.id)
         return {
             "agents": await self._agents_here(store.workspace_id),
-            "reply_minutes": None if usual is None else max(1, -(-usual // 60)),
+            "answers": waiting.honest(store.widget.get("answer_time", ""), usual),
+            "reply_minutes": _minutes(usual.seconds),
+            "away_minutes": _minutes(usual.at_this_hour),
             "back_at": None,
+            "mails": EMAIL in self.app.channels,
             "accent": store.widget.get("accent", "#0b7a75"),
         }
 
@@ -181,10 +187,10 @@ class Widget:
             self._agents[workspace_id] = (time.monotonic(), await presence.agents_here(self.app.hub, workspace_id))
         return self._agents[workspace_id][1]
 
-    async def _usual_seconds(self, workspace_id: UUID, store_id: UUID) -> int | None:
+    async def _usually(self, workspace_id: UUID, store_id: UUID) -> Usual:
         if _due(self._usual, store_id, _USUAL_SECONDS):
             async with self.app.db.transaction(workspace_id) as tx:
-                self._usual[store_id] = (time.monotonic(), await waiting.usual_seconds(tx, store_id))
+                self._usual[store_id] = (time.monotonic(), await waiting.usual(tx, store_id))
         return self._usual[store_id][1]
 
     # The conversation
@@ -304,6 +310,8 @@ class Widget:
         await self.limits.spend(allowed.UPLOAD, visitor=str(held.visitor_id), address=address_of(request))
         name, content = await _upload(request)
         checked = await attachments.inspect(name, content)
+        size = len(checked.content) + len(checked.thumbnail or b"")
+        await self.limits.spend_bytes(held.store_id, size, self.app.settings.upload_megabytes << 20)
         async with self.app.db.transaction(held.workspace_id) as tx:
             kept = await attachments.save(tx, checked, uploader=held.shopper().actor, store_id=held.store_id)
         return _json(attachments.linked_file(self.app.vault, held.workspace_id, kept))
@@ -458,6 +466,11 @@ def _due(kept: dict[UUID, Any], key: UUID, seconds: float) -> bool:
     found = kept.get(key)
     at = found[0] if isinstance(found, tuple) else found
     return at is None or time.monotonic() - at > seconds
+
+
+def _minutes(seconds: int | None) -> int | None:
+    """Rounded up: a promise is kept, not nearly kept."""
+    return None if seconds is None else max(1, -(-seconds // 60))
 
 
 def _ticket(ticket: str) -> str:

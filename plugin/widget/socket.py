@@ -123,6 +123,7 @@ class Socket:
         self._translator = translator
         self._name = secrets.token_hex(8)
         self._conversation = held.conversation_id
+        self._announced: UUID | None = None
         self._last = after
         self._agents: int | None = None
         self._listener: Listener | None = None
@@ -291,8 +292,8 @@ class Socket:
                 return
             if not newer or self._conversation != head.id:
                 await self._send({"type": "conversation", "conversation": conversation_json(head)})
-            if self._conversation != head.id:
-                self._conversation = head.id
+            if self._announced != head.id:
+                self._conversation = self._announced = head.id
                 await presence.shopper_here(self.app.hub, self.held.workspace_id, head.id, self._name)
             for row in newer:
                 if row.seq is not None and row.seq > self._last:

@@ -302,7 +302,7 @@ async def _standing(tx: Tx, shop: Shop) -> None:
     assert kad is not None
     oud.embed_seen_at, oud.checked_at = ago(minutes=4), ago(minutes=20)
     oud.history_from, oud.history_limited_by = ago(days=60), "read_all_orders"
-    oud.widget = {"accent": "#7a3b0b", "side": "start", "greeting": "أهلاً وسهلاً"}
+    oud.widget = {"greeting": "أهلًا وسهلًا"}
     kad.checked_at = ago(minutes=12)
     kad.findings = [{"code": "plugin_missing", "ok": False, "detail": ""}, {"code": "keys", "ok": True, "detail": ""}]
     for resource, count in (("customers", 1840), ("products", 96), ("orders", 5312)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from uuid import uuid4
 
@@ -43,6 +44,24 @@ async def test_the_first_account_makes_a_workspace_and_its_owner(visitor: Browse
         (owner,) = await team.agents(tx)
     assert (owner.role, owner.name, owner.email) == ("owner", "Rana", "rana@cafe.example")
     assert owner.password_hash.startswith("$argon2id$")
+
+
+async def test_who_begins_at_a_connect_link_without_an_account_comes_back_to_it(visitor: Browser) -> None:
+    link = "/panel/connect/woocommerce?request=sealed.word"
+    page = await visitor.get("/sign-in", params={"next": link})
+    assert "open Ahlan there, go to Stores" in page.text, "what to do without a password"
+    sign_up = re.search(r'href="(/sign-up[^"]*)"', page.text)
+    assert sign_up is not None
+    wrong = await fill(visitor, sign_up[1], **{**sign_up_form("back@cafe.example"), "name": " "})
+    assert wrong.status_code == 422
+    onward = re.search(r'action="(/sign-up[^"]*)"', wrong.text)
+    assert onward is not None
+    answer = await fill(visitor, onward[1], **sign_up_form("back@cafe.example"))
+    assert (answer.status_code, answer.headers["location"]) == (303, link)
+    again = await visitor.get(onward[1])
+    assert again.headers["location"] == link, "who is signed in already goes on"
+    elsewhere = await visitor.get("/sign-up", params={"next": "//evil.example/panel"})
+    assert elsewhere.headers["location"] == "/panel"
 
 
 @pytest.mark.parametrize(

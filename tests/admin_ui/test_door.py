@@ -20,7 +20,8 @@ from tests.admin_ui.conftest import URL, Browser, SignIn
 from tests.admin_ui.shop import Admin, Shop, assemble
 
 # Addresses that need nobody signed in; each is listed here on purpose.
-PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace}/{secret}", "/language", "/shopify/patch"}
+PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace}/{secret}", "/language", "/shopify/patch",
+          "/exports/{token}"}  # fmt: skip
 
 
 def panel_routes(app: App) -> list[Route]:
@@ -58,7 +59,9 @@ def test_every_route_declares_a_permission_or_is_public_on_purpose(app: App) -> 
 
 
 def test_what_changes_something_is_never_a_get(app: App) -> None:
-    changing = re.compile(r"/(reply|note|assign|close|reopen|merge|undo-merge|replay|role|deactivate|read|check)$")
+    changing = re.compile(
+        r"/(reply|note|handed-over|assign|close|reopen|merge|undo-merge|replay|role|deactivate|read|check)$"
+    )
     for route in panel_routes(app):
         if changing.search(route.path):
             assert route.methods == {"POST"}, route.path

@@ -7,7 +7,17 @@ import pytest
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
 
-PAGES = ["", "/inbox", "/inbox?view=closed", "/inbox?view=mine", "/customers", "/stores", "/team", "/settings"]
+PAGES = [
+    "",
+    "/inbox",
+    "/inbox?view=closed",
+    "/inbox?view=mine",
+    "/customers",
+    "/stores",
+    "/team",
+    "/settings",
+    "/settings/privacy",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime
+from html import unescape
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,7 +15,7 @@ from sqlalchemy import func, select, text
 
 from plugin import privacy, team
 from plugin.app import App
-from plugin.conversations import messages
+from plugin.conversations import messages, presence
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.kernel.db import new_id
 from plugin.stores import Store
@@ -125,11 +126,53 @@ async def test_the_list_names_who_waits_and_how_long(shop: Shop, maya: Browser) 
     assert str(shop.talks["salem"]) in closed.text
 
 
+async def test_the_list_says_what_is_at_stake(shop: Shop, maya: Browser) -> None:
+    page = (await maya.get("/panel/inbox")).text
+    rows = {id: re.search(rf'id="row-{id}".*?</a>', page, re.DOTALL)[0] for id in shop.talks.values()  # type: ignore[index]
+            if f'id="row-{id}"' in page}  # fmt: skip
+    emma, huda, unknown = (rows[shop.talks[name]] for name in ("emma", "huda", "visitor"))
+    assert "#1051" in emma, "a parcel on its way goes before the open cart"
+    assert "#1042" in huda
+    assert "Not shipped yet" in huda
+    assert "row-stake" not in unknown
+    assert "Oud &amp; Amber" in emma
+    assert ">Chat</span>" in emma
+
+
+async def test_who_took_it_stands_between_the_messages_at_once(shop: Shop, maya: Browser) -> None:
+    form = {"client_id": str(uuid4()), "text": "On its way."}
+    answer = await maya.post(at(shop, "emma", "/reply"), data=form)
+    assert "Maya Haddad\u2069 took this" in answer.text
+    last = re.findall(r'data-position="(\d+)"', answer.text)[-1]
+    await maya.post(at(shop, "emma", "/close"), data={"view": "mine"})
+    new = (await maya.get(at(shop, "emma", f"/messages?after={last}"))).text
+    assert "closed this" in new
+    assert "took this" not in new
+    assert 'class="message ' not in new
+
+
+async def test_it_says_where_an_answer_goes_while_nobody_is_there(app: App, shop: Shop, maya: Browser) -> None:
+    async def line(name: str) -> str:
+        return unescape((await maya.get(at(shop, name, "/reach"))).text)
+
+    assert "E-mail is not set up" in await line("emma")
+    assert "emma.clarke@mail.example" in await line("emma")
+    assert "answers wait in the chat" in await line("visitor")
+    talk = shop.talks["emma"]
+    await presence.shopper_here(app.hub, shop.workspace_id, talk, "tab")
+    assert "hidden" in await line("emma")
+    assert "Not in the chat" not in await line("emma")
+    await presence.shopper_gone(app.hub, shop.workspace_id, talk, "tab")
+    assert "Not in the chat" in (await maya.get(f"/panel/inbox/{talk}")).text
+
+
 async def test_what_somebody_typed_is_shown_as_unproven_and_opens_nothing(shop: Shop, maya: Browser) -> None:
     page = await maya.get(f"/panel/inbox/{shop.talks['visitor']}")
     assert "abu.fahad@mail.example" in page.text
     assert "not confirmed" in page.text
-    assert "#1042" not in page.text
+    talk = page.text.partition('<section id="thread"')[2]
+    assert talk
+    assert "#1042" not in talk
     assert 'class="order"' not in page.text
 
 
@@ -234,17 +277,33 @@ async def test_checking_and_reading_again_leave_jobs(app: App, shop: Shop, maya:
     assert {"check_store", "start_backfill"} <= tasks
 
 
-async def test_the_widget_keeps_only_what_makes_sense(app: App, shop: Shop, maya: Browser) -> None:
-    path = f"/panel/settings/widget/{shop.stores['oud'].id}"
-    good = {"accent": "#AABBCC", "side": "start", "greeting": " مرحبًا ", "answer_time": "hours"}
-    assert (await maya.post(path, data=good)).status_code == 303
-    bad = {"accent": "red;}body{", "side": "middle", "greeting": "x" * 900, "answer_time": "never"}
-    assert (await maya.post(path, data=bad)).status_code == 303
+async def test_the_widget_says_what_was_set_and_keeps_only_what_makes_sense(
+    app: App, shop: Shop, maya: Browser, visitor: Browser
+) -> None:
+    oud = shop.stores["oud"]
+    path = f"/panel/settings/widget/{oud.id}"
+    assert (await maya.post(path, data={"greeting": " مرحبًا ", "answer_time": "hours"})).status_code == 303
+    frame = (await visitor.get(f"/widget/frame?store={oud.public_key}")).text
+    config = json.loads(re.search(r'id="config"[^>]*>(.*?)</script>', frame, re.DOTALL)[1])  # type: ignore[index]
+    assert (config["greeting"], config["answers"]) == ("مرحبًا", "hours")
+    assert (await maya.post(path, data={"greeting": "x" * 900, "answer_time": "never"})).status_code == 303
+    async with app.db.transaction(shop.workspace_id) as tx:
+        store = await tx.get(Store, oud.id)
+    assert store is not None
+    assert (len(store.widget["greeting"]), store.widget["answer_time"]) == (200, "")
+
+
+async def test_the_theme_editor_is_one_press_away(app: App, shop: Shop, maya: Browser) -> None:
+    editor = "https://x.myshopify.com/admin/themes/current/editor?context=apps&activateAppId=1/a"
     async with app.db.transaction(shop.workspace_id) as tx:
         store = await tx.get(Store, shop.stores["oud"].id)
-    assert store is not None
-    assert (store.widget["accent"], store.widget["side"], store.widget["answer_time"]) == ("#aabbcc", "start", "")
-    assert len(store.widget["greeting"]) == 200
+        assert store is not None
+        store.findings = [{"code": "embed", "ok": False, "detail": editor}]
+    for path in ("/panel", "/panel/stores", f"/panel/stores/{shop.stores['oud'].id}"):
+        page = (await maya.get(path)).text
+        button = re.search(r'<a class="button" href="([^"]+)"[^>]*>Open the theme editor', page)
+        assert button is not None, path
+        assert unescape(button[1]) == editor
 
 
 async def test_a_shopify_address_is_never_asked_for(shop: Shop, empty_shop: Shop, sign_in: SignIn) -> None:

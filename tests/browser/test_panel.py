@@ -13,11 +13,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 
+from plugin import privacy
 from plugin.app import App
 from plugin.conversations import conversations, messages
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.kernel.config import Demo
 from tests.admin_ui.shop import PASSWORD, Admin, Panel, Shop, seed, serving
+from tests.admin_ui.test_privacy_page import ask
 
 CHROME = shutil.which("chromium") or shutil.which("google-chrome")
 ARGS = [
@@ -350,3 +352,20 @@ async def test_a_new_language_turns_the_whole_page(shop: Shop, open_as: Open) ->
     await page.click("#me button")
     await expect(page.locator("html")).to_have_attribute("dir", "rtl")
     await expect(page.locator("#me .saved")).to_be_visible()
+
+
+async def test_a_copy_of_somebodys_data_is_downloaded_and_handed_over(
+    app: App, panel: Panel, shop: Shop, open_as: Open
+) -> None:
+    await ask(app, shop, privacy.CUSTOMER_REDACT, email="gone@mail.example")
+    await ask(app, shop, privacy.DATA_REQUEST, days_ago=40)
+    page = await open_as(shop.email, "settings/privacy", size="phone")
+    assert await page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
+    async with page.context.expect_page() as window, page.expect_response("**/export") as asked:
+        await page.click("[data-file]")
+    assert (await asked.value).ok
+    await (await window.value).close()
+    await page.click("text=Handed over, delete our copy")
+    await expect(page.locator("#settled")).to_contain_text("A shopper wants a copy of their data")
+    await expect(page.locator("[data-file]")).to_have_count(0)
+    await expect(page.locator(".duty")).to_have_count(1)

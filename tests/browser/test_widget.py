@@ -403,6 +403,47 @@ async def test_away_offers_an_answer_by_email(visit: Visit, peer: Peer) -> None:
 
 
 @needs_browser
+async def test_away_promises_only_what_can_be_kept(visit: Visit, peer: Peer) -> None:
+    peer.config.update(agents=0, mails=False)
+    shopper = await visit()
+    await shopper.chat()
+    await expect(shopper.find(".presence")).to_have_text("Away just now · The answer comes as soon as we are back")
+    await shopper.send("Anyone?")
+    await expect(shopper.find(".away label")).to_contain_text("Leave an e-mail address")
+    await shopper.find("#email").fill("maya@example.com")
+    await shopper.find("#email").press("Enter")
+    await expect(shopper.find(".away")).to_contain_text("You can be reached at")
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"agents": 0, "away_minutes": 410}, "Away just now · Answers in about .7 hours"),
+        ({"agents": 1, "answers": "hours"}, "Here now · Usually answers within a few hours"),
+        ({"agents": 0, "answers": "none", "away_minutes": 410}, "Away just now · The answer comes as soon as"),
+    ],
+)
+async def test_how_soon_is_said_in_words(visit: Visit, peer: Peer, told: dict[str, Any], line: str) -> None:
+    peer.config.update(told)
+    shopper = await visit()
+    await shopper.open()
+    await expect(shopper.find(".presence")).to_have_text(re.compile(line))
+
+
+@needs_browser
+async def test_a_greeting_of_the_shops_own_is_isolated(visit: Visit, peer: Peer) -> None:
+    peer.greeting = "أهلًا بكم في Zaytouna!"
+    shopper = await visit()
+    await shopper.open()
+    hello = shopper.find("#hello")
+    await expect(hello).to_have_text("أهلًا بكم في Zaytouna!")
+    look = "e => [getComputedStyle(e).direction, getComputedStyle(e).textAlign]"
+    direction, align = await hello.locator(".own").evaluate(look)
+    assert (direction, align) == ("rtl", "left"), "its own direction, at the side of the rest"
+
+
+@needs_browser
 async def test_files_are_checked_uploaded_and_shown(visit: Visit, peer: Peer) -> None:
     shopper = await visit()
     await shopper.chat()
@@ -683,7 +724,7 @@ async def test_on_a_phone_it_fills_the_screen_and_holds_the_page(visit: Visit) -
 
 
 @needs_browser
-@pytest.mark.parametrize(("locale", "hello", "minutes"), [("ar", "أهلاً", "5 دقائق"), ("he", "שלום", "5 דקות")])
+@pytest.mark.parametrize(("locale", "hello", "minutes"), [("ar", "أهلًا", "5 دقائق"), ("he", "שלום", "5 דקות")])
 async def test_right_to_left(visit: Visit, peer: Peer, locale: str, hello: str, minutes: str) -> None:
     shopper = await visit(locale)
     box = await shopper.launcher.bounding_box()

@@ -85,7 +85,16 @@ class Peer:
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.calls: Counter[str] = Counter()
         self.identity: str | None = None
-        self.config: dict[str, Any] = {"agents": 1, "reply_minutes": 5, "back_at": None, "accent": "#0b7a75"}
+        self.config: dict[str, Any] = {
+            "agents": 1,
+            "answers": "",
+            "reply_minutes": 5,
+            "away_minutes": None,
+            "back_at": None,
+            "mails": True,
+            "accent": "#0b7a75",
+        }
+        self.greeting = ""
         self.sockets_refused = False
         self._page: tuple[str, str, dict[str, str]] = ("", "", {})
         self.token_life = 900.0
@@ -210,6 +219,7 @@ class Peer:
             "digits": "latn",
             "origins": [self.shop_url],
             "shop": SHOPS[translator.locale],
+            "greeting": self.greeting,
             "time_zone": "Asia/Jerusalem",
             "max_text": 4000,
             "attachments": {

@@ -302,6 +302,7 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         "Order": {"id": order["admin_graphql_api_id"]},
         "OrderLines": {"id": order["admin_graphql_api_id"], "first": 50},
         "Customer": {"id": sim.shop.state.all("customers")[0]["admin_graphql_api_id"]},
+        "CustomerAddresses": {"id": sim.shop.state.all("customers")[0]["admin_graphql_api_id"], "first": 50},
         "Product": {"id": product["admin_graphql_api_id"]},
         "ProductVariants": {"id": product["admin_graphql_api_id"], "first": 50},
         "BulkRun": {"query": queries.BULK_PRODUCTS},

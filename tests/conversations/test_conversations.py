@@ -1,7 +1,7 @@
 """Two agents at once, lists at any depth, and whose conversation it is."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +12,7 @@ from plugin.conversations import conversations as threads
 from plugin.conversations import messages, presence, views, waiting
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.conversations.views import View
+from plugin.conversations.waiting import Usual
 from plugin.crm.customers import Customer
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import Conflict
@@ -173,20 +174,74 @@ async def test_a_list_shows_the_person_that_a_customer_row_became_part_of(
         assert await tx.scalar(select(Event.customer_id).where(Event.kind == "conversation.started")) == row.id
 
 
-async def test_usual_answer_time_is_the_median_of_enough(app: App, workspace: UUID, make_shopper, noa: Agent) -> None:
-    shoppers = [await make_shopper() for _ in range(3)]
-    store_id = shoppers[0].store_id
-    for seconds, shopper in zip((60, 120, 6000), shoppers, strict=True):
-        async with app.db.transaction(workspace) as tx:
-            assert await waiting.usual_seconds(tx, store_id) is None
-        id = await begin(app, workspace, shopper)
-        async with app.db.transaction(workspace) as tx:
-            conversation = await tx.get(Conversation, id)
-            assert conversation is not None
-            await messages.reply(tx, conversation, noa, uuid4(), "hi")
-            conversation.first_replied_at = conversation.created_at + timedelta(seconds=seconds)
+async def answered(
+    app: App, workspace: UUID, make_shopper, by: Agent | None, wait: timedelta, *, at: timedelta
+) -> UUID:
+    """A conversation begun `at` ago on one store; `by` answered after `wait`, or nobody did. Returns the store."""
+    shopper = await make_shopper()
+    id = await begin(app, workspace, shopper)
     async with app.db.transaction(workspace) as tx:
-        assert await waiting.usual_seconds(tx, store_id) == 120
+        conversation = await tx.get(Conversation, id)
+        assert conversation is not None
+        if by is not None:
+            await messages.reply(tx, conversation, by, uuid4(), "hi")
+        conversation.created_at = datetime.now(UTC) - at
+        if by is not None:
+            conversation.first_replied_at = conversation.created_at + wait
+    return shopper.store_id
+
+
+async def test_usual_answer_time_is_the_median_of_enough(app: App, workspace: UUID, make_shopper, noa: Agent) -> None:
+    store_id = (await make_shopper()).store_id
+    for seconds in (60, 120, 6000):
+        async with app.db.transaction(workspace) as tx:
+            assert await waiting.usual(tx, store_id) == Usual(None, None)
+        await answered(app, workspace, make_shopper, noa, timedelta(seconds=seconds), at=timedelta(days=1))
+    async with app.db.transaction(workspace) as tx:
+        assert await waiting.usual(tx, store_id) == Usual(120, 120)
+
+
+async def test_at_this_hour_asks_who_wrote_at_this_hour(app: App, workspace: UUID, make_shopper, noa: Agent) -> None:
+    for _ in range(3):
+        store_id = await answered(app, workspace, make_shopper, noa, timedelta(minutes=5), at=timedelta(hours=12))
+    async with app.db.transaction(workspace) as tx:
+        assert await waiting.usual(tx, store_id) == Usual(300, None)
+    for _ in range(3):
+        await answered(app, workspace, make_shopper, noa, timedelta(minutes=5), at=timedelta(hours=1))
+    async with app.db.transaction(workspace) as tx:
+        assert (await waiting.usual(tx, store_id)).at_this_hour is None, "an hour ago is not another day"
+    for _ in range(3):
+        await answered(app, workspace, make_shopper, noa, timedelta(hours=8), at=timedelta(days=2, minutes=50))
+    async with app.db.transaction(workspace) as tx:
+        assert (await waiting.usual(tx, store_id)).at_this_hour == 8 * 3600
+
+
+async def test_who_waits_in_vain_is_counted(app: App, workspace: UUID, make_shopper, noa: Agent) -> None:
+    for minutes in (1, 2, 3):
+        store_id = await answered(app, workspace, make_shopper, noa, timedelta(minutes=minutes), at=timedelta(hours=30))
+    for _ in range(4):
+        await answered(app, workspace, make_shopper, None, timedelta(), at=timedelta(hours=30))
+    await answered(app, workspace, make_shopper, None, timedelta(), at=timedelta(seconds=5))
+    async with app.db.transaction(workspace) as tx:
+        found = (await waiting.usual(tx, store_id)).seconds
+    assert found is not None
+    assert found >= 30 * 3600, "four of seven are still waiting; who has just written says nothing yet"
+
+
+@pytest.mark.parametrize(
+    ("promise", "seconds", "said"),
+    [
+        ("minutes", None, "minutes"),
+        ("minutes", 600, "minutes"),
+        ("minutes", 3601, ""),
+        ("day", 90_000, ""),
+        ("none", 90_000, "none"),
+        ("", 60, ""),
+        ("soon", 60, ""),
+    ],
+)
+def test_a_promise_that_does_not_hold_gives_way(promise: str, seconds: int | None, said: str) -> None:
+    assert waiting.honest(promise, Usual(seconds)) == said
 
 
 async def test_presence_runs_out_and_is_nobody_without_valkey(

@@ -83,6 +83,9 @@ class Shop:
     async def check(self, connection: Connection) -> Sequence[Finding]:
         return [Finding("scopes", False, "read_all_orders")]
 
+    async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
+        return False
+
     async def embed_state(self, connection: Connection) -> Finding:
         return Finding("embed", True)
 

@@ -151,6 +151,20 @@ async def test_whose_cart_is_known_and_whose_is_only_claimed(app: App, workspace
         assert found[0][0].lines[0]["unit_price"] == {"amount": 500, "currency": "SAR", "exponent": 2}
 
 
+async def test_a_cart_at_the_checkout_is_one_open_cart(app: App, workspace: UUID, store: Store) -> None:
+    line = LineRecord("l", "Tea", 2, Money(500, "SAR", 2))
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [
+            CustomerRecord("1", T, "nura@example.com"),
+            CartRecord("c1", at(2), "cart", "SAR", customer_external_id="1", token="t", lines=(line,)),
+            CartRecord("k1", at(1), "checkout", "SAR", customer_external_id="1", token="t", lines=(line,)),
+            CartRecord("c2", at(0), "cart", "SAR", customer_external_id="1", token="u", lines=(line,)),
+        ])  # fmt: skip
+        (nura,) = (await customers.search(tx)).customers
+        found = (await customers.summary(tx, nura.id)).open_carts
+    assert [cart.external_id for cart, _ in found] == ["k1", "c2"]
+
+
 async def test_a_deleted_account_is_nobody(app: App, workspace: UUID, store: Store) -> None:
     async with app.db.transaction(workspace) as tx:
         person = CustomerRecord(

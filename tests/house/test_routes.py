@@ -60,6 +60,7 @@ PUBLIC = {
     "/widget/ticket": "a widget session",
     "/widget/socket": "a one-time ticket",
     "/files/{token}": "a signed link",
+    "/exports/{token}": "a signed link",
 }
 
 

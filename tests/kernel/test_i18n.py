@@ -165,7 +165,9 @@ def test_relative_while_near_and_the_date_when_far(catalogues: i18n.Catalogues) 
     now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     assert catalogues.translator("en").relative(now - timedelta(seconds=40), now) == "just now"
     assert i18n.load().translator("ar").relative(now, now) == "الآن"
-    assert catalogues.translator("en").duration(3) == "1 minute"
+    assert [catalogues.translator("en").duration(seconds) for seconds in (0, 3, 61)] == ["1 minute"] * 3
+    for seconds in (60, 69, 89):
+        assert catalogues.translator("en").relative(now - timedelta(seconds=seconds), now) == "1 minute ago"
     assert catalogues.translator("en").relative(now - timedelta(hours=3), now) == "3 hours ago"
     assert catalogues.translator("en").relative(now + timedelta(minutes=5), now) == "in 5 minutes"
     assert catalogues.translator("ar").relative(now - timedelta(hours=3), now) == "قبل 3 ساعات"

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image
 
+from plugin.app import App
 from plugin.conversations import attachments
 
 
@@ -95,3 +96,13 @@ async def test_broken_multipart(browser: Any, body: bytes) -> None:
     for kind in ("multipart/form-data; boundary=x", "multipart/form-data", "text/plain"):
         refused = await browser.http.post("/widget/attachments", content=body, headers={"content-type": kind})
         assert refused.status_code == 422, (body, kind)
+
+
+async def test_strangers_cannot_fill_the_disk(browser: Any, app: App) -> None:
+    """From however many addresses: a store's shoppers have one day's worth of bytes together."""
+    first = await upload(browser, "a.jpg", picture())
+    assert first.status_code == 200
+    await app.hub.count(f"limit:bytes:{browser.store.id}", 86_400, (1024 << 20) - 1000)
+    refused = await upload(browser, "b.jpg", picture(size=(900, 700)))
+    assert refused.status_code == 413, "for good: what is a 429 would be sent again and again"
+    assert refused.json()["error"]["code"] == "uploads_full"

@@ -289,6 +289,21 @@ async def test_shopper_is_here_while_the_panel_is_open(browser: Any) -> None:
     raise AssertionError("the shopper left, and nobody noticed")
 
 
+async def test_who_comes_while_others_are_there_is_here_at_once(browser: Any, another: Any) -> None:
+    await another.open()
+    await browser.say("hello")
+    await browser.open()
+    app, store = browser.site.app, browser.store
+    conversation = browser.session["conversation"]["id"]
+    topic = f"panel:conversation:{conversation}"
+    async with another.socket() as first:
+        await first.frame("presence")
+        async with app.hub.listen(store.workspace_id, topic) as panel, browser.socket(after=1) as line:
+            await line.frame("conversation")
+            assert (await asyncio.wait_for(panel.get(), 5))[1] == {"type": "here"}, "not only with the next pulse"
+            assert await presence.shopper_is_here(app.hub, store.workspace_id, conversation)
+
+
 # Without Valkey
 
 

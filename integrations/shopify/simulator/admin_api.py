@@ -240,7 +240,8 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
 def shop_node(shop: Shop) -> Doc:
     """The shop: its own domain and its myshopify name."""
     primary = {"id": gid("Domain", 1), "host": _host(shop.storefront_origin), "url": shop.storefront_origin,
-               "sslEnabled": shop.storefront_origin.startswith("https")}  # fmt: skip
+               "sslEnabled": shop.storefront_origin.startswith("https"),
+               "localization": {"defaultLocale": shop.state.setting("primary_locale", "en")}}  # fmt: skip
     other = {"id": gid("Domain", 2), "host": shop.domain, "url": f"https://{shop.domain}", "sslEnabled": True}
     return {
         "id": gid("Shop", 68001),

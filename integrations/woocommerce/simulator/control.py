@@ -109,6 +109,21 @@ class Control:
         parent = product["parent_id"]
         return {"product_id": parent or product["id"], "variation_id": product["id"] if parent else 0}
 
+    async def make_product(self, request: Request) -> Response:
+        """A product: `{"name": "Shirt", "options": ["38 blue", …]}`, with a variation per option."""
+        body = await _json(request)
+        name = str(body.get("name") or "Shirt")
+        made = self._shop.create_product(
+            dict.fromkeys(catalogue.LANGUAGES, name),
+            default="en",
+            sku=f"SIM-{self._dice.getrandbits(24):06x}",
+            price="12.500",
+            category="clothes",
+            hue=200,
+            options=[str(option) for option in body.get("options") or ()],
+        )
+        return JSONResponse({"id": made["id"], "variations": made.get("variations", [])}, 201)
+
     async def tick(self, request: Request) -> Response:
         """One moment of the shop's day: an order, a parcel, a refund, a filled cart or a new price."""
         return JSONResponse(self.moment())
@@ -199,6 +214,7 @@ class Control:
             ("state", self.state, "GET"),
             ("seed", self.reset, "POST"),
             ("order", self.place_order, "POST"),
+            ("product", self.make_product, "POST"),
             ("tick", self.tick, "POST"),
             ("cron", self.cron, "POST"),
             ("deliveries", self.deliveries, "GET"),

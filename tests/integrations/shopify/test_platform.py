@@ -13,8 +13,9 @@ from integrations.shopify import webhooks
 from integrations.shopify.install import REQUIRED_SCOPES
 from integrations.shopify.platform import check_download
 from integrations.shopify.simulator import oauth, trade
+from integrations.shopify.simulator.storefront import embed_tag
 from plugin import stores
-from plugin.platform import Connection, OrderRecord, Page, PlatformError, Record, Resource
+from plugin.platform import Connection, CustomerRecord, OrderRecord, Page, PlatformError, Record, Resource
 from tests.integrations.shopify.conftest import PUBLIC_URL, World
 
 
@@ -201,6 +202,29 @@ async def test_changes_are_what_changed_since(world: World) -> None:
     assert sorted(found) == sorted(f"gid://shopify/Customer/{number}" for number in changed)
 
 
+async def test_every_address_of_a_customer_is_read_the_default_first(world: World) -> None:
+    """A page shows five; what a webhook brought must not shrink to them when the store is compared."""
+    connection = await world.connect()
+    shop = world.sim.shop
+    doc = next(one for one in shop.state.all("customers") if one.get("default_address"))
+    default = doc["default_address"]
+    others = [{**default, "id": default["id"] + number, "address1": f"Street {number}"} for number in range(1, 8)]
+    shop.state.set("clock_offset", 60)
+    since = datetime.now(UTC).replace(microsecond=0)
+    trade.update_customer(shop, doc["id"], {"addresses": [*others, default]})
+    (found,) = (await world.platform.changes(connection, Resource.CUSTOMERS, since, None)).records
+    assert isinstance(found, CustomerRecord)
+    assert [address.line1 for address in found.addresses] == [
+        default["address1"], *(f"Street {number}" for number in range(1, 8))
+    ]  # fmt: skip
+
+
+async def test_the_stores_language_is_the_one_of_its_primary_domain(world: World) -> None:
+    world.sim.shop.state.set("primary_locale", "he-IL")
+    await world.connect()
+    assert (await world.store()).locale == "he"
+
+
 async def test_a_long_order_is_read_to_its_last_line(world: World) -> None:
     connection = await world.connect()
     shop = world.sim.shop
@@ -243,6 +267,32 @@ async def test_the_theme_is_told_the_widgets_key(world: World) -> None:
     held = world.sim.shop.state.setting("metafields")
     assert held["ahlan.public_key"] == (await world.store()).public_key
     assert held["ahlan.server"] == PUBLIC_URL
+    assert held["ahlan.proxy_path"] == "/apps/support"
+
+
+async def test_a_renamed_proxy_is_noticed_and_the_theme_follows(world: World) -> None:
+    connection = await world.connect()
+
+    async def noticed() -> list[tuple[bool, str]]:
+        found = await world.platform.check(connection)
+        return [(one.ok, one.detail) for one in found if one.code == "proxy_renamed"]
+
+    assert await noticed() == [(True, "")]
+    world.sim.shop.state.set("proxy_prefix", "/tools/help")
+    assert await noticed() == [(False, "/apps/support")]
+    assert world.session is not None
+    where = (world.session.workspace_id, world.session.store_id)
+    for stranger in ("/apps/support", "//evil.example/x", "/a/b/c", "/tools/help?x="):
+        await world.platform.proxy_seen(where, stranger)
+    assert "proxy_path" not in (await world.store()).widget
+    await world.platform.proxy_seen(where, "/tools/help")
+    assert await noticed() == [(True, "")]
+    await world.platform.register_webhooks(connection)
+    assert world.sim.shop.state.setting("metafields")["ahlan.proxy_path"] == "/tools/help"
+    world.sim.shop.state.set("embed", {"enabled": True})
+    tag = embed_tag(world.sim.shop, "en")
+    assert tag is not None
+    assert tag["data-identity"] == "/tools/help/identity"
 
 
 async def test_check_says_what_is_missing(world: World) -> None:

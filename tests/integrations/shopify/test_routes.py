@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 from starlette.applications import Starlette
 
 import admin_ui
@@ -205,6 +206,19 @@ async def test_the_proxy_vouches_for_a_signed_in_shopper(world: World, browser: 
     found = await world.platform.shopper_identity(connection, answer.json()["token"])
     assert found is not None
     assert found.customer_external_id == "gid://shopify/Customer/7"
+
+
+async def test_a_request_through_a_renamed_proxy_tells_where_it_is_now(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    await world.connect()
+    world.sim.shop.state.set("proxy_prefix", "/community/chat")
+    assert (await browser.get(_proxied(world, None))).status_code == 204
+    assert (await world.store()).widget["proxy_path"] == "/community/chat"
+    assert world.session is not None
+    async with world.app.db.transaction(world.session.workspace_id) as tx:
+        jobs = await tx.scalars(text("SELECT task FROM jobs WHERE unique_key LIKE 'check-now:%' AND done_at IS NULL"))
+        assert list(jobs) == ["check_store"], "the theme is told by a job, not while the shopper waits"
 
 
 async def test_a_guest_gets_no_token_and_no_error(world: World, browser: httpx.AsyncClient) -> None:

@@ -113,7 +113,7 @@ def token(now: int = NOW, lifetime: int = 900) -> str:
 
 
 def test_a_shopper_token_says_who() -> None:
-    known = identity.shopper(token(), secret=SECRET, public_key="st_a", now=NOW + 5)
+    known = identity.shopper(token(), secrets=[SECRET], public_key="st_a", now=NOW + 5)
     assert known is not None
     assert (known.customer_id, known.email, known.name, known.locale) == ("7", "a@example.com", "نور", "ar")
 
@@ -148,7 +148,7 @@ def forge(key: bytes | None = KEYS.identity, algorithm: str = "HS256", **changes
     ],
 )  # fmt: skip
 def test_tokens_that_are_not_believed(bad: str) -> None:
-    assert identity.shopper(bad, secret=SECRET, public_key="st_a", now=NOW) is None
+    assert identity.shopper(bad, secrets=[SECRET], public_key="st_a", now=NOW) is None
 
 
 def test_a_shopper_is_no_agent_and_an_agent_no_shopper() -> None:
@@ -156,12 +156,12 @@ def test_a_shopper_is_no_agent_and_an_agent_no_shopper() -> None:
         KEYS, site="https://a.example", store="st_a", user_id="1", email="o@example.com", name="Rania", locale="ar",
         administrator=True, now=NOW,
     )  # fmt: skip
-    known = identity.agent(agent, secret=SECRET, public_key="st_a", now=NOW)
+    known = identity.agent(agent, secrets=[SECRET], public_key="st_a", now=NOW)
     assert known is not None
     assert (known.user_id, known.administrator) == ("1", True)
-    assert identity.shopper(agent, secret=SECRET, public_key="st_a", now=NOW) is None
-    assert identity.agent(token(), secret=SECRET, public_key="st_a", now=NOW) is None
-    assert identity.agent(agent, secret=SECRET, public_key="st_a", now=NOW + 80) is None
+    assert identity.shopper(agent, secrets=[SECRET], public_key="st_a", now=NOW) is None
+    assert identity.agent(token(), secrets=[SECRET], public_key="st_a", now=NOW) is None
+    assert identity.agent(agent, secrets=[SECRET], public_key="st_a", now=NOW + 80) is None
     assert pairing.unverified_store(agent) == "st_a"
     assert pairing.unverified_store("garbage") is None
 

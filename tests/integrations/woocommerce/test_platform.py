@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 
 from integrations.woocommerce import install, pairing, routes, webhooks
+from integrations.woocommerce import platform as platform_module
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.install import ConnectError, normalise_address
 from integrations.woocommerce.platform import WooCommercePlatform, _origin
@@ -22,6 +24,7 @@ from integrations.woocommerce.simulator import HOST, create_app
 from integrations.woocommerce.source import WooCommerceSource
 from plugin import stores
 from plugin.app import App
+from plugin.crm import reconcile
 from plugin.kernel.http import Http
 from plugin.kernel.web import Web
 from plugin.platform import (
@@ -342,6 +345,44 @@ async def test_changes_find_what_was_missed_also_the_bin(shop: Shop) -> None:
     assert str(person.json()["id"]) in {record.external_id for record in page.records}
 
 
+async def test_an_edited_customer_is_found_within_one_round_of_comparisons(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API cannot be asked who was edited, and a lost webhook is never sent again."""
+    connection = await shop.connect(button=False)
+    made = await shop.sim("keys", {})
+    auth = (made["consumer_key"], made["consumer_secret"])
+    edited = "/wp-json/wc/v3/customers/2"
+    await shop.site.put(edited, json={"first_name": "Renamed"}, auth=auth)
+    start, seen, runs = time.time(), dict[str, CustomerRecord](), 0
+    while "2" not in seen or len(seen) < 120:
+        runs += 1
+        assert runs <= 4, "a page of 50 each quarter of an hour: 120 customers and the staff are three pages"
+        monkeypatch.setattr(platform_module.time, "time", lambda at=start + 900 * runs: at)
+        since, cursor, asked = datetime.now(UTC), None, 0
+        while asked == 0 or cursor is not None:
+            page = await shop.platform.changes(connection, Resource.CUSTOMERS, since, cursor)
+            seen |= {one.external_id: one for one in page.records if isinstance(one, CustomerRecord)}
+            cursor, asked = page.cursor, asked + 1
+        assert asked == 2, "one page more than before, and no more"
+    assert seen["2"].first_name == "Renamed"
+
+
+async def test_every_variation_of_a_big_grid_is_read(shop: Shop) -> None:
+    """A page of the API ends at a hundred: sizes times colours soon has more."""
+    connection = await shop.connect(button=False)
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    options = [f"{size}-{colour}" for size in range(30, 55) for colour in ("red", "blue", "green", "sand", "black")]
+    made = await shop.sim("product", {"name": "Grid", "options": options})
+    wanted = {str(identifier) for identifier in made["variations"]}
+    assert len(wanted) == 125
+    history = await everything(shop, connection, Resource.PRODUCTS)
+    changes = (await shop.platform.changes(connection, Resource.PRODUCTS, since, None)).records
+    for records in (history, changes):
+        (found,) = [record for record in records if record.external_id == str(made["id"])]
+        assert {variant.external_id for variant in found.variants} == wanted
+
+
 @pytest.mark.parametrize(
     ("mode", "code", "retry"),
     [
@@ -507,6 +548,102 @@ async def test_a_signed_in_shopper_is_known_and_a_stranger_is_not(shop: Shop) ->
         keys, site=SITE, store="st_x", customer_id="2", email=None, name=None, locale=None, now=now
     )  # fmt: skip
     assert await shop.platform.shopper_identity(connection, forged) is None
+
+
+async def test_a_rotated_secret_is_the_plugins_and_the_old_one_ends_in_time(shop: Shop) -> None:
+    """Both are good while what was signed with the old one is under way: tokens, cart events."""
+    connection = await shop.connect()
+    await shop.site.post("/my-account/", data={"customer_id": "2"})
+    old_token = (await shop.site.get("/wp-json/wc-ahlan/v1/identity")).json()["token"]
+    old = await secret_of(shop, connection, "plugin")
+    assert not await shop.platform.rotate(connection, timedelta(days=90)), "a fresh one is left alone"
+    assert await shop.platform.rotate(connection, timedelta())
+    fresh = await secret_of(shop, connection, "plugin")
+    assert fresh not in ("", old)
+    assert await secret_of(shop, connection, "plugin_next") == ""
+    assert (await shop.platform.embed_state(connection)).ok, "signed with the new one, believed by the site"
+    new_token = (await shop.site.get("/wp-json/wc-ahlan/v1/identity")).json()["token"]
+    for token in (old_token, new_token):
+        found = await shop.platform.shopper_identity(connection, token)
+        assert found is not None
+        assert found.customer_external_id == "2"
+    assert isinstance(await cart_event(shop, connection, old), Delivery)
+    assert isinstance(await cart_event(shop, connection, fresh), Delivery)
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(text("UPDATE store_credentials SET expires_at = now() WHERE kind = 'plugin_previous'"))
+    assert await shop.platform.shopper_identity(connection, old_token) is None
+    assert await shop.platform.shopper_identity(connection, new_token) is not None
+    another_process = WooCommerceSource(shop.app.db, shop.app.vault)
+    assert await cart_event(shop, connection, old, another_process) is Answer.UNSIGNED
+    assert isinstance(await cart_event(shop, connection, fresh, another_process), Delivery)
+
+
+async def test_a_rotation_whose_answer_was_lost_is_finished_by_the_next(shop: Shop) -> None:
+    connection = await shop.connect()
+    site = shop.wires.ends[SITE]
+    shop.wires.ends[SITE] = Deaf(site)
+    with pytest.raises(PlatformError) as caught:
+        await shop.platform.rotate(connection, timedelta())
+    assert (caught.value.code, caught.value.retry) == ("plugin_silent", True)
+    shop.wires.ends[SITE] = site
+    sent = await secret_of(shop, connection, "plugin_next")
+    assert (await shop.platform.embed_state(connection)).ok, "the site has the new one already"
+    assert isinstance(await cart_event(shop, connection, sent), Delivery), "and is believed"
+    assert await shop.platform.rotate(connection, timedelta())
+    assert await secret_of(shop, connection, "plugin") == sent
+    assert (await shop.platform.embed_state(connection)).ok
+
+
+async def test_a_site_that_forgot_us_keeps_no_half_rotation(shop: Shop) -> None:
+    connection = await shop.connect()
+    old = await secret_of(shop, connection, "plugin")
+    await shop.sim("seed", {"customers": 3, "orders": 0})
+    with pytest.raises(PlatformError) as caught:
+        await shop.platform.rotate(connection, timedelta())
+    assert caught.value.code == "plugin_unpaired"
+    assert await secret_of(shop, connection, "plugin") == old
+
+
+async def test_the_hourly_check_renews_a_secret_in_its_time(shop: Shop) -> None:
+    connection = await shop.connect()
+    old = await secret_of(shop, connection, "plugin")
+    await reconcile.check_store(shop.app, shop.workspace, store_id=str(connection.store_id))
+    assert await secret_of(shop, connection, "plugin") == old
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(text("UPDATE store_credentials SET updated_at = now() - interval '91 days'"))
+    await reconcile.check_store(shop.app, shop.workspace, store_id=str(connection.store_id))
+    assert await secret_of(shop, connection, "plugin") != old
+    assert await secret_of(shop, connection, "plugin_previous") == old
+    assert await reconcile.rotate_secret(shop.app, shop.workspace, connection.store_id)
+
+
+class Deaf(httpx.AsyncBaseTransport):
+    """The site hears us, but its answers are lost."""
+
+    def __init__(self, end: httpx.AsyncBaseTransport) -> None:
+        self._end = end
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self._end.handle_async_request(request)
+        raise httpx.ReadError("lost", request=request)
+
+
+async def secret_of(shop: Shop, connection: Connection, kind: str) -> str:
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        found = await stores.credential(tx, shop.app.vault, connection.store_id, kind)
+    return found[0] if found else ""
+
+
+async def cart_event(
+    shop: Shop, connection: Connection, secret: str, source: WooCommerceSource | None = None
+) -> Delivery | Answer:
+    tail, body = f"{connection.store_id}/cart", b'{"events": []}'
+    headers = pairing.signed_headers(
+        pairing.derive_keys(secret).requests,
+        method="POST", path=f"/webhooks/woocommerce/{tail}", timestamp=int(time.time()), body=body,
+    )  # fmt: skip
+    raw = {name.lower(): value.encode() for name, value in headers.items()}
+    return await (source or shop.source).read(tail, raw, body)
 
 
 async def test_disconnecting_forgets_every_secret(shop: Shop) -> None:

@@ -29,6 +29,7 @@ from plugin.team import Agent, Role
 
 SITE = f"https://{HOST}"
 PUBLIC = f"http://{HOST}:8001"
+SAME = {"Sec-Fetch-Site": "same-origin"}
 
 
 class ByHost(httpx.AsyncBaseTransport):
@@ -140,6 +141,50 @@ async def test_a_forwarded_grant_link_hands_nobodys_shop_to_a_stranger(
         left = [store.status for store in await stores.all_stores(tx)]
         assert left == (["uninstalled"] if first == "stranger" else [])
         assert (await tx.scalars(select(stores.Credential))).all() == []
+
+
+async def from_admin(app: App, workspace: UUID, role: Role = Role.ADMIN) -> str:
+    """What the embedded panel puts into its form for somebody without a password."""
+    async with app.db.transaction(workspace) as tx:
+        agent = Agent(name="Salma", email=None, role=role.value)
+        tx.add(agent)
+        await tx.flush()
+        return team.hand_over(app.vault, agent)
+
+
+async def test_who_works_only_inside_an_admin_connects_from_there(
+    app: App, browser: httpx.AsyncClient, workspace: UUID, other_workspace: UUID
+) -> None:
+    await sign_in(app, browser, other_workspace, Role.OWNER)
+    await browser.post(f"{PUBLIC}/wp-login.php")
+    word = await from_admin(app, workspace)
+    page = await browser.post("/panel/connect/woocommerce", data={"hand_over": word}, headers=SAME)
+    assert (page.status_code, page.url.query) == (200, b"admin=1")
+    assert word not in page.text
+    assert word not in str(page.url)
+    grant = await browser.post(str(page.url), data={"site": HOST}, headers=SAME)
+    approve = action(grant, r'href="([^"]+)" id="approve"')
+    done = await browser.get(f"{PUBLIC}{approve}")
+    assert done.status_code == 200, done.text
+    assert "close this window" in done.text
+    for tenant, count in ((workspace, 1), (other_workspace, 0)):
+        async with app.db.transaction(tenant) as tx:
+            assert len(await stores.all_stores(tx)) == count, "the one whose admin it began in, whoever is signed in"
+
+
+async def test_nobody_lends_their_name_by_a_link(app: App, browser: httpx.AsyncClient, workspace: UUID) -> None:
+    word = await from_admin(app, workspace)
+    cross = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    refused = await browser.post("/panel/connect/woocommerce", data={"hand_over": word}, headers=cross)
+    assert refused.status_code == 403
+    assert "ahlan-admin" not in browser.cookies
+    late = await browser.get("/panel/connect/woocommerce?admin=1")
+    assert late.status_code == 403
+    assert "press Continue in WordPress again" in late.text
+    forged = await browser.post("/panel/connect/woocommerce", data={"hand_over": f"{word}x"}, headers=SAME)
+    assert forged.status_code == 403
+    less = await from_admin(app, workspace, Role.AGENT)
+    assert (await browser.post("/panel/connect/woocommerce", data={"hand_over": less}, headers=SAME)).status_code == 403
 
 
 async def test_no_is_said_in_words(app: App, browser: httpx.AsyncClient, workspace: UUID) -> None:

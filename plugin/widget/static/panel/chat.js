@@ -65,7 +65,7 @@ export class Chat {
     if (this.#email === wanted) return;
     this.#email = wanted;
     this.away.hidden = wanted === "";
-    if (wanted === "saved") this.away.replaceChildren(el("p", { role: "status" }, t("email.saved", { email: saved })));
+    if (wanted === "saved") this.away.replaceChildren(el("p", { role: "status" }, t(config.mails ? "email.saved" : "email.kept", { email: saved })));
     if (wanted === "form") this.away.replaceChildren(this.#form());
   }
 
@@ -89,7 +89,7 @@ export class Chat {
     return el(
       "form",
       { novalidate: true, on: { submit } },
-      el("label", { for: "email" }, t("email.offer")),
+      el("label", { for: "email" }, t(config.mails ? "email.offer" : "email.ask")),
       el("div", { class: "row" }, el("span", { class: "field" }, field), save),
       error,
     );

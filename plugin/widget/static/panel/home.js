@@ -1,6 +1,7 @@
 // The first screen: hello, who is there, and the doors.
 import { el, icon, iconButton, initials } from "./dom.js";
 import { presenceLine } from "./presence.js";
+import { typed } from "./text.js";
 import { config, day, plural, t, time } from "./words.js";
 
 /** One door. `badge` and `aside` are optional. */
@@ -9,7 +10,7 @@ function door({ name, title, detail, picture, badge, aside, onclick }) {
     "button",
     { type: "button", class: "door", "data-door": name, on: { click: onclick } },
     el("span", { class: "picture", "aria-hidden": "true" }, picture),
-    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, el("bdi", {}, detail))),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, el("bdi", {}, typed(detail, false)))),
     aside && el("span", { class: "aside" }, aside),
     badge ? el("span", { class: "badge" }, el("span", { "aria-hidden": "true" }, String(badge)), el("span", { class: "unseen" }, plural("home.unread", badge))) : icon("chevron-right"),
   );
@@ -36,6 +37,13 @@ function resume(state, chat) {
   });
 }
 
+/** By name when it is known; a greeting of the shop's own stands for both of ours. */
+function hello(name) {
+  const ours = config.greeting ? el("span", { class: "help own", dir: "auto" }, config.greeting) : el("span", { class: "help" }, t("home.help"));
+  if (config.greeting && !name) return [ours];
+  return [el("span", {}, name ? t("home.hello_name", { name }) : t("home.hello")), " ", ours];
+}
+
 /** Draw the home screen for `state` ({visitor, thread, outbox, unread}). */
 export function home(state, { chat, close }) {
   const name = state.visitor?.name?.trim().split(/\s+/)[0];
@@ -47,7 +55,7 @@ export function home(state, { chat, close }) {
       "header",
       { class: "welcome" },
       el("div", { class: "bar" }, el("span", { class: "shop" }, el("bdi", {}, config.shop)), iconButton("x", t("close"), close)),
-      el("h1", { id: "hello", tabindex: "-1" }, el("span", {}, name ? t("home.hello_name", { name }) : t("home.hello")), " ", el("span", { class: "help" }, t("home.help"))),
+      el("h1", { id: "hello", tabindex: "-1" }, ...hello(name)),
       presenceLine(),
     ),
     el(

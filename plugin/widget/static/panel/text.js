@@ -12,15 +12,15 @@ function trimmed(address) {
   return text;
 }
 
-/** The text as a list of strings and nodes. */
-export function typed(text) {
+/** The text as a list of strings and nodes; `links` false where it stands inside something that is pressed. */
+export function typed(text, links = true) {
   const nodes = [];
   let from = 0;
   for (const match of text.matchAll(RUN)) {
     const run = match[1] ? trimmed(match[0]) : match[0];
     nodes.push(text.slice(from, match.index));
     nodes.push(
-      match[1]
+      match[1] && links
         ? el("a", { href: run, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" }, run)
         : el("bdi", { dir: "ltr" }, run),
     );

@@ -60,8 +60,8 @@ export function promise(date) {
   }).format(date);
 }
 
+/** The size of a file. In words of ours: browsers write "kB" into Arabic and Hebrew lines. */
 export function size(bytes) {
-  const [unit, divisor] = bytes < 1e6 ? ["kilobyte", 1e3] : ["megabyte", 1e6];
-  const amount = Math.max(1, Math.round(bytes / divisor));
-  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short" }).format(amount);
+  if (bytes < 1024 * 1024) return t("file.kb", { size: numbers.format(Math.max(1, Math.round(bytes / 1024))) });
+  return t("file.mb", { size: numbers.format(Math.round(bytes / 1024 / 102.4) / 10) });
 }

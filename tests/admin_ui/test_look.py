@@ -1,0 +1,30 @@
+"""What somebody typed keeps its numbers in one piece and its code as text."""
+
+import pytest
+
+from admin_ui.look import typed
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("رقم الطلب #1042؟", 'رقم الطلب <bdi dir="ltr">#1042</bdi>؟'),
+        ("הזמנה AB-1042, תודה", 'הזמנה <bdi dir="ltr">AB-1042</bdi>, תודה'),
+        ("call +972 52-440-8156.", 'call <bdi dir="ltr">+972 52-440-8156</bdi>.'),
+        ("<b>hi</b> & #1", '&lt;b&gt;hi&lt;/b&gt; &amp; <bdi dir="ltr">#1</bdi>'),
+        ("nothing special, 2 of 3", "nothing special, 2 of 3"),
+    ],
+)
+def test_runs_are_isolated_and_nothing_is_code(text: str, shown: str) -> None:
+    assert typed(text) == shown
+
+
+def test_addresses_are_linked_up_to_where_they_end() -> None:
+    shown = typed('see https://shop.example/a?b=1&c=2. Or <script src="https://x.example">')
+    assert 'href="https://shop.example/a?b=1&amp;c=2"' in shown
+    assert "</a>. Or &lt;script" in shown
+    assert "<script" not in shown
+
+
+def test_inside_a_button_nothing_is_linked() -> None:
+    assert "<a " not in typed("https://shop.example/x", links=False)

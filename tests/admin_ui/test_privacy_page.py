@@ -1,0 +1,101 @@
+"""Privacy requests in the panel: who sees them, by when, the copy for the shopper, and that ours goes."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from plugin import privacy, stores
+from plugin.app import App
+from plugin.kernel import jobs
+from plugin.kernel.jobs import JobRow
+from plugin.privacy import AccessLog, PrivacyRequest
+from plugin.reactions import TASKS
+from tests.admin_ui.conftest import Browser, SignIn
+from tests.admin_ui.shop import Shop
+
+EMAIL = "huda@mail.example"
+
+
+async def ask(app: App, shop: Shop, kind: str, *, days_ago: int = 0, email: str = EMAIL) -> UUID:
+    """A platform's notice about somebody, and the job that answers it where it is a data request."""
+    at = datetime.now(UTC) - timedelta(days=days_ago)
+    async with app.db.transaction(shop.workspace_id) as tx:
+        store = await stores.get(tx, shop.stores["oud"].id)
+        assert store is not None
+        body = {"customer": {"id": 1, "email": email}, "data_request": {"id": 9}}
+        assert await privacy.receive(tx, store, kind, body, at)
+        row = (await tx.scalars(select(PrivacyRequest).where(PrivacyRequest.kind == kind))).one()
+        job = await tx.scalar(select(JobRow.id).where(JobRow.task == "data_request", JobRow.done_at.is_(None)))
+    if job is not None:
+        await jobs.run(app.db, app, TASKS, shop.workspace_id, job)
+    return row.id
+
+
+async def test_open_requests_are_listed_with_their_deadlines_the_most_urgent_first(
+    app: App, shop: Shop, sign_in: SignIn
+) -> None:
+    await ask(app, shop, privacy.CUSTOMER_REDACT, email="gone@example.com")
+    await ask(app, shop, privacy.DATA_REQUEST, days_ago=40)
+    browser = await sign_in(shop.email)
+    assert "2 requests are open" in (await browser.get("/panel/settings")).text
+    text = (await browser.get("/panel/settings/privacy")).text
+    assert text.index("A shopper wants a copy of their data") < text.index("A shopper is to be forgotten")
+    assert "Overdue since" in text
+    assert text.count("Due by") == 1
+    assert "In work, nothing to do for you" in text
+    assert text.count("Download the copy") == 1, "only what is collected can be handed over"
+
+
+async def test_the_copy_is_downloaded_logged_handed_over_and_then_gone(
+    app: App, shop: Shop, sign_in: SignIn, visitor: Browser
+) -> None:
+    id = await ask(app, shop, privacy.DATA_REQUEST)
+    browser = await sign_in(shop.email)
+    page = await browser.get("/panel/settings/privacy")
+    asked = re.search(r'data-file="([^"]+/export)"', page.text)
+    assert asked is not None
+    link = (await browser.get(asked[1])).json()["url"]
+    # The link itself carries the right: an embedded panel has no cookie to send with a download.
+    file = await visitor.get(link)
+    assert file.headers["content-type"] == "application/json"
+    assert file.headers["content-disposition"].startswith("attachment;")
+    assert file.headers["cache-control"] == "no-store"
+    export = file.json()
+    assert {"profiles", "orders", "messages", "handles"} <= export.keys()
+    assert any(EMAIL in str(row) for row in export["profiles"])
+    async with app.db.transaction(shop.workspace_id) as tx:
+        seen = list(await tx.scalars(select(AccessLog).where(AccessLog.what == "export")))
+    (person,) = {row["customer_id"] for row in export["profiles"]}
+    assert {(row.agent_id, row.customer_id) for row in seen} == {(shop.owner.id, UUID(person))}
+    await browser.post(f"/panel/settings/privacy/{id}/handed-over")
+    async with app.db.transaction(shop.workspace_id) as tx:
+        row = await tx.get(PrivacyRequest, id)
+    assert row is not None
+    assert row.state == privacy.DONE
+    assert "export" not in row.result
+    assert EMAIL not in f"{row.subject}{row.result}{row.fingerprint}", "the evidence names nobody"
+    assert (await visitor.get(link)).status_code == 404
+    assert (await browser.get(asked[1])).status_code == 404
+    text = (await browser.get("/panel/settings/privacy")).text
+    assert "Settled lately" in text
+    assert EMAIL not in text
+
+
+async def test_only_owners_and_admins_see_them(app: App, shop: Shop, sign_in: SignIn) -> None:
+    id = await ask(app, shop, privacy.DATA_REQUEST)
+    for name, agent in shop.colleagues.items():
+        browser = await sign_in(agent.email or "")
+        allowed = agent.role in ("owner", "admin")
+        assert ("Privacy requests" in (await browser.get("/panel/settings")).text) is allowed, name
+        for path in ("/panel/settings/privacy", f"/panel/settings/privacy/{id}/export"):
+            assert (await browser.get(path)).status_code == (200 if allowed else 403), (name, path)
+
+
+@pytest.mark.parametrize("link", ["nothing", "bm90aGluZw.bm90aGluZw"])
+async def test_a_link_that_we_did_not_make_gives_nothing_out(visitor: Browser, link: str) -> None:
+    assert (await visitor.get(f"/exports/{link}")).status_code == 404
