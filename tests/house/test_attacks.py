@@ -116,7 +116,7 @@ async def test_replies_go_to_the_account_that_wrote_and_to_no_relative(
             assert head is not None
             talk = await tx.get(threads.Conversation, head.id)
             assert talk is not None
-            found[who] = await delivery._recipient(tx, talk)
+            found[who] = await delivery.recipient(tx, talk)
     assert found == {"victim": VICTIM["email"], "stranger": STRANGER["email"]}
 
 
