@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("ingest", "crm", "jobs")
+ALL = ("ingest", "crm", "jobs", "start")
 
 
 def main() -> int:

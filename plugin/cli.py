@@ -19,6 +19,7 @@ from plugin.crm import backfill as crm_backfill
 from plugin.crm import reconcile as crm_reconcile
 from plugin.kernel import config, crypto
 from plugin.kernel.config import Settings
+from plugin.kernel.db import Busy
 from plugin.kernel.errors import SetupError
 from plugin.kernel.log import configure
 from plugin.platform import PlatformError
@@ -76,7 +77,7 @@ def serve(
         stop = processes.stop_signal()
         async with processes.services(settings, attach=False) as found:
             alone = found.owned and worker
-            child = processes.Child("worker", ["worker"]) if alone else None
+            child = processes.Child("worker", ["plugin", "worker"]) if alone else None
             if child:
                 await child.start()
             try:
@@ -131,12 +132,6 @@ def demo_web() -> None:
 def demo_worker() -> None:
     """The demo's worker process."""
     _work(_settings(demo=True))
-
-
-@cli.command(hidden=True)
-def demo_simulators() -> None:
-    """The demo's stores."""
-    _run(demo_story.run_simulators(_settings(demo=True)))
 
 
 @cli.command()
@@ -255,8 +250,9 @@ def keys_rotate(
             for workspace_id, store_id, name in await _stores(app, "") if plugins else ():
                 try:
                     renewed = await crm_reconcile.rotate_secret(app, workspace_id, store_id)
-                except PlatformError as error:
-                    console.print(f"{name}: not renewed, {error.said}", highlight=False)
+                except (PlatformError, Busy) as error:
+                    reason = error.said if isinstance(error, PlatformError) else "it is being checked just now"
+                    console.print(f"{name}: not renewed, {reason}", highlight=False)
                 else:
                     console.print(f"{name}: {'renewed' if renewed else 'no plugin secret'}", highlight=False)
 

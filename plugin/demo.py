@@ -17,13 +17,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import structlog
-import uvicorn
 from rich.console import Console
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from integrations.shopify.simulator import create_app as shopify_simulator
-from integrations.woocommerce.simulator import HOST as WOO_HOST
-from integrations.woocommerce.simulator import create_app as woocommerce_simulator
 from plugin import processes, stores
 from plugin.app import App
 from plugin.kernel.config import Settings
@@ -38,6 +33,7 @@ CLIENT_SECRET = "ahlan-demo-secret-that-is-public"  # noqa: S105 - `serve` refus
 SHOP = "ahlan-demo.myshopify.com"
 SHOPIFY_STOREFRONT = "shopify-demo.localhost"
 SHOPIFY_ADMIN = "admin-shopify-demo.localhost"
+WOO_HOST = "woo-demo.localhost"
 EMAIL = "owner@ahlan-demo.example"
 PASSWORD = "marhaba-shalom-hello"  # noqa: S105 - printed on the first page
 TRICKLE_SECONDS = 12.0
@@ -76,56 +72,6 @@ def transport(settings: Settings) -> httpx.AsyncBaseTransport | None:
     return RoutedTransport(dict.fromkeys(hosts, to), guarded_transport(Guard()))
 
 
-async def run_simulators(settings: Settings) -> None:
-    """Both stores in one process, told apart by Host header; their state lives in the data directory."""
-    stop = processes.stop_signal()
-    folder = settings.data_dir / "stores"
-    folder.mkdir(parents=True, exist_ok=True)
-    port = settings.port + 1
-    shopify = shopify_simulator(
-        folder / "shopify.sqlite",
-        app_url=settings.public_url,
-        client_id=settings.shopify.client_id,
-        client_secret=settings.shopify.secret,
-        base_port=port,
-    )
-    woocommerce = woocommerce_simulator(
-        folder / "woocommerce",
-        server=settings.public_url,
-        site=f"https://{WOO_HOST}",
-        public=f"http://{WOO_HOST}:{port}",
-        trusted=[settings.public_url],
-    )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            _ByHost({WOO_HOST: woocommerce}, shopify), host=settings.host, port=port, loop="none", log_config=None,
-            access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
-        )
-    )  # fmt: skip
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving
-
-
-class _ByHost:
-    """ASGI: one application per host name, the rest to the last one, which also gets the lifespan."""
-
-    def __init__(self, by_host: Mapping[str, ASGIApp], otherwise: ASGIApp) -> None:
-        self._by_host = by_host
-        self._otherwise = otherwise
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0].lower()
-            await self._by_host.get(host, self._otherwise)(scope, receive, send)
-            return
-        await self._otherwise(scope, receive, send)
-
-
 async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
     """Start everything, connect the stores, wait for their history, then go on until somebody stops it."""
     if "AHLAN_DATA_DIR" not in os.environ:
@@ -134,11 +80,10 @@ async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
     own = environment(settings)
     os.environ.update(own)
     children = [
-        processes.Child(name, [command], own)
-        for name, command in (
-            ("simulators", "demo-simulators"), ("web", "demo-web"), ("worker", "demo-worker"),
-        )
-    ]  # fmt: skip
+        processes.Child("simulators", ["plugin.demo_stores"], own),
+        processes.Child("web", ["plugin", "demo-web"], own),
+        processes.Child("worker", ["plugin", "demo-worker"], own),
+    ]
     console.print("Starting PostgreSQL, Valkey, the panel, a worker and two stores …")
     async with processes.services(replace(settings, database_url="", redis_url=""), attach=False):
         try:

@@ -147,7 +147,10 @@ async def run_worker(app: App, stop: asyncio.Event) -> None:
 
 
 class Child:
-    """A process of ours that ends when we do. When it dies on its own it is started again."""
+    """A process of ours that ends when we do. When it dies on its own it is started again.
+
+    `arguments` begin with the module to run.
+    """
 
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.name = name
@@ -169,7 +172,7 @@ class Child:
 
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "plugin", *self._arguments, stdin=asyncio.subprocess.PIPE, env=self._environment,
+            sys.executable, "-m", *self._arguments, stdin=asyncio.subprocess.PIPE, env=self._environment,
             start_new_session=True,
         )  # fmt: skip
 

@@ -90,7 +90,8 @@ async def installation() -> AsyncIterator[Installation]:
         "SHOPIFY_API_KEY": "kill-client",
         "SHOPIFY_API_SECRET": SECRET,
     }
-    children = {name: Child(name, [command], environment) for name, command in (("web", "serve"), ("worker", "worker"))}
+    commands = {"web": "serve", "worker": "worker"}
+    children = {name: Child(name, ["plugin", command], environment) for name, command in commands.items()}
     made = Installation(servers, children, f"http://127.0.0.1:{port}")
     settings = Settings(data_dir=data_dir, encryption_keys=(keys,))
     try:

@@ -61,7 +61,7 @@ async def alone() -> AsyncIterator[tuple[Installation, Path]]:
         "AHLAN_LOG_LEVEL": "warning", "AHLAN_ENCRYPTION_KEYS": "", "DATABASE_URL": "", "REDIS_URL": "",
         "SHOPIFY_API_KEY": "kill-client", "SHOPIFY_API_SECRET": SECRET,
     }  # fmt: skip
-    owner = Child("owner", ["serve"], environment)
+    owner = Child("owner", ["plugin", "serve"], environment)
     await owner.start()
     try:
         servers = await _up(url, data_dir)
