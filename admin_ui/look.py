@@ -23,8 +23,11 @@ _HUES = 8
 
 # Links; phone numbers that start with +; order, parcel and voucher codes. The last two fall apart inside Arabic and
 # Hebrew when they are not isolated: a number after Arabic letters takes the sign before it to its other side. The
-# widget's text.js reads them alike.
-_RUN = re.compile(r"""(https?://[^\s<>"'«»]+)|(\+\d[\d\s-]{5,}\d)|(\#?[A-Z\d]+(?:-[A-Z\d]+)+|\#\d+)""", re.ASCII)
+# widget's text.js reads them alike. A code begins where its letters begin: looked for at each of them, a long word of
+# capitals would keep the process busy for its square.
+_RUN = re.compile(
+    r"""(https?://[^\s<>"'«»]+)|(\+\d[\d\s-]{5,}\d)|((?:\#|(?<![A-Z\d]))[A-Z\d]+(?:-[A-Z\d]+)+|\#\d+)""", re.ASCII
+)
 _SENTENCE_ENDS = ".,;:!?؟،؛…"
 
 

@@ -43,6 +43,13 @@ PARCEL = {
     "failed": State(_("Delivery failed"), "bad", "triangle-alert"),
     "cancelled": State(_("Cancelled"), "", "ban"),
 }
+RETURN = {
+    "requested": State(_("Return requested"), "warn", "undo-2"),
+    "open": State(_("Return approved"), "", "undo-2"),
+    "declined": State(_("Return declined"), "", "ban"),
+    "cancelled": State(_("Return cancelled"), "", "ban"),
+    "closed": State(_("Return completed"), "good", "circle-check"),
+}
 CANCELLED = State(_("Cancelled"), "bad", "ban")
 
 STORE = {
@@ -82,6 +89,11 @@ SIGNS: Mapping[str, str] = {
     "order.refunded": "undo-2",
     "order.updated": "pencil",
     "order.deleted": "trash-2",
+    "return.requested": "undo-2",
+    "return.approved": "undo-2",
+    "return.declined": "ban",
+    "return.cancelled": "ban",
+    "return.closed": "circle-check",
     "cart.updated": "shopping-cart",
     "checkout.started": "credit-card",
     "conversation.started": "message-circle",

@@ -44,7 +44,7 @@ def main() -> None:
     try:
         cli()
     except SetupError as error:
-        Console(stderr=True).print(f"[bold red]ahlan:[/] {error}", highlight=False)
+        Console(stderr=True).print(f"[bold red]ahlan:[/] {error}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
 
 
@@ -174,11 +174,18 @@ def reconcile(
 
     async def run() -> None:
         async with processes.application(settings) as app:
+            since, refused = datetime.now(UTC) - timedelta(hours=hours), 0
             for workspace_id, store_id, name in await _stores(app, store):
-                found = await crm_reconcile.reconcile(
-                    app, workspace_id, store_id, since=datetime.now(UTC) - timedelta(hours=hours)
-                )
-                console.print(f"{name}: {found.seen} looked at, {found.changed} were missing or old", highlight=False)
+                try:
+                    found = await crm_reconcile.reconcile(app, workspace_id, store_id, since=since)
+                except PlatformError as error:
+                    refused += 1
+                    console.print(f"{name}: not compared, {error.said}", highlight=False)
+                else:
+                    said = f"{found.seen} looked at, {found.changed} were missing or old"
+                    console.print(f"{name}: {said}", highlight=False)
+            if refused:
+                raise SystemExit(1)
 
     _run(run())
 
@@ -209,9 +216,9 @@ def doctor() -> None:
         findings = await doctor_story.examine(config.load())
         for finding in findings:
             mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-            console.print(f"{mark} {finding.what}", highlight=False)
+            console.print(f"{mark} {finding.what}", highlight=False, soft_wrap=True)
             if finding.remedy:
-                console.print(f"  → {finding.remedy}", highlight=False)
+                console.print(f"  → {finding.remedy}", highlight=False, soft_wrap=True)
         if not all(finding.ok for finding in findings):
             raise SystemExit(1)
 

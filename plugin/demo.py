@@ -86,6 +86,9 @@ async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
     ]
     console.print("Starting PostgreSQL, Valkey, the panel, a worker and two stores …")
     async with processes.services(replace(settings, database_url="", redis_url=""), attach=False):
+        # Whoever else answers there would be taken for ours.
+        for port in (settings.port, settings.port + 1):
+            processes.listen(settings.host, port).close()
         try:
             for child in children:
                 await child.start()

@@ -160,6 +160,20 @@ class RefundRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnRecord:
+    """Goods that go back. `status`: requested, open, declined, cancelled, closed or unknown.
+
+    `at`: when it came to be in that status; None where the platform does not say, then it is the time of the telling.
+    An empty name was not told and keeps what is stored.
+    """
+
+    external_id: str
+    status: str
+    name: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRecord:
     """An order. `customer_external_id` is empty for a guest; then e-mail and phone are all there is."""
 
@@ -191,12 +205,13 @@ class OrderRecord:
     lines: tuple[LineRecord, ...] | None = None
     fulfilments: tuple[FulfilmentRecord, ...] | None = None
     refunds: tuple[RefundRecord, ...] | None = None
+    returns: tuple[ReturnRecord, ...] | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderPart:
-    """A fulfilment or refund that arrived on its own; it belongs to `order_external_id`, which may come later.
+    """A fulfilment, refund or return that arrived on its own; it belongs to `order_external_id`, which may come later.
 
     Empty texts of its fulfilment were not told (a scan event carries no tracking number) and keep what is stored.
     """
@@ -205,6 +220,7 @@ class OrderPart:
     version: datetime
     fulfilment: FulfilmentRecord | None = None
     refund: RefundRecord | None = None
+    returned: ReturnRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +298,8 @@ class MergeRecord:
 class StoreNotice:
     """Something about the store itself: `uninstalled`, `scopes_updated`, `shop_updated`, `data_request`,
     `customer_redact`, `shop_redact`, `bulk_finished`, `webhook_owner_demoted`, `unknown_topic`.
+
+    `data` of the two about a person: `customer_external_id`, `email`, `phone`, `orders` (external ids), `request_id`.
     """
 
     kind: str

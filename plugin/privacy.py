@@ -100,16 +100,15 @@ async def log_access(tx: Tx, agent: Agent, customer_id: UUID, what: str) -> None
 async def receive(tx: Tx, store: Store, kind: str, data: Mapping[str, Any], at: datetime) -> bool:
     """Take a platform's compliance notice: a row with its deadline, and the job that does it. False: known already.
 
-    `data` is the notice's body (PLATFORMS: customer.id, customer.email, customer.phone, orders_to_redact,
-    orders_requested, data_request.id).
+    `data` is the notice as the port tells it (`StoreNotice`): `customer_external_id`, `email`, `phone`, `orders` (their
+    external ids) and `request_id`; each may be missing.
     """
-    customer = data.get("customer") or {}
     subject = {
-        "customer_id": str(customer.get("id") or ""),
-        "email": str(customer.get("email") or ""),
-        "phone": str(customer.get("phone") or ""),
-        "orders": [str(order) for order in data.get("orders_to_redact") or data.get("orders_requested") or ()],
-        "request": str((data.get("data_request") or {}).get("id") or ""),
+        "customer_id": str(data.get("customer_external_id") or ""),
+        "email": str(data.get("email") or ""),
+        "phone": str(data.get("phone") or ""),
+        "orders": [str(order) for order in data.get("orders") or ()],
+        "request": str(data.get("request_id") or ""),
     }
     return await request(tx, kind, store.id, subject, at)
 
@@ -190,8 +189,8 @@ _IS_ACCOUNT = f":account <> '' AND {_ENDS.format('p.external_id', ':account')}"
 async def _subjects(tx: Tx, store_id: UUID, subject: Mapping[str, Any], country: str) -> list[UUID]:
     """Customer rows of one store whom a request names: by account, and by e-mail or phone where it knows no other.
 
-    A notice may carry only an id or only an address (PLATFORMS A2.9), and a guest has no account: all are matched. But
-    one that names an account reaches no other account: two may share a number, and a shopper who is signed in may
+    A notice may carry only an id or only an address (platforms.md A2.9), and a guest has no account: all are matched.
+    But one that names an account reaches no other account: two may share a number, and a shopper who is signed in may
     order with anybody's address.
     """
     handles = [value for value in (
@@ -241,7 +240,7 @@ async def redact_customer(app: App, workspace_id: UUID, *, request_id: str) -> N
 async def redact_store(app: App, workspace_id: UUID, *, request_id: str) -> None:
     """Task: erase everything that came from one store; the store's row stays as the evidence's address.
 
-    Skipped when the store was installed again meanwhile (PLATFORMS A2.9).
+    Skipped when the store was installed again meanwhile (platforms.md A2.9).
     """
     async with app.db.transaction(workspace_id) as tx:
         await lock(tx)
@@ -285,19 +284,26 @@ async def _erase_store(tx: Tx, store_id: UUID, people: Sequence[UUID]) -> dict[s
     parameters = _about(tx, store_id)
     counts = await _erase_talks(tx, parameters, _OF_STORE)
     for table in (
-        "attachments", "carts", "visitors", "order_lines", "fulfilments", "refunds", "orders", "variants", "products",
-        "identities", "store_customers", "tombstones", "backfills", "reconciliations", "events", "store_credentials",
-        "staff_identities",
+        "attachments", "carts", "visitors", "order_lines", "fulfilments", "refunds", "order_returns", "orders",
+        "variants", "products", "identities", "store_customers", "tombstones", "backfills", "reconciliations",
+        "events", "store_credentials", "staff_identities",
     ):  # fmt: skip
         counts[table] = await _run(tx, f"DELETE FROM {table} WHERE {_OF_STORE}", parameters)
     counts["webhook_inbox"] = await _run(
         tx, f"UPDATE webhook_inbox SET body = '', headers = '{{}}' WHERE {_OF_STORE} AND body <> ''", parameters
     )
-    counts["privacy_requests"] = await _run(
-        tx, f"UPDATE privacy_requests SET subject = '{{}}', result = result - 'export' WHERE {_OF_STORE}", parameters
-    )
+    counts["privacy_requests"] = await _run(tx, _CLOSE_REQUESTS, parameters)
     counts["customers"] = await _drop_empty(tx, people)
     return counts
+
+
+# There is nothing left to collect or to erase, nor a copy to hand over.
+_CLOSE_REQUESTS = f"""
+UPDATE privacy_requests SET subject = '{{}}', result = result - 'export', done_at = coalesce(done_at, now()),
+    state = CASE WHEN state NOT IN ('open', 'ready') THEN state WHEN kind = 'data_request' THEN 'skipped'
+        ELSE 'done' END
+WHERE {_OF_STORE}
+"""
 
 
 async def _erase(
@@ -345,12 +351,19 @@ async def _bury_accounts(tx: Tx, parameters: Mapping[str, Any]) -> None:
     )
 
 
+_TELLING = 20
+
+
 async def _spoken(tx: Tx, parameters: Mapping[str, Any], subject: Mapping[str, Any]) -> list[str]:
-    """Words by which raw webhook bodies name the person: ids, addresses, numbers."""
+    """Words by which raw webhook bodies name the person: ids, addresses, numbers.
+
+    A return's body quotes the shopper and names nothing but the order; a short order number says too little.
+    """
     found = await tx.scalars(
         text(
             f"SELECT unnest(ARRAY[external_id, email, phone]) FROM store_customers WHERE {_OF_PEOPLE} "
-            f"UNION SELECT unnest(ARRAY[email, phone]) FROM orders WHERE {_OF_PEOPLE}"
+            f"UNION SELECT unnest(ARRAY[email, phone]) FROM orders WHERE {_OF_PEOPLE} "
+            f"UNION SELECT external_id FROM orders WHERE {_OF_PEOPLE} AND length(external_id) > {_TELLING}"
         ),
         parameters,
     )
@@ -360,8 +373,10 @@ async def _spoken(tx: Tx, parameters: Mapping[str, Any], subject: Mapping[str, A
     return sorted(word for word in said if len(word) >= 5)
 
 
+# A parked delivery too: nothing of it is left to replay.
 _BLANK_INBOX = f"""
-UPDATE webhook_inbox SET body = '', headers = '{{}}' WHERE {_OF_STORE} AND done_at IS NOT NULL AND body <> ''
+UPDATE webhook_inbox SET body = '', headers = '{{}}', done_at = coalesce(done_at, now()), parked_at = NULL
+WHERE {_OF_STORE} AND (done_at IS NOT NULL OR parked_at IS NOT NULL) AND body <> ''
     AND EXISTS (SELECT 1 FROM unnest(CAST(:words AS text[])) word WHERE position(convert_to(word, 'UTF8') IN body) > 0)
 """
 
@@ -445,6 +460,7 @@ async def _export(tx: Tx, store_id: UUID, people: Sequence[UUID]) -> dict[str, l
         "order_lines": f"SELECT * FROM order_lines WHERE workspace_id = :workspace AND order_id IN ({orders})",
         "parcels": f"SELECT * FROM fulfilments WHERE workspace_id = :workspace AND order_id IN ({orders})",
         "refunds": f"SELECT * FROM refunds WHERE workspace_id = :workspace AND order_id IN ({orders})",
+        "returns": f"SELECT * FROM order_returns WHERE workspace_id = :workspace AND order_id IN ({orders})",
         "carts": f"SELECT * FROM carts WHERE {_OF_PEOPLE}",
         "browsers": "SELECT typed_email, typed_name, locale, page, created_at, last_seen_at "
         f"FROM visitors WHERE {_OF_PEOPLE}",
@@ -465,6 +481,8 @@ async def _export(tx: Tx, store_id: UUID, people: Sequence[UUID]) -> dict[str, l
             parameters,
         )
         export[name] = orjson.loads(document)
+    for row in (*export["profiles"], *export["orders"]):
+        row["raw"] = orjson.loads(row["raw"])
     return export
 
 
@@ -504,7 +522,7 @@ async def retention(app: App, workspace_id: UUID) -> None:
         deleted["exports"] = await _run(
             tx,
             "UPDATE privacy_requests SET result = result - 'export', state = 'done', done_at = now(), "
-            "subject = subject - 'email' - 'phone' "
+            "subject = subject - 'email' - 'phone' - 'orders' "
             "WHERE workspace_id = :workspace AND state = 'ready' AND due_at < :before",
             {"workspace": workspace_id, "before": now - timedelta(days=EXPORT_DAYS)},
         )

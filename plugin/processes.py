@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def settle() -> None:
 async def run_web(app: App, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises SetupError when the port is taken."""
     settle()
-    listening = _listen(app.settings.host, app.settings.port)
+    listening = listen(app.settings.host, app.settings.port)
     config = uvicorn.Config(
         bootstrap.serve(app),
         loop="none",
@@ -129,14 +130,18 @@ async def run_web(app: App, stop: asyncio.Event) -> None:
     await serving
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """The listening socket. uvicorn's own way ends the whole process without a word of what to do."""
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket. uvicorn's own way ends the whole process without a word of what to do.
+
+    Raises SetupError when the port is taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # Python says again what was attempted
         raise SetupError(
-            f"Port {port} of {host} cannot be used ({error.strerror}); AHLAN_PORT and AHLAN_HOST choose another."
+            f"Port {port} of {host} cannot be used ({why}); AHLAN_PORT and AHLAN_HOST choose another."
         ) from error
 
 
@@ -144,6 +149,9 @@ async def run_worker(app: App, stop: asyncio.Event) -> None:
     """Work until `stop` is set."""
     settle()
     await worker.run(app, stop)
+
+
+_PAUSE_SECONDS, _LONGEST_PAUSE = 0.25, 15.0
 
 
 class Child:
@@ -177,13 +185,17 @@ class Child:
         )  # fmt: skip
 
     async def _keep(self) -> None:
+        pause = _PAUSE_SECONDS
         while True:
             assert self._process is not None
+            began = time.monotonic()
             code = await self._process.wait()
             if self._stopping:
                 return
-            log.warning("process_restarts", process=self.name, code=code)
-            await asyncio.sleep(0.5)
+            # One that dies as soon as it starts would otherwise only heat the room.
+            pause = _PAUSE_SECONDS if time.monotonic() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
+            log.warning("process_restarts", process=self.name, code=code, seconds=pause)
+            await asyncio.sleep(pause)
             if self._stopping:
                 return
             await self._spawn()

@@ -27,10 +27,6 @@ class Role(StrEnum):
     LIGHT = "light"
 
 
-HAND_OVER_SECONDS = 3600
-_HAND_OVER = "from an admin"
-
-
 class Permission(StrEnum):
     """What an action needs; every route of the panel names one."""
 
@@ -118,6 +114,8 @@ class Invitation(TenantRow, Base):
 
 
 SESSION_DAYS = 30
+HAND_OVER_SECONDS = 3600
+_HAND_OVER = "from an admin"
 INVITATION_DAYS = 7
 _GRANTS = {
     Role.OWNER: frozenset(Role),

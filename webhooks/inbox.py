@@ -113,10 +113,11 @@ _CLAIM = text(
         ) mine
     )
     UPDATE webhook_inbox w SET claimed_until = now() + make_interval(secs => :seconds), attempts = w.attempts + 1,
-        workspace_id = chosen.workspace_id, store_id = chosen.store_id
+        workspace_id = CASE WHEN chosen.store_id IS NULL THEN w.workspace_id ELSE chosen.workspace_id END,
+        store_id = coalesce(chosen.store_id, w.store_id)
     FROM chosen WHERE w.id = chosen.id
-    RETURNING w.id, source, store_kind, store_key, topic, body, headers, received_at, attempts, w.workspace_id,
-        w.store_id
+    RETURNING w.id, source, store_kind, store_key, topic, body, headers, received_at, attempts, chosen.workspace_id,
+        chosen.store_id
     """
 ).columns(headers=JSONB)
 
@@ -126,7 +127,8 @@ async def claim(db: Database) -> list[Claimed]:
 
     The stores of the oldest rows come first, and of each as many rows as fill a batch: with many stores at once the
     writes stay set-based. Each row learns here whose it is, by the directory; from then on the application role of its
-    workspace sees it too. A store that we do not know leaves both empty.
+    workspace sees it too. A store that we do not know leaves both empty; one that we know no more leaves whose data
+    the row holds, so that its redaction still finds it.
     """
     limits = {
         "looked_at": CLAIM_LOOKED_AT, "stores": CLAIM_STORES, "rows": CLAIM_ROWS, "seconds": CLAIM_SECONDS

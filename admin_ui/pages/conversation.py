@@ -130,7 +130,7 @@ async def reach(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         found = await _reach(tx, desk, talk, here)
-        if found is not None and talk.customer_id is not None:
+        if found is not None and found.email and talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
     return desk.page("inbox.html", block="reach", reach=found)
 

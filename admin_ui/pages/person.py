@@ -60,6 +60,15 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """Goods that go back; `at` is when it came to its state."""
+
+    state: State | None
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class OrderCard:
     """An order as it stands beside the conversation."""
 
@@ -71,6 +80,7 @@ class OrderCard:
     states: Sequence[State]
     lines: Sequence[Line]
     parcels: Sequence[Parcel]
+    returns: Sequence[Return]
     refunded: str
     destination: str
 
@@ -188,6 +198,9 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
     else:
         found = (words.PAYMENT.get(order.payment_status), words.FULFILMENT.get(order.fulfilment_status))
         states = [state for state in found if state]
+    # What waits for somebody is said on the closed card too; what is over, inside.
+    under_way = {one.status for one in view.returns}
+    states += [words.RETURN[status] for status in ("requested", "open") if status in under_way]
     address = order.shipping_address or {}
     country = t.language.locale.territories.get(str(address.get("country") or "").upper(), address.get("country"))
     place = " · ".join(isolate(part) for part in (address.get("city"), country) if part)
@@ -206,6 +219,7 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
             Parcel(words.PARCEL.get(parcel.status), parcel.carrier, parcel.tracking_number, _web(parcel.tracking_url))
             for parcel in view.fulfilments
         ],
+        returns=[Return(words.RETURN.get(one.status), one.name, one.at) for one in view.returns],
         refunded=money(order.refunded) if order.refunded else "",
         destination=place,
     )
@@ -238,6 +252,9 @@ def next_step(
         if any(parcel.status == "failed" for parcel in view.fulfilments):
             why = t.gettext("The parcel of order %(name)s did not arrive.", name=name)
             return t.gettext("Arrange another delivery"), why
+        if any(one.status == "requested" for one in view.returns):
+            why = t.gettext("A return of order %(name)s was requested and is not answered.", name=name)
+            return t.gettext("Answer the return request"), why
         waits = view.order.fulfilment_status in ("unfulfilled", "partial") and view.order.payment_status == "paid"
         if waits and now - view.order.placed_at > _LATE_ORDER:
             return (

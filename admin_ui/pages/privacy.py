@@ -21,7 +21,7 @@ from plugin.kernel.errors import NotFound
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.privacy import PrivacyRequest
-from plugin.team import Agent
+from plugin.team import Agent, Permission
 
 LINK_SECONDS: Final = 60
 _LINK: Final = "privacy export"
@@ -123,7 +123,7 @@ def download(app: App) -> Route:
         async with app.db.transaction(UUID(hex=claims["w"])) as tx:
             agent = await tx.get(Agent, UUID(hex=claims["a"]))
             row = await tx.get(PrivacyRequest, UUID(hex=claims["r"]))
-            if row is None or row.state != privacy.READY or agent is None or agent.deactivated_at is not None:
+            if agent is None or not agent.may(Permission.MANAGE_PRIVACY) or row is None or row.state != privacy.READY:
                 raise NotFound(_("This link is no longer good."), _("Press Download again."))
             export = row.result["export"]
             for person in {profile["customer_id"] for profile in export["profiles"]}:

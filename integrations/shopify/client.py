@@ -2,7 +2,7 @@
 
 Tokens expire after an hour and are renewed by one writer per shop: an advisory lock is held across the request, and
 the new pair is written in one short transaction. A refresh token stays usable until its successor is first used, so a
-lost answer or a failed write is repaired by asking again with the old one (PLATFORMS A1.6).
+lost answer or a failed write is repaired by asking again with the old one (platforms.md A1.6).
 """
 
 import asyncio

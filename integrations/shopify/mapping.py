@@ -34,6 +34,7 @@ from plugin.platform import (
     ProductRecord,
     Record,
     RefundRecord,
+    ReturnRecord,
     StoreNotice,
     VariantRecord,
 )
@@ -64,6 +65,11 @@ _PARCEL = {
     "delivered": "delivered", "picked_up": "delivered",
     "failure": "failed", "error": "failed", "not_delivered": "failed",
     "cancelled": "cancelled", "canceled": "cancelled", "label_voided": "cancelled",
+}  # fmt: skip
+# ReturnStatus; older API versions called the last one `close` in its webhook.
+_RETURN = {
+    "requested": "requested", "open": "open", "declined": "declined", "canceled": "cancelled", "cancelled": "cancelled",
+    "closed": "closed", "close": "closed",
 }  # fmt: skip
 _SUBSCRIBED = {"subscribed": True, "not_subscribed": False, "unsubscribed": False, "redacted": False, "invalid": False}
 
@@ -353,6 +359,7 @@ def order_node(node: Doc) -> OrderRecord:
         lines=tuple(map(_line_node, _docs(node["lineItems"]))) if "lineItems" in node else None,
         fulfilments=tuple(map(_fulfilment_node, _docs(node["fulfillments"]))) if "fulfillments" in node else None,
         refunds=tuple(map(_refund_node, _docs(node["refunds"]))) if "refunds" in node else None,
+        returns=tuple(map(_return_node, _docs(node["returns"]))) if "returns" in node else None,
         raw=node,
     )
 
@@ -490,6 +497,17 @@ def _refund_node(node: Doc) -> RefundRecord:
         reason=_text(node.get("note")),
         at=_time(node.get("createdAt")),
     )
+
+
+def _return_node(node: Doc) -> ReturnRecord:
+    status = _RETURN.get(_word(node.get("status")), UNKNOWN)
+    moments = {
+        "requested": node.get("createdAt"),
+        # One that the merchant opened was never requested, nor approved.
+        "open": node.get("requestApprovedAt") or node.get("createdAt"),
+        "closed": node.get("closedAt"),
+    }
+    return ReturnRecord(_text(node["id"]), status, _text(node.get("name")), _time(moments.get(status)))
 
 
 def _refunded(refunds: Sequence[RefundRecord] | None, currency: Any) -> Money | None:
@@ -720,6 +738,21 @@ def _order_refund(doc: Doc, at: datetime, store: Connection | None) -> tuple[Rec
     return (OrderPart(gid("Order", doc["order_id"]), version, refund=_refund(doc, currency)),)
 
 
+def _order_return(step: str) -> Reader:
+    """A return in the status it came to by this step; the body has no time, so that of the delivery counts.
+
+    Cancel, close and reopen name the order by `order_id` and have no name, the others have an `order`.
+    """
+
+    def read(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
+        order_id = _gid_of("Order", doc.get("order") or {"id": doc.get("order_id")})
+        status = _RETURN.get(_word(doc.get("status") or step), UNKNOWN)
+        found = ReturnRecord(_gid_of("Return", doc), status, _text(doc.get("name")), at)
+        return (OrderPart(order_id, at, returned=found),)
+
+    return read
+
+
 def _deleted(resource: str, kind: str) -> Reader:
     def read(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
         named = doc.get("admin_graphql_api_id") or doc.get("token") or doc.get("id")
@@ -823,8 +856,8 @@ def _read_checkout(doc: Doc, at: datetime, store: Connection | None) -> tuple[Re
 
 
 # Topics that TOPICS has and this table has not say nothing that another delivery of the same action does not say
-# better: orders/edited and order_transactions/create come with orders/updated, which is read. Returns are kept in the
-# inbox until the returns room reads them.
+# better: orders/edited and order_transactions/create come with orders/updated, which is read; returns/update and
+# returns/process say what became of lines and fees, and name neither the order nor a status.
 _READERS: Final[Mapping[str, Reader]] = {
     **dict.fromkeys(
         (
@@ -840,6 +873,12 @@ _READERS: Final[Mapping[str, Reader]] = {
     "refunds/create": _order_refund,
     **dict.fromkeys(("fulfillments/create", "fulfillments/update"), _order_fulfilment),
     "fulfillment_events/create": _fulfilment_event,
+    "returns/request": _order_return("requested"),
+    "returns/approve": _order_return("open"),
+    "returns/decline": _order_return("declined"),
+    "returns/cancel": _order_return("cancelled"),
+    "returns/close": _order_return("closed"),
+    "returns/reopen": _order_return("open"),
     **dict.fromkeys(("carts/create", "carts/update"), _read_cart),
     **dict.fromkeys(("checkouts/create", "checkouts/update"), _read_checkout),
     "checkouts/delete": _deleted("checkouts", "Checkout"),
@@ -878,6 +917,11 @@ _CHILDREN: Final = {
     "MailingAddress": "addressesV2",
     "ProductVariant": "variants",
 }
+_CONNECTIONS: Final = {
+    "orders": ("lineItems", "returns"),
+    "customers": ("addressesV2",),
+    "products": ("variants",),
+}
 
 
 def adopt(parent: dict[str, Any], child: dict[str, Any]) -> bool:
@@ -893,7 +937,7 @@ def adopt(parent: dict[str, Any], child: dict[str, Any]) -> bool:
 
 def whole(node: dict[str, Any], resource: str) -> dict[str, Any]:
     """A bulk node without children had empty connections, which is not the same as not having been asked."""
-    for name in {"orders": ("lineItems",), "customers": ("addressesV2",), "products": ("variants",)}.get(resource, ()):
+    for name in _CONNECTIONS.get(resource, ()):
         node.setdefault(name, {"nodes": []})
     return node
 

@@ -146,6 +146,8 @@ class ShopifyPlatform:
             store = await stores.get(tx, installed[1])
             if store is None or (store.widget.get(PROXY_PATH) or DEFAULT_PROXY_PATH) == path:
                 return
+            # Read again under a lock: the panel writes other words into `widget`.
+            store = await tx.get(stores.Store, store.id, lock=True) or store
             store.widget = {**store.widget, PROXY_PATH: path}
             await tx.enqueue("check_store", unique=f"check-now:{store.id}", store_id=store.id)
 

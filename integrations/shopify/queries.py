@@ -5,7 +5,7 @@ of them. Bulk exports differ in two ways that Shopify imposes: connections are s
 connection may not sit inside a list, so fulfilment and refund *lines* come only with ``ORDER`` (one order).
 
 Money is asked for in the shop's currency everywhere, and in the shopper's (presentment) on the totals. Costs are per
-object (PLATFORMS A5.2), a single operation may not ask for more than 1000 points: the page sizes below keep each
+object (platforms.md A5.2), a single operation may not ask for more than 1000 points: the page sizes below keep each
 page under that with room to spare; ``lineItems`` of a page is cut at ``PAGE_LINES`` and a customer's addresses at
 ``PAGE_ADDRESSES`` (``ORDER_LINES`` and ``CUSTOMER_ADDRESSES`` read on).
 
@@ -47,7 +47,7 @@ _FULFILLMENT_FIELDS = """
 
 _REFUND_FIELDS = f"id createdAt updatedAt note totalRefundedSet {_BOTH_MONEY}"
 
-_RETURN_FIELDS = "id name status createdAt closedAt totalQuantity"
+_RETURN_FIELDS = "id name status createdAt requestApprovedAt closedAt totalQuantity"
 
 _ORDER_FIELDS = f"""
   id legacyResourceId name number email phone note tags test sourceName customerLocale
@@ -98,7 +98,7 @@ _VARIANT_FIELDS = """
 #
 # `domains` is marked deprecated in favour of `domainsPaginated`, a field that no published version has: the one
 # exception in the contract test, which also fails on the day the replacement appears. The widget needs every domain
-# of a store, not only the primary one, as its allowed origins (PLATFORMS A4.1).
+# of a store, not only the primary one, as its allowed origins (platforms.md A4.1).
 SHOP: Final = """
 query Shop {
   shop {
@@ -131,7 +131,7 @@ mutation SetAppMetafields($metafields: [MetafieldsSetInput!]!) {
 }
 """
 
-# --- pages, by updated_at with overlap (PLATFORMS A5.2) -------------------------------------------------------------
+# --- pages, by updated_at with overlap (platforms.md A5.2) ----------------------------------------------------------
 
 ORDERS_PAGE_QUERY: Final = f"""
 query OrdersPage($first: Int!, $after: String, $query: String) {{

@@ -60,7 +60,7 @@ TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("app/uninstalled", "app/scopes_update", "shop/update", "bulk_operations/finish"), ()),
     **dict.fromkeys(COMPLIANCE_TOPICS, ()),
 }  # fmt: skip
-"""Every topic we take, and the scopes of which one is enough for it (PLATFORMS A2.8)."""
+"""Every topic we take, and the scopes of which one is enough for it (platforms.md A2.8)."""
 
 OPTIONAL_TOPICS: Final = ("customers/merge",)
 """Topics of optional scopes: subscribed per shop once the scope is granted. All others are in shopify.app.toml."""

@@ -380,8 +380,10 @@ async def _connect(app: App, workspace_id: UUID, url: str, keys: Keys, nonce: st
             await stores.put_credential(tx, app.vault, store.id, "webhook", secrets.token_urlsafe(32))
         known = await stores.credential(tx, app.vault, store.id, "plugin")
         paired = known[0] if known else pairing.new_secret()
-        if known is None:
-            await stores.put_credential(tx, app.vault, store.id, "plugin", paired, data={"paired": False})
+        if known is None or nonce:
+            # Fresh again, so that no rotation is due between what the plugin is told and what we note of it.
+            state = known[1].data if known else {"paired": False}
+            await stores.put_credential(tx, app.vault, store.id, "plugin", paired, data=state)
     if nonce:
         await _pair(app, workspace_id, store, keys, nonce, paired)
 

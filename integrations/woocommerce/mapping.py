@@ -1,4 +1,4 @@
-"""wc/v3 JSON into the port's records: pure, no clock. The same shapes come by webhook and by REST (PLATFORMS B).
+"""wc/v3 JSON into the port's records: pure, no clock. The same shapes come by webhook and by REST (platforms.md B).
 
 Times are read from the `*_gmt` fields (UTC without a Z, B25). Amounts are strings; the one that PHP writes as a float,
 a line's `price`, is kept as the text it was written in and never becomes a float of ours.

@@ -25,7 +25,7 @@ NONCE_HEADER: Final = "X-Ahlan-Nonce"
 SIGNATURE_HEADER: Final = "X-Ahlan-Signature"
 
 REQUEST_LIFETIME: Final = 300
-"""Seconds either side of the signed time during which a request is believed (PLATFORMS B4)."""
+"""Seconds either side of the signed time during which a request is believed (platforms.md B4)."""
 TOKEN_LIFETIME: Final = 900
 """Seconds an identity token may live, at most."""
 PREVIOUS_LIFETIME: Final = TOKEN_LIFETIME + REQUEST_LIFETIME
@@ -85,6 +85,16 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def renewed(secret: str, salt: str) -> str:
+    """The secret that follows `secret`; `salt`, of the form of a secret itself, is all that is sent for it.
+
+    Both sides derive it (HKDF-SHA256), so whoever answers at the site's address without the old secret, because the
+    domain changed hands, does not learn the new one. Raises PairingError("bad_secret") unless both are 256 bits.
+    """
+    derived = HKDF(algorithm=SHA256(), length=32, salt=_bytes(salt), info=b"ahlan rotation").derive(_bytes(secret))
+    return base64.urlsafe_b64encode(derived).rstrip(b"=").decode()
+
+
 def new_nonce() -> str:
     """A fresh one-time nonce: 192 random bits in [A-Za-z0-9_-]."""
     return secrets.token_urlsafe(24)
@@ -92,17 +102,22 @@ def new_nonce() -> str:
 
 def derive_keys(secret: str) -> PairingKeys:
     """Derive the purpose keys with HKDF-SHA256 (no salt). Raises PairingError("bad_secret") unless it is 256 bits."""
+    raw = _bytes(secret)
+    return PairingKeys(
+        requests=_derive(raw, b"ahlan requests"),
+        identity=_derive(raw, b"ahlan identity"),
+        agent=_derive(raw, b"ahlan agent"),
+    )
+
+
+def _bytes(secret: str) -> bytes:
     try:
         raw = base64.b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise PairingError("bad_secret") from error
     if len(raw) != 32:
         raise PairingError("bad_secret")
-    return PairingKeys(
-        requests=_derive(raw, b"ahlan requests"),
-        identity=_derive(raw, b"ahlan identity"),
-        agent=_derive(raw, b"ahlan agent"),
-    )
+    return raw
 
 
 def _derive(raw: bytes, info: bytes) -> bytes:

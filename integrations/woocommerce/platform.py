@@ -296,23 +296,28 @@ class WooCommercePlatform:
     # The pairing secret
 
     async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
-        """Give our plugin a new pairing secret, signed with the old one.
+        """Have our plugin derive a new pairing secret from the old one and a salt that we send.
 
-        The new one is stored before it is sent and the old one believed until nothing signed with it can be under way,
-        so at no moment, not even after a lost answer or a killed process, does the site hold a secret that we lack.
+        The new one is stored before the salt is sent and the old one believed until nothing signed with it can be
+        under way, so at no moment, not even after a lost answer or a killed process, does the site hold a secret that
+        we lack.
         """
         async with self._db.transaction(connection.workspace_id) as tx:
             held = await stores.credential(tx, self._vault, connection.store_id, PLUGIN, lock=True)
             if held is None or not held[1].data.get("paired") or held[1].updated_at > datetime.now(UTC) - older_than:
                 return False
             begun = await stores.credential(tx, self._vault, connection.store_id, PLUGIN_NEXT)
-            fresh = begun[0] if begun else pairing.new_secret()
-            if begun is None:
-                await stores.put_credential(tx, self._vault, connection.store_id, PLUGIN_NEXT, fresh)
+            salt = str(begun[1].data["salt"]) if begun else pairing.new_secret()
+            fresh = pairing.renewed(held[0], salt)
+            if begun is None or begun[0] != fresh:
+                # A store that was paired anew meanwhile begins from another secret.
+                await stores.put_credential(
+                    tx, self._vault, connection.store_id, PLUGIN_NEXT, fresh, data={"salt": salt}
+                )
         try:
             known = begun is not None and (await self._call_plugin(connection, fresh, "GET", "status")).status == 200
             if not known:
-                body = orjson.dumps({"secret": fresh})
+                body = orjson.dumps({"salt": salt})
                 answer = await self._call_plugin(connection, held[0], "POST", "rotate", body)
                 known = answer.status == 200
         except HttpError as error:

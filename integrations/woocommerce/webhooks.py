@@ -1,4 +1,4 @@
-"""WooCommerce's deliveries, read without believing them: pure functions over bytes (PLATFORMS B1)."""
+"""WooCommerce's deliveries, read without believing them: pure functions over bytes (platforms.md B1)."""
 
 from __future__ import annotations
 

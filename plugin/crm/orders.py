@@ -1,4 +1,4 @@
-"""Orders with lines, parcels and refunds, as the stores tell us."""
+"""Orders with lines, parcels, refunds and returns, as the stores tell us."""
 
 # ruff: noqa: S608 (statements are put together from constants only; values are bound)
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint, select, text
@@ -146,6 +146,58 @@ class Refund(TenantRow, Base):
     at: Mapped[datetime | None]
 
 
+class OrderReturn(TenantRow, Base):
+    """Goods that go back to the store. May arrive before its order, as a parcel may.
+
+    `status` is the newest that was told; every status it was ever told in has its moment, whatever order they came in.
+    A return that is opened again keeps the moment of its first opening.
+    """
+
+    __tablename__ = "order_returns"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "store_id", "external_id"),
+        Index(None, "workspace_id", "order_id"),
+        Index(None, "workspace_id", "store_id", "order_external_id"),
+        tenant_key("order_id", "orders"),
+    )
+
+    store_id: Mapped[UUID]
+    external_id: Mapped[str]
+    order_id: Mapped[UUID | None]
+    order_external_id: Mapped[str]
+    version: Mapped[datetime]
+    status: Mapped[str]
+    name: Mapped[str] = mapped_column(server_default="")
+    requested_at: Mapped[datetime | None]
+    approved_at: Mapped[datetime | None]
+    declined_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+    @property
+    def at(self) -> datetime:
+        """When it came to be in its status, as far as we know."""
+        step = _RETURN_STEPS.get(self.status)
+        return (getattr(self, step.moment) if step else None) or self.version
+
+
+class _Step(NamedTuple):
+    """A status that a return comes to: the column that says when it was first told so, and what is told then."""
+
+    moment: str
+    event: str
+
+
+_RETURN_STEPS = {
+    "requested": _Step("requested_at", event="return.requested"),
+    "open": _Step("approved_at", event="return.approved"),
+    "declined": _Step("declined_at", event="return.declined"),
+    "cancelled": _Step("cancelled_at", event="return.cancelled"),
+    "closed": _Step("closed_at", event="return.closed"),
+}
+_RETURN_MOMENTS = tuple(step.moment for step in _RETURN_STEPS.values())
+
+
 class Tombstone(TenantRow, Base):
     """What the platform deleted, so that an older update that comes later cannot bring it back."""
 
@@ -228,7 +280,7 @@ def mention(people: People, record: OrderRecord) -> str:
 
 
 async def write(batch: Batch, plan: Plan, people: People, keys: Mapping[str, str]) -> None:
-    """Write orders, lines, parcels and refunds, and note what happened. `keys`: order → profile."""
+    """Write orders, lines, parcels, refunds and returns, and note what happened. `keys`: order → profile."""
     rows = []
     for external_id, record in plan.winners.items():
         customer_id = people[keys[external_id]] if keys[external_id] else None
@@ -392,11 +444,11 @@ async def _delete(batch: Batch) -> None:
             batch.recount.add(row.customer_id)
 
 
-# Parcels and refunds
+# Parcels, refunds and returns
 
 
 async def _write_parts(batch: Batch, plan: Plan) -> None:
-    """Write parcels and refunds, also those whose order we do not know yet: they are joined when it comes."""
+    """Write parcels, refunds and returns, also those whose order we do not know yet: they are joined when it comes."""
     parcels = _newest_parcels(
         [(order.external_id, order.version, part) for order in plan.records for part in order.fulfilments or ()]
         + [(part.order_external_id, part.version, part.fulfilment) for part in plan.parts if part.fulfilment]
@@ -405,16 +457,22 @@ async def _write_parts(batch: Batch, plan: Plan) -> None:
         [(order.external_id, order.version, part) for order in plan.records for part in order.refunds or ()]
         + [(part.order_external_id, part.version, part.refund) for part in plan.parts if part.refund]
     )
+    returns = _all_told(
+        [(order.external_id, order.version, part) for order in plan.records for part in order.returns or ()]
+        + [(part.order_external_id, part.version, part.returned) for part in plan.parts if part.returned]
+    )
     arrived = [key for key in plan.winners if key not in plan.stored]
     joined: list[tuple[str, Any, Any]] = []
     if arrived:
-        for kind, statement in (("parcel", _JOIN_PARCELS), ("refund", _JOIN_REFUNDS)):
+        for kind, statement in (("parcel", _JOIN_PARCELS), ("refund", _JOIN_REFUNDS), ("return", _JOIN_RETURNS)):
             found = await batch.tx.execute(statement, batch.about(keys=arrived))
             joined += [(kind, row, None) for row in found.all()]
     if parcels:
         joined += [("parcel", *pair) for pair in await _write_parcels(batch, plan, parcels)]
     if refunds:
         joined += [("refund", *pair) for pair in await _write_refunds(batch, plan, refunds)]
+    if returns:
+        joined += [("return", *pair) for pair in await _write_returns(batch, plan, returns)]
     if joined:
         await _tell_parts(batch, joined)
 
@@ -428,6 +486,7 @@ RETURNING f.*
 """
 _JOIN_PARCELS = text(_JOIN.format(table="fulfilments"))
 _JOIN_REFUNDS = text(_JOIN.format(table="refunds"))
+_JOIN_RETURNS = text(_JOIN.format(table="order_returns"))
 
 Part = tuple[str, datetime, Any]
 
@@ -522,6 +581,75 @@ async def _write_refunds(batch: Batch, plan: Plan, refunds: Mapping[str, Part]) 
     return [(row, before.get(row.external_id)) for row in written]
 
 
+@dataclass(frozen=True, slots=True)
+class _Returning:
+    """Everything that was told about a return. `moments`: column → when it was first so."""
+
+    order: str
+    version: datetime
+    status: str
+    name: str
+    moments: Mapping[str, datetime]
+
+
+def _all_told(parts: Iterable[Part]) -> dict[str, _Returning]:
+    """Every return of a batch, all that it tells of it together.
+
+    A platform need not touch an order whose return moved on: what happened later than the order's own version counts
+    from then.
+    """
+    found: dict[str, _Returning] = {}
+    for order, version, one in parts:
+        step = _RETURN_STEPS.get(one.status)
+        moments = {step.moment: one.at or version} if step else {}
+        told = _Returning(order, max(version, one.at or version), one.status, one.name, moments)
+        known = found.get(one.external_id)
+        found[one.external_id] = _together(known, told) if known else told
+    return found
+
+
+def _together(before: _Returning, told: _Returning) -> _Returning:
+    """The newer one speaks, of equals the later told; the older one fills its gaps."""
+    older, newer = (before, told) if told.version >= before.version else (told, before)
+    moments = {**older.moments, **newer.moments}
+    for column in older.moments.keys() & newer.moments.keys():
+        moments[column] = min(older.moments[column], newer.moments[column])
+    return replace(newer, name=newer.name or older.name, moments=moments)
+
+
+def _stored_return(row: Any) -> _Returning:
+    moments = {column: at for column in _RETURN_MOMENTS if (at := getattr(row, column)) is not None}
+    return _Returning(row.order_external_id, row.version, row.status, row.name, moments)
+
+
+async def _write_returns(batch: Batch, plan: Plan, returns: Mapping[str, _Returning]) -> list[tuple[Any, Any]]:
+    before = await _parts_before(batch, "order_returns", returns)
+    whole = {key: _together(_stored_return(before[key]), told) if key in before else told
+             for key, told in returns.items()}  # fmt: skip
+    written = await bulk.insert(
+        batch.tx,
+        OrderReturn,
+        [
+            {
+                "id": new_id(),
+                "store_id": batch.store.id,
+                "external_id": external_id,
+                "order_id": plan.ids.get(told.order),
+                "order_external_id": told.order,
+                "version": told.version,
+                "status": told.status,
+                "name": told.name,
+                **{column: told.moments.get(column) for column in _RETURN_MOMENTS},
+            }
+            for external_id, told in whole.items()
+        ],
+        key=("store_id", "external_id"),
+        rule=NEWER,
+        returning=("external_id", "order_id", "name", *_RETURN_MOMENTS),
+    )
+    return [(row, before.get(row.external_id)) for row in written]
+
+
 async def _parts_before(batch: Batch, table: str, keys: Collection[str]) -> dict[str, Any]:
     rows = await batch.tx.execute(
         text(
@@ -534,7 +662,7 @@ async def _parts_before(batch: Batch, table: str, keys: Collection[str]) -> dict
 
 
 async def _tell_parts(batch: Batch, joined: Sequence[tuple[str, Any, Any]]) -> None:
-    """Note parcels and refunds of known orders; one that waits for its order is told when that comes."""
+    """Note parcels, refunds and returns of known orders; one that waits for its order is told when that comes."""
     ids = {row.order_id for _, row, _ in joined if row.order_id is not None}
     orders = {
         row.id: row
@@ -552,6 +680,9 @@ async def _tell_parts(batch: Batch, joined: Sequence[tuple[str, Any, Any]]) -> N
             continue
         # A row that waited for its order was not told then, whatever its state.
         known = before if before is not None and before.order_id is not None else None
+        if kind == "return":
+            _tell_return(batch, order, row, known)
+            continue
         if order.customer_id is not None:
             batch.recount.add(order.customer_id)
         if kind == "refund":
@@ -567,6 +698,15 @@ async def _tell_parts(batch: Batch, joined: Sequence[tuple[str, Any, Any]]) -> N
             batch.happened("order.delivered", order.id, order.customer_id, row.delivered_at or row.version, data)
 
 
+def _tell_return(batch: Batch, order: Any, row: Any, known: Any) -> None:
+    """Each of a return's moments once, however often it is opened and closed again."""
+    data = {"order": order.name, "return": row.name}
+    for moment, event in _RETURN_STEPS.values():
+        at = getattr(row, moment)
+        if at is not None and (known is None or getattr(known, moment) is None):
+            batch.happened(event, order.id, order.customer_id, at, data)
+
+
 # Reading
 
 
@@ -578,6 +718,7 @@ class OrderView:
     lines: Sequence[OrderLine]
     fulfilments: Sequence[Fulfilment]
     refunds: Sequence[Refund]
+    returns: Sequence[OrderReturn]
 
     @property
     def total(self) -> Money:
@@ -611,6 +752,7 @@ async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
         (OrderLine, OrderLine.position),
         (Fulfilment, Fulfilment.shipped_at),
         (Refund, Refund.at),
+        (OrderReturn, OrderReturn.version),
     ]
     for model, ordering in orderings:
         parts[model] = defaultdict(list)
@@ -621,4 +763,13 @@ async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
         )
         for part in found:
             parts[model][part.order_id].append(part)
-    return [OrderView(row, parts[OrderLine][row.id], parts[Fulfilment][row.id], parts[Refund][row.id]) for row in rows]
+    return [
+        OrderView(
+            row,
+            lines=parts[OrderLine][row.id],
+            fulfilments=parts[Fulfilment][row.id],
+            refunds=parts[Refund][row.id],
+            returns=parts[OrderReturn][row.id],
+        )
+        for row in rows
+    ]

@@ -262,7 +262,7 @@ def _lines(lines: Iterable[Any]) -> str:
     return ""
 
 
-def _parts(fulfilments: Iterable[Any], refunds: Iterable[Any]) -> str:
+def _parts(fulfilments: Iterable[Any], refunds: Iterable[Any], returns: Iterable[Any]) -> str:
     for parcel in fulfilments:
         if not parcel.external_id:
             return "a parcel has no id"
@@ -272,6 +272,11 @@ def _parts(fulfilments: Iterable[Any], refunds: Iterable[Any]) -> str:
         if not refund.external_id:
             return "a refund has no id"
         if reason := _times(refund.at) or _amount(refund.amount):
+            return reason
+    for returned in returns:
+        if not returned.external_id:
+            return "a return has no id"
+        if reason := _times(returned.at):
             return reason
     return ""
 
@@ -291,12 +296,16 @@ def _order(record: OrderRecord) -> str:
         or _amount(record.total, record.subtotal, record.shipping_total, record.discount_total, record.tax_total,
                    record.refunded)
         or _lines(record.lines or ())
-        or _parts(record.fulfilments or (), record.refunds or ())
+        or _parts(record.fulfilments or (), record.refunds or (), record.returns or ())
     )  # fmt: skip
 
 
 def _part(record: OrderPart) -> str:
-    return _parts([record.fulfilment] if record.fulfilment else [], [record.refund] if record.refund else [])
+    return _parts(
+        [record.fulfilment] if record.fulfilment else [],
+        [record.refund] if record.refund else [],
+        [record.returned] if record.returned else [],
+    )
 
 
 def _cart(record: CartRecord) -> str:

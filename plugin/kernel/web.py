@@ -8,7 +8,7 @@ import json
 import mimetypes
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,13 @@ log = structlog.get_logger(__name__)
 REQUESTS = Counter("ahlan_http_requests_total", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram("ahlan_http_request_seconds", "Time to answer", ["route"])
 
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+"""The Content-Security-Policy of an answer that says none of its own: data, which no page frames or runs."""
+_ERROR_PAGE = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+)
+_FRAMED_BY = "ahlan.framed_by"
+_NO_ASCII = re.compile(rb"[\x80-\xff]")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -70,6 +77,8 @@ class RequestId:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        # Browsers encode these bytes; whoever sends them as they are is read as if they had, and not as a defect.
+        scope["query_string"] = _NO_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), scope["query_string"])
         given = HTTPConnection(scope).headers.get("x-request-id", "")
         own = given if _REQUEST_ID.match(given) else new_id().hex
         token = request_id.set(own)
@@ -85,6 +94,7 @@ class RequestId:
                 headers["x-request-id"] = own
                 headers.setdefault("x-content-type-options", "nosniff")
                 headers.setdefault("referrer-policy", "strict-origin-when-cross-origin")
+                headers.setdefault("content-security-policy", NOTHING)
             await send(message)
 
         try:
@@ -178,6 +188,7 @@ class Web:
         body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
         if "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
             page = self.render("error.html", translator, error=body, status=error.status, path=request.url.path)
+            headers["content-security-policy"] = _ERROR_PAGE + request.scope.get(_FRAMED_BY, "'none'")
             return HTMLResponse(page, error.status, headers)
         return JSONResponse({"error": body}, error.status, headers)
 
@@ -211,6 +222,11 @@ class Web:
 
         servers = dict.fromkeys((DBAPIError, PoolTimeout, RedisError, OSError), away)
         return {AhlanError: known, HTTPException: http, **servers, Exception: unknown}
+
+
+def framed_by(request: Request, ancestors: Sequence[str]) -> None:
+    """Say who may frame what this request is answered with, should it be an error's page."""
+    request.scope[_FRAMED_BY] = " ".join(ancestors) or "'none'"
 
 
 def not_found() -> NotFound:

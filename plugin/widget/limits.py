@@ -18,6 +18,7 @@ from plugin.realtime import Hub
 _PATIENCE = 0.5
 _AWAY_SECONDS = 5.0
 _LOCAL_LIMIT = 50_000
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,6 @@ class Limit:
     seconds: int
     visitor: int = 0
     address: int = 0
-
-
-DAY = 86_400
 
 
 class UploadsFull(AhlanError):
@@ -73,7 +71,10 @@ class Limits:
         Strangers may upload, from as many addresses as they like: this is what keeps a disk from filling. `most` of 0
         is no limit.
         """
-        if most and await self._count(f"limit:bytes:{store_id}", DAY, size) > most:
+        key = f"limit:bytes:{store_id}"
+        if most and await self._count(key, _DAY, size) > most:
+            # Given back: one file too large for the rest of the day must not refuse the small ones after it.
+            await self._count(key, _DAY, -size)
             raise UploadsFull(_("No more files can be taken today."), _("Write without it, or send a link to it."))
 
     async def _count(self, key: str, seconds: int, by: int = 1) -> int:

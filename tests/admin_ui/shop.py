@@ -41,6 +41,7 @@ from plugin.platform import (
     LineRecord,
     OrderRecord,
     RefundRecord,
+    ReturnRecord,
     StaleToken,
     StoreProfile,
 )
@@ -240,9 +241,10 @@ def oud_records() -> list[Any]:
         _order(1042, ago(days=6), huda, "348.00", sar, [("عود كمبودي معتّق ١٢ مل", "12 ml", 1, "289.00"),
                ("مبخرة نحاس صغيرة", "", 1, "59.00")], "الرياض"),
         _order(1017, ago(days=61), huda, "214.50", sar, [("دهن العنبر", "6 ml", 1, "214.50")], "الرياض",
-               shipped=ago(days=59), delivered=ago(days=57)),
+               shipped=ago(days=59), delivered=ago(days=57), returned="requested"),
         _order(988, ago(days=140), huda, "96.00", sar, [("بخور مبسوس", "50 g", 2, "48.00")], "الرياض",
-               shipped=ago(days=138), delivered=ago(days=135), refunded="48.00"),
+               shipped=ago(days=138), delivered=ago(days=135), refunded="48.00",
+               returned="closed"),
         _order(1051, ago(hours=30), emma, "129.00", sar, [("Amber discovery set", "5 × 2 ml", 1, "129.00")], "London",
                shipped=ago(hours=6)),
         _order(1029, ago(days=25), salem, "75.00", sar, [("بخور مبسوس", "100 g", 1, "75.00")], "جدة",
@@ -270,7 +272,7 @@ def kad_records() -> list[Any]:
 def _order(
     number: int, at: datetime, who: CustomerRecord, total: str, money: Any, lines: list[tuple[str, str, int, str]],
     city: str, *, shipped: datetime | None = None, delivered: datetime | None = None, failed: bool = False,
-    refunded: str = "",
+    refunded: str = "", returned: str = "",
 ) -> OrderRecord:  # fmt: skip
     status = "failed" if failed else "delivered" if delivered else "in_transit"
     parcels = (
@@ -292,6 +294,8 @@ def _order(
                     for at_, (title, variant, count, price) in enumerate(lines)),
         fulfilments=parcels,
         refunds=(RefundRecord(f"r{number}", money(refunded), "", ago(days=130)),) if refunded else (),
+        returns=(ReturnRecord(f"b{number}", returned, f"#{number}-R1", max(ago(days=130), at + timedelta(days=6))),)
+                if returned else None,
     )  # fmt: skip
 
 

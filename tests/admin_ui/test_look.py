@@ -1,5 +1,7 @@
 """What somebody typed keeps its numbers in one piece and its code as text."""
 
+import time
+
 import pytest
 
 from admin_ui.look import typed
@@ -28,3 +30,11 @@ def test_addresses_are_linked_up_to_where_they_end() -> None:
 
 def test_inside_a_button_nothing_is_linked() -> None:
     assert "<a " not in typed("https://shop.example/x", links=False)
+
+
+@pytest.mark.parametrize("text", ["A" * 30_000, "#" + "1" * 30_000, "+1 " * 10_000, "#A" * 15_000])
+def test_a_shopper_cannot_keep_the_panel_busy(text: str) -> None:
+    """Code that looks at each letter anew takes ten seconds for these, and holds up everybody meanwhile."""
+    began = time.process_time()
+    typed(text)
+    assert time.process_time() - began < 2

@@ -15,6 +15,7 @@ from plugin.kernel import jobs
 from plugin.kernel.jobs import JobRow
 from plugin.privacy import AccessLog, PrivacyRequest
 from plugin.reactions import TASKS
+from plugin.team import Agent, Role
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
 
@@ -27,8 +28,8 @@ async def ask(app: App, shop: Shop, kind: str, *, days_ago: int = 0, email: str 
     async with app.db.transaction(shop.workspace_id) as tx:
         store = await stores.get(tx, shop.stores["oud"].id)
         assert store is not None
-        body = {"customer": {"id": 1, "email": email}, "data_request": {"id": 9}}
-        assert await privacy.receive(tx, store, kind, body, at)
+        notice = {"customer_external_id": "1", "email": email, "request_id": "9"}
+        assert await privacy.receive(tx, store, kind, notice, at)
         row = (await tx.scalars(select(PrivacyRequest).where(PrivacyRequest.kind == kind))).one()
         job = await tx.scalar(select(JobRow.id).where(JobRow.task == "data_request", JobRow.done_at.is_(None)))
     if job is not None:
@@ -99,3 +100,18 @@ async def test_only_owners_and_admins_see_them(app: App, shop: Shop, sign_in: Si
 @pytest.mark.parametrize("link", ["nothing", "bm90aGluZw.bm90aGluZw"])
 async def test_a_link_that_we_did_not_make_gives_nothing_out(visitor: Browser, link: str) -> None:
     assert (await visitor.get(f"/exports/{link}")).status_code == 404
+
+
+async def test_a_link_is_worth_nothing_once_its_maker_may_not(
+    app: App, shop: Shop, sign_in: SignIn, visitor: Browser
+) -> None:
+    id = await ask(app, shop, privacy.DATA_REQUEST)
+    admin = next(agent for agent in shop.colleagues.values() if agent.role == Role.ADMIN)
+    browser = await sign_in(admin.email or "")
+    link = (await browser.get(f"/panel/settings/privacy/{id}/export")).json()["url"]
+    assert (await visitor.get(link)).status_code == 200
+    async with app.db.transaction(shop.workspace_id) as tx:
+        agent = await tx.get(Agent, admin.id)
+        assert agent is not None
+        agent.role = Role.AGENT
+    assert (await visitor.get(link)).status_code == 404

@@ -368,3 +368,44 @@ async def test_a_stream_of_a_strangers_conversation_is_not_found(shop: Shop, emp
     assert (await browser.get(f"/panel/live?conversation={shop.talks['emma']}")).status_code == 404
     assert (await browser.get(f"/panel/live?conversation={UUID(int=1)}")).status_code == 404
     assert (await browser.get("/panel/live?conversation=x")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "asked", "done", "told"),
+    [
+        ("en", "Return requested", "Return completed", "Return of order"),
+        ("ar", "إرجاع مطلوب", "إرجاع مكتمل", "اكتمل إرجاع من الطلب"),
+        ("he", "התבקשה החזרה", "החזרה הושלמה", "הושלמה החזרה מהזמנה"),
+    ],
+)
+async def test_an_order_says_what_became_of_its_return(
+    app: App, sign_in: SignIn, language: str, asked: str, done: str, told: str
+) -> None:
+    shop = await seed(app, locale=language)
+    maya = await sign_in(shop.email)
+    talk = (await maya.get(f"/panel/inbox/{shop.talks['huda']}")).text
+    found = re.search(r"/panel/customers/([0-9a-f-]{36})", talk)
+    assert found
+    page = (await maya.get(f"/panel/customers/{found[1]}")).text
+    for one in (talk, page):
+        cards = {
+            card[0]: card[1] for card in re.findall(r'order-name" dir="ltr">(#\d+)</bdi>(.*?)</details>', one, re.S)
+        }
+        assert asked in cards["#1017"].partition("</summary>")[0], "also while the card is closed"
+        assert "#1017-R1" in cards["#1017"]
+        assert done in cards["#988"].partition("</summary>")[2]
+        assert done not in cards["#988"].partition("</summary>")[0], "what is over waits for nobody"
+        assert asked not in cards["#1042"]
+    assert told in page
+
+
+async def test_a_return_that_nobody_answered_is_what_to_do_next(shop: Shop, maya: Browser, app: App) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        # What was worse about the other order is settled.
+        await tx.execute(text("UPDATE orders SET fulfilment_status = 'fulfilled' WHERE name = '#1042'"))
+    talk = unescape((await maya.get(f"/panel/inbox/{shop.talks['huda']}")).text)
+    assert "Answer the return request" in talk
+    assert "A return of order \u2066#1017\u2069 was requested" in talk
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await tx.execute(text("UPDATE order_returns SET status = 'open'"))
+    assert "Answer the return request" not in (await maya.get(f"/panel/inbox/{shop.talks['huda']}")).text

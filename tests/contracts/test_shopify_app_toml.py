@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from integrations.shopify import queries
-from integrations.shopify.simulator import topics
+from integrations.shopify import queries, webhooks
+from integrations.shopify.install import CALLBACK_PATH
+from integrations.shopify.simulator import embed, topics
 from integrations.shopify.simulator.shop import Shop
 from integrations.shopify.simulator.state import ShopState
-from integrations.shopify.simulator.storefront import embed_tag
 
 ROOT = Path(__file__).parent.parent.parent
 APP = ROOT / "integrations/shopify/app"
@@ -26,7 +26,7 @@ OPTIONAL = CONFIG["access_scopes"]["optional_scopes"]
 SUBSCRIPTIONS = CONFIG["webhooks"]["subscriptions"]
 TOPICS = [topic for block in SUBSCRIPTIONS for topic in block.get("topics", [])]
 COMPLIANCE = [topic for block in SUBSCRIPTIONS for topic in block.get("compliance_topics", [])]
-# Tables of shopify.app.toml (PLATFORMS A4.2); anything else the CLI would refuse.
+# Tables of shopify.app.toml (platforms.md A4.2); anything else the CLI would refuse.
 KNOWN = {
     "client_id", "name", "handle", "application_url", "embedded", "access_scopes", "auth", "access", "app_proxy",
     "webhooks", "pos", "build",
@@ -45,13 +45,29 @@ def test_only_known_tables() -> None:
 
 
 def test_urls_are_https_without_credentials_or_wildcards() -> None:
-    for url in [CONFIG["application_url"], *CONFIG["auth"]["redirect_urls"]]:
+    """Written out and of one host: the CLI puts what begins with a slash behind application_url, path and all."""
+    hooks = [block["uri"] for block in SUBSCRIPTIONS]
+    urls = [CONFIG["application_url"], *CONFIG["auth"]["redirect_urls"], CONFIG["app_proxy"]["url"], *hooks]
+    for url in urls:
         parts = urlsplit(url)
-        assert parts.scheme == "https"
-        assert not parts.username
+        assert (parts.scheme, parts.netloc) == ("https", urlsplit(CONFIG["application_url"]).netloc)
+        assert "@" not in parts.netloc
         assert "*" not in url
-    for block in SUBSCRIPTIONS:
-        assert block["uri"].startswith("/")
+    assert {urlsplit(url).path for url in urls} == {
+        "/shopify", CALLBACK_PATH, "/proxy", "/webhooks/shopify", "/webhooks/shopify/compliance",
+    }  # fmt: skip
+
+
+def test_what_the_cli_reads_has_its_kind() -> None:
+    """The fields of `shopify app config validate`; `name` and `handle` also have Shopify's lengths."""
+    assert all(isinstance(CONFIG[key], str) and CONFIG[key] for key in ("client_id", "name", "handle"))
+    assert len(CONFIG["name"]) <= 30
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", CONFIG["handle"])
+    assert set(CONFIG["app_proxy"]) == {"url", "prefix", "subpath"}
+    assert CONFIG["pos"] == {"embedded": False}
+    assert set(CONFIG["build"]) <= {"automatically_update_urls_on_dev", "dev_store_url", "include_config_on_deploy"}
+    assert set(CONFIG["access_scopes"]) <= {"scopes", "optional_scopes", "required_scopes", "use_legacy_install_flow"}
+    assert set(TOPICS) | set(COMPLIANCE) | set(webhooks.OPTIONAL_TOPICS) == set(webhooks.TOPICS)
 
 
 def test_the_version_is_the_one_we_speak() -> None:
@@ -92,7 +108,9 @@ def test_payloads_come_whole() -> None:
 
 def test_the_three_compliance_topics() -> None:
     assert set(COMPLIANCE) == {"customers/data_request", "customers/redact", "shop/redact"}
-    assert [b["uri"] for b in SUBSCRIPTIONS if "compliance_topics" in b] == ["/webhooks/shopify/compliance"]
+    assert [urlsplit(b["uri"]).path for b in SUBSCRIPTIONS if "compliance_topics" in b] == [
+        "/webhooks/shopify/compliance"
+    ]
 
 
 def test_every_scope_says_what_it_is_for() -> None:
@@ -115,6 +133,11 @@ def test_the_app_proxy_path_is_one_shopify_allows() -> None:
 
 
 # --- the theme app embed --------------------------------------------------------------------------------------------
+
+
+LOADER = (ROOT / "plugin/widget/static/loader.js").read_text(encoding="utf-8")
+PRINTED = set(re.findall(r"^  ([a-z-]+)=", LIQUID, re.MULTILINE))
+SETTINGS = embed.settings()
 
 
 def schema() -> dict[str, object]:
@@ -166,13 +189,63 @@ def test_the_loader_is_shipped_with_the_extension_and_small() -> None:
     assert len(gzip.compress(loader.read_bytes())) < 10_000
 
 
-def test_the_simulators_embed_prints_the_same_attributes() -> None:
-    shop = Shop(ShopState(), "http://localhost:8000", "client", "hush", 8001)
-    shop.state.set("installed", True)
-    shop.state.set("embed", {"enabled": True, "side": "end", "accent": "#0b7a75"})
-    shop.state.set("metafields", {"ahlan.public_key": "st_x", "ahlan.server": "http://localhost:8000"})
-    printed = embed_tag(shop, "ar")
+@pytest.fixture
+def shop() -> Shop:
+    held = Shop(ShopState(), "http://localhost:8000", "client", "hush", 8001)
+    held.state.set("installed", True)
+    held.state.set("embed", {"enabled": True})
+    held.state.set("metafields", {"ahlan.public_key": "st_x", "ahlan.server": "http://localhost:8000"})
+    return held
+
+
+def test_the_simulators_embed_prints_the_same_attributes(shop: Shop) -> None:
+    printed = embed.tag(shop, "ar")
     assert printed is not None
-    assert set(printed) == set(re.findall(r"^  ([a-z-]+)=", LIQUID, re.MULTILINE))
+    assert set(printed) == PRINTED
     shop.state.set("embed", {"enabled": False})
-    assert embed_tag(shop, "ar") is None
+    assert embed.tag(shop, "ar") is None
+
+
+def test_the_loader_reads_what_the_block_prints() -> None:
+    """`hide` alone is for script tags put in by hand: the embed has its list of pages."""
+    read = {f"data-{name}" for name in re.findall(r"\bset\.([a-z]+)", LOADER)}
+    assert read == {f"data-{name}" for name in LOADER.split("// data-*: ", 1)[1].splitlines()[0].split()}
+    assert read == {name for name in PRINTED if name.startswith("data-")} | {"data-hide"}
+
+
+def test_the_loader_knows_the_values_that_the_block_offers() -> None:
+    offered = {one["id"]: {option["value"] for option in one["options"]} for one in SETTINGS if "options" in one}
+    assert offered == {"side": {"end", "start"}, "theme": {"auto", "light"}}
+    assert 'set.side === "start"' in LOADER
+    assert 'set.theme === "light"' in LOADER
+    accent = next(one["default"] for one in SETTINGS if one.get("id") == "accent")
+    assert f'set.accent : "{accent}"' in LOADER
+
+
+def test_every_setting_is_used_and_every_page_has_its_own() -> None:
+    ids = {one["id"] for one in SETTINGS if "id" in one}
+    assert ids == set(re.findall(r"block\.settings\.(\w+)", LIQUID))
+    types = re.findall(r"{%- when (.+?) -%}\s+{%- assign shown = block\.settings\.(\w+) -%}", LIQUID)
+    assert {name for _, name in types} == {name for name in ids if name.startswith("on_")}
+    pages = [page for listed, _ in types for page in re.findall(r"'([\w-]+)'", listed)]
+    assert len(pages) == len(set(pages))
+    assert {"index", "product", "collection", "search", "cart", "page", "article"} <= set(pages)
+
+
+@pytest.mark.parametrize(
+    ("template", "setting"), [("home.html", "on_home"), ("product.html", "on_products"), ("cart.html", "on_cart")]
+)
+def test_a_page_that_was_switched_off_has_no_launcher(shop: Shop, template: str, setting: str) -> None:
+    assert embed.tag(shop, "en", template) is not None
+    shop.state.set("embed", {"enabled": True, setting: False})
+    assert embed.tag(shop, "en", template) is None
+    assert embed.tag(shop, "en", "account.html") is not None
+
+
+@pytest.mark.parametrize("locale", ["en", "ar", "he"])
+def test_the_launcher_is_called_what_the_loader_calls_it(shop: Shop, locale: str) -> None:
+    printed = embed.tag(shop, locale)
+    assert printed is not None
+    assert f'["{printed["data-label"]}",' in LOADER
+    shop.state.set("embed", {"enabled": True, "label": "Ask Rana"})
+    assert (embed.tag(shop, locale) or {})["data-label"] == "Ask Rana"

@@ -87,7 +87,7 @@ def test_the_excused_field_has_no_replacement(real: GraphQLSchema) -> None:
 
 
 def test_user_error_codes_are_asked_for_only_where_they_exist(real: GraphQLSchema) -> None:
-    """PLATFORMS A5.12: selecting `code` on a plain UserError is a 200 with errors. Validation would catch it."""
+    """platforms.md A5.12: selecting `code` on a plain UserError is a 200 with errors. Validation would catch it."""
     assert validate(real, parse(queries.WEBHOOK_DELETE.replace("{ field message }", "{ field message code }")
                                .replace("userErrors {", "userErrors { code")))  # fmt: skip
 

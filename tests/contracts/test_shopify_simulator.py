@@ -22,7 +22,7 @@ from integrations.shopify.simulator import Simulator, create_app, oauth, topics,
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
 
-# The secret of the vectors in PLATFORMS; shorter than PyJWT likes.
+# The secret of the vectors; shorter than PyJWT likes.
 SECRET = "hush"
 pytestmark = pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 CLIENT = "client-id"
@@ -264,7 +264,7 @@ async def test_the_code_grant_refuses_strangers(http: httpx.AsyncClient, changes
 
 
 def test_the_hmac_vector_of_launch_urls(sim: Simulator) -> None:
-    """PLATFORMS A1.2."""
+    """platforms.md A1.2."""
     signed = sim.shop.sign_query(
         [("shop", "some-shop.myshopify.com"), ("code", "0907a61c0c8d55e99db179b68161bc00"), ("timestamp", "1337178173")]
     )
@@ -515,7 +515,7 @@ async def test_five_bulk_operations_at_a_time(sim: Simulator, http: httpx.AsyncC
 
 
 def test_the_webhook_signature_vector(sim: Simulator) -> None:
-    """PLATFORMS A2.2."""
+    """platforms.md A2.2."""
     assert sim.shop.sign_body('{"id":1,"note":"café"}'.encode()) == "foEjqc88nIdg5LAnXXzRsDrJnpNZJKbyPLSa9+F3LXU="
 
 
@@ -665,20 +665,32 @@ async def test_what_happens_to_an_order_is_told(
     await http.post(f"{at}/fulfil")
     await http.post(f"{at}/deliver")
     asked = (await http.post(f"{at}/return-request", json={"quantities": {line: 1}, "note": "קטן"})).json()
-    await http.post(f"{at}/return-approve", json={"return_id": asked["id"]})
+    for step in ("approve", "close", "reopen", "cancel"):
+        await http.post(f"{at}/return-{step}", json={"return_id": asked["id"]})
+    again = (await http.post(f"{at}/return-request", json={"quantities": {line: 1}})).json()
+    await http.post(f"{at}/return-decline", json={"return_id": again["id"]})
+    last = (await http.post(f"{at}/return-request", json={"quantities": {line: 1}})).json()
+    await http.post(f"{at}/return-approve", json={"return_id": last["id"]})
     await http.post(f"{at}/refund", json={"quantities": {line: 1}})
     assert (await http.post(f"{at}/cancel")).status_code == 422
     assert await sim.deliveries.settled()
     heard = {one.headers["x-shopify-topic"] for one in app.hooks()}
     assert heard >= {
         "orders/create", "orders/paid", "orders/updated", "orders/fulfilled", "fulfillments/create",
-        "fulfillments/update", "fulfillment_events/create", "returns/request", "returns/approve", "refunds/create",
+        "fulfillments/update", "fulfillment_events/create", "returns/request", "returns/approve", "returns/close",
+        "returns/reopen", "returns/cancel", "returns/decline", "refunds/create",
         "customers/purchasing_summary", "products/update",
     }  # fmt: skip
     now = (await ask(http, token, queries.ORDER, id=order["admin_graphql_api_id"]))["data"]["order"]
     assert now["displayFulfillmentStatus"] == "FULFILLED"
     assert now["fulfillments"][0]["displayStatus"] == "DELIVERED"
-    assert now["returns"]["nodes"][0]["status"] == "OPEN"
+    assert [held["status"] for held in now["returns"]["nodes"]] == ["CANCELED", "DECLINED", "OPEN"]
+    assert all(held["requestApprovedAt"] for held in now["returns"]["nodes"] if held["status"] == "OPEN")
+    closed = json.loads(app.hooks("returns/close")[0].content)
+    assert closed == {
+        "id": asked["id"], "admin_graphql_api_id": asked["admin_graphql_api_id"], "status": "closed",
+        "order_id": order["id"],
+    }  # fmt: skip
     assert now["lineItems"]["nodes"][0]["currentQuantity"] == 0
 
 
@@ -686,7 +698,7 @@ async def test_what_happens_to_an_order_is_told(
 
 
 def test_the_proxy_signature_vector(sim: Simulator) -> None:
-    """PLATFORMS A3."""
+    """platforms.md A3."""
     signed = sim.shop.sign_proxy(
         [
             ("extra", "1"), ("extra", "2"), ("shop", "shop-name.myshopify.com"), ("logged_in_customer_id", "1"),
@@ -795,6 +807,25 @@ async def test_every_seeded_order_has_a_page(sim: Simulator, http: httpx.AsyncCl
     interesting = sorted(sim.shop.state.all("orders"), key=lambda o: -len(o["refunds"]) - 2 * len(o["_returns"]))[:20]
     for order in interesting:
         assert order["name"] in (await http.get(f"{ADMIN}/orders/{order['id']}")).text
+
+
+async def test_a_return_is_asked_for_and_decided_in_the_admin(sim: Simulator, http: httpx.AsyncClient) -> None:
+    number = (await http.post(f"{STORE}/__sim/order", json={})).json()["id"]
+    at = f"{ADMIN}/orders/{number}"
+    assert "Ask to return one" not in (await http.get(at)).text, "nothing was sent yet"
+    await http.post(f"{at}/fulfil")
+    order = sim.shop.state.get("orders", number)
+    assert order is not None
+    await http.post(f"{at}/return-request", data={"line": order["line_items"][0]["id"]})
+    (asked,) = order["_returns"]
+    page = (await http.get(at)).text
+    assert asked["name"] in page
+    assert "Ask to return one" in page
+    for step in ("approve", "cancel"):
+        await http.post(f"{at}/return-{step}", data={"return_id": asked["id"]})
+    held = sim.shop.state.get("orders", number)
+    assert held is not None
+    assert held["_returns"][0]["status"] == "canceled"
 
 
 async def test_a_made_up_host_is_not_answered(http: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""The WooCommerce simulator held to requests and answers that a live WooCommerce 11.0.1 gave (PLATFORMS B)."""
+"""The WooCommerce simulator held to requests and answers that a live WooCommerce 11.0.1 gave (platforms.md B)."""
 
 from __future__ import annotations
 

@@ -79,6 +79,9 @@ _STATE = {
         FROM fulfilments f JOIN stores s ON s.id = f.store_id LEFT JOIN orders o ON o.id = f.order_id""",
     "refunds": """SELECT s.name AS store, r.external_id, r.order_external_id, o.external_id AS joined, r.amount,
         r.version FROM refunds r JOIN stores s ON s.id = r.store_id LEFT JOIN orders o ON o.id = r.order_id""",
+    "returns": """SELECT s.name AS store, r.external_id, r.order_external_id, o.external_id AS joined, r.status,
+        r.name, r.version, r.requested_at, r.approved_at, r.declined_at, r.cancelled_at, r.closed_at
+        FROM order_returns r JOIN stores s ON s.id = r.store_id LEFT JOIN orders o ON o.id = r.order_id""",
     "carts": """SELECT s.name AS store, c.kind, c.external_id, c.version, w.who, c.total, c.lines, c.completed_at,
         c.deleted_at FROM carts c JOIN stores s ON s.id = c.store_id LEFT JOIN who w ON w.id = c.customer_id""",
     "products": """SELECT s.name AS store, p.external_id, p.version, p.title, p.deleted_at FROM products p
@@ -89,7 +92,8 @@ _STATE = {
     "JOIN stores s ON s.id = t.store_id",
     "milestones": """SELECT e.kind, o.external_id, w.who, count(*) FROM events e JOIN orders o ON o.id = e.subject_id
         LEFT JOIN who w ON w.id = e.customer_id
-        WHERE e.kind IN ('order.placed', 'order.paid', 'order.cancelled', 'order.delivered', 'order.refunded')
+        WHERE (e.kind IN ('order.placed', 'order.paid', 'order.cancelled', 'order.delivered', 'order.refunded')
+            OR e.kind LIKE 'return.%')
             AND NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.resource = 'orders' AND t.external_id = o.external_id)
         GROUP BY 1, 2, 3""",
 }

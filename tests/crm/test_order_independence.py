@@ -26,6 +26,7 @@ from plugin.platform import (
     ProductRecord,
     Record,
     RefundRecord,
+    ReturnRecord,
     VariantRecord,
 )
 from plugin.stores import Store
@@ -37,6 +38,10 @@ PHONES = st.sampled_from(["", "+966501234567", "0501234567", "+972501234567", "1
 NAMES = st.sampled_from(["", "نورة الأحمد", "דנה לוי", "Nura A"])
 ACCOUNTS = st.sampled_from(["1", "2", "3"])
 VERSIONS = st.integers(1, 5)
+
+
+# Opened again after it was closed: what a return is called at each version.
+RETURN_STATUSES = {1: "requested", 2: "open", 3: "closed", 4: "open", 5: "closed"}
 
 
 def at(version: int) -> datetime:
@@ -68,12 +73,22 @@ def orders(draw: st.DrawFn) -> OrderRecord:
         cart_token=draw(st.sampled_from(["", "t1"])),
         lines=tuple(LineRecord(f"l{n}", f"tea {version}", version, riyals(1)) for n in range(draw(st.integers(0, 2)))),
         fulfilments=tuple(parcels),
+        returns=(returned(id, version),) if draw(st.booleans()) else None,
     )  # fmt: skip
+
+
+def returned(order: str, version: int) -> ReturnRecord:
+    """The return of an order as it stands at a version, whoever tells it; only some tellings have its name."""
+    status = RETURN_STATUSES[version]
+    return ReturnRecord(f"{order}-b1", status, "#R1" if status == "requested" else "", at(version))
 
 
 @st.composite
 def parts(draw: st.DrawFn) -> OrderPart:
     id = draw(st.sampled_from(["o1", "o2", "o3"]))
+    if draw(st.booleans()):
+        version = draw(VERSIONS)
+        return OrderPart(id, at(version), returned=returned(id, version))
     if draw(st.booleans()):
         return OrderPart(id, at(draw(VERSIONS)), refund=RefundRecord(f"{id}-r1", riyals(1), at=at(4)))
     tracking = draw(st.sampled_from(["", "RR1"]))
@@ -113,7 +128,7 @@ def identity(store: int, record: Record) -> tuple[Any, ...]:
     """What a platform never sends twice with different content: one version of one thing."""
     match record:
         case OrderPart():
-            part = record.fulfilment or record.refund
+            part = record.fulfilment or record.refund or record.returned
             return store, "part", part.external_id if part else "", record.version
         case MergeRecord():
             return store, "merge", record.survivor_external_id, record.loser_external_id

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 from plugin.app import App
 from plugin.crm import customers, identities, sync
 from plugin.crm.carts import Cart
-from plugin.crm.orders import Fulfilment, Order, Refund
+from plugin.crm.orders import Fulfilment, Order, OrderReturn, Refund
 from plugin.kernel.db import Tx
 from plugin.kernel.money import Money
 from plugin.platform import (
@@ -28,6 +28,7 @@ from plugin.platform import (
     OrderRecord,
     Record,
     RefundRecord,
+    ReturnRecord,
     StoreNotice,
 )
 from plugin.stores import Store
@@ -106,14 +107,97 @@ async def test_parts_wait_for_their_order(app: App, workspace: UUID, store: Stor
         await sync.apply(tx, store, [
             OrderPart("o", at(1), fulfilment=FulfilmentRecord("f", "in_transit")),
             OrderPart("o", at(1), refund=RefundRecord("r", Money(5, "SAR", 2))),
+            back(1, "requested"), back(2, "declined"),
         ])  # fmt: skip
         assert await told(tx) == []
         await sync.apply(tx, store, [order(0, email="a@example.com")])
         id = await tx.scalar(select(Order.id))
-        assert [await tx.scalar(select(model.order_id)) for model in (Fulfilment, Refund)] == [id, id]
-        assert sorted(await told(tx)) == ["customer.created", "order.fulfilled", "order.placed", "order.refunded"]
+        assert [await tx.scalar(select(model.order_id)) for model in (Fulfilment, Refund, OrderReturn)] == [id] * 3
+        assert sorted(await told(tx)) == [
+            "customer.created", "order.fulfilled", "order.placed", "order.refunded", "return.declined",
+            "return.requested",
+        ]  # fmt: skip
         (person,) = (await customers.search(tx)).customers
         assert person.worth() == [Money(995, "SAR", 2)]
+
+
+def back(version: int, status: str, **more: Any) -> OrderPart:
+    return OrderPart("o", at(version), returned=ReturnRecord("b", status, **more))
+
+
+async def test_each_step_of_a_return_is_told_once_with_the_orders_customer(
+    app: App, workspace: UUID, store: Store
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [order(0, email="a@example.com")])
+        for part in (
+            back(1, "requested", name="#1001-R1"), back(1, "requested", name="#1001-R1"), back(3, "closed"),
+            # Late news, and what was closed is opened and closed again.
+            back(2, "open"), back(4, "open"), back(5, "closed"), order(6, returns=(back(6, "closed").returned,)),
+        ):  # fmt: skip
+            await sync.apply(tx, store, [part])
+        rows = (
+            await tx.execute(
+                text("SELECT kind, customer_id, at, data ->> 'order' AS name, data ->> 'return' AS back FROM events "
+                     "WHERE kind LIKE 'return.%' ORDER BY at")
+            )
+        ).all()  # fmt: skip
+        assert [(row.kind, row.at) for row in rows] == [
+            ("return.requested", at(1)), ("return.approved", at(2)), ("return.closed", at(3)),
+        ]  # fmt: skip
+        owner = await tx.scalar(select(Order.customer_id))
+        assert {(row.customer_id, row.name, row.back) for row in rows} == {(owner, "#1001", "#1001-R1")}
+        row = await tx.scalar(select(OrderReturn))
+        assert (row.status, row.name, row.at, row.version) == ("closed", "#1001-R1", at(3), at(6))
+
+
+async def test_what_a_return_says_of_itself_may_be_newer_than_its_order(
+    app: App, workspace: UUID, store: Store
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [order(1), back(2, "requested")])
+        # The order was not touched when its return was closed.
+        await sync.apply(tx, store, [order(1, returns=(ReturnRecord("b", "closed", at=at(3)),))])
+        assert await tx.scalar(select(OrderReturn.status)) == "closed"
+        await sync.apply(tx, store, [order(1, returns=(ReturnRecord("b", "unknown"),))])
+        assert await tx.scalar(select(OrderReturn.status)) == "closed"
+
+
+async def test_a_return_of_the_past_is_told_without_reactions(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        past = ReturnRecord("b", "requested", at=LONG_AGO)
+        await sync.apply(tx, store, [order(0, returns=(past,)), back(1, "open")])
+        rows = await tx.execute(
+            text("SELECT kind, data ->> 'history' AS past FROM events WHERE kind LIKE 'return.%' ORDER BY at")
+        )
+        assert [(row.kind, row.past) for row in rows] == [("return.requested", "true"), ("return.approved", None)]
+
+
+async def test_nothing_is_told_of_a_return_whose_order_was_deleted(app: App, workspace: UUID, store: Store) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [back(1, "requested"), Deletion("orders", "o", at(2)), order(0)])
+        await sync.apply(tx, store, [back(3, "open")])
+        assert await told(tx) == []
+
+
+async def test_a_batch_without_returns_never_asks_about_them(
+    app: App, workspace: UUID, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [order(0)])
+        said: list[str] = []
+        execute = Tx.execute
+
+        async def listening(self: Tx, statement: Any, *arguments: Any, **more: Any) -> Any:
+            said.append(str(statement))
+            return await execute(self, statement, *arguments, **more)
+
+        monkeypatch.setattr(Tx, "execute", listening)
+        await sync.apply(tx, store, [order(1, refunds=(RefundRecord("r", Money(5, "SAR", 2)),))])
+        assert any("refunds" in one for one in said)
+        assert not any("order_returns" in one for one in said)
+        await sync.apply(tx, store, [order(0, "new")])
+        assert sum("order_returns" in one for one in said) == 1
 
 
 async def test_fewer_lines_never_delete_lines(app: App, workspace: UUID, store: Store) -> None:
@@ -193,6 +277,8 @@ CYCLE["again"] = CYCLE
         order(0, raw={"note": "\ud800"}), order(0, raw=CYCLE), order(0, raw={"odd": object()}),
         CustomerRecord("1", T, created_at=datetime(2026, 1, 1)), CartRecord("c", T, "basket"),
         Deletion("weather", "1", T), OrderPart("", T),
+        OrderPart("o", T, returned=ReturnRecord("", "open")),
+        order(0, returns=(ReturnRecord("b", "open", at=T.replace(tzinfo=None)),)),
     ],
 )  # fmt: skip
 async def test_a_poisoned_record_is_named_and_nothing_is_written(

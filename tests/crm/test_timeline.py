@@ -104,3 +104,12 @@ def test_details_stand_in_the_sentence(readers: Mapping[str, Translator]) -> Non
     changed = timeline.words(entry("order.updated", order="#1", changes=["total", "address", "unheard of"]), t)
     assert changed.endswith("total and delivery address")
     assert entry("order.placed", history=True).history
+
+
+def test_a_return_is_told_of_its_order(readers: Mapping[str, Translator]) -> None:
+    said = [timeline.words(entry("return.requested", order="#1001"), readers[code]) for code in ("en", "ar", "he")]
+    assert said == [
+        "Return of order \u2066#1001\u2069 requested",
+        "طُلب إرجاع من الطلب \u2066#1001\u2069",
+        "התבקשה החזרה מהזמנה \u2066#1001\u2069",
+    ]

@@ -41,7 +41,7 @@ async def ahlan(*arguments: str, seconds: float = 40, **environment: str) -> Sai
     """Run the command in a process of its own, with nothing of ours in its environment but what is given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "plugin", *arguments, env={**clean, "COLUMNS": "400", **environment},
+        sys.executable, "-m", "plugin", *arguments, env={**clean, "COLUMNS": "40", **environment},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -173,6 +173,17 @@ async def test_a_taken_port_is_one_sentence(house: Servers) -> None:
     assert f"Port {port} of 127.0.0.1 cannot be used" in said
 
 
+async def test_a_demo_does_not_take_what_else_answers_on_its_ports_for_its_own() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with tempfile.TemporaryDirectory(prefix="ahlan-cli-") as folder:
+            said = await ahlan("demo", AHLAN_DATA_DIR=f"{folder}/data", AHLAN_PORT=str(port - 1))
+    assert f"Port {port} of 127.0.0.1 cannot be used" in one_sentence(said)
+    assert "ready" not in said.out
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -272,6 +283,23 @@ async def test_replay_reads_what_was_parked_once_more(here: Here, house: Servers
 
 async def _silence() -> None:
     """No worker listens."""
+
+
+# Reconcile
+
+
+async def test_a_store_that_cannot_be_asked_is_named_in_a_line(here: Here, house: Servers) -> None:
+    settings = Settings(data_dir=house.data_dir, encryption_keys=(_local_key(house),))
+    url = "https://keyless.example"
+    profile = StoreProfile("Keyless", url, (), "ILS", 2, "UTC", "he")
+    async with (
+        bootstrap.start(settings, database_url=house.database_url, redis_url=house.redis_url) as app,
+        app.db.transaction(workspaces.new_workspace_id()) as tx,
+    ):
+        await workspaces.create(tx, "Keyless")
+        await stores.connect(tx, platform="woocommerce", external_id=url, profile=profile)
+    said = await here("reconcile", "--store", url, AHLAN_DATA_DIR=str(house.data_dir))
+    assert (said.code, said.out.strip()) == (1, "Keyless: not compared, this store has no keys")
 
 
 # Doctor

@@ -142,3 +142,18 @@ def test_the_readme_or_the_documents_name_every_command() -> None:
     for name, command in commands.items():
         if not command.hidden:
             assert f"ahlan {name}" in documents or f"make {name}" in documents, name
+
+
+# Rules of the platforms
+
+
+def test_every_rule_that_a_comment_names_is_written_down() -> None:
+    written = set(re.findall(r"^\| ([AB][\d.]*) \|", _document("platforms.md"), re.MULTILINE)) | {"B"}
+    named = {
+        rule.rstrip(".")
+        for room in (*ROOMS, "tests")
+        for path in (ROOT / room).rglob("*.py")
+        for rule in re.findall(r"platforms\.md ([AB][\d.]*)", path.read_text())
+    }
+    assert named, "nothing names a rule"
+    assert named <= written

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from admin_ui.desk import GuardedRoute
@@ -17,11 +17,11 @@ from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
 from plugin.crm.customers import Customer
 from plugin.crm.orders import Order
-from plugin.schema import metadata
 from plugin.stores import Store
 from plugin.team import Agent, Role
 from tests.admin_ui.shop import PASSWORD, Shop, assemble, open_shop, seed
 from tests.admin_ui.shop import Admin as Vouching
+from tests.house.sides import ids_of, rows
 
 URL = "http://localhost:8000"
 
@@ -145,29 +145,6 @@ async def intruder(app: App, mine: Shop, admin: Vouching) -> AsyncIterator[Intru
         yield client, routes
 
 
-async def _ids_of(app: App, shop: Shop) -> dict[str, UUID]:
-    """One id of every kind of row that a workspace has, by table; the workspace's own too."""
-    found = {"workspace": shop.workspace_id}
-    async with app.db.transaction(shop.workspace_id) as tx:
-        for table in metadata.sorted_tables:
-            if table.info.get("access", "tenant") == "tenant" and "id" in table.c and "workspace_id" in table.c:
-                value = await tx.scalar(select(table.c.id).limit(1))
-                if isinstance(value, UUID):
-                    found[table.name] = value
-    return found
-
-
-async def _fingerprint(app: App, workspace_id: UUID) -> dict[str, str]:
-    """What every table of a workspace holds, to see that nothing changed."""
-    held = {}
-    async with app.db.transaction(workspace_id) as tx:
-        for table in metadata.sorted_tables:
-            if table.info.get("access", "tenant") == "tenant":
-                rows = f"SELECT md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) FROM {table.name} t"
-                held[table.name] = await tx.scalar(text(rows))
-    return held
-
-
 WHO, WHOM = ("to", "agent", "assignee"), ("other", "merge", "customer")
 # Taking back what is not there is no error, and does nothing.
 HARMLESS = "/team/invitations/{id}/withdraw"
@@ -178,9 +155,9 @@ FORM = {
 
 async def test_another_tenants_ids_open_nothing_and_change_nothing(app: App, theirs: Shop, intruder: Intruder) -> None:
     client, routes = intruder
-    ids = await _ids_of(app, theirs)
+    ids = await ids_of(app, theirs.workspace_id)
     assert {"conversations", "customers", "stores", "agents", "messages", "orders"} <= ids.keys()
-    before = await _fingerprint(app, theirs.workspace_id)
+    before = await rows(app, theirs.workspace_id)
     tried = 0
     for route in routes:
         if "{" not in route.path:
@@ -196,7 +173,7 @@ async def test_another_tenants_ids_open_nothing_and_change_nothing(app: App, the
                 assert 400 <= answer.status_code < 500, f"{method} {path} ({kind}): {answer.status_code}"
             tried += 1
     assert tried > 100
-    assert await _fingerprint(app, theirs.workspace_id) == before
+    assert await rows(app, theirs.workspace_id) == before
 
 
 async def test_no_list_shows_another_tenants_rows(app: App, theirs: Shop, intruder: Intruder) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from plugin.crm.customers import Customer
-from plugin.crm.orders import Order
+from plugin.crm.orders import Order, OrderReturn
 from plugin.kernel.events import Event
 from plugin.stores import Store
 from tests.journeys.conftest import SHOP, WOO, Owner, World
@@ -40,14 +40,23 @@ async def test_what_follows_at_shopify_follows_here(world: World, shopify_store:
     made = await world.control(f"https://{SHOP}", "order", {"email": "sami.new@example.com"})
     order = await _order(world, shopify_store, made["admin_graphql_api_id"])
     await world.control(f"https://{SHOP}", f"order/{made['id']}/fulfil", {})
+    sent_back = {"quantities": {made["line_items"][0]["id"]: 1}, "note": "too small"}
+    asked = await world.control(f"https://{SHOP}", f"order/{made['id']}/return-request", sent_back)
+    for step in ("approve", "close"):
+        await world.control(f"https://{SHOP}", f"order/{made['id']}/return-{step}", {"return_id": asked["id"]})
     await world.control(f"https://{SHOP}", f"order/{made['id']}/refund", {})
+    wanted = ["order.fulfilled", "order.refunded", "return.approved", "return.closed", "return.requested"]
 
-    async def told() -> set[str]:
+    async def told() -> list[str]:
         rows = await world.all(shopify_store.workspace_id, Event, Event.subject_id == order.id)
-        kinds = {row.kind for row in rows}
-        return kinds if {"order.fulfilled", "order.refunded"} <= kinds else set()
+        kinds = sorted(row.kind for row in rows)
+        return kinds if set(wanted) <= set(kinds) else []
 
-    assert "order.placed" in await world.until(told, what="fulfilment and refund")
+    kinds = await world.until(told, what="fulfilment, return and refund")
+    assert "order.placed" in kinds
+    assert [kind for kind in kinds if kind in wanted] == wanted
+    (returned,) = await world.all(shopify_store.workspace_id, OrderReturn, OrderReturn.order_id == order.id)
+    assert (returned.status, returned.name) == ("closed", asked["name"])
 
 
 async def test_an_order_at_woocommerce_arrives(world: World, woo_store: Store, owner: Owner) -> None:

@@ -18,17 +18,29 @@ from plugin.kernel import jobs
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.jobs import JobRow
 from plugin.kernel.money import Money
-from plugin.platform import Address, CartRecord, CustomerRecord, LineRecord, OrderRecord, Record, StoreProfile
+from plugin.platform import (
+    Address,
+    CartRecord,
+    CustomerRecord,
+    LineRecord,
+    OrderPart,
+    OrderRecord,
+    Record,
+    ReturnRecord,
+    StoreProfile,
+)
 from plugin.privacy import AccessLog, PrivacyRequest
 from plugin.reactions import TASKS
 from plugin.stores import Store
 from plugin.team import Agent, Role
+from webhooks import inbox
 
 T = datetime(2026, 7, 1, tzinfo=UTC)
 
 TENANT_TABLES = (
-    "customers", "store_customers", "customer_terms", "identities", "customer_merges", "orders", "order_lines", "carts",
-    "products", "visitors", "conversations", "messages", "attachments", "events", "tombstones", "privacy_requests",
+    "customers", "store_customers", "customer_terms", "identities", "customer_merges", "orders", "order_lines",
+    "order_returns", "carts", "products", "visitors", "conversations", "messages", "attachments", "events",
+    "tombstones", "privacy_requests",
 )  # fmt: skip
 
 
@@ -45,7 +57,10 @@ def records(store: str, email: str = "nura@example.com", name: str = "Nura") -> 
         CustomerRecord(account, T, email, "+966501234567", name, store, addresses=(address,), raw={"of": store}),
         OrderRecord("gid://shopify/Order/11", T, f"#{store}-11", T, Money(1000, "SAR", 2), customer_external_id=account,
                     email=email, customer_name=f"{name} {store}", shipping_address=address, note=f"ring, {store}",
-                    lines=(LineRecord("l", f"Tea of {store}", 1, None),), raw={"of": store}),
+                    lines=(LineRecord("l", f"Tea of {store}", 1, None),),
+                    returns=(ReturnRecord("b", "requested", f"#{store}-11-R1", T),), raw={"of": store}),
+        # Its order never came, and nothing but the store can take it along.
+        OrderPart("gid://shopify/Order/12", T, returned=ReturnRecord("w", "requested", f"#{store}-12-R1", T)),
         CartRecord("c", T, "cart", "SAR", customer_external_id=account,
                    lines=(LineRecord("l", f"Cup of {store}", 1, None),)),
     ]  # fmt: skip
@@ -139,7 +154,7 @@ async def test_a_redacted_store_takes_exactly_its_share(
         assert store is not None
         notice = {"shop_id": 1, "shop_domain": "alpha"}
         assert await privacy.receive(tx, store, "shop_redact", notice, datetime.now(UTC))
-        assert not await privacy.receive(tx, store, "shop_redact", {"shop_domain": "alpha", "data_request": None},
+        assert not await privacy.receive(tx, store, "shop_redact", {"shop_domain": "alpha"},
                                          await tx.scalar(select(PrivacyRequest.asked_at)))  # fmt: skip
     await run_jobs(app, workspace)
     async with app.db.transaction(workspace) as tx:
@@ -161,7 +176,10 @@ async def test_a_store_that_came_back_keeps_its_data(app: App, workspace: UUID) 
         assert len((await customers.search(tx)).customers) == 1
 
 
-@pytest.mark.parametrize("handle", [{"id": 7}, {"email": "Nura@Example.com"}, {"phone": "0501234567"}])
+@pytest.mark.parametrize(
+    "handle",
+    [{"customer_external_id": "gid://shopify/Customer/7"}, {"email": "Nura@Example.com"}, {"phone": "0501234567"}],
+)
 async def test_a_redacted_customer_leaves_one_store_only(
     app: App, workspace: UUID, everything: Callable[[Tx], Awaitable[str]], handle: dict[str, Any]
 ) -> None:
@@ -175,7 +193,7 @@ async def test_a_redacted_customer_leaves_one_store_only(
         await sync.apply(tx, alpha, records("alpha"))
         nura = await identities.customer_of_platform(tx, alpha.id, "gid://shopify/Customer/7")
         await talk(tx, alpha, nura, "secret of alpha")
-        await privacy.receive(tx, alpha, "customer_redact", {"customer": handle, "orders_to_redact": [11]},
+        await privacy.receive(tx, alpha, "customer_redact", {**handle, "orders": ["11"]},
                               datetime.now(UTC))  # fmt: skip
     await run_jobs(app, workspace)
     async with app.db.transaction(workspace) as tx:
@@ -196,14 +214,41 @@ async def test_a_redacted_customer_leaves_one_store_only(
         assert (await state(tx))["people"] == before["people"]
 
 
+@pytest.mark.parametrize("ended", ["done_at", "parked_at"])
+async def test_a_redacted_customer_is_not_quoted_by_the_inbox_either(app: App, workspace: UUID, ended: str) -> None:
+    """The body of a return names nobody, but it has the shopper's own words."""
+    mine, theirs = "gid://shopify/Order/6020000000301", "gid://shopify/Order/6020000000302"
+    async with app.db.transaction(workspace) as tx:
+        store = await connect(tx, "alpha")
+        await sync.apply(tx, store, [OrderRecord(mine, T, "#1", T, Money(1, "SAR", 2), email="guest@example.com")])
+    said = {order: b'{"order":{"admin_graphql_api_id":"%s"},"customer_note":"too small"}' % order.encode()
+            for order in (mine, theirs)}  # fmt: skip
+    async with app.db.queue.begin() as connection:
+        for order, body in said.items():
+            await connection.execute(
+                text("INSERT INTO webhook_inbox (source, key, store_kind, store_key, topic, body, headers, "
+                     f"workspace_id, store_id, {ended}) VALUES ('shopify', :key, 'store', 'alpha', 'returns/request', "
+                     ":body, '{}', :workspace, :store, now())"),
+                {"key": f"{workspace} {order}", "body": body, "workspace": workspace, "store": store.id},
+            )  # fmt: skip
+    async with app.db.transaction(workspace) as tx:
+        await privacy.receive(tx, store, "customer_redact", {"email": "guest@example.com"}, datetime.now(UTC))
+    await run_jobs(app, workspace)
+    async with app.db.transaction(workspace) as tx:
+        left = await tx.scalars(
+            text("SELECT body FROM webhook_inbox WHERE workspace_id = :workspace ORDER BY key"),
+            {"workspace": workspace},
+        )
+        assert list(left) == [b"", said[theirs]]
+    assert await inbox.replay(app.db, workspace_id=workspace) == (1 if ended == "parked_at" else 0)
+
+
 async def test_a_guest_is_redacted_by_address(app: App, workspace: UUID) -> None:
     async with app.db.transaction(workspace) as tx:
         store = await connect(tx, "alpha")
         order = OrderRecord("11", T, "#11", T, Money(1, "SAR", 2), email="guest@example.com", customer_name="Guest")
         await sync.apply(tx, store, [order])
-        await privacy.receive(
-            tx, store, "customer_redact", {"customer": {"email": "guest@example.com"}}, datetime.now(UTC)
-        )
+        await privacy.receive(tx, store, "customer_redact", {"email": "guest@example.com"}, datetime.now(UTC))
     await run_jobs(app, workspace)
     async with app.db.transaction(workspace) as tx:
         assert await tx.scalar(text("SELECT count(*) FROM customers")) == 0
@@ -218,7 +263,7 @@ async def test_a_split_family_when_its_link_is_erased(app: App, workspace: UUID)
         await sync.apply(tx, b, [CustomerRecord("1", T, "b@example.com")])
         await sync.apply(tx, c, [CustomerRecord("1", T, phone="+966501234567")])
         assert len((await customers.search(tx)).customers) == 1
-        await privacy.receive(tx, link, "customer_redact", {"customer": {"id": 1}}, datetime.now(UTC))
+        await privacy.receive(tx, link, "customer_redact", {"customer_external_id": "1"}, datetime.now(UTC))
     await run_jobs(app, workspace)
     async with app.db.transaction(workspace) as tx:
         assert len((await customers.search(tx)).customers) == 2
@@ -231,7 +276,7 @@ async def test_a_data_request_is_collected_and_handed_over(app: App, workspace: 
         await sync.apply(tx, beta, records("beta"))
         nura = await identities.customer_of_platform(tx, alpha.id, "gid://shopify/Customer/7")
         await talk(tx, alpha, nura, "what I said to alpha")
-        notice = {"customer": {"id": 7, "email": "nura@example.com"}, "data_request": {"id": 9}}
+        notice = {"customer_external_id": "7", "email": "nura@example.com", "request_id": "9"}
         assert await privacy.receive(tx, alpha, "data_request", notice, T)
         assert not await privacy.receive(tx, alpha, "data_request", notice, T + timedelta(hours=1))
     await run_jobs(app, workspace)
@@ -241,12 +286,31 @@ async def test_a_data_request_is_collected_and_handed_over(app: App, workspace: 
         export = row.result["export"]
         assert [one["text"] for one in export["messages"]] == ["what I said to alpha"]
         assert [one["name"] for one in export["orders"]] == ["#alpha-11"]
+        assert isinstance(export["orders"][0]["raw"], dict), "to be read by people, not JSON in JSON"
         assert "beta" not in str(export)
         agent = Agent(id=new_id(), name="A", email="a@example.com", role=Role.OWNER)
         tx.add(agent)
         await privacy.handed_over(tx, row.id, agent)
         assert await privacy.open_requests(tx) == []
         assert "export" not in row.result
+
+
+async def test_a_store_that_is_erased_leaves_no_copy_waiting_to_be_handed_over(app: App, workspace: UUID) -> None:
+    async with app.db.transaction(workspace) as tx:
+        alpha = await connect(tx, "alpha")
+        await sync.apply(tx, alpha, records("alpha"))
+        await privacy.receive(tx, alpha, "data_request", {"customer_external_id": "7", "request_id": "9"}, T)
+    await run_jobs(app, workspace)
+    await leave(app, workspace, alpha)
+    async with app.db.transaction(workspace) as tx:
+        await privacy.receive(tx, alpha, "shop_redact", {}, T)
+    await run_jobs(app, workspace)
+    async with app.db.transaction(workspace) as tx:
+        assert await privacy.open_requests(tx) == [], "nothing is left that could be handed over"
+        settled = {row.kind: row for row in await privacy.settled_requests(tx, 9)}
+        assert (settled["data_request"].state, settled["shop_redact"].state) == ("skipped", "done")
+        assert "export" not in settled["data_request"].result
+        assert all(row.done_at is not None for row in settled.values())
 
 
 async def test_reading_is_logged_and_old_things_are_forgotten(app: App, workspace: UUID) -> None:

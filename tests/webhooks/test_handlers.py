@@ -9,12 +9,15 @@ import orjson
 import pytest
 from sqlalchemy import func, select, text
 
-from plugin import stores
+from plugin import privacy, stores
 from plugin.app import App
 from plugin.crm.customers import Customer
 from plugin.crm.orders import Order, Tombstone
+from plugin.kernel import jobs
 from plugin.kernel.events import Event
+from plugin.kernel.jobs import JobRow
 from plugin.platform import StoreProfile
+from plugin.reactions import TASKS
 from plugin.stores import Store
 from webhooks import handlers, inbox
 from webhooks.inbox import InboxRow
@@ -191,6 +194,80 @@ async def test_a_row_of_an_unknown_store_is_closed_and_touches_nobody(app: App, 
     row = await row_of(app, key)
     assert row.done_at is not None
     assert row.workspace_id is None
+
+
+async def test_a_row_replayed_after_its_store_left_is_still_erased_with_it(
+    app: App, workspace: UUID, store: Store, door: Inbox
+) -> None:
+    key = await deliver(door, store, "orders/create", order(1040))
+    await handlers.drain(app)
+    async with app.db.transaction(workspace) as tx:
+        await stores.release(tx, "store", f"shopify:{store.external_id}")
+    assert await inbox.replay(app.db, ids=[(await row_of(app, key)).id]) == 1
+    await handlers.drain(app)
+    row = await row_of(app, key)
+    assert row.error, "it is nobody's to read any more"
+    assert (row.workspace_id, row.store_id) == (workspace, store.id), "but whose data it holds is not forgotten"
+
+
+async def test_a_row_replayed_after_its_store_moved_is_the_new_owners(
+    app: App, workspace: UUID, other_workspace: UUID, store: Store, door: Inbox
+) -> None:
+    key, name = await deliver(door, store, "orders/create", order(1041)), f"shopify:{store.external_id}"
+    await handlers.drain(app)
+    async with app.db.transaction(workspace) as tx:
+        await stores.release(tx, "store", name)
+    async with app.db.transaction(other_workspace) as tx:
+        moved = await stores.connect(
+            tx, platform="shopify", external_id=store.external_id,
+            profile=StoreProfile("Shop", "https://s.example", (), "ILS", 2, "Asia/Jerusalem", "he"),
+        )  # fmt: skip
+    assert await inbox.replay(app.db, ids=[(await row_of(app, key)).id]) == 1
+    await handlers.drain(app)
+    row = await row_of(app, key)
+    assert (row.workspace_id, row.store_id) == (other_workspace, moved.id)
+    assert [one.name for one in await orders(app, other_workspace)] == ["#1041"]
+    async with app.db.transaction(workspace) as tx:
+        assert await tx.scalar(select(func.count()).select_from(InboxRow).where(InboxRow.key == key)) == 0
+
+
+async def test_a_compliance_notice_reaches_whom_it_names(app: App, workspace: UUID, store: Store, door: Inbox) -> None:
+    """Shopify's own words, all the way: what the merchant hands over is about the shopper, then the shopper is gone."""
+    await deliver(door, store, "orders/create", order(1051))
+    await deliver(door, store, "orders/create", order(1052))
+    await handlers.drain(app)
+    about = {
+        "shop_id": 1,
+        "shop_domain": store.external_id,
+        "customer": {"id": 10510, "email": "shopper1051@example.com", "phone": None},
+    }
+    await deliver(
+        door, store, "customers/data_request", {**about, "orders_requested": [1051], "data_request": {"id": 9}}
+    )
+    await handlers.drain(app)
+    await carry_out(app, workspace, "data_request")
+    async with app.db.transaction(workspace) as tx:
+        (waiting,) = await privacy.open_requests(tx)
+        assert (waiting.subject["email"], waiting.subject["request"]) == ("shopper1051@example.com", "9")
+        export = waiting.result["export"]
+        assert [one["name"] for one in export["orders"]] == ["#1051"]
+        assert [one["external_id"] for one in export["profiles"]] == ["gid://shopify/Customer/10510"]
+    await deliver(door, store, "customers/redact", {**about, "orders_to_redact": [1051]})
+    await handlers.drain(app)
+    await carry_out(app, workspace, "redact_customer")
+    async with app.db.transaction(workspace) as tx:
+        assert list(await tx.scalars(select(Customer.email))) == ["shopper1052@example.com"]
+    assert [(one.name, one.email) for one in await orders(app, workspace)] == [
+        ("#1051", ""),
+        ("#1052", "shopper1052@example.com"),
+    ]
+
+
+async def carry_out(app: App, workspace: UUID, task: str) -> None:
+    """Run the one job of this task that waits."""
+    async with app.db.transaction(workspace) as tx:
+        job = (await tx.scalars(select(JobRow.id).where(JobRow.task == task, JobRow.done_at.is_(None)))).one()
+    await jobs.run(app.db, app, TASKS, workspace, job)
 
 
 async def test_two_workers_share_a_batch_without_doubling(app: App, workspace: UUID, store: Store, door: Inbox) -> None:

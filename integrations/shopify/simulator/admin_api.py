@@ -72,7 +72,7 @@ class Throttle:
         }
 
 
-# --- cost (PLATFORMS A5.2: object 1, scalar 0, connection by its size, mutation 10) ----------------------------------
+# --- cost (platforms.md A5.2: object 1, scalar 0, connection by its size, mutation 10) ------------------------------
 
 
 def requested_cost(operation: OperationDefinitionNode, fragments: dict[str, Any], variables: VariableValues) -> int:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import oauth, pages, trade
+from integrations.shopify.simulator import embed, oauth, pages, trade
 from integrations.shopify.simulator.shop import ADMIN_HOST, Shop
 from integrations.shopify.simulator.state import Doc
 
@@ -60,6 +60,8 @@ def routes(shop: Shop) -> list[Route]:
                 trade.cancel(shop, number)
             elif verb == "note":
                 trade.edit_order(shop, number, {"note": str(form["note"])[:500] or None})
+            elif verb == "return-request":
+                trade.request_return(shop, number, quantities={int(str(form["line"])): 1})
             elif verb.removeprefix("return-") in trade.RETURN_STEPS:
                 trade.move_return(shop, number, int(str(form["return_id"])), verb.removeprefix("return-"))
         except ValueError as error:
@@ -98,13 +100,17 @@ def routes(shop: Shop) -> list[Route]:
         return back(f"/customers/{number}")
 
     async def themes(_: Request) -> Response:
-        return render("admin_theme.html", "themes", embed=shop.state.setting("embed", {}))
+        return render("admin_theme.html", "themes", embed=embed.chosen(shop), settings=embed.settings())
 
     async def change_theme(request: Request) -> Response:
         form = await request.form()
-        embed = {"enabled": form.get("enabled") == "on", "side": str(form.get("side", "end")),
-                 "accent": str(form.get("accent", "#0b7a75"))}  # fmt: skip
-        shop.state.set("embed", embed)
+        held: Doc = {"enabled": form.get("enabled") == "on"}
+        for one in embed.settings():
+            if one["type"] == "checkbox":
+                held[one["id"]] = form.get(one["id"]) == "on"
+            elif "id" in one:
+                held[one["id"]] = str(form.get(one["id"], one.get("default", "")))
+        shop.state.set("embed", held)
         return back("/themes")
 
     async def deliveries(request: Request) -> Response:
@@ -166,8 +172,7 @@ def routes(shop: Shop) -> list[Route]:
 
     async def frame_extensions(_: Request) -> Response:
         """``shopify.app.extensions()``: the embed and whether the theme shows it."""
-        embed = shop.state.setting("embed", {})
-        status = "active" if embed.get("enabled") else "available"
+        status = "active" if embed.chosen(shop).get("enabled") else "available"
         return JSONResponse(
             [{"handle": "support-widget", "type": "theme_app_extension",
               "activations": [{"target": "body", "handle": "support", "name": "Chat and help", "status": status,
@@ -226,4 +231,5 @@ def _possible(order: Doc) -> dict[str, bool]:
         "deliver": any(parcel["_delivered_at"] is None for parcel in order["fulfillments"]),
         "refund": kept and order["financial_status"] != "pending",
         "cancel": alive and not order["fulfillments"],
+        "return": alive and bool(order["fulfillments"]),
     }

@@ -1,4 +1,4 @@
-"""Bulk operations (PLATFORMS A5.3): checked when asked for, run in the background, kept as a JSONL file."""
+"""Bulk operations (platforms.md A5.3): checked when asked for, run in the background, kept as a JSONL file."""
 
 from __future__ import annotations
 

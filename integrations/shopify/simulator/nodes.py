@@ -391,7 +391,9 @@ def return_node(doc: Doc) -> Node:
         "id": doc["admin_graphql_api_id"],
         "name": doc["name"],
         "status": doc["status"].upper(),
-        "createdAt": doc["created_at"],
+        # A demo that was seeded before these were told apart has the one time only.
+        "createdAt": doc.get("_created_at") or doc["created_at"],
+        "requestApprovedAt": doc.get("_approved_at"),
         "closedAt": doc["_closed_at"],
         "totalQuantity": doc["total_return_line_items"],
     }
@@ -472,7 +474,7 @@ def _return_status(states: set[str]) -> str:
 
 
 def visible_orders(shop: Shop) -> list[Doc]:
-    """What the app may see: 60 days without ``read_all_orders`` (PLATFORMS A1.8)."""
+    """What the app may see: 60 days without ``read_all_orders`` (platforms.md A1.8)."""
     orders = shop.state.all("orders")
     if shop.allows("read_all_orders"):
         return orders

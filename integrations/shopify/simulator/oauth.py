@@ -1,4 +1,4 @@
-"""Tokens: code grant, token exchange, refresh with the real rotation rule, and how they end (PLATFORMS A1)."""
+"""Tokens: code grant, token exchange, refresh with the real rotation rule, and how they end (platforms.md A1)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OWNER = "548380009"
 
 
 def id_token(shop: Shop, user: str = OWNER, *, seconds: int = ID_TOKEN_SECONDS, **overrides: object) -> str:
-    """The JWT App Bridge hands to the app (PLATFORMS A1.4). ``overrides`` spoil claims on purpose, in tests."""
+    """The JWT App Bridge hands to the app (platforms.md A1.4). ``overrides`` spoil claims on purpose, in tests."""
     now = int(shop.now().timestamp())
     claims: Doc = {
         "iss": f"https://{shop.domain}/admin",
@@ -137,7 +137,7 @@ def refuse(shop: Shop, token: str) -> tuple[int, str] | None:
     if held is None or (held["expires_at"] and parse_iso(held["expires_at"]) <= shop.now()):
         return 401, "[API] Invalid API key or access token (unrecognized login or wrong password)"
     if held["kind"] == "offline" and held["expires_at"] is None:
-        # A public app made since April 2026 may not use one (PLATFORMS A1.6).
+        # A public app made since April 2026 may not use one (platforms.md A1.6).
         return 403, "[API] Non-expiring access tokens are no longer accepted for the Admin API."
     return None
 
@@ -246,7 +246,7 @@ def _exchange(shop: Shop, given: dict[str, str]) -> Response:
 
 
 def _refresh(shop: Shop, given: dict[str, str]) -> Response:
-    """The rotation rule since 2026-08-28 (PLATFORMS A1.6).
+    """The rotation rule since 2026-08-28 (platforms.md A1.6).
 
     A used refresh token stays good until its replacement is first used, at most 30 days from its own first use and
     never past its 90 days.

@@ -1,4 +1,4 @@
-"""The app proxy: ``/apps/support/*`` of the storefront answered by the app, signed by the shop (PLATFORMS A3)."""
+"""The app proxy: ``/apps/support/*`` of the storefront answered by the app, signed by the shop (platforms.md A3)."""
 
 from __future__ import annotations
 

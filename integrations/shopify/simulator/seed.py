@@ -26,7 +26,7 @@ def seed(shop: Shop, *, customers: int = CUSTOMERS, orders: int = ORDERS, number
         _customers(shop, dice, customers)
         history(shop, orders, days=DAYS, dice=dice)
         shop.state.set("seeded", True)
-        shop.state.set("embed", {"enabled": False, "side": "end", "accent": "#0b7a75"})
+        shop.state.set("embed", {"enabled": False})
 
 
 def _products(shop: Shop, dice: random.Random) -> None:

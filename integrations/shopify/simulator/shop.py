@@ -105,7 +105,7 @@ class Shop:
         return list(self.state.setting("granted", []))
 
     def allows(self, scope: str) -> bool:
-        """Whether the app holds a scope; writing implies reading (PLATFORMS A1.2)."""
+        """Whether the app holds a scope; writing implies reading (platforms.md A1.2)."""
         held = set(self.granted)
         return scope in held or (scope.startswith("read_") and f"write_{scope.removeprefix('read_')}" in held)
 
@@ -116,7 +116,7 @@ class Shop:
     # --- signatures -------------------------------------------------------------------------------------------------
 
     def sign_query(self, parameters: Iterable[tuple[str, str]]) -> str:
-        """``parameters`` with ``hmac``, as a query string: the rule of launch and callback URLs (PLATFORMS A1.2)."""
+        """``parameters`` with ``hmac``, as a query string: the rule of launch and callback URLs (platforms.md A1.2)."""
         pairs = sorted(parameters)
         message = "&".join(f"{key}={value}" for key, value in pairs)
         return urlencode([*pairs, ("hmac", hex_hmac(self.client_secret, message))])

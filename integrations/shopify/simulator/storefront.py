@@ -12,14 +12,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from integrations.shopify.simulator import embed, pages, pictures, proxy, trade
 from integrations.shopify.simulator import merchandise as goods
-from integrations.shopify.simulator import pages, pictures, proxy, trade
-from integrations.shopify.simulator.shop import NAMESPACE, Shop, amount, minor
+from integrations.shopify.simulator.shop import Shop, amount, minor
 from integrations.shopify.simulator.state import Doc
 
 COOKIE = "demo_shop"
 CURRENT = {"en": "English", "ar": "العربية", "he": "עברית"}
-LOADER_PATH = "/cdn/extensions/ahlan/support-widget/assets/loader.js"
 Handler = Callable[[Request, "Visit"], Awaitable[Response]]
 
 
@@ -63,25 +62,6 @@ def visit_of(shop: Shop, request: Request, locale: str) -> Visit:
     return Visit(shop, chosen, session if held else secrets.token_urlsafe(18), held is None, held or {})
 
 
-def embed_tag(shop: Shop, locale: str) -> Doc | None:
-    """The attributes of the app embed's script (the block in ``extensions/support-widget``), or None when it is off."""
-    embed = shop.state.setting("embed", {})
-    metafields = shop.state.setting("metafields", {})
-    key, server = metafields.get(f"{NAMESPACE}.public_key"), metafields.get(f"{NAMESPACE}.server")
-    if not (shop.installed and embed.get("enabled") and key and server):
-        return None
-    path = metafields.get(f"{NAMESPACE}.proxy_path") or "/apps/support"
-    return {
-        "src": LOADER_PATH,
-        "data-server": server,
-        "data-store": key,
-        "data-identity": f"{path}/identity",
-        "data-locale": locale,
-        "data-side": embed.get("side", "end"),
-        "data-accent": embed.get("accent", "#0b7a75"),
-    }
-
-
 def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route]:
     """Every storefront route, in each language."""
 
@@ -96,7 +76,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
             direction="rtl" if visit.locale in goods.RTL else "ltr",
             languages={code: (name, visit.at(path, code)) for code, name in CURRENT.items()},
             cart_count=sum(line["quantity"] for line in cart["line_items"]) if cart else 0,
-            embed=embed_tag(shop, visit.locale),
+            embed=embed.tag(shop, visit.locale, template),
             families=goods.FAMILIES,
             **values,
         )
@@ -390,7 +370,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         *localized("/account/login", login),
         *localized("/account/login", sign_in, "POST"),
         *localized("/account/logout", sign_out, "POST"),
-        Route(LOADER_PATH, loader),
+        Route(embed.LOADER_PATH, loader),
         Route("/cdn/theme/storefront.css", stylesheet),
         Route("/{path:path}", anything_else, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]

@@ -1,4 +1,4 @@
-"""Webhook topics: which scope each needs (PLATFORMS A2.8), and how REST and GraphQL spell one."""
+"""Webhook topics: which scope each needs (platforms.md A2.8), and how REST and GraphQL spell one."""
 
 from __future__ import annotations
 

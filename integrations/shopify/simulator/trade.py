@@ -814,13 +814,17 @@ def request_return(
         "status": "requested",
         "total_return_line_items": sum(line["quantity"] for line in lines),
         "return_line_items": lines,
-        "created_at": moment,
+        "return_shipping_fees": [],
+        "total_exchange_line_items": 0,
+        "exchange_line_items": [],
+        "_created_at": moment,
+        "_approved_at": None,
         "_closed_at": None,
     }
     order["_returns"].append(made)
     event = _save(shop, order, at)
     if not quiet:
-        shop.emit("returns/request", made, event)
+        shop.emit("returns/request", _return_body("request", made), event)
         shop.emit("orders/updated", order, event)
     return made
 
@@ -846,13 +850,27 @@ def move_return(
     if found["status"] != needed:
         raise ValueError(f"The return is {found['status']}")
     found["status"] = becomes
-    if becomes in {"closed", "declined", "canceled"}:
-        found["_closed_at"] = iso(at or shop.now())
+    if step == "approve":
+        found["_approved_at"] = iso(at or shop.now())
+    found["_closed_at"] = iso(at or shop.now()) if becomes == "closed" else None
     event = _save(shop, order, at)
     if not quiet:
-        shop.emit(f"returns/{step}", found, event)
+        shop.emit(f"returns/{step}", _return_body(step, found), event)
         shop.emit("orders/updated", order, event)
     return found
+
+
+def _return_body(step: str, held: Doc) -> Doc:
+    """What the webhook of a step tells: a request and its approval everything, the others no more than where it is.
+
+    https://shopify.dev/docs/api/webhooks/2026-10 (returns/*): none of them carries a time.
+    """
+    if step in {"request", "approve"}:
+        return held
+    order = held["order"]
+    names = {"order": order} if step == "decline" else {"order_id": order["id"]}
+    body = {"id": held["id"], "admin_graphql_api_id": held["admin_graphql_api_id"], "status": held["status"], **names}
+    return {**body, "decline": {"reason": "other", "note": ""}} if step == "decline" else body
 
 
 def older_than(order: Doc, moment: datetime, days: int) -> bool:

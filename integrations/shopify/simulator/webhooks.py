@@ -19,7 +19,7 @@ from integrations.shopify.simulator.state import Doc
 
 RETRIES = 8
 FOUR_HOURS = 4 * 3600.0
-# 1 + 2 + … + 128 = 255 shares of four hours, each wait twice the one before (PLATFORMS A2.3).
+# 1 + 2 + … + 128 = 255 shares of four hours, each wait twice the one before (platforms.md A2.3).
 RETRY_WAITS = tuple(FOUR_HOURS / 255 * 2**step for step in range(RETRIES))
 CONNECT_SECONDS = 1.0
 REQUEST_SECONDS = 5.0

@@ -1,4 +1,4 @@
-"""WooCommerce's webhooks with their habits (PLATFORMS B1): queued, coalesced, signed, sent once, seven chances."""
+"""WooCommerce's webhooks with their habits (platforms.md B1): queued, coalesced, signed, sent once, seven chances."""
 
 from __future__ import annotations
 

@@ -109,8 +109,7 @@ class Plugin:
         if (method, route) == ("GET", "status"):
             return self.status()
         if (method, route) == ("POST", "rotate"):
-            fresh = str(json.loads(body)["secret"])
-            pairing.derive_keys(fresh)
+            fresh = pairing.renewed(paired["secret"], str(json.loads(body)["salt"]))
             self._documents.put("option", "ahlan_paired", {**paired, "secret": fresh})
             return self.status()
         if (method, route) == ("DELETE", "pair"):

@@ -1,4 +1,4 @@
-"""The REST API `wc/v3`, as far as Ahlan and curious developers use it, with the habits of PLATFORMS B3."""
+"""The REST API `wc/v3`, as far as Ahlan and curious developers use it, with the habits of platforms.md B3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How WordPress writes: PHP's JSON, its dates, its links, its errors (PLATFORMS B3, and the recorded samples)."""
+"""How WordPress writes: PHP's JSON, its dates, its links, its errors (platforms.md B3, and the recorded samples)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """From Shopify's deliveries to CRM rows: what a body does not tell stays, and no order of arrival loses it."""
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from integrations.shopify.simulator import trade
 from integrations.shopify.simulator.shop import compact
 from plugin.crm import sync
 from plugin.crm.customers import StoreCustomer
-from plugin.crm.orders import Fulfilment
+from plugin.crm.orders import Fulfilment, OrderReturn
 from plugin.platform import Connection, Resource
 from plugin.stores import Store
 from tests.integrations.shopify.conftest import World
@@ -123,3 +123,43 @@ async def test_a_delivered_parcel_keeps_its_tracking_however_its_news_arrive(wor
         assert (row.status, row.tracking_number) == ("delivered", parcel["tracking_number"])
         assert row.shipped_at is not None
         assert row.delivered_at is not None
+
+
+async def test_a_return_is_the_same_from_its_webhooks_and_from_its_order(world: World) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    variant = shop.state.all("products")[0]["variants"][0]
+    made = trade.place_order(shop, [(variant["id"], 1)], customer=None, email="a@example.com")
+    trade.fulfil(shop, made["id"])
+    heard = Heard(world)
+    asked = trade.request_return(shop, made["id"], quantities={made["line_items"][0]["id"]: 1})
+    trade.move_return(shop, made["id"], asked["id"], "approve")
+
+    async def known() -> OrderReturn:
+        async with world.app.db.transaction(connection.workspace_id) as tx:
+            row = await tx.scalar(
+                select(OrderReturn).where(
+                    OrderReturn.store_id == connection.store_id,
+                    OrderReturn.external_id == asked["admin_graphql_api_id"],
+                )
+            )
+        assert row is not None
+        return row
+
+    # The request is lost; its order comes with the approval's orders/updated.
+    await _apply(world, connection, [one for one in heard.bodies if one[0] != "returns/request"])
+    row = await known()
+    assert (row.status, row.name, row.requested_at) == ("open", asked["name"], None)
+    assert row.order_id is not None
+    shop.state.set("clock_offset", 60)
+    trade.move_return(shop, made["id"], asked["id"], "close")
+    # This one's webhooks are all lost: reconciliation reads the order.
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    page = await world.platform.changes(connection, Resource.ORDERS, since, None)
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        store = await tx.get(Store, connection.store_id)
+        assert store is not None
+        await sync.apply(tx, store, page.records)
+    after = await known()
+    assert (after.id, after.status, after.name) == (row.id, "closed", asked["name"])
+    assert after.closed_at is not None

@@ -6,6 +6,7 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from plugin.platform import (
     OrderPart,
     OrderRecord,
     ProductRecord,
+    ReturnRecord,
     StoreNotice,
 )
 
@@ -98,8 +100,9 @@ def test_rest_and_graphql_agree_on_every_order(sim: Simulator, seed: int) -> Non
     doc = _live(sim, seed)
     (rest,) = mapping.webhook("orders/updated", compact(doc), AT, STORE)
     graphql = mapping.order_node(_ask(sim, "Order", doc["admin_graphql_api_id"], "order"))
-    assert plain(rest) == plain(graphql)
     assert isinstance(rest, OrderRecord)
+    assert plain(rest) | {"returns": ()} == plain(graphql)
+    assert rest.returns is None, "webhooks of orders do not tell these"
     assert rest.version != AT
     assert rest.cart_token == "c1"
     assert rest.lines
@@ -147,6 +150,65 @@ def test_a_bulk_line_and_its_children_are_the_same_order(sim: Simulator) -> None
 def test_a_bulk_order_without_lines_has_none_rather_than_unknown_ones() -> None:
     assert mapping.whole({"id": "x"}, "orders")["lineItems"] == {"nodes": []}
     assert "lineItems" not in mapping.whole({"id": "x"}, "customers")
+
+
+# --- returns --------------------------------------------------------------------------------------------------------
+
+
+def _recorded(step: str) -> bytes:
+    """The body of a delivery as it was recorded."""
+    path = Path(__file__).parents[2] / f"payloads/shopify/webhooks/returns.{step}.http"
+    return path.read_bytes().partition(b"\n\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "status", "name"),
+    [
+        ("request", 37, "requested", "#1301-R1"), ("approve", 37, "open", "#1301-R1"), ("decline", 38, "declined", ""),
+        ("cancel", 37, "cancelled", ""), ("close", 37, "closed", ""), ("reopen", 37, "open", ""),
+    ],
+)  # fmt: skip
+def test_a_step_of_a_return_is_a_part_of_its_order(step: str, number: int, status: str, name: str) -> None:
+    returned = ReturnRecord(f"gid://shopify/Return/41200000{number}", status, name, AT)
+    part = OrderPart("gid://shopify/Order/6020000000301", AT, returned=returned)
+    assert mapping.webhook(f"returns/{step}", _recorded(step), AT, STORE) == (part,)
+
+
+def test_a_return_without_a_status_is_where_its_topic_says() -> None:
+    body = {"id": 5, "order_id": 6}
+    assert read("returns/cancel", body).returned.status == "cancelled"
+    assert read("returns/close", {**body, "status": "close"}).returned.status == "closed"
+    assert read("returns/close", {**body, "status": "beamed up"}).returned.status == "unknown"
+
+
+def test_a_return_of_no_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="Order"):
+        read("returns/close", {"id": 5, "status": "closed"})
+
+
+def test_what_became_of_lines_and_fees_moves_no_return() -> None:
+    assert read("returns/update", {"admin_graphql_api_id": "gid://shopify/Return/5", "restocking_fees": {}}) == ()
+    assert read("returns/process", {}) == ()
+
+
+def test_an_order_read_by_us_has_its_returns(sim: Simulator) -> None:
+    shop = sim.shop
+    variant = shop.state.all("products")[0]["variants"][0]["id"]
+    order = trade.place_order(shop, [(variant, 9)], customer=None, email="a@example.com", quiet=True)
+    trade.fulfil(shop, order["id"], quiet=True)
+    days = [shop.now() - timedelta(days=days) for days in range(4)]
+    line = {order["line_items"][0]["id"]: 1}
+    for steps in ((), ("approve",), ("approve", "close"), ("decline",)):
+        asked = trade.request_return(shop, order["id"], quantities=line, at=days[3], quiet=True)
+        for moment, step in zip(reversed(days[:3]), steps, strict=False):
+            trade.move_return(shop, order["id"], asked["id"], step, at=moment, quiet=True)
+    found = mapping.order_node(_ask(sim, "Order", order["admin_graphql_api_id"], "order")).returns
+    assert found is not None
+    days = [day.replace(microsecond=0) for day in days]
+    assert [(one.status, one.at) for one in found] == [
+        ("requested", days[3]), ("open", days[2]), ("closed", days[1]), ("declined", None),
+    ]  # fmt: skip
+    assert [one.name for one in found] == [f"{order['name']}-R{number}" for number in (1, 2, 3, 4)]
 
 
 # --- money ----------------------------------------------------------------------------------------------------------

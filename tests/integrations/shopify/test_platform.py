@@ -12,8 +12,7 @@ from integrations.shopify import platform as platform_module
 from integrations.shopify import webhooks
 from integrations.shopify.install import REQUIRED_SCOPES
 from integrations.shopify.platform import check_download
-from integrations.shopify.simulator import oauth, trade
-from integrations.shopify.simulator.storefront import embed_tag
+from integrations.shopify.simulator import embed, oauth, trade
 from plugin import stores
 from plugin.platform import Connection, CustomerRecord, OrderRecord, Page, PlatformError, Record, Resource
 from tests.integrations.shopify.conftest import PUBLIC_URL, World
@@ -290,7 +289,7 @@ async def test_a_renamed_proxy_is_noticed_and_the_theme_follows(world: World) ->
     await world.platform.register_webhooks(connection)
     assert world.sim.shop.state.setting("metafields")["ahlan.proxy_path"] == "/tools/help"
     world.sim.shop.state.set("embed", {"enabled": True})
-    tag = embed_tag(world.sim.shop, "en")
+    tag = embed.tag(world.sim.shop, "en")
     assert tag is not None
     assert tag["data-identity"] == "/tools/help/identity"
 

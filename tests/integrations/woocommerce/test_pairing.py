@@ -22,9 +22,9 @@ BODY = b'{"events":[]}'
 PATH = "/webhooks/woocommerce/0190/cart"
 
 
-def hkdf(info: bytes) -> bytes:
-    """RFC 5869 by hand, for one block: extract with an empty salt, expand once."""
-    extracted = hmac.new(bytes(32), bytes(range(32)), hashlib.sha256).digest()
+def hkdf(info: bytes, salt: bytes = bytes(32)) -> bytes:
+    """RFC 5869 by hand, for one block: extract (an absent salt is zeros), expand once."""
+    extracted = hmac.new(salt, bytes(range(32)), hashlib.sha256).digest()
     return hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
 
 
@@ -40,6 +40,17 @@ def test_only_256_bits_are_a_secret(secret: str) -> None:
     with pytest.raises(PairingError):
         pairing.derive_keys(secret)
     assert len(pairing.new_secret()) == 43
+
+
+def test_a_renewed_secret_comes_from_the_old_one_and_the_salt() -> None:
+    salt = bytes(range(100, 132))
+    sent = base64.urlsafe_b64encode(salt).rstrip(b"=").decode()
+    expected = base64.urlsafe_b64encode(hkdf(b"ahlan rotation", salt)).rstrip(b"=").decode()
+    assert pairing.renewed(SECRET, sent) == expected
+    pairing.derive_keys(expected)
+    for bad in ("", sent[:-1], f"{sent}A"):
+        with pytest.raises(PairingError):
+            pairing.renewed(SECRET, bad)
 
 
 def test_the_signature_is_what_the_documentation_says() -> None:

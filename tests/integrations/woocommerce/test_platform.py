@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
+import orjson
 import pytest
 from sqlalchemy import text
 from starlette.applications import Starlette
@@ -594,6 +595,19 @@ async def test_a_rotation_whose_answer_was_lost_is_finished_by_the_next(shop: Sh
     assert (await shop.platform.embed_state(connection)).ok
 
 
+async def test_whoever_answers_at_the_sites_address_does_not_learn_the_new_secret(shop: Shop) -> None:
+    """A domain can fall into other hands; the pairing secret, which opens the panel, does not go with it."""
+    connection = await shop.connect()
+    squatter = Squatter()
+    shop.wires.ends[SITE] = squatter
+    with pytest.raises(PlatformError):
+        await shop.platform.rotate(connection, timedelta())
+    heard = [value for body in squatter.heard for value in orjson.loads(body).values()]
+    assert heard
+    for value in heard:
+        assert await cart_event(shop, connection, value) is Answer.UNSIGNED
+
+
 async def test_a_site_that_forgot_us_keeps_no_half_rotation(shop: Shop) -> None:
     connection = await shop.connect()
     old = await secret_of(shop, connection, "plugin")
@@ -626,6 +640,18 @@ class Deaf(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await self._end.handle_async_request(request)
         raise httpx.ReadError("lost", request=request)
+
+
+class Squatter(httpx.AsyncBaseTransport):
+    """Somebody else at the site's address, who keeps what we send."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if body := await request.aread():
+            self.heard.append(body)
+        return httpx.Response(401, json={"code": "ahlan_forged"}, request=request)
 
 
 async def secret_of(shop: Shop, connection: Connection, kind: str) -> str:
