@@ -242,11 +242,9 @@ async def ring(pool: ArqRedis, workspace_id: UUID, job_id: UUID, delay: float = 
 
 async def wake(pool: ArqRedis) -> None:
     """Have a waiting worker look for work now, not at its next round."""
-    async with pool.pipeline(transaction=False) as pipe:
-        pipe.lpush(_WAKE, b"")
-        # Nobody may be there to take them.
-        pipe.ltrim(_WAKE, 0, 15)
-        await pipe.execute()
+    await pool.execute_command("LPUSH", _WAKE, b"")  # type: ignore[no-untyped-call]
+    # Nobody may be there to take them.
+    await pool.execute_command("LTRIM", _WAKE, 0, 15)  # type: ignore[no-untyped-call]
 
 
 _WAKE = "ahlan:wake"

@@ -272,6 +272,7 @@ class Widget:
         body = await _body(request, NewMessage)
         await self.limits.spend(allowed.MESSAGE, visitor=str(held.visitor_id), address=address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
             message = await messages.receive(tx, held.shopper(), body.client_id, body.text, body.attachments)
         return _json({"message": self._linked(held, message)})
 

@@ -90,11 +90,23 @@ def issue(vault: Vault, held: Pass) -> str:
     return vault.sign("widget", claims, SECONDS)
 
 
+def _over() -> Unauthorized:
+    return Unauthorized(_("This chat was open for a long time."), _("It opens again by itself."))
+
+
+async def visitor_of(tx: Tx, held: Pass) -> Visitor:
+    """Who holds the session. Raises Unauthorized when they were erased meanwhile: the browser opens a new one."""
+    visitor = await tx.get(Visitor, held.visitor_id)
+    if visitor is None:
+        raise _over()
+    return visitor
+
+
 def read(vault: Vault, token: str) -> Pass:
     """What a token says. Raises Unauthorized when it is not ours or too old: the browser opens the session again."""
     claims = vault.verify("widget", token)
     if claims is None:
-        raise Unauthorized(_("This chat was open for a long time."), _("It opens again by itself."))
+        raise _over()
     return Pass(
         UUID(hex=claims["w"]),
         UUID(hex=claims["s"]),
@@ -193,12 +205,11 @@ def _still_theirs(visitor: Visitor, opening: Opening, customer_id: UUID | None) 
 async def keep_email(app: App, held: Pass, address: str) -> str | None:
     """Keep what somebody typed: for this conversation's replies, unverified. None: not an address."""
     async with app.db.transaction(held.workspace_id) as tx:
+        visitor = await visitor_of(tx, held)
         email = await threads.ask_email(tx, held.shopper(), address)
         if email is None:
             return None
-        visitor = await tx.get(Visitor, held.visitor_id)
-        if visitor is not None:
-            await visitors.typed_email(tx, visitor, email)
+        await visitors.typed_email(tx, visitor, email)
     return email
 
 

@@ -27,7 +27,7 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.realtime import Listener
 from plugin.widget.limits import Bucket
-from plugin.widget.session import Pass, conversation_json
+from plugin.widget.session import Pass, conversation_json, visitor_of
 
 log = structlog.get_logger(__name__)
 
@@ -221,6 +221,7 @@ class Socket:
             return
         try:
             async with self.app.db.transaction(self.held.workspace_id) as tx:
+                await visitor_of(tx, self.held)
                 message = await messages.receive(
                     tx, self.held.shopper(self._conversation), frame.client_id, frame.text, frame.attachments
                 )

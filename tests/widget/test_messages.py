@@ -8,11 +8,13 @@ from uuid import uuid4
 import httpx
 import pytest
 import websockets
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages, presence
 from plugin.conversations.conversations import Conversation
+from plugin.crm.visitors import Visitor
 from plugin.team import Agent
 
 
@@ -45,6 +47,16 @@ async def test_resend_gets_the_same_answer(browser: Any) -> None:
     first, second = [await browser.say("once", client_id=client_id) for _ in range(2)]
     assert first == second
     assert (await browser.say("twice"))["seq"] == 2
+
+
+async def test_a_visitor_who_was_erased_meanwhile_begins_anew(browser: Any, app: App) -> None:
+    async with app.db.transaction(browser.store.workspace_id) as tx:
+        await tx.execute(delete(Visitor).where(Visitor.workspace_id == tx.workspace_id))
+    said = await browser.post("messages", client_id=str(uuid4()), text="am I still here?", attachments=[])
+    typed = await browser.post("email", email="me@example.com")
+    assert (said.status_code, typed.status_code) == (401, 401)
+    await browser.open()
+    assert (await browser.say("now I am"))["seq"] == 1
 
 
 async def test_pages(browser: Any) -> None:
