@@ -52,6 +52,7 @@ async def run(settings: Settings) -> None:
             access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
         )
     )  # fmt: skip
+    # As in `processes.run_web`: uvicorn's own signal handlers would fight with ours; mypy wants no method replaced.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())

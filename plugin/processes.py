@@ -120,7 +120,7 @@ async def run_web(app: App, stop: asyncio.Event) -> None:
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
-    # uvicorn's own signal handlers would fight with ours.
+    # uvicorn's own signal handlers would fight with ours; it has no setting for that, so a method is replaced.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     stopping = asyncio.create_task(stop.wait())

@@ -46,6 +46,7 @@ class KeyCheck(Base):
     """The installation's root secret under each master key in use: a wrong key is found at start, not at first use."""
 
     __tablename__ = "key_checks"
+    # SQLAlchemy reads this name from the class and wants it plain, without ClassVar.
     __table_args__ = {"info": {"access": "none", "grants": "SELECT, INSERT, DELETE"}}  # noqa: RUF012
 
     master: Mapped[str] = mapped_column(primary_key=True)

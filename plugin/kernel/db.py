@@ -61,6 +61,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    # SQLAlchemy reads this name and __table_args__ from the class and wants them plain, without ClassVar.
     type_annotation_map = {  # noqa: RUF012
         datetime: DateTime(timezone=True),
         UUID: Uuid(),

@@ -242,6 +242,7 @@ async def ring(pool: ArqRedis, workspace_id: UUID, job_id: UUID, delay: float = 
 
 async def wake(pool: ArqRedis) -> None:
     """Have a waiting worker look for work now, not at its next round."""
+    # redis-py types its named list commands as maybe not awaitable, and this general one not at all.
     await pool.execute_command("LPUSH", _WAKE, b"")  # type: ignore[no-untyped-call]
     # Nobody may be there to take them.
     await pool.execute_command("LTRIM", _WAKE, 0, 15)  # type: ignore[no-untyped-call]
@@ -254,6 +255,7 @@ class _Wakeful(Worker):
     """arq looks for work in fixed steps; this one waits until it is woken, and looks every LOOK_SECONDS besides."""
 
     async def _poll_iteration(self) -> None:
+        # As in `wake`; the named command also takes no fraction of a second.
         await self.pool.execute_command("BLPOP", _WAKE, LOOK_SECONDS)  # type: ignore[no-untyped-call]
         await super()._poll_iteration()
 

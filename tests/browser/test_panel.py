@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +22,7 @@ from plugin.kernel.config import Demo
 from tests.admin_ui.shop import PASSWORD, Admin, Panel, Shop, seed, serving
 from tests.admin_ui.test_privacy_page import ask
 
-CHROME = shutil.which("chromium") or shutil.which("google-chrome")
+CHROME = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,6 +45,7 @@ window.fetch = (resource, options = {}) => {
 };
 """
 
+# `make test` never comes here without a browser: it installs one, or says loudly what it left out.
 pytestmark = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
 Open = Callable[..., Awaitable[Page]]
 

@@ -67,6 +67,7 @@ MEASURE = """() => {
   return { dir: root.dir, lang: root.lang, wide };
 }"""
 
+# `make test` never comes here without a browser: it installs one, or says loudly what it left out.
 pytestmark = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
 expect.set_options(timeout=15_000)
 

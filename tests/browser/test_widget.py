@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +21,7 @@ from plugin.widget import page as widget_page
 from plugin.widget.strings import SAMPLES, strings
 from tests.browser.widget_stub import Peer, history
 
-CHROME = shutil.which("chromium") or shutil.which("google-chrome")
+CHROME = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
