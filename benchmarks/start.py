@@ -1,6 +1,6 @@
 """A warm start: from the command to the first 200 of `/readyz`, for `ahlan serve` without configuration.
 
-The baseline starts the same embedded PostgreSQL and Valkey and an empty application, on a data directory of its own
+The baseline starts PostgreSQL and Valkey by their packages and an empty application, on a data directory of its own
 that has been used before. Bar: at most twice that.
 """
 
