@@ -23,11 +23,13 @@ _HUES = 8
 
 # Links; phone numbers that start with +; order, parcel and voucher codes. The last two fall apart inside Arabic and
 # Hebrew when they are not isolated: a number after Arabic letters takes the sign before it to its other side. The
-# widget's text.js reads them alike. A code begins where its letters begin: looked for at each of them, a long word of
-# capitals would keep the process busy for its square.
+# widget's text.js reads them alike. A code begins where its word begins: looked for at each of its letters, a long word
+# of capitals would keep the process busy for its square.
 _RUN = re.compile(
-    r"""(https?://[^\s<>"'«»]+)|(\+\d[\d\s-]{5,}\d)|((?:\#|(?<![A-Z\d]))[A-Z\d]+(?:-[A-Z\d]+)+|\#\d+)""", re.ASCII
+    r"""(https?://[^\s<>"'«»]+)|(\+\d[\d\s\u00a0-]{5,}\d)|((?:\#|\b)[A-Z\d]+(?:-[A-Z\d]+)+|\#\d+)""", re.ASCII
 )
+# A number is read in one piece; what is longer must be able to break.
+_SHORT = 24
 _SENTENCE_ENDS = ".,;:!?؟،؛…"
 
 
@@ -105,7 +107,7 @@ def typed(text: str, *, links: bool = True) -> Markup:
         if found[1] and links:
             parts.append(_LINK.format(run, run))
         else:
-            parts.append(_ISOLATED.format(run))
+            parts.append((_WHOLE if len(run) <= _SHORT else _ISOLATED).format(run))
         done = found.start() + len(run)
     parts.append(escape(text[done:]))
     return Markup("").join(parts)
@@ -113,6 +115,7 @@ def typed(text: str, *, links: bool = True) -> Markup:
 
 _LINK = Markup('<a href="{}" target="_blank" rel="noopener noreferrer nofollow" dir="ltr">{}</a>')
 _ISOLATED = Markup('<bdi dir="ltr">{}</bdi>')
+_WHOLE = Markup('<bdi dir="ltr" class="whole">{}</bdi>')
 
 
 def _address(text: str) -> str:

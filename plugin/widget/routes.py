@@ -39,6 +39,7 @@ from plugin.widget import limits as allowed
 from plugin.widget import page as panel
 from plugin.widget import session
 from plugin.widget.limits import Limits, address_of
+from plugin.widget.remember import Remembered
 from plugin.widget.session import Opening, Pass
 from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, check_origin, tell_typing
 from plugin.widget.strings import strings
@@ -51,7 +52,7 @@ _MULTIPART_ROOM = 64 * 1024
 _PAGE = 200
 _USUAL_SECONDS = 300
 _AGENTS_SECONDS = 5
-_SEEN_SECONDS = 3600
+_SEEN_SECONDS = 60
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 
 T = TypeVar("T")
@@ -98,9 +99,9 @@ class Widget:
             for path in panel.STATIC.rglob("*")
             if path.is_file()
         }
-        self._agents: dict[UUID, tuple[float, int]] = {}
-        self._usual: dict[UUID, tuple[float, Usual]] = {}
-        self._seen: dict[UUID, float] = {}
+        self._agents: Remembered[UUID, int] = Remembered(_AGENTS_SECONDS)
+        self._usual: Remembered[UUID, Usual] = Remembered(_USUAL_SECONDS)
+        self._seen: Remembered[UUID, bool] = Remembered(_SEEN_SECONDS)
 
     # What the browser loads
 
@@ -150,7 +151,8 @@ class Widget:
             modules=panel.modules(),
             icons=panel.ICONS,
         )
-        if request.headers.get("sec-fetch-dest") == "iframe" and _due(self._seen, store.id, _SEEN_SECONDS):
+        if request.headers.get("sec-fetch-dest") == "iframe" and not self._seen.get(store.id):
+            self._seen.put(store.id, True)
             await session.embedded(self.app, store)
         socket = self.web.public_url.replace("http", "ws", 1)
         framed_by = " ".join(origins) or "'none'"
@@ -183,15 +185,17 @@ class Widget:
         }
 
     async def _agents_here(self, workspace_id: UUID) -> int:
-        if _due(self._agents, workspace_id, _AGENTS_SECONDS):
-            self._agents[workspace_id] = (time.monotonic(), await presence.agents_here(self.app.hub, workspace_id))
-        return self._agents[workspace_id][1]
+        known = self._agents.get(workspace_id)
+        if known is not None:
+            return known
+        return self._agents.put(workspace_id, await presence.agents_here(self.app.hub, workspace_id))
 
     async def _usually(self, workspace_id: UUID, store_id: UUID) -> Usual:
-        if _due(self._usual, store_id, _USUAL_SECONDS):
-            async with self.app.db.transaction(workspace_id) as tx:
-                self._usual[store_id] = (time.monotonic(), await waiting.usual(tx, store_id))
-        return self._usual[store_id][1]
+        known = self._usual.get(store_id)
+        if known is not None:
+            return known
+        async with self.app.db.transaction(workspace_id) as tx:
+            return self._usual.put(store_id, await waiting.usual(tx, store_id))
 
     # The conversation
 
@@ -460,13 +464,6 @@ async def _upload(request: Request) -> tuple[str, bytes]:
 def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
     text = request.query_params.get(name, "")
     return min(most, max(least, int(text))) if re.fullmatch(r"\d{1,10}", text) else default
-
-
-def _due(kept: dict[UUID, Any], key: UUID, seconds: float) -> bool:
-    """Whether what a process remembers about `key` is older than `seconds`."""
-    found = kept.get(key)
-    at = found[0] if isinstance(found, tuple) else found
-    return at is None or time.monotonic() - at > seconds
 
 
 def _minutes(seconds: int | None) -> int | None:

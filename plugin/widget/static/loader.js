@@ -1,11 +1,10 @@
-// Ahlan: draws the launcher; loads nothing before it is touched.
+// Ahlan's launcher; nothing is loaded before it is touched.
 // data-*: server store identity locale side accent theme label bottom hide
 (() => {
   const script = document.currentScript || document.querySelector("script[data-store]");
   if (!script || window.Ahlan) return;
   const set = script.dataset;
-  const server = set.server.replace(/\/$/, "");
-  const { origin } = new URL(server);
+  const { origin } = new URL(set.server);
   const doc = document.documentElement;
   const locale = set.locale || doc.lang || "en";
   const [chat, shut, waiting, again] = {
@@ -13,10 +12,9 @@
     he: ["דברו איתנו", "סגירת הצ׳אט", "לא נקראו", "אין חיבור. ניסיון נוסף"],
   }[locale.slice(0, 2)] || ["Chat with us", "Close chat", "Unread", "No connection. Try again"];
   const label = set.label || chat;
-  const rtl = /^(ar|he|fa|ur)/.test(locale);
   const phone = matchMedia("(max-width:479px),(max-height:479px)");
 
-  // A frame's own storage is partitioned and purged.
+  // A frame's own storage is purged.
   const prefix = `ahlan:${set.store}:`;
   const keep = (key, value) => {
     try {
@@ -39,8 +37,8 @@
   };
 
   const accent = /^#[\da-f]{6}$/i.test(set.accent) ? set.accent : "#0b7a75";
-  const [r, g, b] = accent.match(/\w\w/g).map((hex) => (parseInt(hex, 16) / 255) ** 2);
-  const ink = 0.21 * r + 0.72 * g + 0.07 * b > 0.3 ? "#111" : "#fff";
+  const [r, g, b] = accent.match(/\w\w/g).map((hex) => parseInt(hex, 16) ** 2);
+  const ink = 21 * r + 72 * g + 7 * b > 2e6 ? "#111" : "#fff";
   const side = `inset-inline-${set.side === "start" ? "start" : "end"}:max(16px,env(safe-area-inset-left),env(safe-area-inset-right))`;
   const floor = `max(16px,env(safe-area-inset-bottom)) + ${parseInt(set.bottom) || 0}px + var(--lift,0px)`;
   const css = `:host{all:initial!important;color-scheme:${set.theme === "light" ? "light" : "light dark"};font:16px/1.5 system-ui,sans-serif!important}
@@ -48,20 +46,19 @@
 button{font:inherit;cursor:pointer;border:1px solid transparent;color:${ink};background:${accent}}
 button:focus-visible{outline:3px solid ${accent};outline-offset:3px}
 .l{position:fixed;z-index:90;${side};bottom:calc(${floor});width:56px;height:56px;padding:14px;border-radius:50%;box-shadow:0 4px 16px #0003}
-.p{position:fixed;z-index:2147483000;${side};bottom:calc(${floor} + 72px);width:min(400px,100vw - 32px);height:min(660px,100vh - 104px - var(--lift,0px));border-radius:12px;overflow:hidden;background:Canvas;color:CanvasText;box-shadow:0 8px 40px #0004}
+.p{position:fixed;z-index:2147483000;${side};bottom:calc(${floor} + 72px);width:min(400px,100vw - 32px);height:min(660px,100vh - 104px - var(--lift,0px));border-radius:12px;overflow:hidden;background:linear-gradient(${accent}33,#0000 40%) Canvas;box-shadow:0 8px 40px #0004}
 .p[hidden]{display:block;visibility:hidden}
 .f{inset:var(--t,0) 0 auto;width:auto;height:var(--h,100%);border-radius:0}
-.f~.l{z-index:2147483001}
-iframe{border:0;width:100%;height:100%;opacity:0}
-.r iframe{opacity:1}
-.n{width:100%;height:100%;padding:24px}
+.f~.l{z-index:2147483000}
+iframe,.n{border:0;width:100%;height:100%}
+.p:not(.r) iframe{opacity:0}
 .b{position:absolute;top:-4px;inset-inline-end:-4px;min-width:20px;padding:0 5px;box-sizing:border-box;border-radius:10px;font-size:12px;line-height:20px;color:#fff;background:#c5221f}
 svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
 @media(prefers-reduced-motion:no-preference){.p:not([hidden]){animation:a .16s ease-out}}
 @keyframes a{from{opacity:0;transform:translateY(8px)}}
 @media print{:host{display:none!important}}`;
 
-  const host = make("ahlan-widget", { dir: rtl ? "rtl" : "ltr", lang: locale });
+  const host = make("ahlan-widget", { dir: /^(ar|he|fa|ur)/.test(locale) ? "rtl" : "ltr", lang: locale });
   const root = host.attachShadow({ mode: "closed" });
   try {
     const sheet = new CSSStyleSheet();
@@ -76,8 +73,9 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   const panel = make("div", { role: "dialog", "aria-label": label });
   root.append(panel, launcher);
 
-  let frame, timer, due, before;
-  let [shown, ready, locked] = [false, false, false];
+  let frame, ready, timer, due, before;
+  let shown = false;
+  let locked = false;
   let unread = +kept().unread || 0;
   let address = location.href;
 
@@ -126,16 +124,16 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
 
   const fail = () => {
     frame = ready = false;
-    const retry = make("button", { class: "n" }, again);
-    retry.onclick = load;
-    panel.replaceChildren(retry);
+    const node = make("button", { class: "n" }, again);
+    node.onclick = load;
+    panel.replaceChildren(node);
     draw();
-    if (shown) retry.focus();
+    if (shown) node.focus();
   };
 
   const load = () => {
     const identity = ask();
-    const mine = (frame = make("iframe", { title: label, src: `${server}/widget/frame?store=${set.store}&locale=${locale}` }));
+    const mine = (frame = make("iframe", { title: label, src: `${origin}/widget/frame?store=${set.store}&locale=${locale}` }));
     mine.onload = async () => {
       const token = await identity;
       if (mine !== frame) return;
@@ -157,7 +155,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   };
 
   const settle = () => {
-    // Stay above what the shop pins under us.
+    // Above what the shop pins.
     let lift = 0;
     const { left } = launcher.getBoundingClientRect();
     for (const node of document.elementsFromPoint(left + 28, innerHeight - 16)) {
@@ -193,23 +191,27 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     if (type === "ahlan:close") show(false);
     if (type === "ahlan:keep" && /^(secret|unread|live|draft|out:[\w-]+)$/.test(key)) {
       keep(key, value);
-      key === "unread" && count(value);
+      if (key === "unread") count(value);
     }
     if (type === "ahlan:identity") ask().then((identity) => tell({ type, identity }));
   });
   addEventListener("storage", ({ key, newValue }) => key === prefix + "unread" && count(newValue));
-  for (const type of ["scroll", "resize", "click"]) addEventListener(type, soon, true);
+  for (const type of ["scroll", "resize", "click"]) {
+    addEventListener(type, soon, true);
+    visualViewport.addEventListener(type, fit);
+  }
   window.navigation?.addEventListener("navigatesuccess", soon);
-  for (const type of ["scroll", "resize"]) visualViewport.addEventListener(type, fit);
   phone.onchange = draw;
   launcher.onclick = () => show(!shown);
-  root.addEventListener("keydown", ({ key }) => key === "Escape" && show(false));
+  host.onkeydown = ({ key }) => {
+    if (key === "Escape") show(false);
+  };
 
   window.Ahlan = { open: () => show(true), close: () => show(false) };
   doc.append(host);
   draw();
   for (const wait of [300, 2000, 5000]) setTimeout(settle, wait);
 
-  // Touched before: a message to deliver, or a recent conversation.
+  // A message to deliver, or a recent conversation.
   if (Date.now() - kept().live < 18e5 || Object.keys(kept()).some((key) => /^out/.test(key))) setTimeout(() => frame || load(), 1500);
 })();
