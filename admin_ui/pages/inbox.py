@@ -79,6 +79,7 @@ class Blank:
     sign: str
     heading: str
     text: str
+    path: str = ""
 
 
 async def inbox(desk: Desk) -> Response:
@@ -195,7 +196,8 @@ def _count(t: Translator, number: int) -> str:
 def _blank(t: Translator, view: View, connected: bool) -> Blank:
     _ = t.gettext
     if not connected:
-        return Blank("store", _("No store yet"), _("Connect a store, and what its shoppers write arrives here."))
+        text = _("Connect a store, and what its shoppers write arrives here.")
+        return Blank("store", _("No store yet"), text, "stores")
     if view is View.CLOSED:
         return Blank(
             "archive",

@@ -435,6 +435,17 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
+// The panel keeps the agent's own time zone; it is named beside the day where this device keeps another one.
+function elsewhere() {
+  const clock = (timeZone) => new Intl.DateTimeFormat("en", { timeZone, dateStyle: "short", timeStyle: "short" }).format();
+  try {
+    return clock(body.dataset.zone) !== clock();
+  } catch {
+    return true; // a zone that this browser has never heard of
+  }
+}
+body.classList.toggle("elsewhere", elsewhere());
+
 // --- arriving on a page --------------------------------------------------------------------------------------------
 
 function arrive() {

@@ -177,12 +177,14 @@ def _line(entry: Json, currency: str) -> LineRecord:
         for meta in entry.get("meta_data") or ()
         if not str(meta.get("key", "_")).startswith("_") and isinstance(meta.get("display_value"), str)
     ]
+    variant = " / ".join(part for part in shown if part) if entry.get("variation_id") else ""
     return LineRecord(
         external_id=str(entry["id"]),
-        title=html.unescape(str(entry.get("name") or "")),
+        # A variation's own name repeats what was chosen ("T-shirt - S").
+        title=html.unescape(str((variant and entry.get("parent_name")) or entry.get("name") or "")),
         quantity=quantity,
         unit_price=_each(entry, quantity, currency),
-        variant_title=" / ".join(part for part in shown if part) if entry.get("variation_id") else "",
+        variant_title=variant,
         sku=str(entry.get("sku") or ""),
         product_external_id=str(entry["product_id"]) if entry.get("product_id") else "",
         variant_external_id=str(entry.get("variation_id") or entry.get("product_id") or ""),

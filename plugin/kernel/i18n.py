@@ -153,6 +153,8 @@ class Translator:
     def format_date(self, moment: datetime | date, style: Style = "medium") -> str:
         """The day, in the reader's time zone. `style` is short, medium, long or full."""
         day = moment.astimezone(self.timezone) if isinstance(moment, datetime) else moment
+        if style == "medium" and self._numeric_days:
+            return self._in_digits(dates.format_skeleton("yMMMd", day, locale=self.language.locale))
         return self._in_digits(dates.format_date(day, style, locale=self.language.locale))
 
     def format_time(self, moment: datetime, style: Style = "short") -> str:
@@ -161,7 +163,18 @@ class Translator:
 
     def format_datetime(self, moment: datetime, style: Style = "medium") -> str:
         """Day and time, in the reader's time zone."""
-        return self._in_digits(dates.format_datetime(moment, style, tzinfo=self.timezone, locale=self.language.locale))
+        both = dates.get_datetime_format(style, locale=self.language.locale).replace("'", "")
+        return both.replace("{0}", self.format_time(moment, style)).replace("{1}", self.format_date(moment, style))
+
+    @property
+    def zone(self) -> str:
+        """The city that stands for the reader's time zone."""
+        return dates.get_timezone_location(self.timezone, locale=self.language.locale, return_city=True)
+
+    @property
+    def _numeric_days(self) -> bool:
+        # CLDR's medium Arabic day is digits alone: from right to left 10/11/2026 is a guess in either direction.
+        return self.locale.partition("-")[0] == "ar"
 
     def relative(self, moment: datetime, now: datetime | None = None) -> str:
         """ "3 hours ago" while near, the date from a week on; seconds are not counted: a page is read longer."""

@@ -33,7 +33,9 @@ def test_inside_a_button_nothing_is_linked() -> None:
     assert "<a " not in typed("https://shop.example/x", links=False)
 
 
-@pytest.mark.parametrize("text", ["A" * 30_000, "#" + "1" * 30_000, "+1 " * 10_000, "#A" * 15_000, "https://" + "." * 30_000])
+@pytest.mark.parametrize(
+    "text", ["A" * 30_000, "#" + "1" * 30_000, "+1 " * 10_000, "#A" * 15_000, "https://" + "." * 30_000]
+)
 def test_a_shopper_cannot_keep_the_panel_busy(text: str) -> None:
     """Code that looks at each letter anew takes ten seconds for these, and holds up everybody meanwhile."""
     began = time.process_time()

@@ -29,3 +29,9 @@ async def test_a_page_opens_in_a_full_shop_and_in_an_empty_one(
         answer = await browser.get(f"/panel{path}")
         assert answer.status_code == 200, answer.text[:800]
         assert "<html" in answer.text
+
+
+async def test_an_inbox_without_a_store_leads_to_the_stores(shop: Shop, empty_shop: Shop, sign_in: SignIn) -> None:
+    empty = (await (await sign_in(empty_shop.email)).get("/panel/inbox")).text
+    assert '<a class="button primary" href="/panel/stores">Connect a store</a>' in empty
+    assert "Connect a store</a>" not in (await (await sign_in(shop.email)).get("/panel/inbox?view=closed")).text

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
 
-from plugin import privacy
+from plugin import privacy, workspaces
 from plugin.app import App
 from plugin.conversations import conversations, messages
 from plugin.conversations.conversations import Conversation, Shopper
@@ -273,6 +273,57 @@ async def test_nothing_sticks_out_in_any_language_or_size(
         assert await page.evaluate(
             "document.querySelector('#page').scrollWidth <= document.querySelector('#page').clientWidth + 1"
         ), path
+
+
+async def test_on_a_phone_everything_is_as_big_as_a_thumb(shop: Shop, panel: Panel, open_as: Open) -> None:
+    page = await open_as(shop.email, "", size="phone")
+    for path in ("", "inbox", f"inbox/{shop.talks['huda']}", "customers", f"customers/{shop.people['huda']}",
+                 "stores", f"stores/{shop.stores['kad'].id}", "team", "settings"):  # fmt: skip
+        await page.goto(f"{panel.url}/panel/{path}")
+        # A finger 22 px beside the middle still meets the control. Links inside sentences and lines are text.
+        small = await page.evaluate(
+            """() => [...document.querySelectorAll("button, .button, .icon, select, textarea, .tabs a, .person, .rail a, "
+                + ".composer-modes input, input:is([type=text], [type=search], [type=email], [type=password])")]
+                .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+                .filter((element) => !element.closest(".hidden, .link, .text"))
+                .filter((element) => {
+                  element.scrollIntoView({ block: "center" });
+                  const box = element.getBoundingClientRect();
+                  return [-21, 21].some((beside) => {
+                    const met = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2 + beside);
+                    return !element.contains(met) && !met?.contains(element);
+                  });
+                }).map((element) => element.outerHTML.slice(0, 120))"""
+        )
+        assert small == [], path
+
+
+async def test_on_a_phone_one_can_sign_out(shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "settings", size="phone")
+    await page.click(".sign-out button")
+    await page.wait_for_url("**/sign-in**")
+
+
+@pytest.mark.parametrize(("zone", "shown"), [("Asia/Tokyo", True), ("Asia/Riyadh", False)])
+async def test_the_time_zone_is_named_where_the_device_has_another(
+    app: App, browser: Browser, panel: Panel, shop: Shop, zone: str, shown: bool
+) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        workspace = await workspaces.current(tx)
+        assert workspace is not None
+        workspace.timezone = "Asia/Riyadh"
+    context = await browser.new_context(locale="en", timezone_id=zone)
+    page = await context.new_page()
+    await page.goto(f"{panel.url}/sign-in")
+    await page.fill("input[name=email]", shop.email)
+    await page.fill("input[name=password]", PASSWORD)
+    await page.click("main button")
+    await page.wait_for_url("**/panel")
+    await page.goto(f"{panel.url}/panel/inbox/{shop.talks['huda']}")
+    name = page.locator(".day .zone").first
+    await (expect(name).to_be_visible() if shown else expect(name).to_be_hidden())
+    await expect(name).to_have_text("· Riyadh time")
+    await context.close()
 
 
 async def test_every_control_has_a_name(shop: Shop, open_as: Open) -> None:

@@ -161,6 +161,34 @@ def test_times_are_in_the_readers_zone_and_digits(catalogues: i18n.Catalogues) -
     assert catalogues.translator("en", timezone="Mars/Olympus").format_date(moment) == "Nov 22, 2026"
 
 
+def test_an_arabic_day_names_its_month(catalogues: i18n.Catalogues) -> None:
+    moment = datetime(2026, 11, 10, 22, 30, tzinfo=UTC)
+    arabic = catalogues.translator("ar", timezone="Asia/Amman")
+    assert arabic.format_date(moment) == "11 نوفمبر 2026"
+    assert arabic.format_date(moment, "full") == "الأربعاء، 11 نوفمبر 2026"
+    assert arabic.format_datetime(moment) == "11 نوفمبر 2026، 1:30:00 ص"
+    assert catalogues.translator("ar", digits="arab").format_date(moment) == "١٠ نوفمبر ٢٠٢٦"
+
+
+def test_day_and_time_stand_together_as_the_language_writes_them(catalogues: i18n.Catalogues) -> None:
+    moment = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)
+    assert catalogues.translator("en").format_datetime(moment) == "Nov 22, 2026, 10:30:00\u202fPM"
+    assert catalogues.translator("he").format_datetime(moment) == "22 בנוב׳ 2026, 22:30:00"
+
+
+@pytest.mark.parametrize(
+    ("language", "timezone", "city"),
+    [
+        ("en", "Asia/Jerusalem", "Jerusalem"),
+        ("ar", "Asia/Amman", "عمّان"),
+        ("he", "America/New_York", "ניו יורק"),
+        ("ar", "UTC", "UTC"),
+    ],
+)
+def test_a_time_zone_has_a_city(catalogues: i18n.Catalogues, language: str, timezone: str, city: str) -> None:
+    assert catalogues.translator(language, timezone=timezone).zone == city
+
+
 def test_relative_while_near_and_the_date_when_far(catalogues: i18n.Catalogues) -> None:
     now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     assert catalogues.translator("en").relative(now - timedelta(seconds=40), now) == "just now"

@@ -114,6 +114,22 @@ def test_tracking_of_the_usual_plugins_is_found() -> None:
     assert parcels[0].shipped_at == datetime.fromtimestamp(1795310854, UTC)
 
 
+def test_a_line_says_once_which_variation_it_is() -> None:
+    entry = {
+        "id": 1, "name": "T-shirt - S", "parent_name": "T-shirt", "product_id": 22, "variation_id": 26, "quantity": 1,
+        "total": "20.00", "meta_data": [{"key": "pa_size", "display_key": "Size", "display_value": "S"}],
+    }  # fmt: skip
+    plain = {**entry, "id": 2, "meta_data": []}
+    old = {**entry, "id": 3, "parent_name": None}
+    lines = mapping.order({**rest("order-91"), "line_items": [entry, plain, old]}).lines
+    assert lines is not None
+    assert [(line.title, line.variant_title) for line in lines] == [
+        ("T-shirt", "S"),
+        ("T-shirt - S", ""),
+        ("T-shirt - S", "S"),
+    ]
+
+
 def test_customers_are_people_and_staff_are_not() -> None:
     (dana,) = mapping.read_webhook("customer.updated", body_of("customer.updated"), NOW)
     assert isinstance(dana, CustomerRecord)
