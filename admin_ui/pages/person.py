@@ -212,7 +212,7 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
         total=t.format_money(view.total),
         states=states,
         lines=[
-            Line(line.title, line.variant_title, line.quantity, money(line.unit_price), line.image_url)
+            Line(line.title, line.variant_title, line.quantity, money(line.unit_price), _web(view.picture(line)))
             for line in view.lines
         ],
         parcels=[

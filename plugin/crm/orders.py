@@ -4,7 +4,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from plugin.crm import products
 from plugin.crm.batch import Batch, newest
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
@@ -719,6 +720,11 @@ class OrderView:
     fulfilments: Sequence[Fulfilment]
     refunds: Sequence[Refund]
     returns: Sequence[OrderReturn]
+    pictures: Mapping[tuple[UUID, str], str] = field(default_factory=dict)
+
+    def picture(self, line: OrderLine) -> str:
+        """The address of a line's picture, or empty: the order's own, else the product's. Webhooks bring none."""
+        return line.image_url or self.pictures.get((line.store_id, line.product_external_id), "")
 
     @property
     def total(self) -> Money:
@@ -763,6 +769,13 @@ async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
         )
         for part in found:
             parts[model][part.order_id].append(part)
+    bare = {
+        (line.store_id, line.product_external_id)
+        for lines in parts[OrderLine].values()
+        for line in lines
+        if not line.image_url and line.product_external_id
+    }
+    pictures = await products.pictures(tx, bare)
     return [
         OrderView(
             row,
@@ -770,6 +783,7 @@ async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
             fulfilments=parts[Fulfilment][row.id],
             refunds=parts[Refund][row.id],
             returns=parts[OrderReturn][row.id],
+            pictures=pictures,
         )
         for row in rows
     ]

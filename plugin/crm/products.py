@@ -1,16 +1,16 @@
 """The catalogue, as far as support needs it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, select, text, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm.batch import LONG_AGO, Batch, newest
 from plugin.kernel import bulk
-from plugin.kernel.db import Base, TenantRow, new_id, tenant_key
+from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.platform import ProductRecord
 
 
@@ -167,3 +167,20 @@ async def _delete(batch: Batch) -> None:
             text(statement.format(bulk.recordset({"external_id": "text", "at": "timestamptz"}))),
             batch.about(rows=bulk.dump(gone)),
         )
+
+
+# Reading
+
+
+async def pictures(tx: Tx, wanted: Collection[tuple[UUID, str]]) -> Mapping[tuple[UUID, str], str]:
+    """The picture's address per store and the product's id there; those without one are left out."""
+    if not wanted:
+        return {}
+    found = await tx.execute(
+        select(Product.store_id, Product.external_id, Product.image_url).where(
+            Product.workspace_id == tx.workspace_id,
+            tuple_(Product.store_id, Product.external_id).in_(wanted),
+            Product.image_url != "",
+        )
+    )
+    return {(row.store_id, row.external_id): row.image_url for row in found}

@@ -163,7 +163,7 @@ class Translator:
 
     def format_datetime(self, moment: datetime, style: Style = "medium") -> str:
         """Day and time, in the reader's time zone."""
-        both = dates.get_datetime_format(style, locale=self.language.locale).replace("'", "")
+        both = str(dates.get_datetime_format(style, locale=self.language.locale)).replace("'", "")
         return both.replace("{0}", self.format_time(moment, style)).replace("{1}", self.format_date(moment, style))
 
     @property

@@ -282,8 +282,8 @@ async def test_on_a_phone_everything_is_as_big_as_a_thumb(shop: Shop, panel: Pan
         await page.goto(f"{panel.url}/panel/{path}")
         # A finger 22 px beside the middle still meets the control. Links inside sentences and lines are text.
         small = await page.evaluate(
-            """() => [...document.querySelectorAll("button, .button, .icon, select, textarea, .tabs a, .person, .rail a, "
-                + ".composer-modes input, input:is([type=text], [type=search], [type=email], [type=password])")]
+            """() => [...document.querySelectorAll("button, .button, .icon, select, textarea, .tabs a, .person, "
+                + ".rail a, .composer-modes input, [type=text], [type=search], [type=email], [type=password]")]
                 .filter((element) => element.checkVisibility({ visibilityProperty: true }))
                 .filter((element) => !element.closest(".hidden, .link, .text"))
                 .filter((element) => {

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from plugin.app import App
-from plugin.crm import customers, identities, sync
+from plugin.crm import customers, identities, orders, sync
 from plugin.crm.carts import Cart
 from plugin.crm.orders import Fulfilment, Order, OrderReturn, Refund
 from plugin.kernel.db import Tx
@@ -26,6 +26,7 @@ from plugin.platform import (
     LineRecord,
     OrderPart,
     OrderRecord,
+    ProductRecord,
     Record,
     RefundRecord,
     ReturnRecord,
@@ -206,6 +207,33 @@ async def test_fewer_lines_never_delete_lines(app: App, workspace: UUID, store: 
         await sync.apply(tx, store, [order(0, lines=(line, LineRecord("l2", "Cup", 1, None)))])
         await sync.apply(tx, store, [order(1, lines=(line,)), order(2, lines=None)])
         assert await tx.scalar(text("SELECT count(*) FROM order_lines")) == 2
+
+
+async def test_a_line_without_a_picture_shows_its_products(
+    app: App, workspace: UUID, store: Store, second_store: Store
+) -> None:
+    """Webhooks of orders bring no pictures; the history and the products do."""
+
+    def line(id: str, product: str, url: str = "") -> LineRecord:
+        return LineRecord(id, id, 1, None, product_external_id=product, image_url=url)
+
+    lines = (line("1", "p"), line("2", "p", "https://own.example/x.jpg"), line("3", "bare"), line("4", ""))
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, [order(lines=lines)])
+        await sync.apply(
+            tx, store, [ProductRecord("p", T, "P", image_url="https://p.example/1.jpg"), ProductRecord("bare", T, "B")]
+        )
+        await sync.apply(tx, second_store, [ProductRecord("bare", T, "B", image_url="https://other.example/1.jpg")])
+        found = await tx.scalar(select(Order.id))
+        assert found is not None
+        view = await orders.get(tx, found)
+        assert view is not None
+        assert [view.picture(one) for one in view.lines] == [
+            "https://p.example/1.jpg",
+            "https://own.example/x.jpg",
+            "",
+            "",
+        ]
 
 
 @pytest.mark.parametrize("cart_first", [True, False])
