@@ -13,11 +13,13 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from sqlalchemy import update
 
 from plugin import privacy, workspaces
 from plugin.app import App
 from plugin.conversations import conversations, messages
 from plugin.conversations.conversations import Conversation, Shopper
+from plugin.crm.backfill import Backfill
 from plugin.kernel.config import Demo
 from tests.admin_ui.shop import PASSWORD, Admin, Panel, Shop, seed, serving
 from tests.admin_ui.test_privacy_page import ask
@@ -324,6 +326,24 @@ async def test_the_time_zone_is_named_where_the_device_has_another(
     await (expect(name).to_be_visible() if shown else expect(name).to_be_hidden())
     await expect(name).to_have_text("· Riyadh time")
     await context.close()
+
+
+async def test_the_reading_of_a_history_is_watched_live(app: App, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "stores")
+    card = page.locator(f"#store-{shop.stores['oud'].id}")
+    await expect(card.locator("progress").first).to_be_visible()
+    await page.evaluate("window.here = true")
+    for done, shown in ((120, "120 of about 500"), (360, "360 of about 500")):
+        async with app.db.transaction(shop.workspace_id) as tx:
+            await tx.execute(
+                update(Backfill)
+                .where(Backfill.store_id == shop.stores["oud"].id, Backfill.resource == "orders")
+                .values(state="running", done_count=done, total=500)
+            )
+            tx.publish("backfill", {"store_id": str(shop.stores["oud"].id)})
+        line = card.locator(".progress", has_text=shown)
+        await expect(line.locator("progress")).to_have_attribute("value", str(done))
+    assert await page.evaluate("window.here"), "without loading the page anew"
 
 
 async def test_every_control_has_a_name(shop: Shop, open_as: Open) -> None:

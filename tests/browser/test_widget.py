@@ -621,6 +621,42 @@ async def test_a_server_restart_is_survived(visit: Visit, peer: Peer) -> None:
 
 
 @needs_browser
+async def test_a_laptop_that_slept_is_up_to_date_soon(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("before")
+    await until(lambda: peer.texts() == ["before"] and peer.calls["socket"] == 1)
+    peer.lose()
+    peer.say("while the lid was closed")
+    # A clock that jumped is how a page knows that it slept.
+    await shopper.frame.evaluate("() => { const now = Date.now; Date.now = () => now() + 3600e3; }")
+    await shopper.shows("while the lid was closed")
+    await until(lambda: peer.calls["socket"] == 2)
+    await shopper.send("after")
+    await until(lambda: peer.texts() == ["before", "after"])
+
+
+@needs_browser
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+async def test_nothing_moves_for_those_who_asked_for_calm(visit: Visit, peer: Peer, motion: Any) -> None:
+    moves: list[int] = []
+    count = """root => [...root.querySelectorAll("*")]
+        .filter((node) => {
+            const { animationName, transitionDuration } = getComputedStyle(node);
+            return animationName !== "none" || parseFloat(transitionDuration) > 0;
+        }).length"""
+    shopper = await visit(reduced_motion=motion)
+    await shopper.chat()
+    await shopper.send("hello")
+    await shopper.shows("hello", own=True)
+    peer.tell({"type": "typing", "who": "Dana"})
+    await expect(shopper.find(".typing")).to_be_visible()
+    moves.append(await shopper.page.evaluate(f"({count})(document.querySelector('ahlan-widget').shadowRoot)"))
+    moves.append(await shopper.frame.evaluate(f"({count})(document)"))
+    assert (min(moves) > 0) if motion == "no-preference" else (moves == [0, 0])
+
+
+@needs_browser
 async def test_long_polling_takes_over_where_sockets_fail(visit: Visit, peer: Peer) -> None:
     peer.sockets_refused = True
     shopper = await visit()

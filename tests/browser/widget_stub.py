@@ -94,6 +94,7 @@ class Peer:
             "mails": True,
             "accent": "#0b7a75",
         }
+        self._lost: set[WebSocket] = set()
         self.greeting = ""
         self.sockets_refused = False
         self._page: tuple[str, str, dict[str, str]] = ("", "", {})
@@ -172,6 +173,11 @@ class Peer:
                     await channel.close(1012)
 
         self._do(cut())
+
+    def lose(self) -> None:
+        """The visitor's sockets are dead without a goodbye, as after a laptop slept: nothing more goes in or out."""
+        self._lost |= self.visitor().sockets
+        self.visitor().sockets.clear()
 
     def texts(self, author: str = "shopper") -> list[str]:
         conversation = self.visitor().conversation
@@ -421,6 +427,8 @@ class Peer:
             visitor.sockets.discard(channel)
 
     async def _frame_in(self, visitor: Visitor, channel: WebSocket, frame: dict[str, Any]) -> None:
+        if channel in self._lost:
+            return
         self.calls[f"socket {frame['type']}"] += 1
         match frame["type"]:
             case "ping":
