@@ -177,7 +177,8 @@ def _find(position: int, word: str, parameters: dict[str, Any]) -> str:
     ways = [f"({' INTERSECT '.join(alike)})"]
     if word.isdigit() and len(word) >= 3:
         ways.append(heads.format("customer_terms", between("f.term", backwards(word), "phone")))
-    if any(character.isdigit() for character in word):
+    # The digits of an address are no order's, and would bring up strangers.
+    if "@" not in word and any(character.isdigit() for character in word):
         number = between("f.number", orders.number_of(word), "number")
         ways.append(heads.format("orders", f"f.deleted_at IS NULL AND f.number <> '' AND {number}"))
     return f"({' UNION '.join(ways)})"
