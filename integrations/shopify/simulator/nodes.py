@@ -287,7 +287,7 @@ def variant(shop: Shop, product_doc: Doc, doc: Doc) -> Node:
 
 
 def product(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
-    picture = f"https://{shop.domain}/cdn/products/{doc['handle']}.svg"
+    picture = f"{shop.storefront_origin}/cdn/products/{doc['handle']}.svg"
     return {
         "id": doc["admin_graphql_api_id"],
         "legacyResourceId": str(doc["id"]),
