@@ -146,22 +146,25 @@ def _reconciliations(tx: Tx, store_id: UUID) -> Select[Reconciliation]:
 
 
 async def check_store(
-    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
+    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = "", profile: bool = False
 ) -> None:
-    """Task, after an install and hourly: webhooks, credentials, scopes, the embed, and once a day the profile."""
+    """Task, after an install and hourly: webhooks, credentials, scopes, the embed, and once a day the profile.
+
+    `profile`: the store has just said that its name or its addresses changed, so they are read now.
+    """
     async with app.db.transaction(workspace_id) as tx:
         store = await stores.get(tx, UUID(store_id or subject_id))
     if store is None or store.status == stores.UNINSTALLED:
         return
-    platform, connection, profile = app.platforms[store.platform], store.connection(), None
+    platform, connection, told = app.platforms[store.platform], store.connection(), None
     try:
         # Two at once would both miss the same webhook and register it twice, and then all of it comes twice.
         async with turn(app.db, f"webhooks:{store.id}"):
             findings = list(await platform.register_webhooks(connection))
             await _rotate(app, store)
         findings += [*await platform.check(connection), await platform.embed_state(connection)]
-        if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
-            profile = await platform.profile(connection)
+        if profile or store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
+            told = await platform.profile(connection)
     except PlatformError as error:
         await _complain(app, workspace_id, store.id, error)
         raise TaskError(error.said, retry=error.retry, after=error.after) from error
@@ -171,10 +174,11 @@ async def check_store(
         fresh = await tx.get(Store, store.id, lock=True)
         if fresh is None:
             return
-        if profile is not None:
-            stores.apply_profile(fresh, profile)
+        if told is not None:
+            stores.apply_profile(fresh, told)
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)
+        await backfill.reopen(tx, store.id, [finding.ask for finding in findings if finding.ok and finding.ask])
         tx.publish("stores", {"store_id": str(store.id)})
 
 
