@@ -160,6 +160,10 @@ FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("The store's address for the chat was renamed"),
         _("In Shopify open Settings, Apps, Ahlan, App proxy, and visit the address there with /identity behind it."),
     ),
+    "password_page": (
+        _("The shop is behind a password"),
+        _("Shoppers see the shop and the chat once you take it off: Online Store, Preferences."),
+    ),
     "widget": (_("The chat is switched off"), _("Switch it on in WordPress, in the settings of the Ahlan plugin.")),
     "plugin_missing": (_("The chat is not installed"), _("Install and switch on the Ahlan plugin in WordPress.")),
     "plugin_silent": (_("The plugin does not answer"), _("Check that the store is online; we try again by ourselves.")),

@@ -196,8 +196,8 @@ def _language(localization: Mapping[str, Any] | None) -> str:
 
 def _origin(url: str) -> str:
     """The origin as browsers spell it: lower-case, and a name in Arabic or Hebrew letters in its ASCII form."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     except ValueError:
         return ""

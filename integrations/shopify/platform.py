@@ -122,19 +122,21 @@ class ShopifyPlatform:
         allowed = {scope: not identity.missing_scopes([scope], granted) for scope in PERMISSIONS}
         here = f"{self._shop_admin(connection)}/apps/{self._settings.shopify.client_id}"
         found += [Finding(PERMISSIONS[scope], ok, "" if ok else here, scope) for scope, ok in allowed.items()]
-        found.append(await self._proxy_answers(connection))
-        return found
+        return [*found, *await self._storefront(connection)]
 
     def _shop_admin(self, connection: Connection) -> str:
         """Shopify's admin of a shop; in the demo it stands where its stand-in App Bridge comes from."""
         stand_in = urlsplit(self._settings.demo.app_bridge_url)
-        return f"{stand_in.scheme}://{stand_in.netloc}" if stand_in.netloc else f"https://{connection.external_id}/admin"
+        return (
+            f"{stand_in.scheme}://{stand_in.netloc}" if stand_in.netloc else f"https://{connection.external_id}/admin"
+        )
 
-    async def _proxy_answers(self, connection: Connection) -> Finding:
-        """Whether the storefront still leads to us where the theme thinks it does.
+    async def _storefront(self, connection: Connection) -> list[Finding]:
+        """Whether the storefront still leads to us where the theme thinks it does, and lets shoppers in at all.
 
         Merchants may rename the app proxy (A3) and no API tells: the old path is then a plain 404. The new one reaches
-        us in the first request that comes through it (`proxy_seen`), so opening it once is the remedy.
+        us in the first request that comes through it (`proxy_seen`), so opening it once is the remedy. A shop that is
+        not open yet sends everybody to its password page, and then says nothing about the proxy.
         """
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
@@ -144,8 +146,10 @@ class ShopifyPlatform:
                 "GET", f"{connection.url}{path}/identity", timeout=10, max_bytes=1_000_000, attempts=1, accept=(404,)
             )
         except HttpError:
-            return Finding("proxy_renamed", True)
-        return Finding("proxy_renamed", answer.status != 404, path if answer.status == 404 else "")
+            return []
+        locked = urlsplit(answer.headers.get("location", "")).path.rstrip("/").endswith("/password")
+        lost = answer.status == 404
+        return [Finding("proxy_renamed", not lost, path if lost else ""), Finding("password_page", not locked)]
 
     async def proxy_seen(self, installed: tuple[UUID, UUID], path: str) -> None:
         """A signed request came through the app proxy at `path`: if it is another one than before, tell the theme."""

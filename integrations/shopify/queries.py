@@ -402,8 +402,8 @@ SCOPES: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("CustomersPage", "Customer", "CustomerAddresses"), ("read_customers",)),
     **dict.fromkeys(("ProductsPage", "Product", "ProductVariants"), ("read_products",)),
 }
-"""What an operation reads and the scopes for it (https://shopify.dev/docs/api/usage/access-scopes). The others ask about
-the shop, our own installation, our own subscriptions and our own bulk operations, for which no scope is needed."""
+"""The scopes that an operation needs (https://shopify.dev/docs/api/usage/access-scopes). The others ask about the shop,
+our own installation, our own subscriptions and our own bulk operations, for which no scope is needed."""
 
 BULK_SCOPES: Final[dict[str, tuple[str, ...]]] = {
     "products": ("read_products",),

@@ -147,9 +147,10 @@ def change_domains(shop: Shop, hosts: list[str], primary: str = "") -> None:
         ("create", set(hosts) - set(before)), ("update", chosen), ("destroy", set(before) - set(hosts))
     ):  # fmt: skip
         for host in sorted(changed):
-            payload: Doc = {"id": 90001, "host": host, "ssl_enabled": True,
-                            "localization": {"country": None, "default_locale": "en", "alternate_locales": []}}  # fmt: skip
-            shop.emit(f"domains/{topic}", payload)
+            localization = {"country": None, "default_locale": "en", "alternate_locales": []}
+            shop.emit(
+                f"domains/{topic}", {"id": 90001, "host": host, "ssl_enabled": True, "localization": localization}
+            )
     if primary != was_first:
         shop.emit("shop/update", shop_payload(shop))
 
