@@ -67,7 +67,9 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
     t = desk.t
     connected = [shop for shop in shops if shop.connected]
     reading = [shop for shop in connected if shop.reading]
-    shown = [shop for shop in connected if shop.embed == "on"]
+    # Inside a store's admin it is about that store's theme.
+    themes = [shop for shop in connected if desk.store_id in {None, shop.id}]
+    shown = [shop for shop in themes if shop.embed == "on"]
     talks = await tx.scalar(select(Conversation.id).where(Conversation.workspace_id == tx.workspace_id).limit(1))
     people = [agent for agent in await team.agents(tx) if agent.deactivated_at is None]
     invited = len(people) > 1 or bool(await team.open_invitations(tx))
@@ -80,10 +82,9 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
         embed = t.gettext("Seen on the storefront %(when)s.", when=t.relative(max(seen)))
     elif shown:
         embed = t.gettext("Switched on in your theme. Open the shop and the chat once to see it.")
-    elif any(shop.embed == "off" for shop in connected):
+    elif any(shop.embed == "off" for shop in themes):
         embed = t.gettext("It is switched off in your theme. The theme editor opens at the right place.")
-    link = next((shop.embed_link for shop in connected if shop.embed_link), "")
-    first = f"stores/{connected[0].id}" if connected else "stores"
+    link = next((shop.embed_link for shop in themes if shop.embed_link), "")
     read = any(shop.progress and not shop.reading for shop in connected)
     return [
         Step(
@@ -100,7 +101,7 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
             t.gettext("Show the chat on the storefront"),
             embed,
             bool(shown),
-            first,
+            f"stores/{themes[0].id}" if themes else "stores",
             t.gettext("Switch it on") if link else t.gettext("How to switch it on"),
             link,
         ),

@@ -123,10 +123,9 @@ def _broken(finding: dict[str, Any]) -> bool:
 
 def _permission(t: Translator, finding: dict[str, Any]) -> OpenPermission:
     name, brings = words.PERMISSIONS[finding["code"]]
-    where = str(finding.get("detail") or "")
     return OpenPermission(
         t.gettext(name), t.gettext(brings), bool(finding.get("ok")), str(finding.get("ask") or ""),
-        where if where.startswith(("https://", "http://")) else "",
+        _address(finding.get("detail")),
     )  # fmt: skip
 
 
@@ -138,7 +137,13 @@ def _embed(store: Store) -> str:
 
 def _embed_link(store: Store) -> str:
     found = [one for one in store.findings if one.get("code") in {"embed", "embed_unseen"} and not one.get("ok")]
-    return str(found[0].get("detail") or "") if found else ""
+    return _address(found[0].get("detail")) if found else ""
+
+
+def _address(detail: object) -> str:
+    """What is shown as a link: an address, whatever else a finding says."""
+    text = str(detail or "")
+    return text if text.startswith(("https://", "http://")) else ""
 
 
 def _progress(t: Translator, row: Backfill) -> Progress:

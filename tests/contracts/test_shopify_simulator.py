@@ -796,7 +796,35 @@ async def test_the_admin_frames_the_app_and_hands_out_tokens(sim: Simulator, htt
     assert not sim.shop.installed
 
 
-@pytest.mark.parametrize("path", ["/", "/customers", "/themes", "/deliveries", "/settings", "/?q=1001"])
+async def test_app_bridge_asks_the_merchant_before_a_scope_is_granted(
+    sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp
+) -> None:
+    """`shopify.scopes`: asking grants nothing, only the merchant's yes does; what the app's file lacks is refused."""
+    sim.shop.state.set("granted", sim.shop.required_scopes)
+
+    async def post(action: str, *scopes: str, **headers: str) -> httpx.Response:
+        return await http.post(f"{ADMIN}/frame/scopes", json={"action": action, "scopes": scopes}, headers=headers)
+
+    asked = await post("request", "read_all_orders", "read_orders")
+    assert asked.json()["asking"] == ["read_all_orders"], "what is granted is not asked again"
+    assert not sim.shop.allows("read_all_orders")
+    for action in ("request", "grant", "revoke"):
+        assert (await post(action, "write_orders")).status_code == 400, "the app's file does not list it"
+        assert (await post(action, "read_all_orders", **{"Sec-Fetch-Site": "cross-site"})).status_code == 403
+    assert (await post("revoke", "read_orders")).status_code == 400, "required ones stay"
+    assert not sim.shop.allows("read_all_orders")
+    assert "read_all_orders" in (await post("grant", "read_all_orders")).json()["granted"]
+    assert (await post("request", "read_all_orders")).json()["asking"] == []
+    assert "read_all_orders" not in (await post("revoke", "read_all_orders")).json()["granted"]
+    assert await sim.deliveries.settled()
+    assert len(app.hooks("app/scopes_update")) == 2
+    oauth.uninstall(sim.shop)
+    assert (await post("grant", "read_all_orders")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/customers", "/themes", "/themes/current/editor", "/deliveries", "/settings", "/?q=1001"]
+)
 async def test_admin_pages_open(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(ADMIN + path)
     assert answer.status_code == 200
