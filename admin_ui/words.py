@@ -135,6 +135,10 @@ FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
     "missing_right": (_("The connected user lacks a right"), _("Connect again as a user who may manage the shop.")),
     "needs_reauth": (_("The store refuses our access"), _CONNECT_AGAIN),
     "scope_missing": (_("A right is missing"), _("Open the app in the store's admin and accept the missing right.")),
+    "data_withheld": (
+        _("Customers' details are hidden from us"),
+        _("Names and addresses are missing until the platform has approved the app for them; nothing to do for you."),
+    ),
     "api_version": (_("The store answers in another version"), _("Nothing to do for you; we look into it.")),
     "webhook_missing": (_("The store does not tell us everything"), _BY_ITSELF),
     "webhooks": (_("The store does not tell us everything"), _BY_ITSELF),

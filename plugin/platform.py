@@ -389,6 +389,10 @@ class AdminSession:
     locale: str = ""
 
 
+ACCESS_DENIED = "access_denied"
+"""`PlatformError.code` of what the platform shows only with a permission that we do not hold."""
+
+
 class StaleToken(Exception):
     """The admin token is missing, wrong or too old: the embedding page must fetch a fresh one and come again."""
 

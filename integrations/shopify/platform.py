@@ -118,11 +118,20 @@ class ShopifyPlatform:
         found += [Finding("scope_missing", False, scope) for scope in missing] or [Finding("scopes", True)]
         if version != queries.API_VERSION:
             found.append(Finding("api_version", False, version))
+        if not missing:
+            found.append(await self._whole_customers(connection))
         # The one place that tells what we hold is Shopify: the merchant takes optional scopes back without asking us.
         allowed = {scope: not identity.missing_scopes([scope], granted) for scope in PERMISSIONS}
         here = f"{self._shop_admin(connection)}/apps/{self._settings.shopify.client_id}"
         found += [Finding(PERMISSIONS[scope], ok, "" if ok else here, scope) for scope, ok in allowed.items()]
         return [*found, *await self._storefront(connection)]
+
+    async def _whole_customers(self, connection: Connection) -> Finding:
+        """Whether an order says whose it is: an app that was not approved for customers' data gets nothing in its
+        place, beside an error and with status 200 (A5.1). One order is asked for as a page of changes would be.
+        """
+        answer = await self.client.answer(connection, "OrdersPage", {"first": 1, "after": None, "query": None})
+        return Finding("data_withheld", not answer.withheld, "; ".join(answer.withheld)[:500])
 
     def _shop_admin(self, connection: Connection) -> str:
         """Shopify's admin of a shop; in the demo it stands where its stand-in App Bridge comes from."""

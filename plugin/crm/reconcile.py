@@ -21,7 +21,7 @@ from plugin.crm.batch import Change
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Busy, Tenant, Tx, tenant_key, turn
 from plugin.kernel.jobs import TaskError
-from plugin.platform import Page, PlatformError, Record, Resource
+from plugin.platform import ACCESS_DENIED, Page, PlatformError, Record, Resource
 from plugin.stores import Store
 
 log = structlog.get_logger(__name__)
@@ -95,6 +95,10 @@ async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> Non
         try:
             found = await _compare(app, store, resource, since)
         except PlatformError as error:
+            if error.code == ACCESS_DENIED:
+                # The store's check says which permission is missing; what we may read is compared all the same.
+                log.info("resource_denied", store_id=str(store.id), resource=resource)
+                continue
             await _complain(app, workspace_id, store.id, error)
             raise TaskError(error.said, retry=error.retry, after=error.after) from error
         async with app.db.transaction(workspace_id) as tx:

@@ -19,6 +19,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.jobs import JobRow
 from plugin.kernel.money import Money
 from plugin.platform import (
+    ACCESS_DENIED,
     Capability,
     Connection,
     CustomerRecord,
@@ -325,6 +326,19 @@ async def test_history_is_read_anew_once_its_permission_is_there(
         fresh = await stores.get(tx, store.id)
         assert fresh is not None
         assert (fresh.history_from, fresh.history_limited_by) == (None, "")
+
+
+async def test_what_we_may_not_read_does_not_stop_the_rest(
+    shopping: App, shop: Shop, workspace: UUID, store: Store
+) -> None:
+    shop.errors = [PlatformError("Access denied for customers", retry=False, code=ACCESS_DENIED)]
+    await reconcile.reconcile_store(shopping, workspace, store_id=str(store.id))
+    async with shopping.db.transaction(workspace) as tx:
+        compared = set(await tx.scalars(text("SELECT resource FROM reconciliations")))
+        assert compared == {str(resource) for resource in Resource} - {str(next(iter(Resource)))}
+        fresh = await stores.get(tx, store.id)
+        assert fresh is not None
+        assert fresh.status == stores.CONNECTED
 
 
 async def test_a_store_that_says_it_changed_is_read_at_once(

@@ -147,7 +147,7 @@ def change_domains(shop: Shop, hosts: list[str], primary: str = "") -> None:
         ("create", set(hosts) - set(before)), ("update", chosen), ("destroy", set(before) - set(hosts))
     ):  # fmt: skip
         for host in sorted(changed):
-            localization = {"country": None, "default_locale": "en", "alternate_locales": []}
+            localization: Doc = {"country": None, "default_locale": "en", "alternate_locales": []}
             shop.emit(
                 f"domains/{topic}", {"id": 90001, "host": host, "ssl_enabled": True, "localization": localization}
             )

@@ -1,6 +1,7 @@
 """The port over the simulator: history with checkpoints, changes, webhooks, health, and who is asking."""
 
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -313,6 +314,25 @@ async def test_check_says_what_is_missing(world: World) -> None:
     (dead,) = await world.platform.check(connection)
     assert (dead.code, dead.ok) == ("credentials", False)
     assert (await world.store()).status == stores.NEEDS_REAUTH
+
+
+async def test_customers_that_shopify_hides_are_noticed(world: World) -> None:
+    """Not approved for customers' data: status 200, nothing where the customer was, and an error beside it."""
+    connection = await world.connect()
+
+    async def redacted(request: httpx.Request, answer: httpx.Response) -> None:
+        if b"query OrdersPage" in request.content:
+            told = answer.json()
+            for node in told["data"]["orders"]["nodes"]:
+                node["customer"] = None
+            words = "This app is not approved to access the Customer object."
+            told["errors"] = [{"message": words, "path": ["orders"], "extensions": {"code": "ACCESS_DENIED"}}]
+            answer._content = json.dumps(told).encode()
+
+    assert {one.code: one.ok for one in await world.platform.check(connection)}["data_withheld"]
+    world.wire.after = redacted
+    (found,) = [one for one in await world.platform.check(connection) if one.code == "data_withheld"]
+    assert (found.ok, "not approved" in found.detail) == (False, True)
 
 
 async def test_a_version_that_is_not_ours_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
