@@ -320,17 +320,19 @@ async def test_customers_that_shopify_hides_are_noticed(world: World) -> None:
     """Not approved for customers' data: status 200, nothing where the customer was, and an error beside it."""
     connection = await world.connect()
 
-    async def redacted(request: httpx.Request, answer: httpx.Response) -> None:
-        if b"query OrdersPage" in request.content:
-            told = answer.json()
-            for node in told["data"]["orders"]["nodes"]:
-                node["customer"] = None
-            words = "This app is not approved to access the Customer object."
-            told["errors"] = [{"message": words, "path": ["orders"], "extensions": {"code": "ACCESS_DENIED"}}]
-            answer._content = json.dumps(told).encode()
+    async def redacted(request: httpx.Request) -> httpx.Response | None:
+        if b"query OrdersPage" not in request.content:
+            return None
+        answer = await world.wire._inner.handle_async_request(request)
+        told = json.loads(await answer.aread())
+        for node in told["data"]["orders"]["nodes"]:
+            node["customer"] = None
+        words = "This app is not approved to access the Customer object."
+        told["errors"] = [{"message": words, "path": ["orders"], "extensions": {"code": "ACCESS_DENIED"}}]
+        return httpx.Response(200, json=told, headers={"x-shopify-api-version": "2026-10"})
 
     assert {one.code: one.ok for one in await world.platform.check(connection)}["data_withheld"]
-    world.wire.after = redacted
+    world.wire.before = redacted
     (found,) = [one for one in await world.platform.check(connection) if one.code == "data_withheld"]
     assert (found.ok, "not approved" in found.detail) == (False, True)
 
