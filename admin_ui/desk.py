@@ -38,7 +38,10 @@ Handler = Callable[["Desk"], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A verified agent in front of a page. `base` starts every address; `ancestors` may frame us (CSP sources)."""
+    """A verified agent in front of a page. `base` starts every address; `ancestors` may frame us (CSP sources).
+
+    `store_id` is the store in whose admin we stand, if we stand in one.
+    """
 
     app: App
     web: Web
@@ -48,6 +51,7 @@ class Desk:
     t: Translator
     base: str = STAND_ALONE
     platform: str = ""
+    store_id: UUID | None = None
     session_id: UUID | None = None
     ancestors: tuple[str, ...] = ()
     head: Mapping[str, str] = field(default_factory=dict)
@@ -307,6 +311,7 @@ class Door:
             self._translator(request, workspace, agent, admin.locale),
             base=base,
             platform=platform.kind,
+            store_id=admin.store_id,
             ancestors=admin.frame_ancestors,
             head=platform.panel_head(),
         )

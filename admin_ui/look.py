@@ -144,5 +144,9 @@ def panel_words(t: Translator) -> Markup:
         "uploading": _("Uploading…"),
         "request": _("Request number:"),
         "online": _("Connected again."),
+        "allowed": _("Allowed. The store is being asked what else there is to read."),
+        "declined": _("Nothing was changed. It can be allowed at any time."),
+        "taken_back": _("Taken back. What was read already stays."),
+        "not_asked": _("Shopify did not open its question, so nothing was changed. Try again in a moment."),
     }
     return script_json(words).replace("'", "\\u0027")

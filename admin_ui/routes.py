@@ -54,6 +54,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/stores", stores.index, read),
         *door.routes("/stores/{id}", stores.one, read),
         *door.routes("/stores/{id}/check", stores.check, shops, "POST"),
+        *door.routes("/stores/{id}/embed", stores.embed, shops, "POST"),
         *door.routes("/stores/{id}/history", stores.read_again, shops, "POST"),
         *door.routes("/stores/{id}/replay", stores.replay, shops, "POST"),
         *door.routes("/team", team.index, read),

@@ -363,11 +363,16 @@ class StoreProfile:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a health check found; `code` has words and a remedy in the panel's catalogue."""
+    """One thing that a health check found; `code` has words and a remedy in the panel's catalogue.
+
+    `ask`: the platform's name of a permission that the merchant may give or not, and that would make it good. Inside
+    the store's admin the panel asks for it there; `detail` is then where that admin is, for everybody else.
+    """
 
     code: str
     ok: bool
     detail: str = ""
+    ask: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +387,10 @@ class AdminSession:
     administrator: bool
     frame_ancestors: tuple[str, ...]
     locale: str = ""
+
+
+ACCESS_DENIED = "access_denied"
+"""`PlatformError.code` of what the platform shows only with a permission that we do not hold."""
 
 
 class StaleToken(Exception):
@@ -479,7 +488,10 @@ class Platform(Protocol):
         ...
 
     def panel_head(self) -> Mapping[str, str]:
-        """What the embedding admin wants in the document's head: `script` (App Bridge) and `api_key`; or empty."""
+        """What the embedding admin wants in the document's head: `script` (App Bridge) and `api_key`; or empty.
+
+        `embed` is the name under which its bridge knows our block in a theme.
+        """
         ...
 
     def read_webhook(

@@ -52,6 +52,8 @@ class Store(TenantRow, Base):
     findings: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
     checked_at: Mapped[datetime | None]
     embed_seen_at: Mapped[datetime | None]
+    # What the store's own admin said last of the embed in its theme; None where none ever did.
+    embed_active: Mapped[bool | None]
     history_from: Mapped[datetime | None]
     history_limited_by: Mapped[str] = mapped_column(server_default="")
     widget: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -195,6 +197,8 @@ async def uninstalled(tx: Tx, store: Store, at: datetime) -> bool:
     if store.status == UNINSTALLED or at < store.installed_at:
         return False
     store.status, store.uninstalled_at = UNINSTALLED, at
+    # The theme lost our block with the app; who comes back has to switch it on again.
+    store.embed_active = store.embed_seen_at = None
     await tx.execute(delete(Credential).where(Credential.store_id == store.id))
     await stop_jobs(tx, store.id)
     await tx.record("store.uninstalled", subject_id=store.id, store_id=store.id, at=at)
@@ -223,6 +227,20 @@ async def needs_reauth(tx: Tx, store_id: UUID, reason: str) -> None:
     )
     if changed:
         await tx.record("store.needs_reauth", subject_id=store_id, store_id=store_id, data={"reason": reason})
+        tx.publish("stores", {"store_id": str(store_id)})
+
+
+async def embed_told(tx: Tx, store_id: UUID, active: bool) -> None:
+    """The store's admin says whether the chat is switched on in its theme; news is checked and shown at once."""
+    changed = await tx.scalar(
+        update(Store)
+        .where(Store.workspace_id == tx.workspace_id, Store.id == store_id)
+        .where(Store.embed_active.is_distinct_from(active))
+        .values(embed_active=active)
+        .returning(Store.id)
+    )
+    if changed:
+        await tx.enqueue("check_store", unique=f"check-now:{store_id}", store_id=store_id)
         tx.publish("stores", {"store_id": str(store_id)})
 
 

@@ -143,7 +143,11 @@ async def notice(app: App, tx: Tx, store: Store, record: StoreNotice) -> None:
         case "uninstalled":
             if await stores.uninstalled(tx, store, record.at):
                 await app.platforms[store.platform].disconnected(tx, store.id)
-        case "scopes_updated" | "shop_updated" | "webhook_owner_demoted":
+        case "shop_updated":
+            # One for each time that something changed: a check under way may have read the old addresses already.
+            key = f"profile:{store.id}:{record.at.isoformat()}"
+            await tx.enqueue("check_store", unique=key, store_id=store.id, profile=True)
+        case "scopes_updated" | "webhook_owner_demoted":
             await tx.enqueue("check_store", unique=f"check-now:{store.id}", store_id=store.id)
         case "data_request" | "customer_redact" | "shop_redact":
             await privacy.receive(tx, store, record.kind, record.data, record.at)

@@ -23,7 +23,7 @@ from plugin.kernel.i18n import Translator
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the first run. `state`: done, now (the next thing to do) or later."""
+    """A step of the first run: where in the panel it is done, or, by `link`, where in the store's own admin."""
 
     key: str
     title: str
@@ -31,6 +31,7 @@ class Step:
     done: bool
     path: str
     action: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
     t = desk.t
     connected = [shop for shop in shops if shop.connected]
     reading = [shop for shop in connected if shop.reading]
-    seen = [shop for shop in connected if shop.embed_seen_at is not None]
+    # Inside a store's admin it is about that store's theme.
+    themes = [shop for shop in connected if desk.store_id in {None, shop.id}]
+    shown = [shop for shop in themes if shop.embed == "on"]
     talks = await tx.scalar(select(Conversation.id).where(Conversation.workspace_id == tx.workspace_id).limit(1))
     people = [agent for agent in await team.agents(tx) if agent.deactivated_at is None]
     invited = len(people) > 1 or bool(await team.open_invitations(tx))
@@ -74,12 +77,14 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
     if reading:
         history = t.gettext("Being read now; you can go on meanwhile.")
     embed = t.gettext("Switch it on in your theme; this step ticks itself at the first visit.")
+    seen = [shop.embed_seen_at for shop in shown if shop.embed_seen_at]
     if seen:
-        embed = t.gettext(
-            "Seen on the storefront %(when)s.",
-            when=t.relative(max(shop.embed_seen_at for shop in seen if shop.embed_seen_at)),
-        )
-    first = f"stores/{connected[0].id}" if connected else "stores"
+        embed = t.gettext("Seen on the storefront %(when)s.", when=t.relative(max(seen)))
+    elif shown:
+        embed = t.gettext("Switched on in your theme. Open the shop and the chat once to see it.")
+    elif any(shop.embed == "off" for shop in themes):
+        embed = t.gettext("It is switched off in your theme. The theme editor opens at the right place.")
+    link = next((shop.embed_link for shop in themes if shop.embed_link), "")
     read = any(shop.progress and not shop.reading for shop in connected)
     return [
         Step(
@@ -95,9 +100,10 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
             "embed",
             t.gettext("Show the chat on the storefront"),
             embed,
-            bool(seen),
-            first,
-            t.gettext("How to switch it on"),
+            bool(shown),
+            f"stores/{themes[0].id}" if themes else "stores",
+            t.gettext("Switch it on") if link else t.gettext("How to switch it on"),
+            link,
         ),
         Step(
             "talk",

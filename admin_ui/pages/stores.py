@@ -51,8 +51,23 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPermission:
+    """What the merchant may allow or not. `ask` is the platform's name for it, `where` the admin that asks."""
+
+    name: str
+    brings: str
+    allowed: bool
+    ask: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreCard:
-    """A store as the merchant sees it."""
+    """A store as the merchant sees it.
+
+    `embed`: on, off, or unseen, where neither the store's admin nor a storefront said anything yet; `embed_link`
+    leads to where it is switched on.
+    """
 
     id: UUID
     name: str
@@ -65,7 +80,11 @@ class StoreCard:
     reading: bool
     repairs: Sequence[Repair]
     checked_at: datetime | None
+    embed: str
+    embed_told: bool | None
+    embed_link: str
     embed_seen_at: datetime | None
+    permissions: Sequence[OpenPermission]
     history_from: datetime | None
     limited: bool
     connected: bool
@@ -86,7 +105,11 @@ def card(t: Translator, store: Store, backfills: Sequence[Backfill]) -> StoreCar
         reading=any(row.state == "running" for row in backfills),
         repairs=[_repair(t, one) for one in store.findings if _broken(one)],
         checked_at=store.checked_at,
+        embed=_embed(store),
+        embed_told=store.embed_active,
+        embed_link=_embed_link(store),
         embed_seen_at=store.embed_seen_at,
+        permissions=[_permission(t, one) for one in store.findings if one.get("code") in words.PERMISSIONS],
         history_from=store.history_from,
         limited=bool(store.history_limited_by),
         connected=store.status == stores.CONNECTED,
@@ -94,8 +117,33 @@ def card(t: Translator, store: Store, backfills: Sequence[Backfill]) -> StoreCar
 
 
 def _broken(finding: dict[str, Any]) -> bool:
-    """Whether the merchant should mend it: how far the history reaches is said beside it and is nothing to mend."""
-    return not finding.get("ok") and finding.get("code") != "history_limited"
+    """Whether the merchant should mend it: what may be allowed or not is nothing to mend."""
+    return not finding.get("ok") and finding.get("code") not in words.PERMISSIONS
+
+
+def _permission(t: Translator, finding: dict[str, Any]) -> OpenPermission:
+    name, brings = words.PERMISSIONS[finding["code"]]
+    return OpenPermission(
+        t.gettext(name), t.gettext(brings), bool(finding.get("ok")), str(finding.get("ask") or ""),
+        _address(finding.get("detail")),
+    )  # fmt: skip
+
+
+def _embed(store: Store) -> str:
+    if store.embed_active is None:
+        return "on" if store.embed_seen_at else "unseen"
+    return "on" if store.embed_active else "off"
+
+
+def _embed_link(store: Store) -> str:
+    found = [one for one in store.findings if one.get("code") in {"embed", "embed_unseen"} and not one.get("ok")]
+    return _address(found[0].get("detail")) if found else ""
+
+
+def _address(detail: object) -> str:
+    """What is shown as a link: an address, whatever else a finding says."""
+    text = str(detail or "")
+    return text if text.startswith(("https://", "http://")) else ""
 
 
 def _progress(t: Translator, row: Backfill) -> Progress:
@@ -188,6 +236,17 @@ async def check(desk: Desk) -> Response:
         store = await _find(tx, desk)
         await tx.enqueue("check_store", store_id=store.id)
     return desk.go(f"stores/{store.id}", checking=1)
+
+
+async def embed(desk: Desk) -> Response:
+    """What the store's own admin says of the chat in its theme, reported by the panel that is open there."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        store = await _find(tx, desk)
+        if store.id != desk.store_id:
+            raise nothing_here()
+        await stores.embed_told(tx, store.id, form.get("active") == "yes")
+    return Response(status_code=204, headers=desk.headers())
 
 
 async def read_again(desk: Desk) -> Response:

@@ -462,10 +462,56 @@ function arrive() {
     for (const picture of $$("#messages img")) picture.addEventListener("load", () => atEnd() && toEnd(), { once: true });
   }
   for (const preview of $$("form[data-preview]")) showPreview(preview);
+  lookAtTheme();
   // A morph keeps what was chosen here; once nothing is under way, what the server says is shown.
   const choice = $("#assign");
   if (choice && !choice.form.classList.contains("htmx-request")) {
     for (const option of choice.options) option.selected = option.defaultSelected;
+  }
+}
+
+// --- what only the store's own admin knows and may ask ------------------------------------------------------------
+
+// Whether the chat is switched on in the theme: Shopify tells it to the page that is open in its admin, and to nobody else.
+let reported = "";
+async function reportEmbed() {
+  const spot = $("[data-embed-report]");
+  if (!spot || !body.dataset.embedBlock || !window.shopify?.app?.extensions) return;
+  const extensions = await window.shopify.app.extensions().catch(() => []);
+  const blocks = extensions.filter((one) => one.type === "theme_app_extension").flatMap((one) => one.activations || []);
+  const block = blocks.find((one) => one.handle === body.dataset.embedBlock);
+  if (!block) return;
+  const active = block.status === "active" ? "yes" : "no";
+  if (active === spot.dataset.embedTold || active === reported) return;
+  reported = active;
+  const data = new FormData();
+  data.set("active", active);
+  await post(spot.dataset.embedReport, data).catch(() => (reported = ""));
+}
+const lookAtTheme = later(reportEmbed, 200);
+
+// The merchant is asked by Shopify itself. Its answer is never believed from here: the server asks what it holds now.
+async function askPermission(button) {
+  const { ask, giveBack, then } = button.dataset;
+  button.disabled = true;
+  let said;
+  try {
+    if (giveBack) {
+      await window.shopify.scopes.revoke([giveBack]);
+      said = words.taken_back;
+    } else {
+      const { result } = await window.shopify.scopes.request([ask]);
+      said = result === "granted-all" ? words.allowed : words.declined;
+    }
+    if (said !== words.declined) {
+      const response = await post(then, new FormData());
+      if (!response.ok) return await explain(response);
+    }
+    toast(said);
+  } catch {
+    toast(words.not_asked);
+  } finally {
+    button.disabled = false;
   }
 }
 
@@ -488,7 +534,7 @@ document.addEventListener("shopify:navigate", (event) => {
 // --- clicks, keys --------------------------------------------------------------------------------------------------
 
 document.addEventListener("click", async (event) => {
-  const target = event.target.closest("[data-dismiss], [data-retry], [data-older], [data-file], [data-toggle], [data-keys], [data-copy]");
+  const target = event.target.closest("[data-dismiss], [data-retry], [data-older], [data-file], [data-toggle], [data-keys], [data-copy], [data-ask], [data-give-back]");
   if (!target) return;
   if ("dismiss" in target.dataset) target.closest(".toast").remove();
   else if ("retry" in target.dataset) deliver(target.closest(".message").id);
@@ -498,6 +544,7 @@ document.addEventListener("click", async (event) => {
     const shown = $("#thread").classList.toggle(`shows-${target.dataset.toggle}`);
     for (const button of $$(`[data-toggle="${target.dataset.toggle}"]`)) button.setAttribute("aria-expanded", String(shown));
   } else if ("keys" in target.dataset) $("#keys").showModal();
+  else if (target.dataset.ask || target.dataset.giveBack) askPermission(target);
   else if ("copy" in target.dataset) {
     const field = $("[data-copy-from]", target.parentElement);
     field.select();

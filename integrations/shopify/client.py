@@ -23,7 +23,7 @@ from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Busy, Database, Tx
 from plugin.kernel.db import turn as take_turn
 from plugin.kernel.http import Http, HttpError, Response
-from plugin.platform import Connection, PlatformError, StaleToken
+from plugin.platform import ACCESS_DENIED, Connection, PlatformError, StaleToken
 
 log = structlog.get_logger(__name__)
 
@@ -458,7 +458,7 @@ def _read(told: Mapping[str, Any], response: Response, operation: str) -> Answer
     version = response.headers.get("x-shopify-api-version", "")
     if version and version != queries.API_VERSION:
         log.warning("shopify_version", asked=queries.API_VERSION, answered=version)
-    denied = [error for error in errors if _code(error) == "ACCESS_DENIED"]
+    denied = [error for error in errors if _code(error).lower() == ACCESS_DENIED]
     whole = isinstance(data, dict) and data and all(value is not None for value in data.values())
     if errors and not (whole and len(denied) == len(errors)):
         first = (denied or errors)[0]

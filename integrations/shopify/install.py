@@ -166,10 +166,15 @@ class Installer:
 
 
 def profile_of(data: Mapping[str, Any]) -> StoreProfile:
-    """A store's profile from the answer to `Shop`. Raises PlatformError when the answer is not of that shape."""
+    """A store's profile from the answer to `Shop`. Raises PlatformError when the answer is not of that shape.
+
+    Its origins are every domain that Shopify names and the permanent one, on which a shop answers while a new domain
+    is being set up and in the theme editor (A4.1). Nothing is taken from a page: addresses of shared theme previews
+    (`*.shopifypreview.com`) are nobody's in particular and so are not among them.
+    """
     try:
         shop = data["shop"]
-        domains = [shop["primaryDomain"], *shop["domains"]]
+        domains = [shop["primaryDomain"], *shop["domains"], {"url": f"https://{shop['myshopifyDomain']}"}]
         return StoreProfile(
             name=shop["name"],
             url=shop["primaryDomain"]["url"].rstrip("/"),
@@ -190,5 +195,13 @@ def _language(localization: Mapping[str, Any] | None) -> str:
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} and parts.netloc else ""
+    """The origin as browsers spell it: lower-case, and a name in Arabic or Hebrew letters in its ASCII form."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in {"http", "https"} or not host:
+        return ""
+    usual = port in {None, {"http": 80, "https": 443}[parts.scheme]}
+    return f"{parts.scheme}://{host}" + ("" if usual else f":{port}")

@@ -895,6 +895,8 @@ _READERS: Final[Mapping[str, Reader]] = {
     "app/uninstalled": _notice("uninstalled"),
     "app/scopes_update": _notice("scopes_updated", lambda doc: {"current": list(doc.get("current") or ())}),
     "shop/update": _notice("shop_updated", lambda doc: {"locale": _text(doc.get("primary_locale"))}),
+    # A domain that came, went or became the first one: the chat is shown on other addresses from now on.
+    **dict.fromkeys(("domains/create", "domains/update", "domains/destroy"), _notice("shop_updated")),
     "bulk_operations/finish": _notice(
         "bulk_finished",
         lambda doc: {

@@ -43,6 +43,8 @@ METAFIELD_NAMESPACE: Final = "ahlan"
 PROXY_PATH: Final = "proxy_path"
 """Where in `Store.widget` the storefront path of our app proxy is kept, once it was renamed."""
 _PROXY_PREFIX: Final = re.compile(r"/[a-z]{1,20}/[A-Za-z0-9_-]{1,64}")
+PERMISSIONS: Final = {"read_all_orders": "history_limited", "read_customer_merge": "merges_unseen"}
+"""Optional scopes, and what is found while one of them is not granted."""
 VISIBLE: Final = timedelta(days=60)
 """How far back orders are shown to an app without `read_all_orders`."""
 PAGE_ROOTS: Final = 250
@@ -116,16 +118,34 @@ class ShopifyPlatform:
         found += [Finding("scope_missing", False, scope) for scope in missing] or [Finding("scopes", True)]
         if version != queries.API_VERSION:
             found.append(Finding("api_version", False, version))
-        limited = bool(identity.missing_scopes(["read_all_orders"], granted))
-        found.append(Finding("history_limited", not limited, "read_all_orders" if limited else ""))
-        found.append(await self._proxy_answers(connection))
-        return found
+        if not missing:
+            found.append(await self._whole_customers(connection))
+        # The one place that tells what we hold is Shopify: the merchant takes optional scopes back without asking us.
+        allowed = {scope: not identity.missing_scopes([scope], granted) for scope in PERMISSIONS}
+        here = f"{self._shop_admin(connection)}/apps/{self._settings.shopify.client_id}"
+        found += [Finding(PERMISSIONS[scope], ok, "" if ok else here, scope) for scope, ok in allowed.items()]
+        return [*found, *await self._storefront(connection)]
 
-    async def _proxy_answers(self, connection: Connection) -> Finding:
-        """Whether the storefront still leads to us where the theme thinks it does.
+    async def _whole_customers(self, connection: Connection) -> Finding:
+        """Whether an order says whose it is: an app that was not approved for customers' data gets nothing in its
+        place, beside an error and with status 200 (A5.1). One order is asked for as a page of changes would be.
+        """
+        answer = await self.client.answer(connection, "OrdersPage", {"first": 1, "after": None, "query": None})
+        return Finding("data_withheld", not answer.withheld, "; ".join(answer.withheld)[:500])
+
+    def _shop_admin(self, connection: Connection) -> str:
+        """Shopify's admin of a shop; in the demo it stands where its stand-in App Bridge comes from."""
+        stand_in = urlsplit(self._settings.demo.app_bridge_url)
+        return (
+            f"{stand_in.scheme}://{stand_in.netloc}" if stand_in.netloc else f"https://{connection.external_id}/admin"
+        )
+
+    async def _storefront(self, connection: Connection) -> list[Finding]:
+        """Whether the storefront still leads to us where the theme thinks it does, and lets shoppers in at all.
 
         Merchants may rename the app proxy (A3) and no API tells: the old path is then a plain 404. The new one reaches
-        us in the first request that comes through it (`proxy_seen`), so opening it once is the remedy.
+        us in the first request that comes through it (`proxy_seen`), so opening it once is the remedy. A shop that is
+        not open yet sends everybody to its password page, and then says nothing about the proxy.
         """
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
@@ -135,8 +155,10 @@ class ShopifyPlatform:
                 "GET", f"{connection.url}{path}/identity", timeout=10, max_bytes=1_000_000, attempts=1, accept=(404,)
             )
         except HttpError:
-            return Finding("proxy_renamed", True)
-        return Finding("proxy_renamed", answer.status != 404, path if answer.status == 404 else "")
+            return []
+        locked = urlsplit(answer.headers.get("location", "")).path.rstrip("/").endswith("/password")
+        lost = answer.status == 404
+        return [Finding("proxy_renamed", not lost, path if lost else ""), Finding("password_page", not locked)]
 
     async def proxy_seen(self, installed: tuple[UUID, UUID], path: str) -> None:
         """A signed request came through the app proxy at `path`: if it is another one than before, tell the theme."""
@@ -166,19 +188,23 @@ class ShopifyPlatform:
         return installation, granted, answer.version
 
     async def embed_state(self, connection: Connection) -> Finding:
-        """Whether the loader was seen on the storefront lately: the theme's own settings need a scope we do without.
+        """Whether the chat is switched on in the theme (`embed`), or, where nobody said, whether it was seen lately
+        on the storefront (`embed_unseen`).
 
-        The detail is the deep link that switches it on, to be opened in the top window. Inside Shopify's admin
-        `shopify.app.extensions()` tells the exact state.
+        The theme's own settings need a scope we do without: inside Shopify's admin `shopify.app.extensions()` tells
+        the exact state, and the panel hands it on whenever it is opened there. The detail is the deep link that
+        switches the embed on, to be opened in the top window.
         """
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
-        seen = store.embed_seen_at if store is not None else None
-        if seen is not None and seen > datetime.now(UTC) - timedelta(days=_EMBED_DAYS):
+        active, seen = (store.embed_active, store.embed_seen_at) if store is not None else (None, None)
+        lately = seen is not None and seen > datetime.now(UTC) - timedelta(days=_EMBED_DAYS)
+        if active or (active is None and lately):
             return Finding("embed", True)
-        editor = f"https://{connection.external_id}/admin/themes/current/editor"
+        editor = f"{self._shop_admin(connection)}/themes/current/editor"
         block = f"{self._settings.shopify.client_id}/{EMBED_BLOCK}"
-        return Finding("embed", False, f"{editor}?context=apps&template=product&activateAppId={block}")
+        link = f"{editor}?context=apps&template=product&activateAppId={block}"
+        return Finding("embed_unseen" if active is None else "embed", False, link)
 
     # --- history
 
@@ -467,6 +493,7 @@ class ShopifyPlatform:
             "script": self._settings.demo.app_bridge_url or APP_BRIDGE,
             "api_key": self._settings.shopify.client_id,
             "frame_ancestors": identity.ADMIN,
+            "embed": EMBED_BLOCK,
         }
 
     async def disconnected(self, tx: Tx, store_id: UUID) -> None:

@@ -396,6 +396,22 @@ OPERATIONS: Final[dict[str, str]] = {
 }
 """Every operation by its operation name, as sent."""
 
+SCOPES: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("OrdersPage", "Order"), ("read_orders", "read_customers", "read_products", "read_returns")),
+    "OrderLines": ("read_orders", "read_products"),
+    **dict.fromkeys(("CustomersPage", "Customer", "CustomerAddresses"), ("read_customers",)),
+    **dict.fromkeys(("ProductsPage", "Product", "ProductVariants"), ("read_products",)),
+}
+"""The scopes that an operation needs (https://shopify.dev/docs/api/usage/access-scopes). The others ask about the shop,
+our own installation, our own subscriptions and our own bulk operations, for which no scope is needed."""
+
+BULK_SCOPES: Final[dict[str, tuple[str, ...]]] = {
+    "products": ("read_products",),
+    "customers": ("read_customers",),
+    "orders": ("read_orders", "read_customers", "read_products", "read_returns"),
+}
+"""The same of the inner queries of a backfill."""
+
 BULK_QUERIES: Final[dict[str, str]] = {
     "products": BULK_PRODUCTS,
     "customers": BULK_CUSTOMERS,

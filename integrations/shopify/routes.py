@@ -1,6 +1,7 @@
 """Shopify's own edges: the authorization code grant in a browser, and the storefront's app proxy."""
 
 import time
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import structlog
@@ -9,7 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from integrations.shopify import identity
-from integrations.shopify.identity import Refused
+from integrations.shopify.identity import ProxyRequest, Refused
 from integrations.shopify.install import CALLBACK_PATH, STATE_COOKIE, STATE_SECONDS
 from integrations.shopify.platform import ShopifyPlatform
 from plugin import stores
@@ -22,10 +23,15 @@ from plugin.platform import PlatformError
 log = structlog.get_logger(__name__)
 
 NO_STORE = {"Cache-Control": "no-store"}
+OWN_PAGES = {**NO_STORE, "Cross-Origin-Resource-Policy": "same-origin"}
+"""What comes through the app proxy is for the storefront's own pages, and kept by nobody on the way (A3)."""
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+Proxied = Callable[[ProxyRequest], Awaitable[Response]]
 
 
 def routes(app: App, pages: Web) -> list[BaseRoute]:
-    """`/shopify/install`, `/shopify/callback` and `/proxy/identity`; nothing here believes a `shop` parameter."""
+    """`/shopify/install`, `/shopify/callback` and what is below `/proxy`; nothing here believes a `shop` parameter."""
     platform = app.platforms["shopify"]
     if not isinstance(platform, ShopifyPlatform):
         raise TypeError("the Shopify edges need the Shopify platform")
@@ -33,7 +39,8 @@ def routes(app: App, pages: Web) -> list[BaseRoute]:
     return [
         Route("/shopify/install", edges.install, methods=["GET"], name="shopify:install"),
         Route(CALLBACK_PATH, edges.callback, methods=["GET"], name="shopify:callback"),
-        Route("/proxy/identity", edges.shopper, methods=["GET"], name="shopify:proxy-identity"),
+        Route("/proxy/identity", edges.proxied(edges.shopper), methods=["GET"], name="shopify:proxy-identity"),
+        Route("/proxy/{rest:path}", edges.proxied(edges.nothing), methods=_METHODS, name="shopify:proxy"),
     ]
 
 
@@ -83,28 +90,50 @@ class Edges:
             log.info("shopify_scopes_missing", store=str(installed.store_id), missing=list(installed.missing))
         return RedirectResponse(home, 302, NO_STORE)
 
-    async def shopper(self, request: Request) -> Response:
+    def proxied(self, endpoint: Proxied) -> Callable[[Request], Awaitable[Response]]:
+        """An address below `/proxy`: signed by Shopify and answered in JSON, also where it fails.
+
+        A page of ours would be shown as a page of the shop, and what asks for `application/liquid` would be run as one.
+        """
+
+        async def answer(request: Request) -> Response:
+            try:
+                try:
+                    asked = identity.proxy(
+                        request.scope["query_string"], self._app.settings.shopify.secrets, time.time()
+                    )
+                except Refused as error:
+                    log.info("shopify_proxy_refused", reason=error.reason)
+                    raise Unauthorized(
+                        _("This address is for the store's own pages only."), _("Open the store and try again there.")
+                    ) from error
+                answered = await endpoint(asked)
+            except AhlanError as error:
+                answered = self._pages.error(request, error, page=False)
+            answered.headers.update(OWN_PAGES)
+            return answered
+
+        return answer
+
+    async def nothing(self, asked: ProxyRequest) -> Response:
+        """Whatever else is asked for through the proxy, by whatever method: the body is not signed and never read."""
+        raise not_found()
+
+    async def shopper(self, asked: ProxyRequest) -> Response:
         """`/apps/support/identity` of a storefront: a token that says who is signed in there; 204 when nobody is.
 
         A blank customer id means "unknown" (it is not dependable with new customer accounts), never an error. The
         answer is readable by the storefront's own pages only, and the request changes nothing but our memory of where
         the proxy is.
         """
-        try:
-            asked = identity.proxy(request.scope["query_string"], self._app.settings.shopify.secrets, time.time())
-        except Refused as error:
-            log.info("shopify_proxy_refused", reason=error.reason)
-            raise Unauthorized(
-                _("This address is for the store's own pages only."), _("Open the store and try again there.")
-            ) from error
         known = await self._platform.installer.known(asked.shop)
         if known is None or not await self._active(known):
             raise not_found()
         await self._platform.proxy_seen(known, asked.path_prefix)
         if not asked.customer_external_id:
-            return Response(status_code=204, headers=NO_STORE)
+            return Response(status_code=204)
         token = self._platform.shopper_token(known, asked.customer_external_id)
-        return JSONResponse({"token": token}, headers=NO_STORE)
+        return JSONResponse({"token": token})
 
     async def _active(self, known: tuple[UUID, UUID]) -> bool:
         # An uninstalled shop's proxy still resolves for a while.

@@ -57,7 +57,13 @@ TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
         ("products/create", "products/update", "products/delete", "variants/in_stock", "variants/out_of_stock"),
         ("read_products",),
     ),
-    **dict.fromkeys(("app/uninstalled", "app/scopes_update", "shop/update", "bulk_operations/finish"), ()),
+    **dict.fromkeys(
+        (
+            "app/uninstalled", "app/scopes_update", "shop/update", "domains/create", "domains/update",
+            "domains/destroy", "bulk_operations/finish",
+        ),
+        (),
+    ),
     **dict.fromkeys(COMPLIANCE_TOPICS, ()),
 }  # fmt: skip
 """Every topic we take, and the scopes of which one is enough for it (platforms.md A2.8)."""

@@ -5,7 +5,7 @@ fetched twice and never skipped, and writing it twice changes nothing.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -74,6 +74,18 @@ async def progress(tx: Tx, store_id: UUID) -> Sequence[Backfill]:
 async def restart(tx: Tx, store_id: UUID) -> None:
     """Forget the checkpoints of a store: the next `start_backfill` begins at the beginning."""
     await tx.execute(delete(Backfill).where(Backfill.workspace_id == tx.workspace_id, Backfill.store_id == store_id))
+
+
+async def reopen(tx: Tx, store_id: UUID, allowed: Collection[str]) -> None:
+    """Read anew what was cut short for want of one of these permissions, now that they are there."""
+    cut = await tx.scalars(
+        delete(Backfill)
+        .where(Backfill.workspace_id == tx.workspace_id, Backfill.store_id == store_id)
+        .where(Backfill.limited_by.in_(allowed))
+        .returning(Backfill.id)
+    )
+    if list(cut):
+        await tx.enqueue("start_backfill", unique=f"backfill:{store_id}", store_id=store_id)
 
 
 async def start_backfill(

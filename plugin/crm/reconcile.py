@@ -21,7 +21,7 @@ from plugin.crm.batch import Change
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Busy, Tenant, Tx, tenant_key, turn
 from plugin.kernel.jobs import TaskError
-from plugin.platform import Page, PlatformError, Record, Resource
+from plugin.platform import ACCESS_DENIED, Page, PlatformError, Record, Resource
 from plugin.stores import Store
 
 log = structlog.get_logger(__name__)
@@ -95,6 +95,10 @@ async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> Non
         try:
             found = await _compare(app, store, resource, since)
         except PlatformError as error:
+            if error.code == ACCESS_DENIED:
+                # The store's check says which permission is missing; what we may read is compared all the same.
+                log.info("resource_denied", store_id=str(store.id), resource=resource)
+                continue
             await _complain(app, workspace_id, store.id, error)
             raise TaskError(error.said, retry=error.retry, after=error.after) from error
         async with app.db.transaction(workspace_id) as tx:
@@ -146,22 +150,25 @@ def _reconciliations(tx: Tx, store_id: UUID) -> Select[Reconciliation]:
 
 
 async def check_store(
-    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
+    app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = "", profile: bool = False
 ) -> None:
-    """Task, after an install and hourly: webhooks, credentials, scopes, the embed, and once a day the profile."""
+    """Task, after an install and hourly: webhooks, credentials, scopes, the embed, and once a day the profile.
+
+    `profile`: the store has just said that its name or its addresses changed, so they are read now.
+    """
     async with app.db.transaction(workspace_id) as tx:
         store = await stores.get(tx, UUID(store_id or subject_id))
     if store is None or store.status == stores.UNINSTALLED:
         return
-    platform, connection, profile = app.platforms[store.platform], store.connection(), None
+    platform, connection, told = app.platforms[store.platform], store.connection(), None
     try:
         # Two at once would both miss the same webhook and register it twice, and then all of it comes twice.
         async with turn(app.db, f"webhooks:{store.id}"):
             findings = list(await platform.register_webhooks(connection))
             await _rotate(app, store)
         findings += [*await platform.check(connection), await platform.embed_state(connection)]
-        if store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
-            profile = await platform.profile(connection)
+        if profile or store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
+            told = await platform.profile(connection)
     except PlatformError as error:
         await _complain(app, workspace_id, store.id, error)
         raise TaskError(error.said, retry=error.retry, after=error.after) from error
@@ -171,10 +178,11 @@ async def check_store(
         fresh = await tx.get(Store, store.id, lock=True)
         if fresh is None:
             return
-        if profile is not None:
-            stores.apply_profile(fresh, profile)
+        if told is not None:
+            stores.apply_profile(fresh, told)
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)
+        await backfill.reopen(tx, store.id, [finding.ask for finding in findings if finding.ok and finding.ask])
         tx.publish("stores", {"store_id": str(store.id)})
 
 

@@ -176,8 +176,8 @@ class Web:
             return Markup(template.render(words))  # noqa: S704 - autoescaped by the template itself
         return Markup("".join(template.blocks[block](template.new_context(words))))  # noqa: S704
 
-    def error(self, request: Request, error: AhlanError) -> Response:
-        """The one error shape, as JSON or as a page."""
+    def error(self, request: Request, error: AhlanError, *, page: bool = True) -> Response:
+        """The one error shape, as JSON, or as a page for a browser where one is wanted."""
         translator = self.translator(request)
         values = error.values
         message = translator.gettext(error.message, **values)
@@ -186,10 +186,10 @@ class Web:
         if isinstance(error, TooMany | AwayForNow):
             headers["retry-after"] = str(error.retry_after)
         body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
-        if "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
-            page = self.render("error.html", translator, error=body, status=error.status, path=request.url.path)
+        if page and "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
+            text = self.render("error.html", translator, error=body, status=error.status, path=request.url.path)
             headers["content-security-policy"] = _ERROR_PAGE + request.scope.get(_FRAMED_BY, "'none'")
-            return HTMLResponse(page, error.status, headers)
+            return HTMLResponse(text, error.status, headers)
         return JSONResponse({"error": body}, error.status, headers)
 
     def handlers(self) -> Mapping[Any, Any]:

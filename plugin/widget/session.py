@@ -219,7 +219,9 @@ async def embedded(app: App, store: Store) -> None:
         row = await stores.get(tx, store.id)
         if row is not None:
             row.embed_seen_at = await tx.scalar(select(func.now()))
-            if any(one["code"] == "embed" and not one["ok"] for one in row.findings):
+            if row.embed_active is False:
+                row.embed_active = True
+            if any(one["code"] in {"embed", "embed_unseen"} and not one["ok"] for one in row.findings):
                 await tx.enqueue("check_store", unique=f"check-now:{row.id}", store_id=row.id)
             tx.publish("stores", {"store_id": str(store.id)})
 

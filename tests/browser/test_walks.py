@@ -603,6 +603,61 @@ async def test_an_order_shows_on_the_customers_page(
     await expect(panel.find("#moments li").first).to_contain_text(number)
 
 
+async def test_a_merchant_allows_and_takes_back_a_permission(demo: Demo, meet: Meet) -> None:
+    """Shopify asks, not we; the panel believes what the shop says it holds, also when it is taken back elsewhere."""
+    panel = await embedded(await meet("he"), "he")
+    await panel.visit("stores")
+    await panel.find("#store-list h2 a", has_text="Bustan").click()
+    ask, back = (panel.find(f"[data-{verb}=read_customer_merge]") for verb in ("ask", "give-back"))
+    consent = panel.page.locator("#consent")
+
+    await ask.click()
+    await expect(consent.locator("code")).to_have_text("read_customer_merge")
+    await consent.get_by_role("button", name="Cancel").click()
+    await expect(panel.find(".toast")).to_have_count(1)
+    await expect(back).to_have_count(0)
+
+    await ask.click()
+    await consent.get_by_role("button", name="Update").click()
+    await expect(back).to_be_visible()
+    await tidy(panel.frame, "he")
+
+    # Taken back in Shopify itself: nobody told the panel, the webhook and the shop's own word do.
+    settings = await panel.page.context.new_page()
+    await settings.goto(f"{demo.store('admin-shopify-demo')}/settings")
+    await settings.locator("input[value=read_customer_merge]").uncheck()
+    await settings.get_by_role("button", name="Save").click()
+    await expect(ask).to_be_visible()
+    await expect(back).to_have_count(0)
+
+
+async def test_the_panel_knows_whether_the_theme_shows_the_chat(demo: Demo, meet: Meet) -> None:
+    """What `shopify.app.extensions()` says reaches the store's page, with the way to where it is switched on."""
+    admin = demo.store("admin-shopify-demo")
+    owner = await meet("he")
+
+    async def switch(on: bool) -> None:
+        page = await owner.open(f"{admin}/themes")
+        await page.locator("input[name=enabled]").set_checked(on)
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator("input[name=enabled]")).to_be_checked(checked=on)
+        await page.close()
+
+    await switch(False)
+    try:
+        panel = await embedded(owner, "he")
+        await expect(panel.find("[data-embed-report]")).to_have_attribute("data-embed-told", "no")
+        link = panel.find(".notice a.button[target=_top]")
+        assert (await link.get_attribute("href") or "").startswith(f"{admin}/themes/current/editor?context=apps&")
+        await link.click()
+        await panel.page.wait_for_url(f"{admin}/themes/current/editor?**")
+    finally:
+        await switch(True)
+    panel = await embedded(owner, "he")
+    await expect(panel.find("[data-embed-report]")).to_have_attribute("data-embed-told", "yes")
+    await expect(panel.find(".notice a.button[target=_top]")).to_have_count(0)
+
+
 async def test_reload_second_tab_and_a_dead_server_lose_nothing(demo: Demo, meet: Meet) -> None:
     shopper, shop = await meet("en"), Shop(demo, "shopify", "en")
     page = await shopper.open(shop.home)

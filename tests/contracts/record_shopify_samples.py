@@ -81,7 +81,9 @@ def play(simulator: Simulator) -> dict[str, Any]:
     trade.change_stock(shop, stock["id"], -stock["inventory_quantity"])
     trade.change_stock(shop, stock["id"], 5)
     oauth.change_scopes(shop, [*shop.granted, "read_all_orders"])
-    shop.emit("shop/update", oauth.shop_payload(shop))
+    oauth.change_domains(shop, ["bustan.example.com"])
+    oauth.change_domains(shop, ["bustan.example.com"], "bustan.example.com")
+    oauth.change_domains(shop, [])
     return order
 
 

@@ -7,12 +7,13 @@ import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
-from integrations.shopify import queries, webhooks
+from integrations.shopify import platform, queries, webhooks
 from integrations.shopify.install import CALLBACK_PATH
-from integrations.shopify.simulator import embed, topics
-from integrations.shopify.simulator.shop import Shop
+from integrations.shopify.simulator import create_app, embed, topics
+from integrations.shopify.simulator.shop import ADMIN_HOST, Shop
 from integrations.shopify.simulator.state import ShopState
 
 ROOT = Path(__file__).parent.parent.parent
@@ -152,6 +153,19 @@ def test_the_extension_is_a_theme_extension() -> None:
     assert [(e["type"], e["handle"]) for e in held] == [("theme", "support-widget")]
     assert {path.name for path in EXTENSION.iterdir()} <= {"assets", "blocks", "snippets", "locales",
                                                           "shopify.extension.toml"}  # fmt: skip
+
+
+async def test_the_deep_link_and_app_bridge_name_the_blocks_own_file() -> None:
+    """The link activates `<client id>/<file>`, and `shopify.app.extensions()` calls the block by its file too."""
+    assert [path.stem for path in (EXTENSION / "blocks").iterdir()] == [platform.EMBED_BLOCK]
+    simulator = create_app(
+        None, app_url="http://localhost:8000", client_id="client", client_secret="hush", base_port=8001, seeded=False
+    )
+    transport = httpx.ASGITransport(simulator)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{ADMIN_HOST}:8001") as browser:
+        (extension,) = (await browser.get("/frame/extensions")).json()
+    assert extension["type"] == "theme_app_extension"
+    assert [one["handle"] for one in extension["activations"]] == [platform.EMBED_BLOCK]
 
 
 def test_the_block_is_an_embed_in_the_body() -> None:

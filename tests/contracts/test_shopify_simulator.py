@@ -134,7 +134,7 @@ async def test_token_exchange_gives_an_expiring_pair(sim: Simulator, http: httpx
     answer = (await exchange(http, oauth.id_token(sim.shop))).json()
     assert answer["expires_in"] == 3600
     assert answer["refresh_token_expires_in"] == 7_776_000
-    assert "write_returns" in answer["scope"].split(",")
+    assert "read_returns" in answer["scope"].split(",")
 
 
 @pytest.mark.parametrize(
@@ -234,12 +234,12 @@ async def test_a_wrong_secret_is_invalid_client(sim: Simulator, http: httpx.Asyn
 async def test_the_code_grant(sim: Simulator, http: httpx.AsyncClient) -> None:
     query = {
         "client_id": CLIENT,
-        "scope": ",".join([*sim.shop.required_scopes, "write_orders"]),
+        "scope": ",".join([*sim.shop.required_scopes, "read_all_orders"]),
         "redirect_uri": f"{APP}/shopify/callback",
         "state": "state-1",
     }
     consent = await http.get(f"{STORE}/admin/oauth/authorize", params=query)
-    assert "write_orders" in consent.text
+    assert "read_all_orders" in consent.text
     agreed = await http.post(f"{STORE}/admin/oauth/grant", data=query)
     back = urlsplit(agreed.headers["location"])
     given = dict(parse_qsl(back.query))
@@ -251,7 +251,7 @@ async def test_the_code_grant(sim: Simulator, http: httpx.AsyncClient) -> None:
     body = {"client_id": CLIENT, "client_secret": SECRET, "code": given["code"], "expiring": "1"}
     answer = (await http.post(TOKEN_URL, json=body)).json()
     assert answer["expires_in"] == 3600
-    assert "write_orders" in answer["scope"]
+    assert "read_all_orders" in answer["scope"]
     assert (await http.post(TOKEN_URL, json=body)).status_code == 400
 
 
@@ -381,7 +381,7 @@ async def test_a_missing_scope_is_said_per_field(sim: Simulator, http: httpx.Asy
 async def test_writing_implies_reading(sim: Simulator) -> None:
     oauth.install(sim.shop)
     assert sim.shop.allows("read_returns")
-    assert not sim.shop.allows("write_orders")
+    assert not sim.shop.allows("read_all_orders")
 
 
 async def test_throttling_and_its_recovery(sim: Simulator, http: httpx.AsyncClient, token: str) -> None:
@@ -626,14 +626,14 @@ async def test_a_topic_without_its_scope_is_silent(sim: Simulator, token: str, a
 
 
 async def test_scope_changes_are_told(sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp) -> None:
-    await http.post(f"{STORE}/__sim/scopes", json={"grant": ["write_orders"]})
+    await http.post(f"{STORE}/__sim/scopes", json={"grant": ["read_all_orders"]})
     assert await sim.deliveries.settled()
     told = json.loads(app.hooks("app/scopes_update")[0].content)
-    assert set(told["current"]) - set(told["previous"]) == {"write_orders"}
+    assert set(told["current"]) - set(told["previous"]) == {"read_all_orders"}
     live = (await ask(http, token, queries.APP_INSTALLATION))["data"]["currentAppInstallation"]["accessScopes"]
-    assert {"handle": "write_orders"} in live
-    back = await ask(http, token, queries.REVOKE_SCOPES, scopes=["write_orders"])
-    assert back["data"]["appRevokeAccessScopes"]["revoked"] == [{"handle": "write_orders"}]
+    assert {"handle": "read_all_orders"} in live
+    back = await ask(http, token, queries.REVOKE_SCOPES, scopes=["read_all_orders"])
+    assert back["data"]["appRevokeAccessScopes"]["revoked"] == [{"handle": "read_all_orders"}]
     kept = await ask(http, token, queries.REVOKE_SCOPES, scopes=["read_orders"])
     assert kept["data"]["appRevokeAccessScopes"]["userErrors"][0]["code"] == "CANNOT_REVOKE_REQUIRED_SCOPES"
 
@@ -783,8 +783,8 @@ async def test_the_admin_frames_the_app_and_hands_out_tokens(sim: Simulator, htt
     assert "read_orders" in before
     assert "<iframe" not in before
     assert (await http.get(f"{ADMIN}/frame/id-token")).status_code == 403
-    await http.post(f"{ADMIN}/apps/install", data={"scope": "write_orders"})
-    assert sim.shop.allows("write_orders")
+    await http.post(f"{ADMIN}/apps/install", data={"scope": "read_all_orders"})
+    assert sim.shop.allows("read_all_orders")
     for path in ("/apps/ahlan", f"/store/ahlan-demo/apps/{CLIENT}"):
         page = (await http.get(ADMIN + path)).text
         assert f'src="{APP}/shopify?embedded=1&amp;' in page
@@ -796,7 +796,35 @@ async def test_the_admin_frames_the_app_and_hands_out_tokens(sim: Simulator, htt
     assert not sim.shop.installed
 
 
-@pytest.mark.parametrize("path", ["/", "/customers", "/themes", "/deliveries", "/settings", "/?q=1001"])
+async def test_app_bridge_asks_the_merchant_before_a_scope_is_granted(
+    sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp
+) -> None:
+    """`shopify.scopes`: asking grants nothing, only the merchant's yes does; what the app's file lacks is refused."""
+    sim.shop.state.set("granted", sim.shop.required_scopes)
+
+    async def post(action: str, *scopes: str, **headers: str) -> httpx.Response:
+        return await http.post(f"{ADMIN}/frame/scopes", json={"action": action, "scopes": scopes}, headers=headers)
+
+    asked = await post("request", "read_all_orders", "read_orders")
+    assert asked.json()["asking"] == ["read_all_orders"], "what is granted is not asked again"
+    assert not sim.shop.allows("read_all_orders")
+    for action in ("request", "grant", "revoke"):
+        assert (await post(action, "write_orders")).status_code == 400, "the app's file does not list it"
+        assert (await post(action, "read_all_orders", **{"Sec-Fetch-Site": "cross-site"})).status_code == 403
+    assert (await post("revoke", "read_orders")).status_code == 400, "required ones stay"
+    assert not sim.shop.allows("read_all_orders")
+    assert "read_all_orders" in (await post("grant", "read_all_orders")).json()["granted"]
+    assert (await post("request", "read_all_orders")).json()["asking"] == []
+    assert "read_all_orders" not in (await post("revoke", "read_all_orders")).json()["granted"]
+    assert await sim.deliveries.settled()
+    assert len(app.hooks("app/scopes_update")) == 2
+    oauth.uninstall(sim.shop)
+    assert (await post("grant", "read_all_orders")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/customers", "/themes", "/themes/current/editor", "/deliveries", "/settings", "/?q=1001"]
+)
 async def test_admin_pages_open(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(ADMIN + path)
     assert answer.status_code == 200

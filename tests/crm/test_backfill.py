@@ -19,6 +19,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.jobs import JobRow
 from plugin.kernel.money import Money
 from plugin.platform import (
+    ACCESS_DENIED,
     Capability,
     Connection,
     CustomerRecord,
@@ -55,6 +56,7 @@ class Shop:
     asked: list[tuple[Resource, str | None]] = field(default_factory=list)
     since: list[tuple[Resource, datetime]] = field(default_factory=list)
     limited: datetime | None = None
+    findings: list[Finding] = field(default_factory=lambda: [Finding("scopes", False, "read_all_orders")])
     registered: int = 0
 
     def _page(self, resource: Resource, cursor: str | None) -> Page:
@@ -63,7 +65,8 @@ class Shop:
         rows = {Resource.ORDERS: self.orders, Resource.CUSTOMERS: self.customers}.get(resource, [])
         start = int(cursor or 0)
         following = str(start + PAGE) if start + PAGE < len(rows) else None
-        limited = {"limited_before": self.limited, "limited_by": "read_all_orders"} if self.limited else {}
+        limited = {"limited_before": self.limited, "limited_by": "read_all_orders"}
+        limited = limited if self.limited and resource is Resource.ORDERS else {}
         return Page(rows[start : start + PAGE], following, total=len(rows), **limited)  # type: ignore[arg-type]
 
     async def history(self, connection: Connection, resource: Resource, cursor: str | None) -> Page:
@@ -81,7 +84,7 @@ class Shop:
         return [Finding("webhooks", True)]
 
     async def check(self, connection: Connection) -> Sequence[Finding]:
-        return [Finding("scopes", False, "read_all_orders")]
+        return self.findings
 
     async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
         return False
@@ -297,6 +300,60 @@ async def test_by_hand(shopping: App, shop: Shop, workspace: UUID, store: Store)
     assert (found.seen, found.changed) == (8, 8)
     again = await reconcile.reconcile(shopping, workspace, store.id, since=T)
     assert (again.seen, again.changed) == (8, 0)
+
+
+async def test_history_is_read_anew_once_its_permission_is_there(
+    shopping: App, shop: Shop, workspace: UUID, store: Store
+) -> None:
+    shop.limited = T
+    await backfill.start_backfill(shopping, workspace, store_id=str(store.id))
+    await work(shopping, workspace)
+    await reconcile.check_store(shopping, workspace, store_id=str(store.id))
+    async with shopping.db.transaction(workspace) as tx:
+        assert (await states(tx, store))["orders"] == ("done", 5), "not allowed yet: nothing begins again"
+    shop.limited, shop.asked = None, []
+    shop.findings = [Finding("history_limited", True, "", "read_all_orders")]
+    for _ in range(2):
+        await reconcile.check_store(shopping, workspace, store_id=str(store.id))
+    async with shopping.db.transaction(workspace) as tx:
+        assert "orders" not in await states(tx, store)
+        waiting = select(JobRow.task).where(JobRow.unique_key == f"backfill:{store.id}", JobRow.done_at.is_(None))
+        assert list(await tx.scalars(waiting)) == ["start_backfill"]
+    await backfill.start_backfill(shopping, workspace, store_id=str(store.id))
+    await work(shopping, workspace)
+    assert {resource for resource, _ in shop.asked} == {Resource.ORDERS}, "only what had been cut short"
+    async with shopping.db.transaction(workspace) as tx:
+        fresh = await stores.get(tx, store.id)
+        assert fresh is not None
+        assert (fresh.history_from, fresh.history_limited_by) == (None, "")
+
+
+async def test_what_we_may_not_read_does_not_stop_the_rest(
+    shopping: App, shop: Shop, workspace: UUID, store: Store
+) -> None:
+    shop.errors = [PlatformError("Access denied for customers", retry=False, code=ACCESS_DENIED)]
+    await reconcile.reconcile_store(shopping, workspace, store_id=str(store.id))
+    async with shopping.db.transaction(workspace) as tx:
+        compared = set(await tx.scalars(text("SELECT resource FROM reconciliations")))
+        assert compared == {str(resource) for resource in Resource} - {str(next(iter(Resource)))}
+        fresh = await stores.get(tx, store.id)
+        assert fresh is not None
+        assert fresh.status == stores.CONNECTED
+
+
+async def test_a_store_that_says_it_changed_is_read_at_once(
+    shopping: App, shop: Shop, workspace: UUID, store: Store
+) -> None:
+    async with shopping.db.transaction(workspace) as tx:
+        await tx.execute(update(Store).values(profiled_at=datetime.now(UTC)))
+    await reconcile.check_store(shopping, workspace, store_id=str(store.id))
+    async with shopping.db.transaction(workspace) as tx:
+        assert (fresh := await stores.get(tx, store.id)) is not None
+        assert fresh.name != "New name", "once a day is enough as long as nobody says anything"
+    await reconcile.check_store(shopping, workspace, store_id=str(store.id), profile=True)
+    async with shopping.db.transaction(workspace) as tx:
+        assert (fresh := await stores.get(tx, store.id)) is not None
+        assert fresh.name == "New name"
 
 
 async def test_the_health_check_says_what_it_found(shopping: App, shop: Shop, workspace: UUID, store: Store) -> None:

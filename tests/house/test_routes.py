@@ -44,6 +44,7 @@ PUBLIC = {
     "/shopify/install": "Shopify's signature",
     "/shopify/callback": "Shopify's signature and this browser's cookie",
     "/proxy/identity": "Shopify's signature",
+    "/proxy/{rest:path}": "Shopify's signature, and then nothing",
     "/install/woocommerce": "nothing: it carries a request to a page that asks",
     "/install/woocommerce/callback": "a one-time token of a grant",
     "/install/woocommerce/return": "a one-time token of a grant",

@@ -239,21 +239,25 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
 
 def shop_node(shop: Shop) -> Doc:
     """The shop: its own domain and its myshopify name."""
-    primary = {"id": gid("Domain", 1), "host": _host(shop.storefront_origin), "url": shop.storefront_origin,
-               "sslEnabled": shop.storefront_origin.startswith("https"),
-               "localization": {"defaultLocale": shop.state.setting("primary_locale", "en")}}  # fmt: skip
-    other = {"id": gid("Domain", 2), "host": shop.domain, "url": f"https://{shop.domain}", "sslEnabled": True}
+    first = f"https://{host}" if (host := shop.state.setting("primary_domain", "")) else shop.storefront_origin
+    own = [shop.storefront_origin, *(f"https://{host}" for host in shop.state.setting("domains", []))]
+    urls = [first, *(url for url in own if url != first)]
+    domains: list[Doc] = [
+        {"id": gid("Domain", number), "host": _host(url), "url": url, "sslEnabled": url.startswith("https")}
+        for number, url in enumerate([*urls, f"https://{shop.domain}"], 1)
+    ]
+    primary = {**domains[0], "localization": {"defaultLocale": shop.state.setting("primary_locale", "en")}}
     return {
         "id": gid("Shop", 68001),
         "name": shop.state.setting("shop_name", "Bustan"),
         "email": "owner@bustan.example.com",
         "contactEmail": "hello@bustan.example.com",
         "myshopifyDomain": shop.domain,
-        "url": shop.storefront_origin,
+        "url": first,
         "currencyCode": "ILS",
         "ianaTimezone": "Asia/Jerusalem",
         "primaryDomain": primary,
-        "domains": [primary, other],
+        "domains": [primary, *domains[1:]],
         "plan": {"publicDisplayName": "Development", "shopifyPlus": False, "partnerDevelopment": True},
     }
 
@@ -341,13 +345,13 @@ def mutation_root(shop: Shop, start_bulk: Callable[[int], None]) -> Doc:
         return {"metafields": made, "userErrors": []}
 
     def revoke(**arguments: Any) -> Doc:
-        needed = [scope for scope in arguments["scopes"] if scope in shop.required_scopes]
-        if needed:
-            error = {"field": ["scopes"], "message": "Required scopes cannot be revoked.",
-                     "code": "CANNOT_REVOKE_REQUIRED_SCOPES"}  # fmt: skip
+        try:
+            gone = oauth.revoke_scopes(shop, arguments["scopes"])
+        except oauth.ScopeRefused as refused:
+            required = set(arguments["scopes"]) & set(shop.required_scopes)
+            code = "CANNOT_REVOKE_REQUIRED_SCOPES" if required else "CANNOT_REVOKE_UNDECLARED_SCOPES"
+            error = {"field": ["scopes"], "message": str(refused), "code": code}
             return {"revoked": None, "userErrors": [error]}
-        gone = [scope for scope in arguments["scopes"] if scope in shop.granted]
-        oauth.change_scopes(shop, [scope for scope in shop.granted if scope not in gone])
         return {"revoked": [{"handle": scope} for scope in gone], "userErrors": []}
 
     def bulk_run(**arguments: Any) -> Doc:

@@ -157,18 +157,33 @@ def routes(shop: Shop) -> list[Route]:
         return JSONResponse({"token": oauth.id_token(shop, staff())}, headers={"Cache-Control": "no-store"})
 
     async def frame_scopes(request: Request) -> Response:
-        """``shopify.scopes``: what is granted; POST asks for or gives back optional ones."""
+        """``shopify.scopes`` of the page around the frame.
+
+        GET says what is granted. POST ``request`` says what the merchant has to be asked (``asking``), ``grant`` is
+        the merchant's yes, ``revoke`` gives optional ones back. What the app's file does not list is refused.
+        """
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return JSONResponse({"error": "same origin only"}, 403)
+        if not shop.installed:
+            return JSONResponse({"error": "not installed"}, 403)
+        asking: list[str] = []
         if request.method == "POST":
             sent = await request.json()
-            asked = [scope for scope in sent.get("scopes", []) if scope in shop.optional_scopes]
-            held = shop.granted
-            kept = [s for s in held if s not in asked] if sent.get("revoke") else [*held, *asked]
-            oauth.change_scopes(shop, list(dict.fromkeys(kept)))
+            scopes = [str(scope) for scope in sent.get("scopes", [])]
+            try:
+                if sent["action"] == "revoke":
+                    oauth.revoke_scopes(shop, scopes)
+                else:
+                    asking = oauth.requestable(shop, scopes)
+                    if sent["action"] == "grant":
+                        oauth.change_scopes(shop, [*shop.granted, *asking])
+                        asking = []
+            except oauth.ScopeRefused as refused:
+                return JSONResponse({"error": str(refused)}, 400)
         return JSONResponse(
-            {"granted": shop.granted, "required": shop.required_scopes, "optional": shop.optional_scopes}
-        )
+            {"granted": shop.granted, "required": shop.required_scopes, "optional": shop.optional_scopes,
+             "asking": asking}
+        )  # fmt: skip
 
     async def frame_extensions(_: Request) -> Response:
         """``shopify.app.extensions()``: the embed and whether the theme shows it."""
@@ -200,6 +215,7 @@ def routes(shop: Shop) -> list[Route]:
         Route("/customers/{number:int}", customer),
         Route("/customers/{number:int}", change_customer, methods=["POST"]),
         Route("/themes", themes),
+        Route("/themes/current/editor", themes),
         Route("/themes", change_theme, methods=["POST"]),
         Route("/deliveries", deliveries),
         Route("/settings", settings),

@@ -5,6 +5,7 @@
 | GET status | | counts, installed, granted scopes, switches |
 | POST install / uninstall | ``{scopes?: [optional]}`` | granted; ``launch`` URL |
 | POST scopes | ``{grant?: [], revoke?: []}`` | granted |
+| POST domains | ``{hosts: [], primary?}`` | domains of the shop |
 | POST embed | ``{enabled?, side?, accent?}`` | the embed |
 | GET launch | ``?user=&path=&locale=`` | ``url`` that the admin would frame |
 | GET id-token | ``?user=&seconds=`` | ``token`` |
@@ -83,6 +84,11 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
         granted = [held for held in shop.granted if held not in sent.get("revoke", [])]
         oauth.change_scopes(shop, [*granted, *(new for new in sent.get("grant", []) if new not in granted)])
         return JSONResponse({"granted": shop.granted})
+
+    async def domains(request: Request) -> Response:
+        sent = await _body(request)
+        oauth.change_domains(shop, [str(host) for host in sent.get("hosts", [])], str(sent.get("primary", "")))
+        return JSONResponse({"domains": shop.state.setting("domains")})
 
     async def embed(request: Request) -> Response:
         shop.state.set("embed", {**shop.state.setting("embed", {}), **(await _body(request))})
@@ -248,6 +254,7 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
         Route("/__sim/install", install, methods=["POST"]),
         Route("/__sim/uninstall", uninstall, methods=["POST"]),
         Route("/__sim/scopes", scopes, methods=["POST"]),
+        Route("/__sim/domains", domains, methods=["POST"]),
         Route("/__sim/embed", embed, methods=["POST"]),
         Route("/__sim/launch", launch),
         Route("/__sim/id-token", token),

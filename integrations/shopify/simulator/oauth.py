@@ -109,6 +109,52 @@ def change_scopes(shop: Shop, granted: list[str]) -> None:
     )
 
 
+class ScopeRefused(Exception):
+    """A list of scopes that App Bridge and the Admin API do not take; the words are for the app's developer."""
+
+
+def requestable(shop: Shop, asked: list[str]) -> list[str]:
+    """What of the asked scopes is not granted yet. Raises ScopeRefused for one that the app's file does not list."""
+    strangers = sorted(set(asked) - {*shop.required_scopes, *shop.optional_scopes})
+    if strangers or not asked:
+        raise ScopeRefused(f"The app's configuration does not list: {', '.join(strangers) or 'nothing was asked for'}")
+    return [scope for scope in dict.fromkeys(asked) if not shop.allows(scope)]
+
+
+def revoke_scopes(shop: Shop, asked: list[str]) -> list[str]:
+    """Give optional scopes back; returns what is gone. Raises ScopeRefused for a required or unknown one."""
+    if set(asked) & set(shop.required_scopes):
+        raise ScopeRefused("Required scopes cannot be revoked.")
+    if set(asked) - set(shop.optional_scopes):
+        raise ScopeRefused("The app's configuration does not list these scopes.")
+    gone = [scope for scope in asked if scope in shop.granted]
+    change_scopes(shop, [scope for scope in shop.granted if scope not in gone])
+    return gone
+
+
+def change_domains(shop: Shop, hosts: list[str], primary: str = "") -> None:
+    """The merchant added or removed domains of the shop (``domains/*``), or chose another primary one (also
+    ``shop/update``).
+
+    ``primary`` empty: the demo's own storefront goes on being the primary one.
+    """
+    before: list[str] = shop.state.setting("domains", [])
+    was_first = str(shop.state.setting("primary_domain", ""))
+    shop.state.set("domains", hosts)
+    shop.state.set("primary_domain", primary)
+    chosen = {primary} & set(hosts) if primary != was_first else set()
+    for topic, changed in (
+        ("create", set(hosts) - set(before)), ("update", chosen), ("destroy", set(before) - set(hosts))
+    ):  # fmt: skip
+        for host in sorted(changed):
+            localization: Doc = {"country": None, "default_locale": "en", "alternate_locales": []}
+            shop.emit(
+                f"domains/{topic}", {"id": 90001, "host": host, "ssl_enabled": True, "localization": localization}
+            )
+    if primary != was_first:
+        shop.emit("shop/update", shop_payload(shop))
+
+
 def shop_payload(shop: Shop) -> Doc:
     """The shop as webhooks carry it."""
     return {

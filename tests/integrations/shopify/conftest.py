@@ -4,23 +4,29 @@ import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
+import admin_ui
+from integrations.shopify import routes
 from integrations.shopify.platform import ShopifyPlatform
 from integrations.shopify.simulator import Simulator, create_app, oauth
 from plugin import stores
 from plugin.app import App
 from plugin.kernel.config import Settings, ShopifyApp
 from plugin.kernel.http import Http
+from plugin.kernel.web import Web
 from plugin.platform import AdminSession, Connection
 
 SECRET = "the-secret-of-our-app-in-the-tests-1"
 CLIENT = "0123456789abcdef"
 PUBLIC_URL = "https://app.example.com"
+TEMPLATES = Path(admin_ui.__file__).parent / "templates"
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response | None]]
 
@@ -118,3 +124,19 @@ async def world(app: App) -> AsyncIterator[World]:
     platform = ShopifyPlatform(db=app.db, vault=app.vault, http=Http(transport=wire), settings=settings)
     yield World(app, sim, wire, platform, settings, domain)
     await sim.shutdown()
+
+
+@pytest.fixture
+async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser with a cookie jar, at our site; nothing is followed by itself."""
+    world.app = with_platform(world)
+    pages = Web(world.app.catalogues, [TEMPLATES], PUBLIC_URL)
+    site = Starlette(routes=routes.routes(world.app, pages), exception_handlers=dict(pages.handlers()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url=PUBLIC_URL) as client:
+        yield client
+
+
+def with_platform(world: World) -> Any:
+    """The test's App with this world's platform and settings."""
+    fields = {name: getattr(world.app, name) for name in type(world.app).__dataclass_fields__}
+    return type(world.app)(**fields | {"platforms": {"shopify": world.platform}, "settings": world.settings})

@@ -1,6 +1,7 @@
 """The port over the simulator: history with checkpoints, changes, webhooks, health, and who is asking."""
 
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from integrations.shopify.install import REQUIRED_SCOPES
 from integrations.shopify.platform import check_download
 from integrations.shopify.simulator import embed, oauth, trade
 from plugin import stores
+from plugin.kernel.config import Demo
 from plugin.platform import Connection, CustomerRecord, OrderRecord, Page, PlatformError, Record, Resource
 from tests.integrations.shopify.conftest import PUBLIC_URL, World
 
@@ -299,17 +301,40 @@ async def test_check_says_what_is_missing(world: World) -> None:
     good = {finding.code: finding for finding in await world.platform.check(connection)}
     assert good["credentials"].ok
     assert good["scopes"].ok
-    assert not good["history_limited"].ok
     shop = world.sim.shop
-    shop.state.set("granted", [scope for scope in shop.granted if scope != "write_returns"])
+    home = f"https://{world.domain}/admin/apps/{world.settings.shopify.client_id}"
+    for code, scope in (("history_limited", "read_all_orders"), ("merges_unseen", "read_customer_merge")):
+        assert (good[code].ok, good[code].detail, good[code].ask) == (False, home, scope)
+    shop.state.set("granted", [scope for scope in shop.granted if scope != "read_returns"])
     bad = [finding for finding in await world.platform.check(connection) if finding.code == "scope_missing"]
-    assert [(finding.ok, finding.detail) for finding in bad] == [(False, "write_returns")]
-    assert "write_returns" not in (await world.store()).scopes
+    assert [(finding.ok, finding.detail) for finding in bad] == [(False, "read_returns")]
+    assert "read_returns" not in (await world.store()).scopes
     shop.state.clear("tokens")
     shop.state.clear("refresh")
     (dead,) = await world.platform.check(connection)
     assert (dead.code, dead.ok) == ("credentials", False)
     assert (await world.store()).status == stores.NEEDS_REAUTH
+
+
+async def test_customers_that_shopify_hides_are_noticed(world: World) -> None:
+    """Not approved for customers' data: status 200, nothing where the customer was, and an error beside it."""
+    connection = await world.connect()
+
+    async def redacted(request: httpx.Request) -> httpx.Response | None:
+        if b"query OrdersPage" not in request.content:
+            return None
+        answer = await world.wire._inner.handle_async_request(request)
+        told = json.loads(await answer.aread())
+        for node in told["data"]["orders"]["nodes"]:
+            node["customer"] = None
+        words = "This app is not approved to access the Customer object."
+        told["errors"] = [{"message": words, "path": ["orders"], "extensions": {"code": "ACCESS_DENIED"}}]
+        return httpx.Response(200, json=told, headers={"x-shopify-api-version": "2026-10"})
+
+    assert {one.code: one.ok for one in await world.platform.check(connection)}["data_withheld"]
+    world.wire.before = redacted
+    (found,) = [one for one in await world.platform.check(connection) if one.code == "data_withheld"]
+    assert (found.ok, "not approved" in found.detail) == (False, True)
 
 
 async def test_a_version_that_is_not_ours_is_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,16 +349,40 @@ async def test_a_version_that_is_not_ours_is_found(world: World, monkeypatch: py
     assert found["api_version"].detail == "2026-01"
 
 
+async def _store_says(world: World, connection: Connection, **values: object) -> None:
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        await tx.execute(update(stores.Store).where(stores.Store.id == connection.store_id).values(**values))
+
+
 async def test_the_embed_is_on_when_its_loader_was_seen(world: World) -> None:
     connection = await world.connect()
     off = await world.platform.embed_state(connection)
-    assert not off.ok
-    assert off.detail.startswith(f"https://{world.domain}/admin/themes/current/editor?context=apps")
-    assert off.detail.endswith("/support")
-    async with world.app.db.transaction(connection.workspace_id) as tx:
-        seen = update(stores.Store).where(stores.Store.id == connection.store_id).values(embed_seen_at=func.now())
-        await tx.execute(seen)
+    assert (off.code, off.ok) == ("embed_unseen", False)
+    assert off.detail == (
+        f"https://{world.domain}/admin/themes/current/editor"
+        f"?context=apps&template=product&activateAppId={world.settings.shopify.client_id}/support"
+    )
+    await _store_says(world, connection, embed_seen_at=func.now())
     assert (await world.platform.embed_state(connection)).ok
+    await _store_says(world, connection, embed_seen_at=datetime.now(UTC) - timedelta(days=8))
+    assert not (await world.platform.embed_state(connection)).ok, "a week without a visit says nothing any more"
+
+
+async def test_what_shopifys_admin_says_of_the_embed_counts_more(world: World) -> None:
+    connection = await world.connect()
+    await _store_says(world, connection, embed_seen_at=func.now(), embed_active=False)
+    off = await world.platform.embed_state(connection)
+    assert (off.code, off.ok) == ("embed", False)
+    assert off.detail.endswith("/support")
+    await _store_says(world, connection, embed_seen_at=None, embed_active=True)
+    assert (await world.platform.embed_state(connection)).ok, "a quiet shop is not one that is switched off"
+
+
+async def test_in_the_demo_the_deep_link_leads_into_the_stand_in_admin(world: World) -> None:
+    connection = await world.connect()
+    admin = "http://admin-shopify-demo.localhost:8001"
+    object.__setattr__(world.settings, "demo", Demo(app_bridge_url=f"{admin}/app-bridge.js"))
+    assert (await world.platform.embed_state(connection)).detail.startswith(f"{admin}/themes/current/editor?")
 
 
 # --- who is asking --------------------------------------------------------------------------------------------------
@@ -358,6 +407,7 @@ async def test_the_panels_head(world: World) -> None:
         "script": "https://cdn.shopify.com/shopifycloud/app-bridge.js",
         "api_key": world.settings.shopify.client_id,
         "frame_ancestors": "https://admin.shopify.com",
+        "embed": "support",
     }
 
 

@@ -1,42 +1,16 @@
-"""The authorization code grant through a browser, and the app proxy, over HTTP."""
+"""The authorization code grant through a browser, over HTTP."""
 
 import time
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import text
-from starlette.applications import Starlette
 
-import admin_ui
-from integrations.shopify import identity, install, routes
-from integrations.shopify.simulator import oauth, proxy
+from integrations.shopify import identity, install
+from integrations.shopify.simulator import oauth
 from plugin import stores
 from plugin.kernel.config import Demo
-from plugin.kernel.web import Web
 from tests.integrations.shopify.conftest import CLIENT, PUBLIC_URL, SECRET, World
-
-TEMPLATES = Path(admin_ui.__file__).parent / "templates"
-
-
-@pytest.fixture
-async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser with a cookie jar, at our site; nothing is followed by itself."""
-    world.app = _with(world)
-    pages = Web(world.app.catalogues, [TEMPLATES], PUBLIC_URL)
-    site = Starlette(routes=routes.routes(world.app, pages), exception_handlers=dict(pages.handlers()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url=PUBLIC_URL) as client:
-        yield client
-
-
-def _with(world: World) -> Any:
-    """The test's App with this world's platform and settings."""
-    fields = {name: getattr(world.app, name) for name in type(world.app).__dataclass_fields__}
-    return type(world.app)(**fields | {"platforms": {"shopify": world.platform}, "settings": world.settings})
 
 
 def _launch(world: World, secret: str = SECRET, **changes: str) -> str:
@@ -187,68 +161,3 @@ async def test_missing_scopes_are_said_and_the_store_still_connects(world: World
     assert session.store_id
     found = await world.platform.check(await world.connection())
     assert [finding.detail for finding in found if finding.code == "scope_missing"] == ["read_products"]
-
-
-# --- the app proxy --------------------------------------------------------------------------------------------------
-
-
-def _proxied(world: World, customer: int | None, query: str = "") -> str:
-    return f"/proxy/identity?{proxy.signed_query(world.sim.shop, query, customer)}"
-
-
-async def test_the_proxy_vouches_for_a_signed_in_shopper(world: World, browser: httpx.AsyncClient) -> None:
-    connection = await world.connect()
-    answer = await browser.get(_proxied(world, 7, "x=1&x=2&blank="))
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["content-type"] == "application/json"
-    assert "access-control-allow-origin" not in answer.headers
-    found = await world.platform.shopper_identity(connection, answer.json()["token"])
-    assert found is not None
-    assert found.customer_external_id == "gid://shopify/Customer/7"
-
-
-async def test_a_request_through_a_renamed_proxy_tells_where_it_is_now(
-    world: World, browser: httpx.AsyncClient
-) -> None:
-    await world.connect()
-    world.sim.shop.state.set("proxy_prefix", "/community/chat")
-    assert (await browser.get(_proxied(world, None))).status_code == 204
-    assert (await world.store()).widget["proxy_path"] == "/community/chat"
-    assert world.session is not None
-    async with world.app.db.transaction(world.session.workspace_id) as tx:
-        jobs = await tx.scalars(text("SELECT task FROM jobs WHERE unique_key LIKE 'check-now:%' AND done_at IS NULL"))
-        assert list(jobs) == ["check_store"], "the theme is told by a job, not while the shopper waits"
-
-
-async def test_a_guest_gets_no_token_and_no_error(world: World, browser: httpx.AsyncClient) -> None:
-    await world.connect()
-    answer = await browser.get(_proxied(world, None))
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert answer.headers["cache-control"] == "no-store"
-
-
-async def test_a_shopper_cannot_name_another(world: World, browser: httpx.AsyncClient) -> None:
-    await world.connect()
-    for own in ("logged_in_customer_id=8", "logged_in_customer_id=", "shop=evil.myshopify.com", "path_prefix=/x"):
-        assert (await browser.get(_proxied(world, 7, own))).status_code == 401
-    fields = f"shop={world.domain}&logged_in_customer_id=8&path_prefix=/a&timestamp={int(time.time())}"
-    unsigned = f"/proxy/identity?{fields}"
-    assert (await browser.get(unsigned)).status_code == 401
-    assert (await browser.get(f"{unsigned}&signature=%ff")).status_code == 401
-
-
-async def test_an_old_proxied_request_is_refused(world: World, browser: httpx.AsyncClient) -> None:
-    await world.connect()
-    world.sim.shop.state.set("clock_offset", -120)
-    assert (await browser.get(_proxied(world, 7))).status_code == 401
-
-
-async def test_an_uninstalled_shop_vouches_for_nobody(world: World, browser: httpx.AsyncClient) -> None:
-    assert (await browser.get(_proxied(world, 7))).status_code == 404
-    connection = await world.connect()
-    async with world.app.db.transaction(connection.workspace_id) as tx:
-        store = await stores.get(tx, connection.store_id)
-        assert store is not None
-        await stores.uninstalled(tx, store, datetime.now(UTC))
-    assert (await browser.get(_proxied(world, 7))).status_code == 404

@@ -14,8 +14,9 @@
 
   const read = async (path, options) => {
     const answer = await fetch(path, options);
-    if (!answer.ok) throw new Error(`admin: ${answer.status}`);
-    return answer.json();
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.error || `admin: ${answer.status}`);
+    return told;
   };
   const post = (path, body) =>
     read(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -24,9 +25,32 @@
     "id-token": async () => (await read("/frame/id-token")).token,
     launch: async () => launch,
     extensions: () => read("/frame/extensions"),
-    scopes: ({ action, scopes }) =>
-      action === "query" ? read("/frame/scopes") : post("/frame/scopes", { scopes, revoke: action === "revoke" }),
+    scopes: async ({ action, scopes }) => {
+      if (action === "query") return detail(await read("/frame/scopes"));
+      if (action === "revoke") return detail(await post("/frame/scopes", { action, scopes }));
+      const { asking } = await post("/frame/scopes", { action: "request", scopes });
+      if (asking.length && !(await consent(asking))) return { result: "declined-all", detail: detail(await read("/frame/scopes")) };
+      return { result: "granted-all", detail: detail(await post("/frame/scopes", { action: "grant", scopes })) };
+    },
   };
+
+  const detail = ({ granted, required, optional }) => ({ granted, required, optional });
+
+  // The permission dialog: closing it by any other way than Update is a no.
+  const consent = (asking) =>
+    new Promise((answer) => {
+      const dialog = document.getElementById("consent");
+      dialog.querySelector("ul").replaceChildren(
+        ...asking.map((scope) => {
+          const item = document.createElement("li");
+          item.append(Object.assign(document.createElement("code"), { textContent: scope }));
+          return item;
+        }),
+      );
+      dialog.returnValue = "";
+      dialog.addEventListener("close", () => answer(dialog.returnValue === "update"), { once: true });
+      dialog.showModal();
+    });
 
   const mark = () => {
     const path = new URL(here).pathname;

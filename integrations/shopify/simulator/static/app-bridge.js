@@ -15,6 +15,8 @@
       const id = ++counter;
       waiting.set(id, { resolve, reject });
       window.parent.postMessage({ bridge: "app", id, type, ...detail }, admin);
+      // A question to the merchant waits for the merchant.
+      if (type === "scopes" && detail.action === "request") return;
       setTimeout(() => {
         if (waiting.delete(id)) reject(new Error(`App Bridge: no answer to ${type}`));
       }, 10000);
@@ -135,10 +137,7 @@
     saveBar: { show: async () => {}, hide: async () => {}, leaveConfirmation: async () => {} },
     scopes: {
       query: () => scopes("query"),
-      request: async (list) => {
-        const detail = await scopes("request", list);
-        return { result: list.every((scope) => detail.granted.includes(scope)) ? "granted-all" : "declined-all", detail };
-      },
+      request: (list) => scopes("request", list),
       revoke: async (list) => ({ detail: await scopes("revoke", list) }),
     },
     app: { extensions: () => ask("extensions") },

@@ -1,0 +1,177 @@
+"""Scopes, in both directions: none without a use in code, no operation and no topic without its scope."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    build_schema,
+    get_named_type,
+    parse,
+    visit,
+)
+from graphql.language import FieldNode
+
+from integrations.shopify import platform, queries, routes, webhooks
+from integrations.shopify.identity import missing_scopes
+from integrations.shopify.simulator import Simulator, create_app, nodes, oauth
+from plugin.platform import Resource
+
+ROOT = Path(__file__).parent.parent.parent
+SCOPES = tomllib.loads((ROOT / "integrations/shopify/app/shopify.app.toml").read_text("utf-8"))["access_scopes"]
+REQUIRED = set(SCOPES["scopes"].split(","))
+OPTIONAL = set(SCOPES["optional_scopes"])
+SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").read_text("utf-8"))
+
+# What has to be granted before an object can be read at all (https://shopify.dev/docs/api/usage/access-scopes). A type
+# that is in neither list fails the test: somebody has to look it up.
+NEEDS = {
+    **dict.fromkeys(
+        ("Order", "LineItem", "Fulfillment", "FulfillmentLineItem", "FulfillmentTrackingInfo", "Refund",
+         "RefundLineItem"),
+        "read_orders",
+    ),
+    **dict.fromkeys(
+        ("Customer", "CustomerEmailAddress", "CustomerPhoneNumber", "CustomerSmsMarketingConsent"),
+        "read_customers",
+    ),
+    **dict.fromkeys(("Product", "ProductVariant", "SelectedOption"), "read_products"),
+    "Return": "read_returns",
+}  # fmt: skip
+FREE = {
+    # The shop, our installation, our subscriptions, our bulk operations, our own metafields.
+    "Shop", "Domain", "DomainLocalization", "ShopPlan", "AppInstallation", "AccessScope", "Metafield",
+    "WebhookSubscription", "BulkOperation",
+    # Parts without a life of their own: they are inside something that needs a scope.
+    "PageInfo", "MoneyBag", "MoneyV2", "MailingAddress", "Image", "MediaPreviewImage", "Media", "MediaImage",
+}  # fmt: skip
+
+
+class _Types(Visitor):
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.found: set[str] = set()
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        named = get_named_type(self.info.get_type())
+        if isinstance(named, GraphQLObjectType | GraphQLInterfaceType):
+            self.found.add(named.name)
+
+
+def read_types(text: str) -> set[str]:
+    """The things an operation reads; what only wraps them is left out."""
+    info = TypeInfo(SCHEMA)
+    types = _Types(info)
+    visit(parse(text), TypeInfoVisitor(info, types))
+    wrappers = ("Connection", "Edge", "Payload", "UserError", "Error")
+    return {name for name in types.found if not name.endswith(wrappers)}
+
+
+def needed(text: str) -> set[str]:
+    types = read_types(text)
+    assert types <= NEEDS.keys() | FREE, f"which scope? {sorted(types - NEEDS.keys() - FREE)}"
+    return {NEEDS[name] for name in types if name in NEEDS}
+
+
+@pytest.mark.parametrize("name", sorted(queries.OPERATIONS))
+def test_an_operation_declares_what_it_reads(name: str) -> None:
+    assert set(queries.SCOPES.get(name, ())) == needed(queries.OPERATIONS[name])
+
+
+@pytest.mark.parametrize("resource", sorted(queries.BULK_QUERIES))
+def test_an_export_declares_what_it_reads(resource: str) -> None:
+    assert set(queries.BULK_SCOPES[resource]) == needed(queries.BULK_QUERIES[resource])
+
+
+def uses() -> Iterator[tuple[str, str]]:
+    """(scope, what needs it) of everything that runs."""
+    for table in (queries.SCOPES, queries.BULK_SCOPES):
+        for name, scopes in table.items():
+            yield from ((scope, name) for scope in scopes)
+    for topic, scopes in webhooks.TOPICS.items():
+        yield from ((scope, topic) for scope in scopes)
+    yield from ((scope, f"finding {code}") for scope, code in platform.PERMISSIONS.items())
+    yield "write_app_proxy", routes.Edges.shopper.__qualname__
+
+
+def test_no_scope_is_asked_for_without_a_use() -> None:
+    """write_x has to be used for writing: whoever only reads asks for read_x."""
+    assert {scope for scope, _ in uses()} == REQUIRED | OPTIONAL
+
+
+def test_every_use_is_covered_by_what_the_app_asks_for() -> None:
+    uncovered = [(scope, what) for scope, what in uses() if missing_scopes([scope], REQUIRED | OPTIONAL)]
+    assert uncovered == []
+
+
+def test_what_cannot_do_without_a_scope_gets_it_at_install() -> None:
+    always = {scope for name in queries.SCOPES for scope in queries.SCOPES[name]} | {"write_app_proxy"}
+    assert missing_scopes(sorted(always), REQUIRED) == []
+    for topic, scopes in webhooks.TOPICS.items():
+        held = not scopes or any(not missing_scopes([scope], REQUIRED) for scope in scopes)
+        assert held is (topic not in webhooks.OPTIONAL_TOPICS), topic
+
+
+def test_each_optional_scope_has_its_own_finding_and_topic_or_history() -> None:
+    assert set(platform.PERMISSIONS) == OPTIONAL
+    topics = {scope for topic in webhooks.OPTIONAL_TOPICS for scope in webhooks.TOPICS[topic]}
+    assert topics | {"read_all_orders"} == OPTIONAL
+
+
+# --- the same as the shop itself sees it ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sim() -> Simulator:
+    made = create_app(
+        None, app_url="https://app.example.com", client_id="id", client_secret="s", base_port=8001, seeded=True,
+    )  # fmt: skip
+    oauth.install(made.shop)
+    return made
+
+
+def _variables(sim: Simulator, name: str) -> dict[str, Any]:
+    shop = sim.shop
+    first = {"first": 3}
+    order = next(doc for doc in nodes.visible_orders(shop) if doc["customer"] and doc["_returns"])
+    return {
+        "OrdersPage": {"first": queries.ORDERS_PAGE},
+        "CustomersPage": first,
+        "ProductsPage": first,
+        "Order": {"id": order["admin_graphql_api_id"]},
+        "OrderLines": {"id": order["admin_graphql_api_id"], **first},
+        "Customer": {"id": order["customer"]["admin_graphql_api_id"]},
+        "CustomerAddresses": {"id": order["customer"]["admin_graphql_api_id"], **first},
+        "Product": {"id": shop.state.all("products")[0]["admin_graphql_api_id"]},
+        "ProductVariants": {"id": shop.state.all("products")[0]["admin_graphql_api_id"], **first},
+    }[name]
+
+
+def _denied(sim: Simulator, name: str) -> bool:
+    sim.admin_api.throttle.level = sim.admin_api.throttle.size
+    answer = sim.admin_api.execute(queries.OPERATIONS[name], _variables(sim, name), name)
+    codes = {error.get("extensions", {}).get("code") for error in answer.get("errors", ())}
+    assert codes <= {"ACCESS_DENIED"}, answer["errors"]
+    return bool(codes)
+
+
+@pytest.mark.parametrize("name", sorted(queries.SCOPES))
+def test_an_operation_works_with_its_scopes_and_not_without_one_of_them(sim: Simulator, name: str) -> None:
+    scopes = list(queries.SCOPES[name])
+    sim.shop.state.set("granted", scopes)
+    assert not _denied(sim, name)
+    for scope in scopes:
+        sim.shop.state.set("granted", [held for held in scopes if held != scope])
+        assert _denied(sim, name), scope
+
+
+def test_the_exports_are_the_resources() -> None:
+    assert set(queries.BULK_QUERIES) == set(Resource)
