@@ -123,52 +123,6 @@ LOOKS: Mapping[str, Lazy] = {
     "woocommerce": _("Its colour and the side of the page are chosen in WordPress, in the Ahlan plugin."),
 }
 
-_CONNECT_AGAIN = _("Connect the store again; nothing is lost meanwhile.")
-_BY_ITSELF = _("It is mended by itself; if it stays, look into the store's own list of webhooks.")
-_PAIR = _("In WordPress open the Ahlan plugin and press Connect.")
-
-# What a health check can find: what it means, and what to do about it.
-FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
-    "credentials": (_("The store refuses our access"), _CONNECT_AGAIN),
-    "keys_refused": (_("The store refuses our access"), _CONNECT_AGAIN),
-    "read_only_key": (_("The store lets us read only"), _("Connect again and approve reading and writing.")),
-    "missing_right": (_("The connected user lacks a right"), _("Connect again as a user who may manage the shop.")),
-    "needs_reauth": (_("The store refuses our access"), _CONNECT_AGAIN),
-    "scope_missing": (_("A right is missing"), _("Open the app in the store's admin and accept the missing right.")),
-    "api_version": (_("The store answers in another version"), _("Nothing to do for you; we look into it.")),
-    "history_limited": (
-        _("Older orders are hidden from us"),
-        _("The platform shows orders older than 60 days only to apps it has allowed to. Newer ones are complete."),
-    ),
-    "webhook_missing": (_("The store does not tell us everything"), _BY_ITSELF),
-    "webhooks": (_("The store does not tell us everything"), _BY_ITSELF),
-    "webhooks_were_disabled": (
-        _("The store had stopped telling us news"),
-        _("It is switched on again, and what was missed is being read."),
-    ),
-    "no_https": (_("The store has no secure address"), _("Switch on https for the store, then connect it.")),
-    "no_permalinks": (
-        _("WordPress uses plain addresses"),
-        _("In WordPress open Settings, Permalinks and choose anything but Plain."),
-    ),
-    "coming_soon": (
-        _("The store is closed to visitors"),
-        _("In WooCommerce open Settings, Site visibility and choose Live."),
-    ),
-    "embed": (_("The chat is switched off in the theme"), _("Switch it on in the theme editor under App embeds.")),
-    "proxy_renamed": (
-        _("The store's address for the chat was renamed"),
-        _("In Shopify open Settings, Apps, Ahlan, App proxy, and visit the address there with /identity behind it."),
-    ),
-    "widget": (_("The chat is switched off"), _("Switch it on in WordPress, in the settings of the Ahlan plugin.")),
-    "plugin_missing": (_("The chat is not installed"), _("Install and switch on the Ahlan plugin in WordPress.")),
-    "plugin_silent": (_("The plugin does not answer"), _("Check that the store is online; we try again by ourselves.")),
-    "plugin_unpaired": (_("The plugin is not connected"), _PAIR),
-    "site_cloned": (_("The plugin runs on another address"), _("If the shop moved, connect it again from there.")),
-    "unreachable": (_("The store does not answer"), _("Check that the store is online; we try again by ourselves.")),
-}
-UNKNOWN_FINDING = (_("Something is not as it should be"), _("Check the store; we look again within the hour."))
-
 
 def order_name(name: str) -> str:
     """The order's number as people say it, left to right inside any text."""

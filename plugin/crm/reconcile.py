@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin import stores
@@ -21,7 +21,7 @@ from plugin.crm.batch import Change
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Busy, Tenant, Tx, tenant_key, turn
 from plugin.kernel.jobs import TaskError
-from plugin.platform import Page, PlatformError, Record, Resource
+from plugin.platform import Finding, Page, PlatformError, Record, Resource
 from plugin.stores import Store
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,8 @@ DEEP = timedelta(hours=48)
 DEEP_EVERY = timedelta(hours=24)
 # A webhook may be this late before what we found by asking counts as missed by it.
 LATE = timedelta(minutes=5)
+# So many of the things that were missed are named; the count is of all.
+NAMED = 50
 PROFILE_EVERY = timedelta(hours=24)
 ROTATE_EVERY = timedelta(days=90)
 
@@ -50,11 +52,11 @@ class Reconciliation(Tenant, Base):
 
 @dataclass(slots=True)
 class Found:
-    """What a comparison looked at and what it changed. `gaps`: changes whose webhook should have been here by then."""
+    """What a comparison looked at and changed. `missed`: changes whose webhook should have been here by then."""
 
     seen: int = 0
     changes: list[Change] = field(default_factory=list)
-    gaps: int = 0
+    missed: list[Change] = field(default_factory=list)
 
     @property
     def changed(self) -> int:
@@ -73,7 +75,10 @@ async def reconcile(app: App, workspace_id: UUID, store_id: UUID, *, since: date
         part = await _compare(app, store, resource, since)
         found.seen += part.seen
         found.changes += part.changes
-        found.gaps += part.gaps
+        found.missed += part.missed
+        async with app.db.transaction(workspace_id) as tx:
+            if resource in await _complete(tx, store.id):
+                await _tell(tx, store, resource, part, since)
     return found
 
 
@@ -84,7 +89,7 @@ async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> Non
         if store is None or store.status != stores.CONNECTED:
             return
         before = {row.resource: row for row in await tx.scalars(_reconciliations(tx, store.id))}
-        complete = {row.resource for row in await backfill.progress(tx, store.id) if row.state == backfill.DONE}
+        complete = await _complete(tx, store.id)
     for resource in Resource:
         started = datetime.now(UTC)
         row = before.get(resource)
@@ -101,15 +106,34 @@ async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> Non
             values = {"store_id": store.id, "resource": resource, "compared_until": started,
                       "deep_at": started if deep or row is None else row.deep_at, "updated_at": started}  # fmt: skip
             await bulk.insert(tx, Reconciliation, [values], key=("store_id", "resource"))
-            # What the backfill has not reached yet was not missed by a webhook.
-            if found.gaps and resource in complete:
-                await tx.record(
-                    "store.gap",
-                    subject_id=store.id,
-                    store_id=store.id,
-                    data={"resource": resource, "count": found.gaps, "since": since.isoformat()},
-                )
-                tx.publish("stores", {"store_id": str(store.id)})
+            if resource in complete:
+                await _tell(tx, store, resource, found, since)
+            await stores.watch(tx, store.id)
+
+
+async def _complete(tx: Tx, store_id: UUID) -> set[str]:
+    """Resources whose history is read: what the backfill has not reached yet was not missed by a webhook."""
+    return {row.resource for row in await backfill.progress(tx, store_id) if row.state == backfill.DONE}
+
+
+async def _tell(tx: Tx, store: Store, resource: Resource, found: Found, since: datetime) -> None:
+    """Record what no webhook had told, with the platform's ids of the first of it; by now it is here."""
+    if not found.missed:
+        return
+    await tx.record(
+        "store.gap",
+        subject_id=store.id,
+        store_id=store.id,
+        data={
+            "resource": resource,
+            "count": len(found.missed),
+            "new": sum(change.created for change in found.missed),
+            "since": since.isoformat(),
+            "newest": max(change.version for change in found.missed).isoformat(),
+            "missed": [change.external_id for change in found.missed[:NAMED]],
+        },
+    )
+    tx.publish("stores", {"store_id": str(store.id)})
 
 
 async def _compare(app: App, store: Store, resource: Resource, since: datetime) -> Found:
@@ -121,7 +145,7 @@ async def _compare(app: App, store: Store, resource: Resource, since: datetime) 
         changes = await _write(app, store, page)
         found.seen += len(page.records)
         found.changes += changes
-        found.gaps += sum(change.version < late for change in changes)
+        found.missed += [change for change in changes if change.version < late]
         if page.cursor is None:
             return found
         cursor = page.cursor
@@ -173,9 +197,35 @@ async def check_store(
             return
         if profile is not None:
             stores.apply_profile(fresh, profile)
+        findings += _lost(fresh, findings)
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)
         tx.publish("stores", {"store_id": str(store.id)})
+        if any(finding.code in _MENDED and not finding.ok for finding in findings):
+            await compare_now(tx, store.id)
+        await stores.watch(tx, store.id)
+
+
+def _lost(store: Store, findings: Sequence[Finding]) -> list[Finding]:
+    """Webhooks that an earlier check had seen and that had to be made anew: somebody or something took them away."""
+    before = {one.get("detail") for one in store.findings if one.get("code") in _SUBSCRIBED}
+    lost = [one.detail for one in findings if one.code == "webhook_added" and one.detail in before]
+    return [Finding("webhooks_were_missing", False, ", ".join(lost))] if lost else []
+
+
+_SUBSCRIBED = ("webhook_kept", "webhook_added")
+_MENDED = ("webhooks_were_disabled", "webhooks_were_missing")
+
+
+async def compare_now(tx: Tx, store_id: UUID) -> None:
+    """Have the next comparison run after commit instead of within the quarter of an hour."""
+    await tx.execute(
+        text(
+            "UPDATE jobs SET run_at = least(run_at, now()) WHERE workspace_id = :workspace AND unique_key = :unique "
+            "AND done_at IS NULL AND failed_at IS NULL"
+        ),
+        {"workspace": tx.workspace_id, "unique": f"reconcile:{store_id}"},
+    )
 
 
 async def rotate_secret(app: App, workspace_id: UUID, store_id: UUID) -> bool:
@@ -198,7 +248,8 @@ async def _rotate(app: App, store: Store) -> None:
 
 
 async def _complain(app: App, workspace_id: UUID, store_id: UUID, error: PlatformError) -> None:
-    """Dead credentials put the store to sleep until the merchant comes back."""
-    if error.reauthorize:
-        async with app.db.transaction(workspace_id) as tx:
+    """Dead credentials put the store to sleep until the merchant comes back; a store that is away is looked at."""
+    async with app.db.transaction(workspace_id) as tx:
+        if error.reauthorize:
             await stores.needs_reauth(tx, store_id, error.said)
+        await stores.watch(tx, store_id)
