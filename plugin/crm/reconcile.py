@@ -139,9 +139,7 @@ async def _tell(tx: Tx, store: Store, resource: Resource, found: Found, since: d
         data={
             "resource": resource,
             "count": len(found.missed),
-            "new": sum(change.created for change in found.missed),
             "since": since.isoformat(),
-            "newest": max(change.version for change in found.missed).isoformat(),
             "missed": [change.external_id for change in found.missed[:NAMED]],
         },
     )

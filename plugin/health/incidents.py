@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.health.rules import DAY, SETTLE, Problem, Severity, due
+from plugin.health.rules import DAY, MENDED, SETTLE, Problem, Severity, due
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.stores import Store
 
@@ -180,12 +180,12 @@ async def drop(tx: Tx, mailing: Mailing) -> None:
 
 
 async def open_now(tx: Tx) -> list[Open]:
-    """Every incident of the workspace that lasts, oldest first."""
+    """Every incident of the workspace that lasts: what somebody must do something about first, then the oldest."""
     rows: Any = await tx.execute(
         select(Incident, Store.name)
         .join(Store, (Store.workspace_id == Incident.workspace_id) & (Store.id == Incident.store_id))
         .where(Incident.workspace_id == tx.workspace_id, Incident.recovered_at.is_(None))
-        .order_by(Incident.opened_at)
+        .order_by(Incident.code.in_(sorted(MENDED)), Incident.opened_at, Incident.id)
     )
     return [Open(row.id, row.store_id, name, remembered(row), row.opened_at) for row, name in rows]
 

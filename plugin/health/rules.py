@@ -44,8 +44,8 @@ class Problem:
 class Facts:
     """What is known about a store without asking it. Times are UTC.
 
-    `missed`: orders that the platform's API showed and no webhook had told, found since the last delivery about one
-    (`told_at`). `told`: when the latest such deliveries came, newest first.
+    `missed`: orders that the platform's API showed, placed since anybody told us about one (`told_at`). `told`: when
+    the latest deliveries about orders came, newest first.
     """
 
     connected: bool

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from plugin import stores, team
 from plugin.app import App
 from plugin.channel import Outbound
+from plugin.crm import sync
 from plugin.crm.backfill import Backfill
 from plugin.crm.reconcile import Reconciliation
 from plugin.health import alerts, incidents, state
@@ -21,7 +22,8 @@ from plugin.health.state import Health
 from plugin.kernel import jobs
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.jobs import JobRow, TaskError
-from plugin.platform import Finding, Resource, StoreProfile
+from plugin.kernel.money import Money
+from plugin.platform import Finding, OrderRecord, Resource, StoreProfile
 from plugin.reactions import TASKS
 from plugin.stores import Store
 from plugin.team import Agent, Role
@@ -78,9 +80,18 @@ class World:
                 tx.add(Reconciliation(store_id=self.store.id, resource=resource, compared_until=at, deep_at=at))
             await tx.execute(text("UPDATE stores SET checked_at = :at"), {"at": at})
 
-    async def missed(self, at: datetime, new: int, ids: tuple[str, ...] = ()) -> None:
-        """A comparison at `at` found new orders that nobody had told us about."""
-        data = {"resource": "orders", "count": new, "new": new, "newest": at.isoformat(), "missed": list(ids)}
+    async def missed(self, at: datetime, count: int) -> None:
+        """Asked, the platform showed orders placed at `at` that it had not told us about."""
+        async with self.app.db.transaction(self.workspace) as tx:
+            store = await tx.get(Store, self.store.id, lock=True)
+            assert store is not None
+            for number in range(count):
+                key = f"{at.timestamp()}-{number}"
+                await sync.apply(tx, store, [OrderRecord(key, at, f"#{number}", at, Money(100, "SAR", 2))])
+
+    async def gap(self, at: datetime, count: int, ids: tuple[str, ...] = ()) -> None:
+        """A comparison at `at` found orders that nobody had told us about."""
+        data = {"resource": "orders", "count": count, "missed": list(ids)}
         async with self.app.db.transaction(self.workspace) as tx:
             await tx.record("store.gap", subject_id=self.store.id, store_id=self.store.id, data=data, at=at)
 

@@ -63,7 +63,7 @@ async def test_a_store_that_went_silent_is_noticed_by_its_own_rhythm(world: Worl
     world.now += timedelta(hours=2)
     await world.compared(world.now - minutes(5))
     assert (await world.health()).problems == ()
-    await world.missed(world.now - minutes(5), 3)
+    await world.missed(world.now - minutes(10), 3)
     (problem,) = (await world.health()).problems
     assert (problem.code, problem.count) == ("silent", 3)
     # What cannot be read was told all the same, and so the store is not silent.
@@ -76,7 +76,7 @@ async def test_a_quiet_night_alarms_nobody_and_carts_do_not_hide_a_silence(world
     await world.compared(world.now - minutes(5))
     await world.look()
     assert await world.open() == []
-    await world.missed(world.now - minutes(5), 4)
+    await world.missed(world.now - minutes(10), 4)
     await world.delivered(world.now - minutes(2), topic="carts/update")
     await world.look()
     assert await world.open() == ["silent"]
@@ -84,7 +84,10 @@ async def test_a_quiet_night_alarms_nobody_and_carts_do_not_hide_a_silence(world
 
 async def test_gaps_from_before_the_last_delivery_are_no_silence(world: World) -> None:
     await world.missed(world.now - timedelta(hours=1), 9)
+    await world.gap(world.now - timedelta(hours=1), 9)
     world.now += timedelta(hours=5)
+    # So fresh that its webhook may be under way.
+    await world.missed(world.now - minutes(1), 9)
     await world.compared(world.now)
     assert (await world.health()).problems == ()
 
@@ -121,7 +124,7 @@ async def test_what_was_missed_is_named(world: World) -> None:
                  "gen_random_uuid(), :s, 'o7', now(), '#1007', '1007', now(), 'open', 'paid', '', 'SAR', 2, 100)"),
             {"w": world.workspace, "s": world.store.id},
         )  # fmt: skip
-    await world.missed(world.now - minutes(30), 2, ("o7", "unknown"))
+    await world.gap(world.now - minutes(30), 2, ("o7", "unknown"))
     health = await world.health()
     (gap,) = health.gaps
     assert (gap.resource, gap.count, gap.names) == ("orders", 2, ("#1007",))
