@@ -123,58 +123,6 @@ LOOKS: Mapping[str, Lazy] = {
     "woocommerce": _("Its colour and the side of the page are chosen in WordPress, in the Ahlan plugin."),
 }
 
-_CONNECT_AGAIN = _("Connect the store again; nothing is lost meanwhile.")
-_BY_ITSELF = _("It is mended by itself; if it stays, look into the store's own list of webhooks.")
-_PAIR = _("In WordPress open the Ahlan plugin and press Connect.")
-
-# What a health check can find: what it means, and what to do about it.
-FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
-    "credentials": (_("The store refuses our access"), _CONNECT_AGAIN),
-    "keys_refused": (_("The store refuses our access"), _CONNECT_AGAIN),
-    "read_only_key": (_("The store lets us read only"), _("Connect again and approve reading and writing.")),
-    "missing_right": (_("The connected user lacks a right"), _("Connect again as a user who may manage the shop.")),
-    "needs_reauth": (_("The store refuses our access"), _CONNECT_AGAIN),
-    "scope_missing": (_("A right is missing"), _("Open the app in the store's admin and accept the missing right.")),
-    "data_withheld": (
-        _("Customers' details are hidden from us"),
-        _("Names and addresses are missing until the platform has approved the app for them; nothing to do for you."),
-    ),
-    "api_version": (_("The store answers in another version"), _("Nothing to do for you; we look into it.")),
-    "webhook_missing": (_("The store does not tell us everything"), _BY_ITSELF),
-    "webhooks": (_("The store does not tell us everything"), _BY_ITSELF),
-    "webhooks_were_disabled": (
-        _("The store had stopped telling us news"),
-        _("It is switched on again, and what was missed is being read."),
-    ),
-    "no_https": (_("The store has no secure address"), _("Switch on https for the store, then connect it.")),
-    "no_permalinks": (
-        _("WordPress uses plain addresses"),
-        _("In WordPress open Settings, Permalinks and choose anything but Plain."),
-    ),
-    "coming_soon": (
-        _("The store is closed to visitors"),
-        _("In WooCommerce open Settings, Site visibility and choose Live."),
-    ),
-    "embed": (_("The chat is switched off in the theme"), _("Switch it on in the theme editor under App embeds.")),
-    "embed_unseen": (
-        _("The chat has not been seen on the storefront lately"),
-        _("Switch it on in the theme editor under App embeds, then open the shop and the chat once."),
-    ),
-    "proxy_renamed": (
-        _("The store's address for the chat was renamed"),
-        _("In Shopify open Settings, Apps, Ahlan, App proxy, and visit the address there with /identity behind it."),
-    ),
-    "password_page": (
-        _("The shop is behind a password"),
-        _("Shoppers see the shop and the chat once you take it off: Online Store, Preferences."),
-    ),
-    "widget": (_("The chat is switched off"), _("Switch it on in WordPress, in the settings of the Ahlan plugin.")),
-    "plugin_missing": (_("The chat is not installed"), _("Install and switch on the Ahlan plugin in WordPress.")),
-    "plugin_silent": (_("The plugin does not answer"), _("Check that the store is online; we try again by ourselves.")),
-    "plugin_unpaired": (_("The plugin is not connected"), _PAIR),
-    "site_cloned": (_("The plugin runs on another address"), _("If the shop moved, connect it again from there.")),
-    "unreachable": (_("The store does not answer"), _("Check that the store is online; we try again by ourselves.")),
-}
 # Permissions that the merchant may give or not, by what is found while one is missing: its name, and what it brings.
 PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
     "history_limited": (
@@ -186,7 +134,6 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("With it the orders and conversations of two customers come together here when the store merges them."),
     ),
 }
-UNKNOWN_FINDING = (_("Something is not as it should be"), _("Check the store; we look again within the hour."))
 
 
 def order_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -182,12 +183,19 @@ def reconcile(
                     refused += 1
                     console.print(f"{name}: not compared, {error.said}", highlight=False)
                 else:
-                    said = f"{found.seen} looked at, {found.changed} were missing or old"
-                    console.print(f"{name}: {said}", highlight=False)
+                    console.print(f"{name}: {_compared(found)}", highlight=False)
             if refused:
                 raise SystemExit(1)
 
     _run(run())
+
+
+def _compared(found: crm_reconcile.Found) -> str:
+    """What a comparison found, in a line."""
+    said = f"{found.seen} looked at, {found.changed} were missing or old"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(c.resource for c in found.changes).items()))
+    missed = f"; no webhook had told of {len(found.missed)}" if found.missed else ""
+    return said + (f": {kinds}" if kinds else "") + missed
 
 
 @cli.command()

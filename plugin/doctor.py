@@ -13,20 +13,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from plugin import bootstrap, processes, stores
 from plugin.app import App
+from plugin.health import state
+from plugin.health.rules import Severity
+from plugin.health.state import Health
+from plugin.health.words import say
 from plugin.kernel import http
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
+from plugin.kernel.i18n import SOURCE_LANGUAGE, Translator
 
 _FREE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that was looked at; `remedy` says what to do when it is not well."""
+    """One thing that was looked at; `remedy` says what to do when it is not well, `store` which store it is about."""
 
     ok: bool
     what: str
     remedy: str = ""
+    store: str = ""
 
 
 async def examine(settings: Settings) -> list[Diagnosis]:
@@ -205,10 +211,35 @@ async def _backlog(app: App) -> AsyncIterator[Diagnosis]:
 
 
 async def _stores(app: App) -> AsyncIterator[Diagnosis]:
+    """What the merchants' own pages say, store by store; those that are well are only counted."""
+    words, well = app.catalogues.translator(SOURCE_LANGUAGE), 0
     for workspace_id in await app.db.workspaces():
         async with app.db.transaction(workspace_id) as tx:
-            found = await stores.all_stores(tx)
-        for store in found:
-            if store.status == stores.NEEDS_REAUTH:
-                yield Diagnosis(False, f"{store.name} ({store.external_id}) refuses our credentials.",
-                                "Its merchant must open Ahlan in the store's admin once.")  # fmt: skip
+            found = [
+                await state.read(tx, store)
+                for store in await stores.all_stores(tx)
+                if store.status != stores.UNINSTALLED
+            ]
+        for health in found:
+            well += not health.problems
+            for finding in of_store(words, health):
+                yield finding
+    if well:
+        which = "store is" if well == 1 else "stores are"
+        yield Diagnosis(True, f"{well} {which} well: connected, heard and compared.")
+
+
+def of_store(words: Translator, health: Health) -> list[Diagnosis]:
+    """A store's problems in the words of its page. What only concerns its storefront is told and fails nothing."""
+    store = health.store
+    findings = []
+    for problem in health.problems:
+        said = say(words, problem)
+        detail = f" ({problem.detail})" if problem.detail else ""
+        findings.append(
+            Diagnosis(
+                problem.severity == Severity.NOTE, f"{store.name} ({store.external_id}): {said.what}{detail}", said.how,
+                store=store.external_id,
+            )
+        )  # fmt: skip
+    return findings

@@ -286,7 +286,7 @@ async def _erase_store(tx: Tx, store_id: UUID, people: Sequence[UUID]) -> dict[s
     for table in (
         "attachments", "carts", "visitors", "order_lines", "fulfilments", "refunds", "order_returns", "orders",
         "variants", "products", "identities", "store_customers", "tombstones", "backfills", "reconciliations",
-        "events", "store_credentials", "staff_identities",
+        "incidents", "events", "store_credentials", "staff_identities",
     ):  # fmt: skip
         counts[table] = await _run(tx, f"DELETE FROM {table} WHERE {_OF_STORE}", parameters)
     counts["webhook_inbox"] = await _run(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import privacy
 from plugin.conversations import delivery
 from plugin.crm import backfill, reconcile
+from plugin.health import alerts
 from plugin.kernel.jobs import Task
 
 TASKS: Mapping[str, Task] = {
@@ -24,6 +25,8 @@ TASKS: Mapping[str, Task] = {
     "redact_store": privacy.redact_store,
     "deliver_reply": delivery.deliver_reply,
     "send_replies": delivery.send_replies,
+    "watch_store": alerts.watch_store,
+    "mail_alert": alerts.mail_alert,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {

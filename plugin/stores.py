@@ -202,8 +202,14 @@ async def uninstalled(tx: Tx, store: Store, at: datetime) -> bool:
     await tx.execute(delete(Credential).where(Credential.store_id == store.id))
     await stop_jobs(tx, store.id)
     await tx.record("store.uninstalled", subject_id=store.id, store_id=store.id, at=at)
+    await watch(tx, store.id)
     tx.publish("stores", {"store_id": str(store.id)})
     return True
+
+
+async def watch(tx: Tx, store_id: UUID, *, delay: float = 0) -> None:
+    """Have the store's health looked at after commit, `delay` seconds later; asked often, it is done once."""
+    await tx.enqueue("watch_store", delay=delay, unique=f"watch:{store_id}", store_id=store_id)
 
 
 async def stop_jobs(tx: Tx, store_id: UUID) -> None:
@@ -227,6 +233,7 @@ async def needs_reauth(tx: Tx, store_id: UUID, reason: str) -> None:
     )
     if changed:
         await tx.record("store.needs_reauth", subject_id=store_id, store_id=store_id, data={"reason": reason})
+        await watch(tx, store_id)
         tx.publish("stores", {"store_id": str(store_id)})
 
 

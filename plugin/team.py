@@ -52,7 +52,10 @@ ALLOWED = {
 
 
 class Agent(TenantRow, Base):
-    """A member of the team. `password_hash` is argon2id, empty for those who only come through a store's admin."""
+    """A member of the team. `password_hash` is argon2id, empty for those who only come through a store's admin.
+
+    `alerts`: whether a problem of a store is mailed to them, where their role looks after stores.
+    """
 
     __tablename__ = "agents"
     __table_args__ = (UniqueConstraint("workspace_id", "email"),)
@@ -64,6 +67,7 @@ class Agent(TenantRow, Base):
     timezone: Mapped[str] = mapped_column(server_default="")
     password_hash: Mapped[str] = mapped_column(server_default="")
     available: Mapped[bool] = mapped_column(server_default=text("true"))
+    alerts: Mapped[bool] = mapped_column(server_default=text("true"))
     last_seen_at: Mapped[datetime | None]
     deactivated_at: Mapped[datetime | None]
 

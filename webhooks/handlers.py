@@ -162,6 +162,9 @@ async def _park(app: App, row: Claimed, error: Exception) -> None:
     log.warning("webhook_parked", row=row.id, topic=row.topic, error=said)
     HANDLED.labels("parked").inc()
     await inbox.park(app.db, row.id, said)
+    if row.workspace_id is not None and row.store_id is not None:
+        async with app.db.transaction(row.workspace_id) as tx:
+            await stores.watch(tx, row.store_id)
 
 
 async def _later(app: App, readable: Sequence[Read], error: Exception) -> None:

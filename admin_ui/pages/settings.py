@@ -48,6 +48,7 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
         "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         "duties": len(await privacy.open_requests(tx)) if desk.may(Permission.MANAGE_PRIVACY) else 0,
         "answer_times": [(key, t.gettext(text)) for key, text in ANSWER_TIMES.items()],
+        "mail": "email" in desk.app.channels,
         "heading": t.gettext("Settings"),
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
@@ -74,6 +75,16 @@ async def save_me(desk: Desk) -> Response:
         me.locale = locale if locale in ("", *desk.app.catalogues.codes) else me.locale
         me.timezone = zone if zone == "" or zone in available_timezones() else me.timezone
     return _reload(desk, "me")
+
+
+async def save_alerts(desk: Desk) -> Response:
+    """Whether a store's problems are mailed to the one who asks."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        me = await tx.get(Agent, desk.agent.id, lock=True)
+        assert me is not None
+        me.alerts = "alerts" in form
+    return desk.go("settings", saved="alerts")
 
 
 async def save_password(desk: Desk) -> Response:

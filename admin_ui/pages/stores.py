@@ -9,23 +9,29 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
+from admin_ui.look import file_size
 from admin_ui.words import State
 from plugin import deliveries, stores, team
-from plugin.crm.backfill import Backfill, restart
+from plugin.crm.backfill import RUNNING, Backfill, resync
+from plugin.crm.reconcile import compare_now
+from plugin.deliveries import Delivery
+from plugin.health import incidents, state
+from plugin.health.incidents import Past
+from plugin.health.rules import MENDED, Problem, Severity
+from plugin.health.state import Freshness, Gap, Health
+from plugin.health.words import RESOURCES, cause, say
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
-from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.lazy import Lazy
+from plugin.kernel.text import isolate
+from plugin.platform import Resource
 from plugin.stores import Store
 from plugin.team import Permission
 
-_RESOURCES: dict[str, Lazy] = {
-    "customers": _("Customers"), "products": _("Products"), "orders": _("Orders"),
-}  # fmt: skip
 _PLATFORMS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
 
 
@@ -42,12 +48,61 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
-    """Something that is not as it must be, and what to do about it."""
+class Trouble:
+    """Something that is not as it must be, what to do about it, and the one button that does it."""
 
     what: str
     how: str
     detail: str
+    kind: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """How up to date one kind of thing is."""
+
+    resource: str
+    label: str
+    compared_until: datetime | None
+    old: bool
+    mended: int
+    reading: bool
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a comparison found that nobody had told us."""
+
+    at: datetime
+    what: str
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bygone:
+    """An incident: what it was, when, and whether it was mailed."""
+
+    what: str
+    opened_at: datetime
+    lasted: str
+    mailed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A delivery in words: never what it held."""
+
+    id: int
+    topic: str
+    state: str
+    why: str
+    triggered_at: datetime | None
+    received_at: datetime
+    done_at: datetime | None
+    took: str
+    size: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +133,8 @@ class StoreCard:
     reason: str
     progress: Sequence[Progress]
     reading: bool
-    repairs: Sequence[Repair]
+    troubles: Sequence[Trouble]
+    well: bool
     checked_at: datetime | None
     embed: str
     embed_told: bool | None
@@ -90,9 +146,11 @@ class StoreCard:
     connected: bool
 
 
-def card(t: Translator, store: Store, backfills: Sequence[Backfill]) -> StoreCard:
+def card(t: Translator, health: Health) -> StoreCard:
     """A store's row in words. Pure."""
-    shown = [_progress(t, row) for row in sorted(backfills, key=lambda row: list(_RESOURCES).index(row.resource))]
+    store = health.store
+    backfills = [one.backfill for one in health.freshness if one.backfill is not None]
+    shown = [_progress(t, row) for row in backfills]
     return StoreCard(
         id=store.id,
         name=store.name,
@@ -103,7 +161,8 @@ def card(t: Translator, store: Store, backfills: Sequence[Backfill]) -> StoreCar
         reason=store.status_reason,
         progress=shown,
         reading=any(row.state == "running" for row in backfills),
-        repairs=[_repair(t, one) for one in store.findings if _broken(one)],
+        troubles=[_trouble(t, problem) for problem in health.problems],
+        well=not health.problems,
         checked_at=store.checked_at,
         embed=_embed(store),
         embed_told=store.embed_active,
@@ -114,11 +173,6 @@ def card(t: Translator, store: Store, backfills: Sequence[Backfill]) -> StoreCar
         limited=bool(store.history_limited_by),
         connected=store.status == stores.CONNECTED,
     )
-
-
-def _broken(finding: dict[str, Any]) -> bool:
-    """Whether the merchant should mend it: what may be allowed or not is nothing to mend."""
-    return not finding.get("ok") and finding.get("code") not in words.PERMISSIONS
 
 
 def _permission(t: Translator, finding: dict[str, Any]) -> OpenPermission:
@@ -155,28 +209,19 @@ def _progress(t: Translator, row: Backfill) -> Progress:
         text = t.gettext("%(done)s of about %(total)s", done=done, total=t.format_number(total))
     else:
         text = done
-    return Progress(t.gettext(_RESOURCES[row.resource]), row.state, text, row.done_count, total, row.last_error)
+    return Progress(t.gettext(RESOURCES[row.resource]), row.state, text, row.done_count, total, row.last_error)
 
 
-def _repair(t: Translator, finding: dict[str, Any]) -> Repair:
-    what, how = words.FINDINGS.get(str(finding.get("code")), words.UNKNOWN_FINDING)
-    return Repair(t.gettext(what), t.gettext(how), str(finding.get("detail") or ""))
+def _trouble(t: Translator, problem: Problem) -> Trouble:
+    said = say(t, problem)
+    # What mended itself is told, and asks for nothing.
+    kind = "bad" if problem.severity == Severity.BAD and problem.code not in MENDED else "warn"
+    return Trouble(said.what, said.how, problem.detail, kind, problem.remedy)
 
 
 async def cards(tx: Tx, t: Translator) -> list[StoreCard]:
     """Every store of the workspace."""
-    shown = []
-    for store in await stores.all_stores(tx):
-        shown.append(card(t, store, await _backfills(tx, store.id)))
-    return shown
-
-
-async def _backfills(tx: Tx, store_id: UUID) -> Sequence[Backfill]:
-    return list(
-        await tx.scalars(
-            select(Backfill).where(Backfill.workspace_id == tx.workspace_id, Backfill.store_id == store_id)
-        )
-    )
+    return [card(t, await state.read(tx, store)) for store in await stores.all_stores(tx)]
 
 
 async def index(desk: Desk) -> Response:
@@ -195,46 +240,149 @@ def connecting(desk: Desk) -> dict[str, Any]:
 
 
 async def one(desk: Desk) -> Response:
-    """One store with what it sent us; `parked` shows only what could not be read."""
-    parked = "parked" in desk.request.query_params
+    """One store: how it stands, how fresh it is, what was mended, and what it sent; `parked` shows only failures."""
+    query = desk.request.query_params
+    parked, before = "parked" in query, query.get("before", "")
     async with desk.transaction() as tx:
         store = await _find(tx, desk)
-        shown = card(desk.t, store, await _backfills(tx, store.id))
-        sent = await deliveries.latest(tx, store.id, parked=parked)
-        tally = await deliveries.tally(tx, store.id)
+        health = await state.read(tx, store)
+        sent = await deliveries.latest(tx, store.id, parked=parked, before=_number(before))
+        past = await incidents.history(tx, store.id)
+        await _up_to_date(tx, health, past)
+    t = desk.t
     return desk.page(
         "store.html",
-        store=shown,
-        sent=sent,
-        tally=tally,
+        store=card(t, health),
+        tally=health.tally,
+        arriving=_seconds(t, health.lag.arriving),
+        writing=_seconds(t, health.lag.writing),
+        freshness=[_fresh(t, one, health) for one in health.freshness],
+        mended=[_mended(t, one) for one in health.gaps],
+        bygones=[_bygone(t, one) for one in past],
+        sent=[_row(t, one) for one in sent],
+        older=sent[-1].id if len(sent) == deliveries.LIMIT else None,
+        before=before,
         parked=parked,
         heading=store.name,
-        checking="checking" in desk.request.query_params,
-        embedding=[desk.t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
+        checking="checking" in query,
+        embedding=[t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
     )
 
 
+async def _up_to_date(tx: Tx, health: Health, past: Sequence[Past]) -> None:
+    """What somebody sees here, the banner and the mails should know too: have the store looked at if they differ."""
+    shown = {problem.code for problem in health.problems if problem.severity == Severity.BAD}
+    if shown != {one.incident.code for one in past if one.incident.recovered_at is None}:
+        await stores.watch(tx, health.store.id)
+
+
+def _fresh(t: Translator, one: Freshness, health: Health) -> Fresh:
+    stale = {resource for problem in health.problems if problem.code == "stale" for resource in problem.resources}
+    away = any(problem.code == "unreachable" for problem in health.problems)
+    return Fresh(
+        one.resource,
+        t.gettext(RESOURCES[one.resource]),
+        one.compared_until,
+        away or one.resource in stale,
+        one.mended,
+        one.backfill is not None and one.backfill.state == RUNNING,
+        _progress(t, one.backfill) if one.backfill is not None else None,
+    )
+
+
+def _mended(t: Translator, gap: Gap) -> Mended:
+    what = {
+        "orders": lambda: t.ngettext("%(num)s order", "%(num)s orders", gap.count),
+        "customers": lambda: t.ngettext("%(num)s customer", "%(num)s customers", gap.count),
+        "products": lambda: t.ngettext("%(num)s product", "%(num)s products", gap.count),
+    }[gap.resource]()
+    named = [isolate(name, "ltr") for name in gap.names]
+    if named and gap.count > len(named):
+        named.append(t.ngettext("%(num)s more", "%(num)s more", gap.count - len(named)))
+    return Mended(gap.at, what, t.listing(named))
+
+
+def _bygone(t: Translator, one: Past) -> Bygone:
+    incident = one.incident
+    lasted = ""
+    if incident.recovered_at is not None:
+        lasted = t.duration((incident.recovered_at - incident.opened_at).total_seconds())
+    return Bygone(say(t, incidents.remembered(incident)).what, incident.opened_at, lasted, one.mailed_at is not None)
+
+
+def _row(t: Translator, one: Delivery) -> Row:
+    took = _seconds(t, (one.done_at - one.received_at).total_seconds()) if one.done_at is not None else ""
+    return Row(
+        id=one.id,
+        topic=one.topic,
+        state=one.state,
+        why=cause(t, one.error) if one.error else "",
+        triggered_at=one.triggered_at,
+        received_at=one.received_at,
+        done_at=one.done_at,
+        took=took,
+        size=file_size(t, one.size),
+    )
+
+
+def _seconds(t: Translator, seconds: float | None) -> str:
+    """A short time as people say it: parts of a second are one moment to them."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return t.gettext("under a second")
+    if seconds < 60:
+        return t.ngettext("%(num)s second", "%(num)s seconds", round(seconds))
+    return t.duration(seconds)
+
+
+def _number(text: str) -> int | None:
+    """A delivery's number; what is none, or larger than any, is nothing."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
+
+
+# One less than the largest bigint has.
+_DIGITS = 19
+
+
+async def banner(desk: Desk) -> Response:
+    """What is wrong with any store, above every page of those who can do something about it; nothing when all is well.
+
+    It is asked for by every open window, so it reads the open incidents and nothing else.
+    """
+    async with desk.transaction() as tx:
+        found = await incidents.open_now(tx) if desk.may(Permission.MANAGE_STORES) else []
+    shown = [(one, say(desk.t, one.problem).what) for one in found]
+    return desk.page("alerts.html", shown=shown)
+
+
 async def replay(desk: Desk) -> Response:
-    """Read what was set aside once more."""
+    """Read what was set aside once more: one delivery, or all of the store's."""
     form = await desk.request.form()
-    delivery = str(form.get("delivery", ""))
+    asked = str(form.get("delivery", ""))
+    delivery = _number(asked)
     async with desk.transaction() as tx:
         store = await _find(tx, desk)
-        count = await deliveries.replay(
-            tx, store.id, delivery_id=int(delivery) if delivery.isascii() and delivery.isdigit() else None
-        )
+        count = await deliveries.replay(tx, store.id, delivery_id=delivery) if delivery or not asked else 0
+        if count:
+            # Once it is read, or set aside again, everybody sees how it went.
+            await stores.watch(tx, store.id, delay=_REPLAY_SECONDS)
     if count:
         # A worker looks every few seconds anyway; this only spares the wait.
         with contextlib.suppress(*desk.app.jobs.unavailable):
             await (await desk.app.jobs.pool()).enqueue_job("drain_inbox", _job_id="drain_inbox")
-    return desk.go(f"stores/{store.id}")
+    return desk.go(f"stores/{store.id}", parked=1 if "parked" in desk.request.query_params else None)
+
+
+_REPLAY_SECONDS = 5
 
 
 async def check(desk: Desk) -> Response:
-    """Look at the store now instead of within the hour."""
+    """Look at the store now instead of within the hour, and compare it as well; pressed twice, it is done once."""
     async with desk.transaction() as tx:
         store = await _find(tx, desk)
-        await tx.enqueue("check_store", store_id=store.id)
+        await tx.enqueue("check_store", unique=f"check-now:{store.id}", store_id=store.id)
+        await compare_now(tx, store.id)
     return desk.go(f"stores/{store.id}", checking=1)
 
 
@@ -250,11 +398,24 @@ async def embed(desk: Desk) -> Response:
 
 
 async def read_again(desk: Desk) -> Response:
-    """Read the store's history again from the beginning: what is known already is only confirmed."""
+    """Read one kind of thing, or all, again from the beginning: what is known already is only confirmed."""
+    form = await desk.request.form()
+    asked = str(form.get("resource", ""))
+    if asked and asked not in set(Resource):
+        raise nothing_here()
     async with desk.transaction() as tx:
         store = await _find(tx, desk)
-        await restart(tx, store.id)
+        if store.status == stores.CONNECTED:
+            await resync(tx, store.id, Resource(asked) if asked else None)
+    return desk.go(f"stores/{store.id}")
+
+
+async def read_on(desk: Desk) -> Response:
+    """Go on reading a history that stopped, from where it stopped."""
+    async with desk.transaction() as tx:
+        store = await _find(tx, desk)
         await tx.enqueue("start_backfill", unique=f"backfill:{store.id}", store_id=store.id)
+        await stores.watch(tx, store.id, delay=_REPLAY_SECONDS)
     return desk.go(f"stores/{store.id}")
 
 

@@ -369,11 +369,14 @@ class ShopifyPlatform:
         uri = f"{self._settings.public_url}/webhooks/shopify"
         wanted = {webhooks.enum_name(topic): topic for topic in webhooks.subscribable(granted)}
         done: list[Finding] = []
+        removed: set[str] = set()
         for held in await self._subscriptions(connection):
-            if held["uri"] == uri and not held.get("filter") and wanted.pop(held["topic"], None):
+            if held["uri"] == uri and not held.get("filter") and (kept := wanted.pop(held["topic"], None)):
+                done.append(Finding("webhook_kept", True, kept))
                 continue
             await self.client.run(connection, "WebhookDelete", {"id": held["id"]})
             done.append(Finding("webhook_removed", True, held["topic"]))
+            removed.add(held["topic"])
         for enum, topic in wanted.items():
             subscription = {"uri": uri, "name": "ahlan", "format": "JSON"}
             variables = {"topic": enum, "webhookSubscription": subscription}
@@ -382,7 +385,8 @@ class ShopifyPlatform:
             except UserErrors as error:
                 done.append(Finding("webhook_missing", False, f"{topic}: {error.said}"))
             else:
-                done.append(Finding("webhook_added", True, topic))
+                # One that we took away ourselves, for its address was an old one, is not one that went missing.
+                done.append(Finding("webhook_moved" if enum in removed else "webhook_added", True, topic))
         return done or [Finding("webhooks", True)]
 
     async def rotate(self, connection: Connection, older_than: timedelta) -> bool:

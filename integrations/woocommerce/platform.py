@@ -199,13 +199,15 @@ class WooCommercePlatform:
             found = await stores.credential(tx, self._vault, connection.store_id, "webhook")
         if found is None:
             raise PlatformError("this store has no webhook secret", retry=False, reauthorize=True, code="keys_refused")
-        secret, ours = found[0], {int(key) for key in found[1].data.get("ids", {}).values()}
+        secret, known = found[0], {str(topic): int(key) for topic, key in found[1].data.get("ids", {}).items()}
+        ours = set(known.values())
         kept: dict[str, int] = {}
-        disabled = 0
+        disabled, there = 0, set()
         for webhook in await _all(client, "webhooks"):
             if str(webhook.get("delivery_url")) != url and not _was_ours(webhook, connection.store_id):
                 continue
             topic, identifier = str(webhook["topic"]), int(webhook["id"])
+            there.add(identifier)
             good = webhook["status"] == "active" and str(webhook["delivery_url"]) == url and identifier in ours
             if good and topic in webhooks.TOPICS and topic not in kept:
                 kept[topic] = identifier
@@ -222,7 +224,13 @@ class WooCommercePlatform:
         if made:
             async with self._db.transaction(connection.workspace_id) as tx:
                 await stores.put_credential(tx, self._vault, connection.store_id, "webhook", secret, data={"ids": kept})
-        return (Finding("webhooks", ok=True), Finding("webhooks_were_disabled", ok=not disabled, detail=str(disabled)))
+        # Ones that we made and that are gone: deleted by hand, or by another plugin.
+        missing = sorted(topic for topic, identifier in known.items() if topic in made and identifier not in there)
+        return (
+            Finding("webhooks", ok=True),
+            Finding("webhooks_were_disabled", ok=not disabled, detail=str(disabled)),
+            Finding("webhooks_were_missing", ok=not missing, detail=", ".join(missing)),
+        )
 
     # Health
 

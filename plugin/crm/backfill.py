@@ -88,6 +88,31 @@ async def reopen(tx: Tx, store_id: UUID, allowed: Collection[str]) -> None:
         await tx.enqueue("start_backfill", unique=f"backfill:{store_id}", store_id=store_id)
 
 
+async def resync(tx: Tx, store_id: UUID, resource: Resource | None = None) -> list[str]:
+    """Read a resource, or all, again from the beginning. Returns what begins anew.
+
+    What is being read already goes on where it is: pressed twice, it begins once. What is known is only confirmed.
+    """
+    begun = await tx.scalars(
+        update(Backfill)
+        .where(
+            Backfill.workspace_id == tx.workspace_id,
+            Backfill.store_id == store_id,
+            Backfill.state != RUNNING,
+            *([] if resource is None else [Backfill.resource == resource]),
+        )
+        .values(
+            state=RUNNING, cursor=None, done_count=0, failures=0, last_error="", started_at=func.now(), finished_at=None
+        )
+        .returning(Backfill.resource)
+        .execution_options(synchronize_session=False)
+    )
+    found = sorted(begun)
+    await tx.enqueue("start_backfill", unique=f"backfill:{store_id}", store_id=store_id)
+    tx.publish("backfill", {"store_id": str(store_id)})
+    return found
+
+
 async def start_backfill(
     app: App, workspace_id: UUID, *, store_id: str = "", subject_id: str = "", event_id: str = ""
 ) -> None:
@@ -238,6 +263,7 @@ async def _failed(app: App, workspace_id: UUID, store: Store, kind: Resource, er
             await _enqueue(tx, store.id, kind, error.after or min(300.0, 2.0**row.failures))
         else:
             row.state, row.finished_at = FAILED, datetime.now(UTC)
+            await stores.watch(tx, store.id)
         _publish(tx, row)
 
 

@@ -5,23 +5,36 @@ guaranteed, https://shopify.dev/docs/apps/build/webhooks/best-practices; WooComm
 Webhook registration, credentials, settings and the store's profile are looked after by the same clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin import stores
 from plugin.app import App
 from plugin.crm import backfill, sync
-from plugin.crm.batch import Change
+from plugin.crm.batch import LONG_AGO, Change, lock
+from plugin.crm.customers import StoreCustomer
+from plugin.crm.orders import Order
+from plugin.crm.products import Product
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Busy, Tenant, Tx, tenant_key, turn
 from plugin.kernel.jobs import TaskError
-from plugin.platform import ACCESS_DENIED, Page, PlatformError, Record, Resource
+from plugin.platform import (
+    ACCESS_DENIED,
+    CustomerRecord,
+    Finding,
+    OrderRecord,
+    Page,
+    PlatformError,
+    ProductRecord,
+    Record,
+    Resource,
+)
 from plugin.stores import Store
 
 log = structlog.get_logger(__name__)
@@ -31,6 +44,8 @@ DEEP = timedelta(hours=48)
 DEEP_EVERY = timedelta(hours=24)
 # A webhook may be this late before what we found by asking counts as missed by it.
 LATE = timedelta(minutes=5)
+# So many of the things that were missed are named; the count is of all.
+NAMED = 50
 PROFILE_EVERY = timedelta(hours=24)
 ROTATE_EVERY = timedelta(days=90)
 
@@ -50,11 +65,11 @@ class Reconciliation(Tenant, Base):
 
 @dataclass(slots=True)
 class Found:
-    """What a comparison looked at and what it changed. `gaps`: changes whose webhook should have been here by then."""
+    """What a comparison looked at and changed. `missed`: changes whose webhook should have been here by then."""
 
     seen: int = 0
     changes: list[Change] = field(default_factory=list)
-    gaps: int = 0
+    missed: list[Change] = field(default_factory=list)
 
     @property
     def changed(self) -> int:
@@ -73,7 +88,10 @@ async def reconcile(app: App, workspace_id: UUID, store_id: UUID, *, since: date
         part = await _compare(app, store, resource, since)
         found.seen += part.seen
         found.changes += part.changes
-        found.gaps += part.gaps
+        found.missed += part.missed
+        async with app.db.transaction(workspace_id) as tx:
+            if resource in await _complete(tx, store.id):
+                await _tell(tx, store, resource, part, since)
     return found
 
 
@@ -84,7 +102,7 @@ async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> Non
         if store is None or store.status != stores.CONNECTED:
             return
         before = {row.resource: row for row in await tx.scalars(_reconciliations(tx, store.id))}
-        complete = {row.resource for row in await backfill.progress(tx, store.id) if row.state == backfill.DONE}
+        complete = await _complete(tx, store.id)
     for resource in Resource:
         started = datetime.now(UTC)
         row = before.get(resource)
@@ -105,15 +123,32 @@ async def reconcile_store(app: App, workspace_id: UUID, *, store_id: str) -> Non
             values = {"store_id": store.id, "resource": resource, "compared_until": started,
                       "deep_at": started if deep or row is None else row.deep_at, "updated_at": started}  # fmt: skip
             await bulk.insert(tx, Reconciliation, [values], key=("store_id", "resource"))
-            # What the backfill has not reached yet was not missed by a webhook.
-            if found.gaps and resource in complete:
-                await tx.record(
-                    "store.gap",
-                    subject_id=store.id,
-                    store_id=store.id,
-                    data={"resource": resource, "count": found.gaps, "since": since.isoformat()},
-                )
-                tx.publish("stores", {"store_id": str(store.id)})
+            if resource in complete:
+                await _tell(tx, store, resource, found, since)
+            await stores.watch(tx, store.id)
+
+
+async def _complete(tx: Tx, store_id: UUID) -> set[str]:
+    """Resources whose history is read: what the backfill has not reached yet was not missed by a webhook."""
+    return {row.resource for row in await backfill.progress(tx, store_id) if row.state == backfill.DONE}
+
+
+async def _tell(tx: Tx, store: Store, resource: Resource, found: Found, since: datetime) -> None:
+    """Record what no webhook had told, with the platform's ids of the first of it; by now it is here."""
+    if not found.missed:
+        return
+    await tx.record(
+        "store.gap",
+        subject_id=store.id,
+        store_id=store.id,
+        data={
+            "resource": resource,
+            "count": len(found.missed),
+            "since": since.isoformat(),
+            "missed": [change.external_id for change in found.missed[:NAMED]],
+        },
+    )
+    tx.publish("stores", {"store_id": str(store.id)})
 
 
 async def _compare(app: App, store: Store, resource: Resource, since: datetime) -> Found:
@@ -122,25 +157,55 @@ async def _compare(app: App, store: Store, resource: Resource, since: datetime) 
     late = datetime.now(UTC) - LATE
     while True:
         page = await app.platforms[store.platform].changes(store.connection(), resource, since, cursor)
-        changes = await _write(app, store, page)
+        changes, before = await _write(app, store, resource, page)
         found.seen += len(page.records)
         found.changes += changes
-        found.gaps += sum(change.version < late for change in changes)
+        found.missed += [
+            change
+            for change in changes
+            if change.resource == resource
+            and change.version < late
+            and before.get(change.external_id, LONG_AGO) < change.version
+        ]
         if page.cursor is None:
             return found
         cursor = page.cursor
 
 
-async def _write(app: App, store: Store, page: Page) -> Sequence[Change]:
+async def _write(
+    app: App, store: Store, resource: Resource, page: Page
+) -> tuple[Sequence[Change], Mapping[str, datetime]]:
+    """Write a page; returns what changed, and the versions that were here before.
+
+    A row may change without a newer version: an API tells some things that a webhook leaves out. Nobody missed those.
+    """
     records: list[Record] = list(page.records)
     while records:
         try:
             async with app.db.transaction(store.workspace_id) as tx:
-                return (await sync.apply(tx, store, records)).changes
+                await lock(tx)
+                before = await _versions(tx, store.id, resource, records)
+                return (await sync.apply(tx, store, records)).changes, before
         except sync.PoisonedRecord as error:
             bad = records.pop(error.index)
             log.warning("record_left_out", external_id=getattr(bad, "external_id", ""), reason=error.reason)
-    return ()
+    return (), {}
+
+
+_TABLES: Mapping[Resource, type[Order | StoreCustomer | Product]] = {
+    Resource.ORDERS: Order, Resource.CUSTOMERS: StoreCustomer, Resource.PRODUCTS: Product,
+}  # fmt: skip
+
+
+async def _versions(tx: Tx, store_id: UUID, resource: Resource, records: Sequence[Record]) -> Mapping[str, datetime]:
+    table = _TABLES[resource]
+    ids = [record.external_id for record in records if isinstance(record, OrderRecord | CustomerRecord | ProductRecord)]
+    rows = await tx.execute(
+        select(table.external_id, table.version).where(
+            table.workspace_id == tx.workspace_id, table.store_id == store_id, table.external_id.in_(ids)
+        )
+    )
+    return {row.external_id: row.version for row in rows}
 
 
 def _reconciliations(tx: Tx, store_id: UUID) -> Select[Reconciliation]:
@@ -180,10 +245,36 @@ async def check_store(
             return
         if told is not None:
             stores.apply_profile(fresh, told)
+        findings += _lost(fresh, findings)
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)
         await backfill.reopen(tx, store.id, [finding.ask for finding in findings if finding.ok and finding.ask])
         tx.publish("stores", {"store_id": str(store.id)})
+        if any(finding.code in _MENDED and not finding.ok for finding in findings):
+            await compare_now(tx, store.id)
+        await stores.watch(tx, store.id)
+
+
+def _lost(store: Store, findings: Sequence[Finding]) -> list[Finding]:
+    """Webhooks that an earlier check had seen and that had to be made anew: somebody or something took them away."""
+    before = {one.get("detail") for one in store.findings if one.get("code") in _SUBSCRIBED}
+    lost = [one.detail for one in findings if one.code == "webhook_added" and one.detail in before]
+    return [Finding("webhooks_were_missing", False, ", ".join(lost))] if lost else []
+
+
+_SUBSCRIBED = ("webhook_kept", "webhook_added")
+_MENDED = ("webhooks_were_disabled", "webhooks_were_missing")
+
+
+async def compare_now(tx: Tx, store_id: UUID) -> None:
+    """Have the next comparison run after commit instead of within the quarter of an hour."""
+    await tx.execute(
+        text(
+            "UPDATE jobs SET run_at = least(run_at, now()) WHERE workspace_id = :workspace AND unique_key = :unique "
+            "AND done_at IS NULL AND failed_at IS NULL"
+        ),
+        {"workspace": tx.workspace_id, "unique": f"reconcile:{store_id}"},
+    )
 
 
 async def rotate_secret(app: App, workspace_id: UUID, store_id: UUID) -> bool:
@@ -206,7 +297,8 @@ async def _rotate(app: App, store: Store) -> None:
 
 
 async def _complain(app: App, workspace_id: UUID, store_id: UUID, error: PlatformError) -> None:
-    """Dead credentials put the store to sleep until the merchant comes back."""
-    if error.reauthorize:
-        async with app.db.transaction(workspace_id) as tx:
+    """Dead credentials put the store to sleep until the merchant comes back; a store that is away is looked at."""
+    async with app.db.transaction(workspace_id) as tx:
+        if error.reauthorize:
             await stores.needs_reauth(tx, store_id, error.said)
+        await stores.watch(tx, store_id)

@@ -49,6 +49,11 @@ def new_id() -> UUID:
     return uuid_utils.uuid7()
 
 
+def first_id(moment: datetime) -> UUID:
+    """The smallest id that `new_id` could have made at `moment` (RFC 9562, 5.7: it begins with the milliseconds)."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 class Base(DeclarativeBase):
     """Root of every table. Constraint names are derived, so migrations are stable."""
 

@@ -257,9 +257,13 @@ async def test_what_webhooks_lost_is_found_and_counted(
     ]
     await reconcile.reconcile_store(shopping, workspace, store_id=str(store.id))
     await reconcile.reconcile_store(shopping, workspace, store_id=str(store.id))
+    # The same version told otherwise: an API says more than a webhook, and nobody missed anything.
+    shop.orders = [replace(shop.orders[0], note="from the API")]
+    await reconcile.reconcile_store(shopping, workspace, store_id=str(store.id))
     async with shopping.db.transaction(workspace) as tx:
+        assert await tx.scalar(text("SELECT note FROM orders WHERE external_id = 'lost'")) == "from the API"
         gaps = list(await tx.scalars(text("SELECT data FROM events WHERE kind = 'store.gap'")))
-        assert [(gap["resource"], gap["count"]) for gap in gaps] == [("orders", 1)]
+        assert [(gap["resource"], gap["count"], gap["missed"]) for gap in gaps] == [("orders", 1, ["lost"])]
         placed = text("SELECT data ->> 'history' FROM events e JOIN orders o ON o.id = e.subject_id "
                       "WHERE o.external_id = 'lost' AND kind = 'order.placed'")  # fmt: skip
         # Found late, but it happened after the install: whatever follows a new order follows it too.

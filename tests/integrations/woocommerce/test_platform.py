@@ -457,9 +457,11 @@ async def test_webhooks_are_made_once_and_mended(shop: Shop) -> None:
     foreign = {"topic": "order.created", "delivery_url": "https://other.example/hook"}
     await shop.site.post("/wp-json/wc/v3/webhooks", json=foreign, auth=auth)
     await shop.site.put("/wp-json/wc/v3/webhooks/2", json={"status": "disabled"}, auth=auth)
+    removed = (await shop.site.get("/wp-json/wc/v3/webhooks/3", auth=auth)).json()["topic"]
     await shop.site.delete("/wp-json/wc/v3/webhooks/3", params={"force": "true"}, auth=auth)
     findings = {finding.code: finding for finding in await shop.platform.register_webhooks(connection)}
     assert findings["webhooks_were_disabled"].detail == "1"
+    assert (findings["webhooks_were_missing"].ok, findings["webhooks_were_missing"].detail) == (False, removed)
     assert await registered() == sorted([*wanted, ("order.created", "active")]), "the other app's own is left alone"
 
 
