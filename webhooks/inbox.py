@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, Database, Tx
+from plugin.kernel.personal import kept
 
 
 class InboxRow(Base):
@@ -44,7 +45,17 @@ class InboxRow(Base):
             postgresql_where=text("done_at IS NULL AND parked_at IS NULL"),
         ),
         Index("ix_webhook_inbox_parked", "workspace_id", "parked_at", postgresql_where=text("parked_at IS NOT NULL")),
-        {"info": {"access": "queue", "grants": "SELECT, UPDATE"}},
+        {
+            "info": {
+                "access": "queue",
+                "grants": "SELECT, UPDATE",
+                **kept(
+                    "that a delivery came, so that it is not taken twice",
+                    blank=("body", "headers", "error"),
+                    plain=("source", "key", "store_kind", "store_key", "topic"),
+                ),
+            }
+        },
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -189,7 +200,8 @@ async def replay(
     async with db.queue.begin() as connection:
         result = await connection.execute(
             update(InboxRow)
-            .where(condition)
+            # What was erased cannot be read again.
+            .where(condition, InboxRow.body != b"")
             .values(done_at=None, parked_at=None, claimed_until=None, attempts=0, error="")
         )
         return int(result.rowcount)
