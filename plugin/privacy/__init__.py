@@ -19,7 +19,7 @@ from plugin.privacy.requests import (
     request,
     settled_requests,
 )
-from plugin.privacy.retention import RetentionPeriod, retention
+from plugin.privacy.keeping import RetentionPeriod, retention
 
 __all__ = [
     "CUSTOMER_REDACT",
