@@ -3,6 +3,7 @@
 from plugin.privacy.access import AccessLog, log_access
 from plugin.privacy.erase import redact_customer, redact_store
 from plugin.privacy.export import data_request
+from plugin.privacy.keeping import RetentionPeriod, retention
 from plugin.privacy.requests import (
     CUSTOMER_REDACT,
     DATA_REQUEST,
@@ -19,7 +20,6 @@ from plugin.privacy.requests import (
     request,
     settled_requests,
 )
-from plugin.privacy.keeping import RetentionPeriod, retention
 
 __all__ = [
     "CUSTOMER_REDACT",

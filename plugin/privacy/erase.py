@@ -232,10 +232,10 @@ async def _close_those_about(
     """An export must not outlive the erasure of whom it is about, nor an older request go on naming them."""
     account = str(subject.get("customer_id") or "").rpartition("/")[2]
     theirs = text(
-        "(privacy_requests.result -> 'people' ?| CAST(:people AS text[])) "
+        "((privacy_requests.result -> 'people' ?| CAST(:people AS text[])) "
         "OR lower(privacy_requests.subject ->> 'email') = ANY(CAST(:words AS text[])) "
         "OR (:account <> '' AND right('/' || (privacy_requests.subject ->> 'customer_id'), length(:account) + 1) "
-        "= '/' || :account)"
+        "= '/' || :account))"
     ).bindparams(people=[str(id) for id in ids], words=list(words), account=account)
     return await _close(
         tx,

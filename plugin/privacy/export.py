@@ -14,11 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import LargeBinary, text
+from sqlalchemy import text
 
 from plugin import stores
 from plugin.app import App
-from plugin.kernel.db import Base, Tx
+from plugin.kernel.db import Tx
 from plugin.privacy import places, subjects
 from plugin.privacy.requests import OPEN, READY, PrivacyRequest
 from plugin.privacy.subjects import TALKS, about
@@ -66,7 +66,7 @@ async def collect(tx: Tx, store_id: UUID, ids: Sequence[UUID]) -> dict[str, list
         which = _which(place)
         if which is None:
             continue
-        out = [*_LEFT_OUT, *_binary(place.table)]
+        out = [*_LEFT_OUT, *place.binary]
         document = await tx.scalar(
             text(
                 "SELECT CAST(coalesce(jsonb_agg(to_jsonb(found) - CAST(:out AS text[])), '[]') AS text) FROM "
@@ -95,10 +95,6 @@ def _which(place: places.Place) -> str | None:
     if not found:
         return None
     return f"({found}){' AND store_id = :store' if place.by_store else ''}"
-
-
-def _binary(table: str) -> list[str]:
-    return [column.name for column in Base.metadata.tables[table].c if isinstance(column.type, LargeBinary)]
 
 
 def _language(export: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -33,6 +33,7 @@ class Place:
     by_store: bool
     stays: bool
     blank: tuple[tuple[str, str], ...] = ()
+    binary: tuple[str, ...] = ()
 
     @property
     def emptied(self) -> str:
@@ -60,7 +61,8 @@ def _place(table: Table) -> Place | None:
     blank: tuple[tuple[str, str], ...] = ()
     if isinstance(told, Kept):
         blank = tuple((name, _nothing(table.c[name])) for name in told.blank)
-    return Place(str(table.name), owners, "store_id" in table.c, isinstance(told, Kept), blank)
+    binary = tuple(column.name for column in table.c if isinstance(column.type, LargeBinary))
+    return Place(str(table.name), owners, "store_id" in table.c, isinstance(told, Kept), blank, binary)
 
 
 def _nothing(column: Column[object]) -> str:
