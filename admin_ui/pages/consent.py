@@ -71,6 +71,6 @@ def _stance(t: Translator, row: Consent, names: Mapping[UUID, str]) -> Stance:
         purpose=t.gettext(PURPOSES[row.purpose]),
         state=STATES[row.state],
         store=names.get(row.store_id, ""),
-        how=t.listing([t.gettext(text) for text in told if text]),
+        how=" · ".join(t.gettext(text) for text in told if text),
         at=row.at,
     )

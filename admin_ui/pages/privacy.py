@@ -349,12 +349,13 @@ def _copy(t: Translator, held: Mapping[str, Any]) -> dict[str, Any]:
         "carts": [{"at": _moment(one["version"]), "lines": one["lines"]} for one in held["carts"]],
         "talks": list(talks.values()),
         "pages": [{"at": _moment(one["last_seen_at"]), **one["page"]} for one in held["browsers"] if one.get("page")],
-        "consents": [
-            {"purpose": t.gettext(consent.PURPOSES[one["purpose"]]), "at": _moment(one["at"]),
-             "state": t.gettext(consent.STATES[one["state"]].text)}
-            for one in held.get("consents", ())
-        ],
+        "consents": [_answer(t, one["purpose"], one["state"], one["at"]) for one in held.get("consents", ())],
     }  # fmt: skip
+
+
+def _answer(t: Translator, purpose: str, state: str, at: str) -> dict[str, Any]:
+    said = consent.STATES[state]
+    return {"purpose": t.gettext(consent.PURPOSES[purpose]), "state": t.gettext(said.text), "at": _moment(at)}
 
 
 def _moment(text: str) -> datetime:

@@ -113,7 +113,7 @@ async def erase(
     talks = set(await tx.scalars(text(TALKS.format(which=OF_PEOPLE)), parameters))
     talks |= set(await tx.scalars(text(_TALKS_OF_BROWSERS), {**parameters, "browsers": browsers}))
     bought = list(await tx.scalars(text(_ORDERS), parameters))
-    await _bury_accounts(tx, parameters)
+    await _bury_accounts(tx, {**parameters, "account": str(subject.get("customer_id") or "")})
     counts = await _erase_talks(tx, list(talks), browsers)
     owners = {**parameters, "customer_id": ids, "visitor_id": browsers, "conversation_id": list(talks),
               "order_id": bought}  # fmt: skip
@@ -197,17 +197,28 @@ async def _erase_talks(tx: Tx, talks: Sequence[UUID], browsers: Sequence[UUID]) 
 
 
 async def _bury_accounts(tx: Tx, parameters: Mapping[str, Any]) -> None:
-    """A late webhook from before the request must not bring the account back. A guest's number is their address."""
-    await tx.execute(
-        text(
-            "INSERT INTO tombstones (workspace_id, id, store_id, resource, external_id, version) "
-            "SELECT workspace_id, gen_random_uuid(), store_id, 'customers', external_id, :at FROM store_customers "
-            f"WHERE {OF_PEOPLE} AND NOT starts_with(external_id, 'guest:') "
-            "ON CONFLICT (workspace_id, store_id, resource, external_id) "
-            "DO UPDATE SET version = greatest(tombstones.version, excluded.version)"
-        ),
-        parameters,
+    """A late webhook from before the request must not bring the account back, also one that we have not met yet.
+
+    A guest's number is their address, and stays behind.
+    """
+    known = (
+        "SELECT workspace_id, gen_random_uuid(), store_id, 'customers', external_id, CAST(:at AS timestamptz) "
+        f"FROM store_customers WHERE {OF_PEOPLE} AND NOT starts_with(external_id, 'guest:')"
     )
+    named = (
+        "SELECT CAST(:workspace AS uuid), gen_random_uuid(), CAST(:store AS uuid), 'customers', "
+        "CAST(:account AS text), CAST(:at AS timestamptz) "
+        "WHERE :account <> '' AND NOT starts_with(:account, 'guest:')"
+    )
+    for accounts in (known, named):
+        await tx.execute(
+            text(
+                f"INSERT INTO tombstones (workspace_id, id, store_id, resource, external_id, version) {accounts} "
+                "ON CONFLICT (workspace_id, store_id, resource, external_id) "
+                "DO UPDATE SET version = greatest(tombstones.version, excluded.version)"
+            ),
+            parameters,
+        )
 
 
 async def _forget_jobs(tx: Tx, said: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import io
 import re
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,9 @@ _NAMES = {
 }
 # Whose, rather than what; and what only we can read.
 _LEFT_OUT = ("workspace_id", "secret_hash", "uploader", "agent_id", "assignee_id", "client_id")
+# The platforms give a month; a history that takes longer than this to read does not hold up the copy.
+_PATIENCE = timedelta(days=3)
+_AGAIN_SECONDS = 600
 _ORDER = {"messages": "created_at, position", "events": "at"}
 
 
@@ -43,6 +47,11 @@ async def data_request(app: App, workspace_id: UUID, *, request_id: str) -> None
     async with app.db.transaction(workspace_id) as tx:
         row = await tx.get(PrivacyRequest, UUID(request_id), lock=True)
         if row is None or row.state != OPEN or row.store_id is None:
+            return
+        if row.created_at > datetime.now(UTC) - _PATIENCE and await _still_reading(tx, row.store_id):
+            # A copy of half a history would be handed over as a whole one.
+            await tx.enqueue("data_request", delay=_AGAIN_SECONDS, request_id=row.id)
+            await tx.complete_job()
             return
         ids = await subjects.people(tx, row.store_id, row.subject)
         export = await collect(tx, row.store_id, ids)
@@ -56,6 +65,14 @@ async def data_request(app: App, workspace_id: UUID, *, request_id: str) -> None
         }
         await tx.record("privacy.export_ready", subject_id=row.id, store_id=row.store_id)
         await tx.complete_job()
+
+
+async def _still_reading(tx: Tx, store_id: UUID) -> bool:
+    found = await tx.scalar(
+        text("SELECT 1 FROM backfills WHERE workspace_id = :workspace AND store_id = :store AND state = 'running'"),
+        about(tx, store_id),
+    )
+    return found is not None
 
 
 async def collect(tx: Tx, store_id: UUID, ids: Sequence[UUID]) -> dict[str, list[Any]]:
