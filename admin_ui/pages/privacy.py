@@ -332,16 +332,19 @@ def _copy(t: Translator, held: Mapping[str, Any]) -> dict[str, Any]:
             "mine": said["author"] == "shopper", "text": said["text"], "at": _moment(said["created_at"]),
             "files": files.get(str(said["id"]), ()),
         })  # fmt: skip
+    told = {one[name] for one in held["profiles"] for name in ("email", "phone")}
     return {
-        "profiles": held["profiles"],
-        "handles": sorted({(one["kind"], one["value"]) for one in held["handles"]}),
+        "profiles": [
+            {**one, "addresses": [_address(t, address) for address in one["addresses"]]} for one in held["profiles"]
+        ],
+        "handles": sorted({one["value"] for one in held["handles"]} - told),
         "orders": [
             {
                 "name": one["name"],
                 "at": _moment(one["placed_at"]),
                 "total": t.format_money(Money(one["total"], one["currency"], one["exponent"])),
                 "lines": lines.get(one["id"], ()),
-                "address": [part for part in (one["shipping_address"] or {}).values() if part],
+                "address": _address(t, one["shipping_address"] or {}),
                 "note": one["note"],
             }
             for one in held["orders"]
@@ -351,6 +354,14 @@ def _copy(t: Translator, held: Mapping[str, Any]) -> dict[str, Any]:
         "pages": [{"at": _moment(one["last_seen_at"]), **one["page"]} for one in held["browsers"] if one.get("page")],
         "consents": [_answer(t, one["purpose"], one["state"], one["at"]) for one in held.get("consents", ())],
     }  # fmt: skip
+
+
+def _address(t: Translator, held: Mapping[str, Any]) -> list[str]:
+    """An address's parts from the door outwards, the country by its name."""
+    country = str(held.get("country") or "")
+    parts = {**held, "country": t.language.locale.territories.get(country.upper(), country)}
+    names = ("name", "company", "line1", "line2", "postcode", "city", "province", "country", "phone")
+    return [str(parts[name]) for name in names if parts.get(name)]
 
 
 def _answer(t: Translator, purpose: str, state: str, at: str) -> dict[str, Any]:
