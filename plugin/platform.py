@@ -83,8 +83,9 @@ class Address:
 class ConsentRecord:
     """A person's answer to one purpose: email_marketing or sms_marketing. `state`: granted, denied, pending.
 
-    `at` is when it was given or withdrawn; `level` the platform's word for how (single_opt_in, confirmed_opt_in);
-    `source` who holds it: store, mailchimp, elsewhere.
+    `at` is when it was given or withdrawn; where the platform does not say that (`dated` False), when it last said so.
+    `level` is the platform's word for how (single_opt_in, confirmed_opt_in), `source` who holds it: store, mailchimp,
+    elsewhere.
     """
 
     purpose: str
@@ -92,6 +93,7 @@ class ConsentRecord:
     at: datetime
     level: str = ""
     source: str = "store"
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ def read(t: Translator, rows: Sequence[Consent], names: Mapping[UUID, str]) -> C
     """A person's consent in words; `names` are the stores', empty where there is only one. Pure."""
     order = list(PURPOSES)
     held = sorted(consents.current(rows), key=lambda row: (names.get(row.store_id, ""), order.index(row.purpose)))
-    history = [_stance(t, row, names) for row in rows]
-    return Consents([_stance(t, row, names) for row in held], history if len(rows) > len(held) else ())
+    history = [_stance(t, row, names) for row in consents.changes(rows)]
+    return Consents([_stance(t, row, names) for row in held], history if len(history) > len(held) else ())
 
 
 def _stance(t: Translator, row: Consent, names: Mapping[UUID, str]) -> Stance:

@@ -320,7 +320,7 @@ def _told_consents(*found: _Consent, at: datetime) -> tuple[ConsentRecord, ...]:
         stance = _STANCES.get(_word(state)) or ("denied" if _word(state) == "not_subscribed" and moment else None)
         if stance is not None:
             source = "elsewhere" if _word(collected) == "other" else "store"
-            told.append(ConsentRecord(purpose, stance, moment or at, _word(level), source))
+            told.append(ConsentRecord(purpose, stance, moment or at, _word(level), source, moment is not None))
     return tuple(told)
 
 

@@ -287,7 +287,7 @@ def _consents(document: Json) -> tuple[ConsentRecord, ...]:
     if answer is None:
         return ()
     state = "granted" if answer else "denied"
-    return (ConsentRecord("email_marketing", state, _version(document), source="mailchimp"),)
+    return (ConsentRecord("email_marketing", state, _version(document), source="mailchimp", dated=False),)
 
 
 def _address(part: Json) -> Address | None:

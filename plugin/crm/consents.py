@@ -29,20 +29,21 @@ class Consent(TenantRow, Base):
 
     `state`: granted, denied, pending (a confirmation is awaited). `level` is the platform's word for how it was given
     (single_opt_in, confirmed_opt_in). `source` is who told: store, mailchimp, elsewhere, storefront. `at` is when it
-    was given or withdrawn, by the source's clock.
+    was given or withdrawn, by the source's clock. `said_at`: nobody says since when it stands, it was last said then.
     """
 
     __tablename__ = "consents"
     __table_args__ = (
         UniqueConstraint(
-            "workspace_id", "store_id", "customer_id", "visitor_id", "purpose", "at", postgresql_nulls_not_distinct=True
+            "workspace_id", "store_id", "customer_id", "visitor_id", "purpose", "at",
+            name="uq_consents_answer", postgresql_nulls_not_distinct=True,
         ),
         Index(None, "workspace_id", "customer_id", "at"),
         Index(None, "workspace_id", "visitor_id", "at"),
         tenant_key("store_id", "stores"),
         tenant_key("customer_id", "customers"),
         tenant_key("visitor_id", "visitors"),
-    )
+    )  # fmt: skip
 
     store_id: Mapped[UUID]
     customer_id: Mapped[UUID | None]
@@ -52,52 +53,78 @@ class Consent(TenantRow, Base):
     level: Mapped[str] = mapped_column(server_default="")
     source: Mapped[str]
     at: Mapped[datetime]
+    said_at: Mapped[datetime | None]
 
 
 async def write(batch: Batch, told: Iterable[CustomerRecord | CustomerPart]) -> None:
     """Keep what a store told about consent, in whatever order; somebody unknown or deleted stays without."""
     rows = [
         {"id": str(new_id()), "external_id": one.external_id, "purpose": consent.purpose, "state": consent.state,
-         "level": consent.level, "source": consent.source, "at": consent.at}
+         "level": consent.level, "source": consent.source, "at": consent.at, "dated": consent.dated}
         for one in told for consent in one.consents
     ]  # fmt: skip
     if rows:
         parameters = batch.about(rows=bulk.dump(rows))
-        await batch.tx.execute(_TOLD, parameters)
-        await batch.tx.execute(_REPEATED, parameters)
+        await batch.tx.execute(_DATED, parameters)
+        await batch.tx.execute(_STANDS, parameters)
+        await batch.tx.execute(_UNDATED, parameters)
 
 
 _ROWS = bulk.recordset(
     {"id": "uuid", "external_id": "text", "purpose": "text", "state": "text", "level": "text", "source": "text",
-     "at": "timestamptz"}
+     "at": "timestamptz", "dated": "boolean"}
 )  # fmt: skip
-
-_TOLD = text(f"""
-INSERT INTO consents AS stored (workspace_id, id, store_id, customer_id, purpose, state, level, source, at)
-SELECT DISTINCT ON (p.customer_id, r.purpose, r.at)
-    p.workspace_id, r.id, p.store_id, p.customer_id, r.purpose, r.state, r.level, r.source, r.at
+_WHOSE = f"""
 FROM {_ROWS}
 JOIN store_customers p ON p.workspace_id = :workspace AND p.store_id = :store AND p.external_id = r.external_id
     AND p.deleted_at IS NULL
-ORDER BY p.customer_id, r.purpose, r.at, r.id DESC
+"""
+_INSERT = f"""
+INSERT INTO consents AS stored (workspace_id, id, store_id, customer_id, purpose, state, level, source, at)
+SELECT DISTINCT ON (p.customer_id, r.purpose{{key}})
+    p.workspace_id, r.id, p.store_id, p.customer_id, r.purpose, r.state, r.level, r.source, r.at
+{_WHOSE} WHERE {{which}}
+ORDER BY p.customer_id, r.purpose, r.at DESC, r.id DESC
 ON CONFLICT (workspace_id, store_id, customer_id, visitor_id, purpose, at)
+"""
+
+# An answer with a time of its own stands at that time, whenever it is told.
+_DATED = text(
+    _INSERT.format(key=", r.at", which="r.dated")
+    + """
     DO UPDATE SET state = excluded.state, level = excluded.level
     WHERE (stored.state, stored.level) IS DISTINCT FROM (excluded.state, excluded.level)
-""")
+"""
+)
 
-# Told again without a time of its own: no change, whatever order the two came in.
-_REPEATED = text(f"""
-DELETE FROM consents c USING {_ROWS}, store_customers p
-WHERE p.workspace_id = :workspace AND p.store_id = :store AND p.external_id = r.external_id
-    AND c.workspace_id = :workspace AND c.store_id = :store AND c.customer_id = p.customer_id AND c.purpose = r.purpose
-    AND (c.state, c.level) = (SELECT b.state, b.level FROM consents b WHERE b.workspace_id = :workspace
-        AND b.customer_id = c.customer_id AND b.store_id = :store AND b.purpose = c.purpose AND b.at < c.at
-        ORDER BY b.at DESC LIMIT 1)
+_LATEST = """
+SELECT id, state, greatest(at, said_at) AS until FROM consents
+WHERE workspace_id = :workspace AND customer_id = p.customer_id AND store_id = :store AND purpose = r.purpose
+ORDER BY at DESC LIMIT 1
+"""
+
+# One without is a change only if it differs from what stands, and no news if it is older than that was last said.
+_STANDS = text(f"""
+UPDATE consents SET said_at = told.at FROM (
+    SELECT latest.id, max(r.at) AS at {_WHOSE} JOIN LATERAL ({_LATEST}) latest ON true
+    WHERE NOT r.dated AND latest.state = r.state AND latest.until < r.at GROUP BY latest.id
+) told
+WHERE consents.workspace_id = :workspace AND consents.id = told.id
 """)
+_UNDATED = text(
+    _INSERT.format(
+        key="",
+        which=f"NOT r.dated AND NOT EXISTS (SELECT 1 FROM ({_LATEST}) latest "
+        "WHERE latest.state = r.state OR latest.until >= r.at)",
+    )
+    + " DO NOTHING"
+)
 
 
 async def of_browser(tx: Tx, visitor: Visitor, allowed: Mapping[str, bool]) -> None:
     """Keep what the storefront's banner says about a browser, where it changed."""
+    if not allowed:
+        return
     now = datetime.now(UTC)
     before = {row.purpose: row.state for row in current(await of_visitors(tx, [visitor.id]))}
     states = {
@@ -122,7 +149,7 @@ async def of_visitors(tx: Tx, visitors: Collection[UUID]) -> Sequence[Consent]:
 
 
 async def of_people(tx: Tx, members: Collection[UUID]) -> Sequence[Consent]:
-    """Every change that these rows of a person made, or a browser that is theirs; the latest first."""
+    """Every answer of these rows of a person, or of a browser that is theirs; the latest first."""
     browsers = select(Visitor.id).where(Visitor.workspace_id == tx.workspace_id, Visitor.customer_id.in_(members))
     return list(
         await tx.scalars(
@@ -134,6 +161,18 @@ async def of_people(tx: Tx, members: Collection[UUID]) -> Sequence[Consent]:
             .order_by(Consent.at.desc(), Consent.id.desc())
         )
     )
+
+
+def changes(rows: Sequence[Consent]) -> Sequence[Consent]:
+    """Those of `rows`, the latest first, that differ from the answer before. Pure."""
+    held: dict[Any, tuple[str, str]] = {}
+    found: list[Consent] = []
+    for row in reversed(rows):
+        key = (row.store_id, row.visitor_id, row.purpose)
+        if held.get(key) != (row.state, row.level):
+            found.append(row)
+        held[key] = row.state, row.level
+    return found[::-1]
 
 
 def current(rows: Sequence[Consent]) -> Sequence[Consent]:
