@@ -59,7 +59,8 @@ class Page(msgspec.Struct):
 
     def short(self) -> dict[str, Any]:
         """What is kept of it: nothing where visits may not be followed."""
-        if not self.url or (self.consent is not None and self.consent.analytics is False):
+        refused = self.consent is not None and self.consent.analytics is False
+        if refused or not (self.url or self.title):
             return {}
         return {"url": self.url[:_PAGE_LENGTH], "title": self.title[:_PAGE_LENGTH]}
 
