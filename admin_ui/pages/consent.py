@@ -22,7 +22,7 @@ PURPOSES: Final[Mapping[str, Lazy]] = {
     "marketing": _("Advertising by what they looked at"),
 }
 STATES: Final[Mapping[str, State]] = {
-    "granted": State(_("Allowed"), "good", "check"),
+    "granted": State(_("Agreed"), "good", "check"),
     "denied": State(_("Refused"), "", "ban"),
     "pending": State(_("Confirmation awaited"), "warn", "clock"),
 }
