@@ -26,7 +26,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
     return [
         Route("/", landing(app, web), methods=["GET"]),
         *Accounts(app, web).routes(),
-        privacy.download(app),
+        privacy.download(app, web),
         *door.patch_routes(),
         *door.routes("", home.index, read),
         *door.routes("/live", live, read),
@@ -71,6 +71,9 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/password", settings.save_password, read, "POST"),
         *door.routes("/settings/workspace", settings.save_workspace, house, "POST"),
         *door.routes("/settings/privacy", privacy.index, duty),
+        *door.routes("/settings/privacy/access", privacy.looks, duty),
+        *door.routes("/settings/privacy/keeping", privacy.preview, duty),
+        *door.routes("/settings/privacy/keeping", privacy.save_keeping, duty, "POST"),
         *door.routes("/settings/privacy/{id}/export", privacy.export_link, duty),
         *door.routes("/settings/privacy/{id}/handed-over", privacy.hand_over, duty, "POST"),
         *door.routes("/settings/widget/{id}", settings.save_widget, shops, "POST"),

@@ -17,7 +17,7 @@ from plugin.health import state
 from plugin.health.rules import Severity
 from plugin.health.state import Health
 from plugin.health.words import say
-from plugin.kernel import http
+from plugin.kernel import http, volumes
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
 from plugin.kernel.i18n import SOURCE_LANGUAGE, Translator
@@ -97,6 +97,7 @@ def _machine(settings: Settings) -> list[Diagnosis]:
             "" if free > _FREE_BYTES else "Make room: PostgreSQL stops when the disk is full.",
         )
     ]  # fmt: skip
+    findings.append(_encryption(settings, folder))
     packages = Path(bootstrap.__file__).parent.parent / "node_modules" / "htmx.org"
     findings.append(
         Diagnosis(
@@ -105,6 +106,19 @@ def _machine(settings: Settings) -> list[Diagnosis]:
         )
     )  # fmt: skip
     return findings
+
+
+def _encryption(settings: Settings, folder: Path) -> Diagnosis:
+    """What can be seen of the encryption of volumes; of backups nothing can, and that is said too."""
+    backups = "Whether backups are encrypted, and go within 30 days, cannot be seen from here: docs/deployment.md."
+    if settings.database_url:
+        return Diagnosis(True, "Whether PostgreSQL's volumes are encrypted cannot be seen from here.", backups)
+    if volumes.encrypted(folder):
+        return Diagnosis(True, "The data lies on an encrypted volume.", backups)
+    return Diagnosis(
+        True, "No encrypted volume is seen below the data; what your provider encrypts cannot be seen from here.",
+        f"Personal data must lie on one. {backups}",
+    )  # fmt: skip
 
 
 async def _running(app: App) -> AsyncIterator[Diagnosis]:

@@ -80,6 +80,23 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """A person's answer to one purpose: email_marketing or sms_marketing. `state`: granted, denied, pending.
+
+    `at` is when it was given or withdrawn; where the platform does not say that (`dated` False), when it last said so.
+    `level` is the platform's word for how (single_opt_in, confirmed_opt_in), `source` who holds it: store, mailchimp,
+    elsewhere.
+    """
+
+    purpose: str
+    state: str
+    at: datetime
+    level: str = ""
+    source: str = "store"
+    dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerRecord:
     """A person as one store knows them. Guests come from orders and have the order's contact data only.
 
@@ -100,6 +117,7 @@ class CustomerRecord:
     orders_count: int | None = None
     total_spent: Money | None = None
     created_at: datetime | None = None
+    consents: tuple[ConsentRecord, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,6 +135,7 @@ class CustomerPart:
     orders_count: int | None = None
     total_spent: Money | None = None
     accepts_marketing: bool | None = None
+    consents: tuple[ConsentRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from plugin import privacy, stores, team, workspaces
 from plugin.conversations import attachments, conversations, messages
-from plugin.crm import backfill, carts, customers, identities, orders, products, reconcile, terms, visitors
+from plugin.crm import backfill, carts, consents, customers, identities, orders, products, reconcile, terms, visitors
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, carts, conversations, crypto, customers, events, identities, inbox, incidents, jobs,
-    messages, orders, privacy, products, reconcile, stores, team, terms, visitors, workspaces,
+    attachments, backfill, carts, consents, conversations, crypto, customers, events, identities, inbox, incidents,
+    jobs, messages, orders, privacy, products, reconcile, stores, team, terms, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

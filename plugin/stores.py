@@ -14,6 +14,7 @@ from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, Directory, Tenant, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import Conflict
 from plugin.kernel.lazy import _
+from plugin.kernel.personal import nobody
 from plugin.platform import Connection, StoreProfile
 
 CONNECTED = "connected"
@@ -31,6 +32,7 @@ class Store(TenantRow, Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "platform", "external_id"),
         UniqueConstraint("workspace_id", "public_key"),
+        {"info": nobody("the shop itself and its merchant")},
     )
 
     platform: Mapped[str]
@@ -69,7 +71,7 @@ class Credential(Tenant, Base):
     """A sealed secret of a store. `kind` is the integration's own word: access, refresh, key, webhook, plugin."""
 
     __tablename__ = "store_credentials"
-    __table_args__ = (tenant_key("store_id", "stores"),)
+    __table_args__ = (tenant_key("store_id", "stores"), {"info": nobody("the shop's own secrets")})
 
     store_id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
@@ -83,6 +85,7 @@ class ConnectGrant(TenantRow, Base):
     """A store authorization under way, one-time and bound to one store address and one browser or agent."""
 
     __tablename__ = "connect_grants"
+    __table_args__ = {"info": nobody("a merchant who connects a shop")}  # noqa: RUF012
 
     platform: Mapped[str]
     token_hash: Mapped[str]

@@ -15,6 +15,7 @@ from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import Conflict, Forbidden, NotFound
 from plugin.kernel.lazy import _
+from plugin.kernel.personal import nobody
 from plugin.kernel.text import normalise_email
 
 
@@ -58,7 +59,7 @@ class Agent(TenantRow, Base):
     """
 
     __tablename__ = "agents"
-    __table_args__ = (UniqueConstraint("workspace_id", "email"),)
+    __table_args__ = (UniqueConstraint("workspace_id", "email"), {"info": nobody("the team")})
 
     name: Mapped[str]
     email: Mapped[str | None]
@@ -84,6 +85,7 @@ class StaffIdentity(TenantRow, Base):
         UniqueConstraint("workspace_id", "store_id", "external_id"),
         tenant_key("store_id", "stores"),
         tenant_key("agent_id", "agents"),
+        {"info": nobody("the team")},
     )
 
     store_id: Mapped[UUID]
@@ -95,7 +97,11 @@ class Session(TenantRow, Base):
     """A stand-alone sign-in; the cookie holds the secret, the row its hash."""
 
     __tablename__ = "sessions"
-    __table_args__ = (UniqueConstraint("workspace_id", "secret_hash"), tenant_key("agent_id", "agents"))
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "secret_hash"),
+        tenant_key("agent_id", "agents"),
+        {"info": nobody("the team")},
+    )
 
     agent_id: Mapped[UUID]
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
@@ -107,7 +113,11 @@ class Invitation(TenantRow, Base):
     """A one-time link that makes its reader an agent."""
 
     __tablename__ = "invitations"
-    __table_args__ = (UniqueConstraint("workspace_id", "secret_hash"), tenant_key("invited_by", "agents"))
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "secret_hash"),
+        tenant_key("invited_by", "agents"),
+        {"info": nobody("the team")},
+    )
 
     email: Mapped[str]
     role: Mapped[str]

@@ -7,12 +7,14 @@ from sqlalchemy import func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, Directory, Tenant, Tx, new_id
+from plugin.kernel.personal import nobody
 
 
 class Workspace(Tenant, Base):
     """The tenant itself. `locale` is the panel's default language, `timezone` an IANA name."""
 
     __tablename__ = "workspaces"
+    __table_args__ = {"info": nobody("the merchant's own")}  # noqa: RUF012
 
     name: Mapped[str]
     locale: Mapped[str] = mapped_column(server_default="en")

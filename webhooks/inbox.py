@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, Database, Tx
+from plugin.kernel.personal import kept
 
 
 class InboxRow(Base):
@@ -47,7 +48,17 @@ class InboxRow(Base):
         # What a store's page and its health are read from. Written once in a row's life, when it is done.
         # Narrow, for every row of a batch pays for it.
         Index("ix_webhook_inbox_done", "store_id", "received_at", postgresql_where=text("done_at IS NOT NULL")),
-        {"info": {"access": "queue", "grants": "SELECT, UPDATE"}},
+        {
+            "info": {
+                "access": "queue",
+                "grants": "SELECT, UPDATE",
+                **kept(
+                    "that a delivery came, so that it is not taken twice",
+                    blank=("body", "headers", "error"),
+                    plain=("source", "key", "store_kind", "store_key", "topic"),
+                ),
+            }
+        },
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -192,7 +203,8 @@ async def replay(
     async with db.queue.begin() as connection:
         result = await connection.execute(
             update(InboxRow)
-            .where(condition)
+            # What was erased cannot be read again.
+            .where(condition, InboxRow.body != b"")
             .values(done_at=None, parked_at=None, claimed_until=None, attempts=0, error="")
         )
         return int(result.rowcount)

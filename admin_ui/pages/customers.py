@@ -12,13 +12,16 @@ from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.desk import Desk, as_id
-from admin_ui.pages import person
-from plugin import privacy, stores
-from plugin.crm import customers, identities, timeline
+from admin_ui.pages import consent, person
+from plugin import privacy, stores, team
+from plugin.crm import consents, customers, identities, timeline
 from plugin.crm.customers import Customer
 from plugin.kernel.db import Tx
+from plugin.privacy import access
+from plugin.team import Permission
 
 _PAGE = 50
+_LOOKERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ async def one(desk: Desk) -> Response:
         who = await person.of_customer(tx, desk.t, summary)
         moments, before = await _moments(tx, desk, summary.customer.id, None)
         names = {store.id: store.name for store in await stores.all_stores(tx)}
+        said = await consents.of_people(tx, summary.members)
+        looked = await _looked(tx, desk, summary.members) if desk.may(Permission.MANAGE_PRIVACY) else ()
     merges = [
         {
             "id": merge.id,
@@ -96,12 +101,21 @@ async def one(desk: Desk) -> Response:
     profiles = [
         {"store": names.get(profile.store_id, ""), "name": f"{profile.first_name} {profile.last_name}".strip(),
          "email": profile.email, "phone": profile.phone, "tags": profile.tags,
-         "marketing": profile.accepts_marketing, "since": profile.platform_created_at}
+         "since": profile.platform_created_at}
         for profile in summary.profiles
     ]  # fmt: skip
     return desk.page(
-        "customer.html", person=who, moments=moments, before=before, merges=merges, profiles=profiles, heading=who.name
-    )
+        "customer.html", person=who, moments=moments, before=before, merges=merges, profiles=profiles, heading=who.name,
+        consent=consent.read(desk.t, said, names if len(names) > 1 else {}), looked=looked,
+    )  # fmt: skip
+
+
+async def _looked(tx: Tx, desk: Desk, members: Sequence[UUID]) -> Sequence[tuple[str, int]]:
+    """Who of the team looked at this person, and how often, the most often first."""
+    names = {one.id: one.name for one in await team.agents(tx)}
+    times = await access.counts(tx, members)
+    found = [(names.get(id, desk.t.gettext("Somebody")), count) for id, count in times.items()]
+    return sorted(found, key=lambda one: (-one[1], one[0]))[:_LOOKERS]
 
 
 def _reason(desk: Desk, reason: str) -> str:

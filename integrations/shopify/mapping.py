@@ -23,6 +23,7 @@ from plugin.platform import (
     Address,
     CartRecord,
     Connection,
+    ConsentRecord,
     CustomerPart,
     CustomerRecord,
     Deletion,
@@ -243,6 +244,7 @@ def customer(doc: Doc, at: datetime) -> CustomerRecord:
         note=_text(doc.get("note")),
         addresses=_default_first(default, addresses),
         accepts_marketing=_SUBSCRIBED.get(_word(consent.get("state"))),
+        consents=_consents(doc, _time(doc.get("updated_at")) or at),
         orders_count=_whole(doc["orders_count"]) if doc.get("orders_count") is not None else None,
         total_spent=spent,
         created_at=_time(doc.get("created_at")),
@@ -259,7 +261,7 @@ def _default_first(default: Address | None, addresses: list[Address]) -> tuple[A
 def customer_node(node: Doc) -> CustomerRecord:
     """A customer from GraphQL."""
     email, phone = node.get("defaultEmailAddress") or {}, node.get("defaultPhoneNumber") or {}
-    spent = node.get("amountSpent") or {}
+    spent, sms = node.get("amountSpent") or {}, phone.get("smsMarketingConsent") or {}
     addresses = [found for found in map(_address, _docs(node.get("addressesV2"))) if found]
     default = _address(node.get("defaultAddress"))
     return CustomerRecord(
@@ -274,11 +276,52 @@ def customer_node(node: Doc) -> CustomerRecord:
         note=_text(node.get("note")),
         addresses=_default_first(default, addresses),
         accepts_marketing=_SUBSCRIBED.get(_word(email.get("marketingState"))),
+        consents=_told_consents(
+            (
+                "email_marketing",
+                email.get("marketingState"),
+                email.get("marketingOptInLevel"),
+                email.get("marketingUpdatedAt"),
+                "",
+            ),
+            ("sms_marketing", sms.get("state"), sms.get("optInLevel"), sms.get("updatedAt"), ""),
+            at=_needed_time(node, "updatedAt"),
+        ),
         orders_count=_whole(node["numberOfOrders"]) if node.get("numberOfOrders") is not None else None,
         total_spent=_amount(spent.get("amount"), spent.get("currencyCode")),
         created_at=_time(node.get("createdAt")),
         raw=node,
     )
+
+
+_STANCES = {"subscribed": "granted", "unsubscribed": "denied", "pending": "pending"}
+_Consent = tuple[str, Any, Any, Any, Any]
+
+
+def _consents(doc: Doc, at: datetime) -> tuple[ConsentRecord, ...]:
+    """The answers to marketing of a webhook's customer, with their own times where it tells them."""
+    found: list[_Consent] = []
+    for purpose, held in (
+        ("email_marketing", doc.get("email_marketing_consent") or {}),
+        ("sms_marketing", doc.get("sms_marketing_consent") or {}),
+    ):
+        found.append((purpose, held.get("state"), held.get("opt_in_level"), held.get("consent_updated_at"),
+                      held.get("consent_collected_from")))  # fmt: skip
+    return _told_consents(*found, at=at)
+
+
+def _told_consents(*found: _Consent, at: datetime) -> tuple[ConsentRecord, ...]:
+    """Those that somebody gave or took back. Never having been asked is no answer, unless it has a time
+    (https://shopify.dev/docs/api/admin-graphql/latest/enums/CustomerEmailMarketingState).
+    """
+    told = []
+    for purpose, state, level, when, collected in found:
+        moment = _time(when)
+        stance = _STANCES.get(_word(state)) or ("denied" if _word(state) == "not_subscribed" and moment else None)
+        if stance is not None:
+            source = "elsewhere" if _word(collected) == "other" else "store"
+            told.append(ConsentRecord(purpose, stance, moment or at, _word(level), source, moment is not None))
+    return tuple(told)
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------
@@ -797,6 +840,7 @@ def _consent(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, 
         _told_customer(doc),
         _time(consent.get("consent_updated_at")) or at,
         accepts_marketing=_SUBSCRIBED.get(_word(consent.get("state"))),
+        consents=_consents(doc, at),
     )
     return (part,)
 

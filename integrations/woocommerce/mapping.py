@@ -20,6 +20,7 @@ from plugin.kernel.money import Money, parse
 from plugin.platform import (
     Address,
     CartRecord,
+    ConsentRecord,
     CustomerRecord,
     Deletion,
     FulfilmentRecord,
@@ -41,6 +42,9 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=str)
 _TAG = re.compile(r"<[^>]*>")
 _TRACKING_ITEMS = ("_wc_shipment_tracking_items", "_ast_tracking_items")
 _TRACKING_NUMBERS = ("_tracking_number", "_aftership_tracking_number", "tracking_number", "_wcst_tracking_number")
+# https://github.com/mailchimp/mc-woocommerce keeps it as user meta.
+_NEWSLETTER = ("mailchimp_woocommerce_is_subscribed",)
+_SUBSCRIBED = {"1": True, "0": False}
 _TRACKING_CARRIERS = ("_tracking_provider", "_aftership_tracking_provider_name", "tracking_provider")
 _TRACKING_URLS = ("_tracking_link", "_custom_tracking_link", "tracking_url")
 _LANGUAGES = ("wpml_language", "_wpml_language", "trp_language", "_order_language")
@@ -271,8 +275,19 @@ def customer(document: Json) -> CustomerRecord:
         last_name=str(document.get("last_name") or billing.get("last_name") or ""),
         addresses=addresses,
         created_at=_time(document.get("date_created_gmt")),
+        accepts_marketing=_SUBSCRIBED.get(_meta(document, _NEWSLETTER)),
+        consents=_consents(document),
         raw=document,
     )
+
+
+def _consents(document: Json) -> tuple[ConsentRecord, ...]:
+    """WooCommerce itself asks for nothing; a newsletter plugin leaves its answer, without a time, with the user."""
+    answer = _SUBSCRIBED.get(_meta(document, _NEWSLETTER))
+    if answer is None:
+        return ()
+    state = "granted" if answer else "denied"
+    return (ConsentRecord("email_marketing", state, _version(document), source="mailchimp", dated=False),)
 
 
 def _address(part: Json) -> Address | None:

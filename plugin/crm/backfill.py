@@ -17,6 +17,7 @@ from plugin.app import App
 from plugin.crm import sync
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.personal import kept
 from plugin.platform import Page, PlatformError, Resource
 from plugin.stores import Store
 
@@ -43,6 +44,7 @@ class Backfill(TenantRow, Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "store_id", "resource"),
         tenant_key("store_id", "stores"),
+        {"info": kept("progress", blank=("last_error",), plain=("resource", "state", "cursor", "limited_by"))},
     )
 
     store_id: Mapped[UUID]

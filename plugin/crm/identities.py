@@ -27,6 +27,7 @@ from plugin.kernel import bulk
 from plugin.kernel.db import Base, Happening, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import Conflict, NotFound
 from plugin.kernel.lazy import _
+from plugin.kernel.personal import kept
 
 EMAIL = "email"
 PHONE = "phone"
@@ -89,6 +90,7 @@ class Merge(TenantRow, Base):
         Index(None, "workspace_id", "absorbed_id"),
         tenant_key("survivor_id", "customers"),
         tenant_key("absorbed_id", "customers"),
+        {"info": kept("which rows are one person; goes with them", plain=("reason", "actor", "undone_by"))},
     )
 
     survivor_id: Mapped[UUID]

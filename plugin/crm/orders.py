@@ -17,12 +17,16 @@ from plugin.crm.batch import Batch, newest
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.money import Money
+from plugin.kernel.personal import kept
 from plugin.kernel.text import normalise, search_key
-from plugin.platform import CustomerRecord, OrderPart, OrderRecord
+from plugin.platform import CustomerRecord, FulfilmentRecord, OrderPart, OrderRecord
 
 
 class Order(TenantRow, Base):
-    """An order. Amounts are minor units of `currency` with `exponent` decimals; `version` is the platform's own."""
+    """An order. Amounts are minor units of `currency` with `exponent` decimals; `version` is the platform's own.
+
+    `erased_at`: its person was erased, and no later news of it says again who they were.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -39,7 +43,16 @@ class Order(TenantRow, Base):
         ),
         tenant_key("store_id", "stores"),
         tenant_key("customer_id", "customers", ondelete="RESTRICT"),
-    )
+        {
+            "info": kept(
+                "the merchant's books, without the person",
+                blank=("customer_external_id", "email", "phone", "customer_name", "locale", "note", "tags",
+                       "shipping_address", "cart_token", "status_url", "raw"),
+                plain=("external_id", "name", "number", "status", "payment_status", "fulfilment_status", "currency",
+                       "payment_method"),
+            )
+        },
+    )  # fmt: skip
 
     store_id: Mapped[UUID]
     external_id: Mapped[str]
@@ -73,6 +86,7 @@ class Order(TenantRow, Base):
     status_url: Mapped[str] = mapped_column(server_default="")
     raw: Mapped[str] = mapped_column(Text, server_default="{}")
     deleted_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
 
 
 class OrderLine(Tenant, Base):
@@ -82,7 +96,16 @@ class OrderLine(Tenant, Base):
     """
 
     __tablename__ = "order_lines"
-    __table_args__ = (tenant_key("order_id", "orders"),)
+    __table_args__ = (
+        tenant_key("order_id", "orders"),
+        {
+            "info": kept(
+                "the merchant's books: what was sold",
+                plain=("external_id", "title", "variant_title", "sku", "product_external_id", "variant_external_id",
+                       "image_url"),
+            )
+        },
+    )  # fmt: skip
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
@@ -109,6 +132,13 @@ class Fulfilment(TenantRow, Base):
         Index(None, "workspace_id", "order_id"),
         Index(None, "workspace_id", "store_id", "order_external_id"),
         tenant_key("order_id", "orders"),
+        {
+            "info": kept(
+                "the merchant's books: that it was sent",
+                blank=("tracking_number", "tracking_url"),
+                plain=("external_id", "order_external_id", "status", "carrier"),
+            )
+        },
     )
 
     store_id: Mapped[UUID]
@@ -133,6 +163,13 @@ class Refund(TenantRow, Base):
         Index(None, "workspace_id", "order_id"),
         Index(None, "workspace_id", "store_id", "order_external_id"),
         tenant_key("order_id", "orders"),
+        {
+            "info": kept(
+                "the merchant's books: what was paid back",
+                blank=("reason",),
+                plain=("external_id", "order_external_id", "currency"),
+            )
+        },
     )
 
     store_id: Mapped[UUID]
@@ -160,6 +197,12 @@ class OrderReturn(TenantRow, Base):
         Index(None, "workspace_id", "order_id"),
         Index(None, "workspace_id", "store_id", "order_external_id"),
         tenant_key("order_id", "orders"),
+        {
+            "info": kept(
+                "the merchant's books: that goods came back",
+                plain=("external_id", "order_external_id", "status", "name"),
+            )
+        },
     )
 
     store_id: Mapped[UUID]
@@ -206,6 +249,7 @@ class Tombstone(TenantRow, Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "store_id", "resource", "external_id"),
         tenant_key("store_id", "stores"),
+        {"info": kept("the platform's numbers of what is gone", plain=("resource", "external_id"))},
     )
 
     store_id: Mapped[UUID]
@@ -243,6 +287,11 @@ async def plan(batch: Batch, records: Sequence[OrderRecord], parts: Sequence[Ord
     stored = {}
     if keys:
         stored = {row.external_id: row for row in await batch.tx.execute(_STORED, batch.about(keys=list(keys)))}
+    erased = {key for key, row in stored.items() if row.erased_at is not None}
+    if erased:
+        records = [nameless(record) if record.external_id in erased else record for record in records]
+        parts = [nameless_part(part) if part.order_external_id in erased else part for part in parts]
+        candidates = newest((record.external_id, record.version, record) for record in records)
     winners = {
         key: record for key, record in candidates.items() if key not in stored or record.version >= stored[key].version
     }
@@ -251,9 +300,33 @@ async def plan(batch: Batch, records: Sequence[OrderRecord], parts: Sequence[Ord
 
 _STORED = text("""
 SELECT external_id, id, version, customer_id, status, payment_status, fulfilment_status, cancelled_at, total,
-    shipping_address, name, currency, exponent, deleted_at
+    shipping_address, name, currency, exponent, deleted_at, erased_at
 FROM orders WHERE workspace_id = :workspace AND store_id = :store AND external_id = ANY(CAST(:keys AS text[]))
 """)
+
+
+def nameless(record: OrderRecord) -> OrderRecord:
+    """What may still be written of an order whose person was erased: the merchant's books. Pure."""
+    return replace(
+        record, customer_external_id="", email="", phone="", customer_name="", locale="", note="", tags=(),
+        shipping_address=None, cart_token="", status_url="", raw={},
+        fulfilments=record.fulfilments and tuple(map(_untraced, record.fulfilments)),
+        refunds=record.refunds and tuple(replace(refund, reason="") for refund in record.refunds),
+    )  # fmt: skip
+
+
+def nameless_part(part: OrderPart) -> OrderPart:
+    """The same for what arrived on its own. Pure."""
+    return replace(
+        part,
+        fulfilment=_untraced(part.fulfilment) if part.fulfilment else None,
+        refund=replace(part.refund, reason="") if part.refund else None,
+    )
+
+
+def _untraced(parcel: FulfilmentRecord) -> FulfilmentRecord:
+    # A carrier's page shows where a parcel went.
+    return replace(parcel, tracking_number="", tracking_url="")
 
 
 class People(Protocol):

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from plugin.crm.batch import LONG_AGO, Batch, newest
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.personal import nobody
 from plugin.platform import ProductRecord
 
 
@@ -21,6 +22,7 @@ class Product(TenantRow, Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "store_id", "external_id"),
         tenant_key("store_id", "stores"),
+        {"info": nobody("the shop's goods")},
     )
 
     store_id: Mapped[UUID]
@@ -46,6 +48,7 @@ class Variant(TenantRow, Base):
         UniqueConstraint("workspace_id", "store_id", "external_id"),
         Index(None, "workspace_id", "product_id"),
         tenant_key("product_id", "products"),
+        {"info": nobody("the shop's goods")},
     )
 
     store_id: Mapped[UUID]

@@ -24,6 +24,7 @@ from plugin.crm.products import Product
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Busy, Tenant, Tx, tenant_key, turn
 from plugin.kernel.jobs import TaskError
+from plugin.kernel.personal import nobody
 from plugin.platform import (
     ACCESS_DENIED,
     CustomerRecord,
@@ -54,7 +55,7 @@ class Reconciliation(Tenant, Base):
     """Up to when a resource of a store has been compared, and when last 48 hours back. Times are our clock's."""
 
     __tablename__ = "reconciliations"
-    __table_args__ = (tenant_key("store_id", "stores"),)
+    __table_args__ = (tenant_key("store_id", "stores"), {"info": nobody("times")})
 
     store_id: Mapped[UUID] = mapped_column(primary_key=True)
     resource: Mapped[str] = mapped_column(primary_key=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from plugin.crm import carts, orders, products, profiles
+from plugin.crm import carts, consents, orders, products, profiles
 from plugin.crm.batch import LONG_AGO, Batch, Change, lock, newest
 from plugin.crm.identities import Merge, regroup
 from plugin.crm.orders import Tombstone
@@ -102,6 +102,7 @@ async def _apply(batch: Batch, records: Sequence[Record]) -> list[Change]:
     owners = {key: carts.mention(people, cart) for key, cart in cart_plan.winners.items()}
     await people.learn(batch)
     await profiles.amend(batch, _of(CustomerPart, records))
+    await consents.write(batch, [*_of(CustomerRecord, records), *_of(CustomerPart, records)])
     await orders.write(batch, order_plan, people, buyers)
     await carts.write(batch, cart_plan, people, owners)
     await carts.delete(batch)
@@ -282,11 +283,11 @@ def _parts(fulfilments: Iterable[Any], refunds: Iterable[Any], returns: Iterable
 
 
 def _customer_part(record: CustomerPart) -> str:
-    return _amount(record.total_spent)
+    return _amount(record.total_spent) or _times(*(one.at for one in record.consents))
 
 
 def _customer(record: CustomerRecord) -> str:
-    return _times(record.created_at) or _amount(record.total_spent)
+    return _times(record.created_at, *(one.at for one in record.consents)) or _amount(record.total_spent)
 
 
 def _order(record: OrderRecord) -> str:

@@ -36,6 +36,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from plugin.kernel.personal import nobody
+
 OWNER = "ahlan_owner"
 APP = "ahlan_app"
 QUEUE = "ahlan_queue"
@@ -346,7 +348,7 @@ class Directory(Base):
     """External key to tenant, nothing personal. Read only through `ahlan_lookup`; hash what could name a person."""
 
     __tablename__ = "directory"
-    __table_args__ = {"info": {"access": "directory"}}  # noqa: RUF012
+    __table_args__ = {"info": {"access": "directory", **nobody("names of shops, hashes of staff")}}  # noqa: RUF012
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

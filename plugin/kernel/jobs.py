@@ -33,6 +33,7 @@ from plugin.kernel import bulk
 from plugin.kernel.db import Base, Database, Happening, Outbox, TenantRow, Tx, new_id
 from plugin.kernel.events import Event
 from plugin.kernel.log import request_id
+from plugin.kernel.personal import kept
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,17 @@ class JobRow(TenantRow, Base):
             unique=True,
             postgresql_where=text("done_at IS NULL AND failed_at IS NULL AND unique_key IS NOT NULL"),
         ),
-        {"info": {"access": "queue", "grants": "SELECT, INSERT, UPDATE, DELETE"}},
+        {
+            "info": {
+                "access": "queue",
+                "grants": "SELECT, INSERT, UPDATE, DELETE",
+                **kept(
+                    "work goes on; jobs that speak of the person are deleted",
+                    blank=("last_error",),
+                    plain=("task", "arguments", "unique_key", "request_id"),
+                ),
+            }
+        },
     )
 
     task: Mapped[str]

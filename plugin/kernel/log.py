@@ -43,13 +43,24 @@ _SECRET_TEXT = re.compile(
     ),
     re.IGNORECASE,
 )
-_EMAIL = re.compile(r"\b([\w.+-])[\w.+-]*@([\w-]+(?:\.[\w-]+)+)")
+_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE = re.compile(r"\+\d[\d\s().-]{6,}\d")
+# What an exception quotes is somebody's data more often than not.
+_QUOTED = re.compile(r"([\"'])(?:\\.|(?!\1).)+\1", re.DOTALL)
+_TELLS_OF_FAULTS = frozenset({"error", "exception"})
 
 
 def redact_text(text: str, *, emails: bool = True) -> str:
-    """`text` without tokens, keys, passwords and (unless told otherwise) the names in e-mail addresses."""
+    """`text` without tokens, keys, passwords and (unless told otherwise) e-mail addresses and phone numbers."""
     text = _SECRET_TEXT.sub(_hide, text)
-    return _EMAIL.sub(r"\1…@\2", text) if emails else text
+    return _PHONE.sub("[phone]", _EMAIL.sub("[e-mail]", text)) if emails else text
+
+
+def redact_fault(text: str) -> str:
+    """What went wrong, without what its message quotes; of a traceback the code lines, which are ours, stay."""
+    if not text.startswith("Traceback"):
+        return _QUOTED.sub(r"\1…\1", text)
+    return "\n".join(line if line.startswith(" ") else _QUOTED.sub(r"\1…\1", line) for line in text.split("\n"))
 
 
 def _hide(match: re.Match[str]) -> str:
@@ -81,6 +92,7 @@ def _tells(name: str) -> bool:
 def _redact_event(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     kept = {name: event.pop(name) for name in ("_record", "_from_structlog", "exc_info") if name in event}
     event.update(redact(event))
+    event.update({name: redact_fault(said) for name in _TELLS_OF_FAULTS if isinstance(said := event.get(name), str)})
     event.update(kept)
     return event
 

@@ -20,7 +20,7 @@ from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages
 from plugin.conversations.conversations import Head, Shopper
-from plugin.crm import customers, identities, sync, visitors
+from plugin.crm import consents, customers, identities, sync, visitors
 from plugin.crm.visitors import Visitor
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Tx
@@ -38,14 +38,30 @@ _GRACE = timedelta(minutes=30)
 _PAGE_LENGTH = 500
 
 
+class Allowed(msgspec.Struct):
+    """What the shop's cookie banner allows; null: it has none, or does not ask."""
+
+    analytics: bool | None = None
+    preferences: bool | None = None
+
+    def said(self) -> dict[str, bool]:
+        """The answers that were given."""
+        given = {"analytics": self.analytics, "preferences": self.preferences}
+        return {purpose: answer for purpose, answer in given.items() if answer is not None}
+
+
 class Page(msgspec.Struct):
-    """The storefront page around the panel, as it tells of itself."""
+    """The storefront page around the panel, as it tells of itself, and what its banner allows."""
 
     url: str = ""
     title: str = ""
+    consent: Allowed | None = None
 
     def short(self) -> dict[str, Any]:
-        """What is kept of it."""
+        """What is kept of it: nothing where visits may not be followed."""
+        refused = self.consent is not None and self.consent.analytics is False
+        if refused or not (self.url or self.title):
+            return {}
         return {"url": self.url[:_PAGE_LENGTH], "title": self.title[:_PAGE_LENGTH]}
 
 
@@ -136,6 +152,8 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
         if customer_id is not None and await visitors.identify(tx, visitor, customer_id):
             visitor.identified_at = datetime.now(UTC)
             await threads.attach(tx, visitor.id, customer_id)
+        if opening.page is not None and opening.page.consent is not None:
+            await consents.of_browser(tx, visitor, opening.page.consent.said())
         held = Pass(workspace_id, store.id, visitor.id, customer_id, None, opening.locale[:16])
         head = await threads.current(tx, held.shopper())
         unread = await messages.unread_by_shopper(tx, head.id, head.shopper_read_seq) if head else 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -63,14 +66,20 @@ async def test_the_copy_is_downloaded_logged_handed_over_and_then_gone(
     link = (await browser.get(asked[1])).json()["url"]
     # The link itself carries the right: an embedded panel has no cookie to send with a download.
     file = await visitor.get(link)
-    assert file.headers["content-type"] == "application/json"
+    assert file.headers["content-type"] == "application/zip"
     assert file.headers["content-disposition"].startswith("attachment;")
     assert file.headers["cache-control"] == "no-store"
-    export = file.json()
+    packed = zipfile.ZipFile(io.BytesIO(file.content))
+    assert packed.testzip() is None
+    export = json.loads(packed.read("data.json"))
     assert {"profiles", "orders", "messages", "handles"} <= export.keys()
     assert any(EMAIL in str(row) for row in export["profiles"])
     async with app.db.transaction(shop.workspace_id) as tx:
         seen = list(await tx.scalars(select(AccessLog).where(AccessLog.what == "export")))
+    page = packed.read("data.html").decode()
+    assert '<html lang="ar" dir="rtl">' in page, "in the customer's language"
+    assert EMAIL in page
+    assert "<script" not in page
     (person,) = {row["customer_id"] for row in export["profiles"]}
     assert {(row.agent_id, row.customer_id) for row in seen} == {(shop.owner.id, UUID(person))}
     await browser.post(f"/panel/settings/privacy/{id}/handed-over")
@@ -92,9 +101,10 @@ async def test_only_owners_and_admins_see_them(app: App, shop: Shop, sign_in: Si
     for name, agent in shop.colleagues.items():
         browser = await sign_in(agent.email or "")
         allowed = agent.role in ("owner", "admin")
-        assert ("Privacy requests" in (await browser.get("/panel/settings")).text) is allowed, name
-        for path in ("/panel/settings/privacy", f"/panel/settings/privacy/{id}/export"):
-            assert (await browser.get(path)).status_code == (200 if allowed else 403), (name, path)
+        assert ('id="privacy"' in (await browser.get("/panel/settings")).text) is allowed, name
+        for path in ("", "/access", f"/{id}/export"):
+            answer = await browser.get(f"/panel/settings/privacy{path}")
+            assert answer.status_code == (200 if allowed else 403), (name, path)
 
 
 @pytest.mark.parametrize("link", ["nothing", "bm90aGluZw.bm90aGluZw"])

@@ -656,6 +656,30 @@ async def test_compliance_topics_go_out_even_after_uninstalling(
     assert len(app.hooks("shop/redact")) == 1
 
 
+async def test_privacy_and_consent_can_be_asked_for_by_hand(
+    sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp
+) -> None:
+    people = sim.shop.state.all("customers")
+    for one in people[:6]:
+        assert (await http.get(f"{ADMIN}/customers/{one['id']}")).status_code == 200, "with and without a consent"
+    number = people[0]["id"]
+    for verb in ("request", "erase"):
+        page = await http.post(f"{ADMIN}/customers/{number}/privacy/{verb}", follow_redirects=True)
+        assert page.status_code == 200
+    for verb, at in (("other", number), ("erase", 1)):
+        assert (await http.post(f"{ADMIN}/customers/{at}/privacy/{verb}")).status_code == 404
+    for wanted in ({"sms": "on", "email": "on"}, {}):
+        await http.post(f"{ADMIN}/customers/{number}/consent", data=wanted)
+    assert await sim.deliveries.settled()
+    for topic in ("customers/redact", "customers/data_request"):
+        (told,) = [json.loads(hook.content) for hook in app.hooks(topic)]
+        assert told["customer"]["id"] == number
+    said = [json.loads(hook.content) for hook in app.hooks("customers/update")]
+    states = {(one["email_marketing_consent"]["state"], one["sms_marketing_consent"]["state"]) for one in said}
+    assert states == {("subscribed", "subscribed"), ("unsubscribed", "unsubscribed")}
+    assert app.hooks("customers_email_marketing_consent/update")
+
+
 async def test_what_happens_to_an_order_is_told(
     sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp
 ) -> None:

@@ -24,6 +24,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import Conflict, NotFound
 from plugin.kernel.money import Money
 from plugin.platform import CustomerRecord, OrderRecord, StoreProfile
+from plugin.privacy import subjects
 from plugin.stores import Store
 from plugin.team import Agent, Role
 from webhooks import handlers
@@ -156,9 +157,9 @@ async def test_a_request_of_one_account_takes_and_hands_out_nothing_of_another(a
         )
         victim, stranger = await row_of(tx, store, "1"), await row_of(tx, store, "2")
         asked = {"customer_id": "2", "email": STRANGER["email"], "phone": VICTIM["phone"]}
-        found = set(await privacy._subjects(tx, store.id, asked, "SA"))
+        found = set(await subjects.people(tx, store.id, asked))
         guest = await row_of(tx, store, f"guest:{STRANGER['email']}")
-        by_address = set(await privacy._subjects(tx, store.id, {"email": VICTIM["email"]}, "SA"))
+        by_address = set(await subjects.people(tx, store.id, {"email": VICTIM["email"]}))
     assert victim not in found
     assert found == {stranger, guest}
     assert by_address == {victim}

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 import structlog
@@ -66,8 +67,23 @@ def test_telling_names_hide_their_value_at_any_depth() -> None:
     }
 
 
-def test_email_addresses_keep_their_domain_only() -> None:
-    assert redact_text("mail to dana.levi@example.co.il failed") == "mail to d…@example.co.il failed"
+def test_addresses_and_numbers_of_people_are_not_told() -> None:
+    assert redact_text("mail to dana.levi@example.co.il failed") == "mail to [e-mail] failed"
+    assert redact_text("no answer from +972 50-123 4567 yet") == "no answer from [phone] yet"
+    assert redact_text("2026-11-22T09:00:00+00:00 took 20 s") == "2026-11-22T09:00:00+00:00 took 20 s"
+
+
+@pytest.mark.parametrize("said", ["Dana Levi", 'Dana "the boss" Levi', "Dana\nLevi", "O'Hara, Dana Levi"])
+def test_what_a_fault_quotes_is_not_told(stream: io.StringIO, said: str) -> None:
+    try:
+        datetime.fromisoformat(said)
+    except ValueError as error:
+        structlog.get_logger("test").warning("parked", error=repr(error))
+        structlog.get_logger("test").exception("failed")
+    parked, failed = map(json.loads, stream.getvalue().splitlines())
+    assert "Dana" not in stream.getvalue()
+    assert parked["error"].startswith("ValueError(")
+    assert "datetime.fromisoformat(said)" in failed["exception"], "our own lines stay"
 
 
 def test_lines_are_json_with_the_request_id_and_without_secrets(stream: io.StringIO) -> None:

@@ -221,3 +221,23 @@ async def test_an_old_session_is_refused(browser: Any, monkeypatch: pytest.Monke
     real = time.time
     monkeypatch.setattr("plugin.kernel.crypto.time.time", lambda: real() + 901)
     assert (await browser.post("ticket")).status_code == 401
+
+
+async def test_a_page_is_kept_only_where_visits_may_be_followed(browser: Any) -> None:
+    where = {"url": "https://dukkan.example/lamps", "title": "Lamps"}
+    workspace = browser.store.workspace_id
+
+    async def opened(page: dict[str, Any]) -> dict[str, Any]:
+        answer = await browser.http.post("/widget/session", json={
+            "store": browser.store.public_key, "secret": browser.secret, "locale": "en", "page": page
+        })  # fmt: skip
+        assert answer.status_code == 200
+        async with browser.site.app.db.transaction(workspace) as tx:
+            visitor = await tx.scalar(select(Visitor).order_by(Visitor.id.desc()).limit(1))
+            assert visitor is not None
+            return dict(visitor.page)
+
+    await browser.open()
+    assert await opened({**where, "consent": {}}) == where, "a shop without a banner asks nobody"
+    assert await opened({**where, "consent": {"analytics": True, "preferences": True}}) == where
+    assert await opened({**where, "consent": {"analytics": False}}) == {}, "also what was kept before goes"

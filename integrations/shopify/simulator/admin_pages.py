@@ -84,9 +84,10 @@ def routes(shop: Shop) -> list[Route]:
         if held is None:
             return render("admin_missing.html", "customers", status=404)
         own = [one for one in shop.state.all("orders") if one["customer"] and one["customer"]["id"] == held["id"]]
+        said = {"request": "The app was asked for a copy of their data.", "erase": "The app was told to erase them."}
         return render("admin_customer.html", "customers", customer=held, orders=sorted(
             own, key=lambda one: str(one["created_at"]), reverse=True
-        ))  # fmt: skip
+        ), said=said.get(request.query_params.get("said", ""), ""))  # fmt: skip
 
     async def change_customer(request: Request) -> Response:
         number = request.path_params["number"]
@@ -98,6 +99,20 @@ def routes(shop: Shop) -> list[Route]:
         held = shop.state.get("customers", number) or {}
         trade.update_customer(shop, number, {k: v for k, v in changes.items() if held.get(k) != v})
         return back(f"/customers/{number}")
+
+    async def customer_consent(request: Request) -> Response:
+        number, form = request.path_params["number"], await request.form()
+        trade.change_consent(shop, number, email=form.get("email") == "on", sms=form.get("sms") == "on")
+        return back(f"/customers/{number}")
+
+    async def customer_privacy(request: Request) -> Response:
+        """Request customer data, Erase personal data: told at once here; Shopify itself waits ten days to erase."""
+        number, verb = request.path_params["number"], request.path_params["verb"]
+        if verb not in ("request", "erase") or shop.state.get("customers", number) is None:
+            return render("admin_missing.html", "customers", status=404)
+        topic = "customers/redact" if verb == "erase" else "customers/data_request"
+        shop.emit(topic, trade.ask_privacy(shop, topic, number))
+        return back(f"/customers/{number}?said={verb}")
 
     async def themes(_: Request) -> Response:
         return render("admin_theme.html", "themes", embed=embed.chosen(shop), settings=embed.settings())
@@ -214,6 +229,8 @@ def routes(shop: Shop) -> list[Route]:
         Route("/customers", customers),
         Route("/customers/{number:int}", customer),
         Route("/customers/{number:int}", change_customer, methods=["POST"]),
+        Route("/customers/{number:int}/consent", customer_consent, methods=["POST"]),
+        Route("/customers/{number:int}/privacy/{verb}", customer_privacy, methods=["POST"]),
         Route("/themes", themes),
         Route("/themes/current/editor", themes),
         Route("/themes", change_theme, methods=["POST"]),

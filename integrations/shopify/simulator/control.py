@@ -185,18 +185,7 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
         topic = sent["topic"]
         if topic not in topics.COMPLIANCE_TOPICS:
             return JSONResponse({"error": "not a compliance topic"}, 400)
-        payload: Doc = {"shop_id": 68001, "shop_domain": shop.domain}
-        if topic != "shop/redact":
-            customer = shop.state.get("customers", int(sent["customer_id"])) or {"id": int(sent["customer_id"])}
-            ids = [
-                held["id"]
-                for held in shop.state.all("orders")
-                if held["customer"] and held["customer"]["id"] == customer["id"]
-            ]
-            payload["customer"] = {key: customer.get(key) for key in ("id", "email", "phone")}
-            payload["orders_requested" if topic == "customers/data_request" else "orders_to_redact"] = ids
-            if topic == "customers/data_request":
-                payload["data_request"] = {"id": shop.state.next_id("data_requests")}
+        payload = trade.ask_privacy(shop, topic, int(sent.get("customer_id", 0)))
         return JSONResponse({"deliveries": deliveries.emit(topic, payload)})
 
     async def emit(request: Request) -> Response:

@@ -229,7 +229,7 @@ def _upper(text: str | None) -> str | None:
 
 
 def customer(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
-    consent = doc["email_marketing_consent"] or {}
+    consent, sms = doc["email_marketing_consent"] or {}, doc.get("sms_marketing_consent") or {}
     email = doc["email"]
     return {
         "id": doc["admin_graphql_api_id"],
@@ -257,7 +257,11 @@ def customer(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         else None,
         "defaultPhoneNumber": {
             "phoneNumber": doc["phone"],
-            "smsMarketingConsent": {"state": "NEVER_SUBSCRIBED", "optInLevel": "SINGLE_OPT_IN", "updatedAt": None},
+            "smsMarketingConsent": {
+                "state": _upper(sms.get("state")) or "NEVER_SUBSCRIBED",
+                "optInLevel": _upper(sms.get("opt_in_level")) or "SINGLE_OPT_IN",
+                "updatedAt": sms.get("consent_updated_at"),
+            },
         }
         if doc["phone"]
         else None,

@@ -66,9 +66,9 @@ def create_customer(
         "email_marketing_consent": {
             "state": "subscribed" if number % 2 else "not_subscribed",
             "opt_in_level": "single_opt_in",
-            "consent_updated_at": None,
+            "consent_updated_at": moment if number % 2 else None,
         },
-        "sms_marketing_consent": None,
+        "sms_marketing_consent": _sms_consent(moment) if phone and number % 3 == 0 else None,
         "_locale": locale,
         "_tags": tags,
         "_orders_count": 0,
@@ -102,6 +102,44 @@ def update_customer(shop: Shop, number: int, changes: Doc) -> Doc:
             told = {"customerId": customer["admin_graphql_api_id"], "tags": sorted(tags), "occurredAt": shop.stamp()}
             shop.emit(topic, told, event)
     return customer
+
+
+def _sms_consent(moment: str, state: str = "subscribed") -> Doc:
+    return {"state": state, "opt_in_level": "confirmed_opt_in", "consent_updated_at": moment,
+            "consent_collected_from": "SHOPIFY"}  # fmt: skip
+
+
+def change_consent(shop: Shop, number: int, *, email: bool, sms: bool) -> Doc:
+    """What a customer wants to hear of; a consent to e-mail has a topic of its own besides ``customers/update``."""
+    customer = _need(shop, "customers", number)
+    moment, changes = shop.stamp(), {}
+    for name, wanted in (("email_marketing_consent", email), ("sms_marketing_consent", sms)):
+        held = customer[name] or {"state": "not_subscribed", "opt_in_level": "single_opt_in"}
+        if wanted == (held["state"] == "subscribed"):
+            continue
+        changes[name] = {**held, "state": "subscribed" if wanted else "unsubscribed", "consent_updated_at": moment}
+    if not changes:
+        return customer
+    customer = update_customer(shop, number, changes)
+    if "email_marketing_consent" in changes:
+        told = {"customer_id": number, "email_address": customer["email"],
+                "email_marketing_consent": changes["email_marketing_consent"]}  # fmt: skip
+        shop.emit("customers_email_marketing_consent/update", told)
+    return customer
+
+
+def ask_privacy(shop: Shop, topic: str, number: int = 0) -> Doc:
+    """The body of a compliance notice, ``customers/data_request``, ``customers/redact`` or ``shop/redact``."""
+    payload: Doc = {"shop_id": 68001, "shop_domain": shop.domain}
+    if topic == "shop/redact":
+        return payload
+    customer = shop.state.get("customers", number) or {"id": number}
+    bought = [held["id"] for held in shop.state.all("orders") if held["customer"] and held["customer"]["id"] == number]
+    payload["customer"] = {key: customer.get(key) for key in ("id", "email", "phone")}
+    payload["orders_requested" if topic == "customers/data_request" else "orders_to_redact"] = bought
+    if topic == "customers/data_request":
+        payload["data_request"] = {"id": shop.state.next_id("data_requests")}
+    return payload
 
 
 def delete_customer(shop: Shop, number: int) -> None:

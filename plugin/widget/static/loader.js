@@ -14,17 +14,27 @@
   const label = set.label || chat;
   const phone = matchMedia("(max-width:479px),(max-height:479px)");
 
-  // A frame's own storage is purged.
+  // What the shop's banner allows; undefined: nobody is asked.
+  const may = (what, wordpress = what) => {
+    try {
+      return window.Shopify ? Shopify.customerPrivacy[what + "ProcessingAllowed"]() : wp_has_consent(wordpress);
+    } catch {}
+  };
+
+  // A frame's own storage is partitioned and purged. Refused: until the tab is closed.
   const prefix = `ahlan:${set.store}:`;
   const keep = (key, value) => {
     try {
-      value ? localStorage.setItem(prefix + key, value) : localStorage.removeItem(prefix + key);
+      localStorage.removeItem(prefix + key);
+      const storage = may("preferences") === false ? sessionStorage : localStorage;
+      value ? storage.setItem(prefix + key, value) : storage.removeItem(prefix + key);
     } catch {}
   };
   const kept = () => {
     const all = {};
     try {
-      for (const key in localStorage) if (key.startsWith(prefix)) all[key.slice(prefix.length)] = localStorage[key];
+      const held = { ...sessionStorage, ...localStorage };
+      for (const key in held) if (key.startsWith(prefix)) all[key.slice(prefix.length)] = held[key];
     } catch {}
     return all;
   };
@@ -80,7 +90,10 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   let address = location.href;
 
   const tell = (message) => ready && frame.contentWindow.postMessage(message, origin);
-  const page = () => ({ url: location.origin + location.pathname, title: document.title });
+  const page = () => {
+    const consent = { analytics: may("analytics", "statistics"), preferences: may("preferences") };
+    return { consent, ...(consent.analytics !== false && { url: location.origin + location.pathname, title: document.title }) };
+  };
 
   const ask = async () => {
     try {
@@ -201,6 +214,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     visualViewport.addEventListener(type, fit);
   }
   window.navigation?.addEventListener("navigatesuccess", soon);
+  for (const type of ["visitorConsentCollected", "wp_listen_for_consent_change"]) document.addEventListener(type, () => tell({ type: "ahlan:page", page: page() }));
   phone.onchange = draw;
   launcher.onclick = () => show(!shown);
   host.onkeydown = ({ key }) => {
