@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.health.rules import DAY, MENDED, SETTLE, Problem, Severity, due
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.personal import nobody
 from plugin.stores import Store
 
 
@@ -32,6 +33,7 @@ class Incident(TenantRow, Base):
             unique=True,
             postgresql_where=text("recovered_at IS NULL"),
         ),
+        {"info": nobody("what is wrong with a store, in codes and numbers")},
     )
 
     store_id: Mapped[UUID]
@@ -50,6 +52,7 @@ class Mailing(TenantRow, Base):
         tenant_key("incident_id", "incidents"),
         UniqueConstraint("workspace_id", "incident_id", "kind"),
         Index(None, "workspace_id", "at"),
+        {"info": nobody("which agents were mailed about a store")},
     )
 
     incident_id: Mapped[UUID]
