@@ -1,6 +1,6 @@
 """Every table of the product in one metadata: for migrations, for row-level security, for the tests of both."""
 
-from plugin import privacy, stores, team, workspaces
+from plugin import joining, privacy, stores, team, workspaces
 from plugin.conversations import attachments, conversations, messages
 from plugin.crm import backfill, carts, customers, identities, orders, products, reconcile, terms, visitors
 from plugin.health import incidents
@@ -9,7 +9,7 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, carts, conversations, crypto, customers, events, identities, inbox, incidents, jobs,
+    attachments, backfill, carts, conversations, crypto, customers, events, identities, inbox, incidents, jobs, joining,
     messages, orders, privacy, products, reconcile, stores, team, terms, visitors, workspaces,
 )  # fmt: skip
 
