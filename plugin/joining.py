@@ -69,6 +69,8 @@ _WINDOW: Final = 900
 _LETTERS: Final = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CODE: Final = 8
 _CHUNK: Final = 2000
+# As long as a socket lives, and then some.
+_LISTENING: Final = 7200
 
 
 class StoreMove(TenantRow, Base):
@@ -511,8 +513,10 @@ class _Move:
                     await lock(one)
             row = await tx.get(StoreMove, self.id)
             assert row is not None
+            actor, told = f"agent:{row.agent_id}", {"store": row.store_name, "parting": row.parting}
             async with db.crossing(tx, self.leaving) as theirs:
                 await self._still_there(theirs)
+                talks = await self._talks(theirs)
                 sealed = await self._unseal(theirs)
                 people = await self._people(theirs)
                 behind = await self._part_families(theirs, people)
@@ -535,11 +539,15 @@ class _Move:
                 await self._words(theirs, people.common)
                 await recount(theirs, people.common)
                 await self._let_go(theirs, staff)
-                await self._finish(theirs, "store.left", row, self.receiving)
+                await theirs.record("store.left", subject_id=self.store_id, actor=actor, data=told)
+                await self._finish(theirs)
+                for talk in talks:
+                    theirs.publish(f"conversation:{talk}", {"type": "moved"})
                 empty = await self._is_empty(theirs)
                 if empty:
                     await _close(theirs)
-            await self._finish(tx, "store.joined", row, self.leaving)
+            await tx.record("store.joined", subject_id=self.store_id, store_id=self.store_id, actor=actor, data=told)
+            await self._finish(tx)
             # Its history goes on where it stopped; a store that was read to the end is left alone.
             await tx.enqueue("start_backfill", unique=f"backfill:{self.store_id}", store_id=self.store_id)
             await tx.complete_job()
@@ -779,22 +787,26 @@ class _Move:
                                 StoreMove.workspace_id == workspace_id, StoreMove.id == self.id).values(**values)
                             )  # fmt: skip
 
-    async def _finish(self, tx: Tx, event: str, row: StoreMove, other: UUID) -> None:
+    async def _finish(self, tx: Tx) -> None:
         await tx.execute(
             update(StoreMove)
             .where(StoreMove.workspace_id == tx.workspace_id, StoreMove.id == self.id)
             .values(state=DONE, finished_at=func.now())
         )
-        here = event == "store.joined"
-        data = {"store": row.store_name, "parting": row.parting}
-        await self._record(tx, event, data, store_id=self.store_id if here else None)
         tx.publish("stores", {"store_id": str(self.store_id)})
 
-    async def _record(self, tx: Tx, event: str, data: Mapping[str, Any], *, store_id: UUID | None) -> None:
-        if event == "store.joined":
-            await tx.record("store.joined", subject_id=self.store_id, store_id=store_id, data=data)
-        else:
-            await tx.record("store.left", subject_id=self.store_id, data=data)
+    async def _talks(self, tx: Tx) -> Sequence[UUID]:
+        """Conversations in which somebody may still be listening."""
+        lately = datetime.now(UTC) - timedelta(seconds=_LISTENING)
+        return list(
+            await tx.scalars(
+                select(Conversation.id).where(
+                    Conversation.workspace_id == tx.workspace_id,
+                    Conversation.store_id == self.store_id,
+                    Conversation.last_message_at > lately,
+                )
+            )
+        )
 
     async def _is_empty(self, theirs: Tx) -> bool:
         """Whether nobody can come into what is left: no store, and nobody with a password."""

@@ -207,6 +207,15 @@ async def standing_still(tx: Tx, store_id: UUID | None) -> None:
         )
 
 
+async def held(tx: Tx, store_id: UUID) -> Store | None:
+    """The store, kept where it is until the end of the transaction: nobody moves it meanwhile."""
+    statement = select(Store).where(Store.workspace_id == tx.workspace_id, Store.id == store_id)
+    found: Store | None = await tx.scalar(
+        statement.with_for_update(read=True, key_share=True).execution_options(populate_existing=True)
+    )
+    return found
+
+
 async def all_stores(tx: Tx) -> Sequence[Store]:
     """Every store of the workspace, oldest first, also those that are gone."""
     return list(await tx.scalars(select(Store).order_by(Store.id)))
