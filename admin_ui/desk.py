@@ -40,7 +40,7 @@ Handler = Callable[["Desk"], Awaitable[Response]]
 class Desk:
     """A verified agent in front of a page. `base` starts every address; `ancestors` may frame us (CSP sources).
 
-    `store_id` is the store in whose admin we stand, if we stand in one.
+    `store_id`: whose admin we stand in; `administrator`: that admin vouches for an administrator of the store.
     """
 
     app: App
@@ -53,6 +53,7 @@ class Desk:
     platform: str = ""
     store_id: UUID | None = None
     session_id: UUID | None = None
+    administrator: bool = False
     ancestors: tuple[str, ...] = ()
     head: Mapping[str, str] = field(default_factory=dict)
 
@@ -312,6 +313,7 @@ class Door:
             base=base,
             platform=platform.kind,
             store_id=admin.store_id,
+            administrator=admin.administrator,
             ancestors=admin.frame_ancestors,
             head=platform.panel_head(),
         )

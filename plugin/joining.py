@@ -531,11 +531,11 @@ class _Move:
                 .values(moving_since=None)
             )
             await self._unassign(tx, ghosts)
-            await self._recognise(tx, people.all)
+            await self._recognise(tx, people.all, quiet=row.parting)
             await self._words(tx, people.common)
             async with db.crossing(tx, self.leaving) as theirs:
                 await recount(theirs, behind)
-                await regroup(theirs, behind)
+                await regroup(theirs, behind, quiet=True)
                 await self._words(theirs, people.common)
                 await recount(theirs, people.common)
                 await self._let_go(theirs, staff)
@@ -619,13 +619,13 @@ class _Move:
             touched |= set(await theirs.scalars(text(_RELATIVES), {"workspace": self.leaving, "heads": heads}))
         return list(touched - people.mine)
 
-    async def _recognise(self, tx: Tx, people: Collection[UUID]) -> None:
+    async def _recognise(self, tx: Tx, people: Collection[UUID], *, quiet: bool) -> None:
         """Who is one person here now: by proven handles alone, computed as ever."""
         ordered = sorted(people)
         for start in range(0, len(ordered), _CHUNK):
             some = ordered[start : start + _CHUNK]
             await recount(tx, some)
-            await regroup(tx, some)
+            await regroup(tx, some, quiet=quiet)
 
     async def _words(self, tx: Tx, people: Collection[UUID]) -> None:
         """The words that find those who are on both sides now: each side's from what it knows."""

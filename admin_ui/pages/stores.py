@@ -24,6 +24,8 @@ from plugin.health.incidents import Past
 from plugin.health.rules import MENDED, Problem, Severity
 from plugin.health.state import Freshness, Gap, Health
 from plugin.health.words import RESOURCES, cause, say
+from plugin import deliveries, joining, stores, team
+from plugin.crm.backfill import Backfill, restart
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy
@@ -33,6 +35,9 @@ from plugin.stores import Store
 from plugin.team import Permission
 
 _PLATFORMS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
+
+
+MOVING = State(_("Being moved to another workspace"), "warn", "truck")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def card(t: Translator, health: Health) -> StoreCard:
         platform=_PLATFORMS.get(store.platform, store.platform),
         kind=store.platform,
         url=store.url,
-        state=words.STORE.get(store.status, State(Lazy(store.status))),
+        state=MOVING if store.moving_since else words.STORE.get(store.status, State(Lazy(store.status))),
         reason=store.status_reason,
         progress=shown,
         reading=any(row.state == "running" for row in backfills),
@@ -171,7 +176,7 @@ def card(t: Translator, health: Health) -> StoreCard:
         permissions=[_permission(t, one) for one in store.findings if one.get("code") in words.PERMISSIONS],
         history_from=store.history_from,
         limited=bool(store.history_limited_by),
-        connected=store.status == stores.CONNECTED,
+        connected=store.status == stores.CONNECTED and store.moving_since is None,
     )
 
 
@@ -236,7 +241,14 @@ def connecting(desk: Desk) -> dict[str, Any]:
     installs = {kind: platform.panel_head().get("install_url", "") for kind, platform in desk.app.platforms.items()}
     # Inside a store's admin there is no session that the new window could know us by.
     word = team.hand_over(desk.app.vault, desk.agent) if desk.embedded and desk.may(Permission.MANAGE_STORES) else ""
-    return {"install_urls": installs, "hand_over": word}
+    return {"install_urls": installs, "hand_over": word, "store_side": _store_side(desk)}
+
+
+def _store_side(desk: Desk) -> str:
+    """What proves on the page that confirms a join that an administrator came through this store's admin."""
+    if desk.store_id is None or not desk.administrator or not desk.may(Permission.MANAGE_WORKSPACE):
+        return ""
+    return joining.store_side(desk.app.vault, desk.agent, desk.store_id)
 
 
 async def one(desk: Desk) -> Response:
@@ -250,6 +262,10 @@ async def one(desk: Desk) -> Response:
         past = await incidents.history(tx, store.id)
         await _up_to_date(tx, health, past)
     t = desk.t
+        shown = card(desk.t, store, await _backfills(tx, store.id))
+        others = len(await stores.all_stores(tx)) > 1
+        sent = await deliveries.latest(tx, store.id, parked=parked)
+        tally = await deliveries.tally(tx, store.id)
     return desk.page(
         "store.html",
         store=card(t, health),
@@ -266,6 +282,9 @@ async def one(desk: Desk) -> Response:
         heading=store.name,
         checking="checking" in query,
         embedding=[t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
+        others=others and store.moving_since is None and store.status != stores.UNINSTALLED,
+        checking="checking" in desk.request.query_params,
+        embedding=[desk.t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
     )
 
 

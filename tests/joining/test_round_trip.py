@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from plugin.app import App
@@ -27,12 +27,23 @@ async def _tell(app: App, merchant: Merchant, records: list[Record], typed: str)
             await identities.typed(tx, customer_id, EMAIL, typed, Proof.TYPED, None)
 
 
+def different(one: Rows, other: Rows) -> dict[str, Any]:
+    """What only one of them has, by table."""
+    names = one.keys() | other.keys()
+    pairs = {name: (one.get(name, []), other.get(name, [])) for name in names}
+    found = {
+        name: ([row for row in left if row not in right], [row for row in right if row not in left])
+        for name, (left, right) in pairs.items()
+    }
+    return {name: rows for name, rows in found.items() if any(rows) or len(pairs[name][0]) != len(pairs[name][1])}
+
+
 async def _of(app: App, workspace_id: UUID) -> Rows:
     return of_store(await everything(app, workspace_id))
 
 
 @given(guests=_SOME, hosts=_SOME, merged=st.booleans(), apart=st.booleans())
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, phases=(Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck))
 async def test_joined_and_split_again_each_is_as_it_was(
     app: App, merchant: Make, guests: list[Any], hosts: list[Any], merged: bool, apart: bool
 ) -> None:
@@ -55,8 +66,8 @@ async def test_joined_and_split_again_each_is_as_it_was(
                         break
     own = await parted(app, host, guest.store.id)
     if not apart:
-        assert await _of(app, own) == before
-        assert await _of(app, host.workspace_id) == there
+        assert different(await _of(app, own), before) == {}
+        assert different(await _of(app, host.workspace_id), there) == {}
         return
     # An agent who took two apart may have told something of one's own side: all but who is one person is as it was.
     for name in set(before) - {"customers", "customer_merges", "events"}:
