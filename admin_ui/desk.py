@@ -143,7 +143,9 @@ def _wanted_block(request: Request, web: Web, template: str) -> str:
         return ""
     if "hx-history-restore-request" in request.headers:
         return ""
-    name = request.headers.get("hx-target", "").partition("#")[2].replace("-", "_")
+    target = request.headers.get("hx-target", "")
+    # Where `go` sends the reader htmx 4 names the body, although it puts the answer into #page as it was told.
+    name = "page" if target == "body" else target.partition("#")[2].replace("-", "_")
     return name if name in web.environment.get_template(template).blocks else ""
 
 

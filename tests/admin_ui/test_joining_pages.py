@@ -135,6 +135,11 @@ async def test_leaving_needs_the_name_and_opens_a_workspace_of_its_own(
     assert going.status_code == 303, going.text
     page = await browser.get(going.headers["location"])
     assert "The store is moving" in page.text
+    # As htmx asks after it was sent on: the page alone, not a panel within the panel.
+    sent_on = {"hx-request": "true", "hx-target": "body", "hx-request-type": "partial"}
+    inner = await browser.get(going.headers["location"], headers=sent_on)
+    assert "The store is moving" in inner.text
+    assert "<nav" not in inner.text
     assert "Being moved" in (await browser.get(f"/panel/stores/{store.id}")).text
     move_id = joining.UUID(going.headers["location"].rpartition("/")[2])
     refused = await browser.post(f"/panel/stores/moves/{move_id}/open")
