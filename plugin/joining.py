@@ -384,7 +384,8 @@ async def contents(tx: Tx, store_id: UUID) -> Contents:
     counted = ", ".join(
         f"(SELECT count(*) FROM {name} WHERE workspace_id = :workspace AND store_id = :store)" for name in names
     )
-    row = (await tx.execute(text(f"SELECT {counted}"), {"workspace": tx.workspace_id, "store": store_id})).one()
+    counts = await tx.execute(text(f"SELECT {counted}"), {"workspace": tx.workspace_id, "store": store_id})
+    row: Any = counts.one()
     staff = await tx.scalars(
         select(Agent.name)
         .where(Agent.id.in_(_staff(store_id)), Agent.deactivated_at.is_(None))

@@ -122,7 +122,9 @@ _MOVING_SECONDS = 2.0
 async def _elsewhere(app: App, workspace_id: UUID, rows: Sequence[Claimed], *, missing: bool = False) -> None:
     """Rows of a store that moves or has moved wait, and are claimed where it then is; those of one that is gone end."""
     found = {name: await app.db.lookup(*name) for name in {(row.store_kind, row.store_key) for row in rows}}
-    gone, moved, moving = [], [], []
+    gone: list[int] = []
+    moved: list[int] = []
+    moving: list[int] = []
     for row in rows:
         owners = {owner for owner, _store in found[(row.store_kind, row.store_key)]}
         (moved if owners - {workspace_id} else gone if missing or not owners else moving).append(row.id)

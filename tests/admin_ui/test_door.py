@@ -20,7 +20,11 @@ from tests.admin_ui.conftest import URL, Browser, SignIn
 from tests.admin_ui.shop import Admin, Shop, assemble
 
 # Addresses that need nobody signed in; each is listed here on purpose.
-PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace}/{secret}", "/language", "/shopify/patch",
+PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace,
+    "/panel/join",
+    "/panel/join/code",
+    "/panel/join/confirm",
+}/{secret}", "/language", "/shopify/patch",
           "/exports/{token}"}  # fmt: skip
 
 

@@ -120,9 +120,7 @@ async def test_guessing_ends(app: App, admin: Admin, merchant: Make, visitor: Br
     assert [answer.status_code for answer in answers] == [422] * 10 + [429] * 2
 
 
-async def test_leaving_needs_the_name_and_opens_a_workspace_of_its_own(
-    app: App, sign_in: SignIn, shop: Shop
-) -> None:
+async def test_leaving_needs_the_name_and_opens_a_workspace_of_its_own(app: App, sign_in: SignIn, shop: Shop) -> None:
     store = shop.stores["oud"]
     browser = await sign_in(shop.email)
     one = await browser.get(f"/panel/stores/{store.id}")

@@ -50,7 +50,8 @@ async def test_a_code_is_typed_in_any_way_and_kept_nowhere(app: App, merchant: M
     code, browser = await make(app, host)
     assert len(code) == 9
     for typed in (code, code.lower(), code.replace("-", ""), f" {code[:4]} {code[5:]} "):
-        assert (await joining.look(app, guest.side, joining.fingerprint(app.vault, typed), browser)).store == "oud store"
+        offer = await joining.look(app, guest.side, joining.fingerprint(app.vault, typed), browser)
+        assert offer.store == "oud store"
     async with app.db.transaction(host.workspace_id) as tx:
         kept = await tx.scalars(text("SELECT CAST(to_jsonb(t) AS text) FROM store_moves t UNION ALL "
                                      "SELECT CAST(to_jsonb(d) AS text) FROM directory d"))  # fmt: skip
@@ -234,8 +235,8 @@ async def test_everything_that_is_agreed_is_told(app: App, merchant: Make) -> No
     assert await run_move(app, host.workspace_id, move_id) == joining.DONE
     await parted(app, host, guest.store.id)
     async with app.db.transaction(host.workspace_id) as tx:
-        told = list(await tx.execute(text(
-            "SELECT kind, actor FROM events WHERE kind LIKE 'store.jo%' OR kind LIKE 'store.le%' ORDER BY at, id")))  # fmt: skip
+        kinds = "kind LIKE 'store.jo%' OR kind LIKE 'store.le%'"
+        told = list(await tx.execute(text(f"SELECT kind, actor FROM events WHERE {kinds} ORDER BY at, id")))
     owner = f"agent:{host.owner.id}"
     assert [tuple(row) for row in told] == [
         ("store.join_code_made", owner), ("store.join_agreed", f"agent:{guest.owner.id}"), ("store.left", owner),

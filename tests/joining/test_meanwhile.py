@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,17 +16,18 @@ from plugin import joining, stores
 from plugin.app import App
 from plugin.conversations import messages
 from plugin.conversations.conversations import Shopper
-from plugin.crm import sync
+from plugin.crm import sync, visitors
 from plugin.crm.orders import Order
 from plugin.kernel import jobs
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import Unauthorized
-from plugin.platform import StoreNotice
+from plugin.kernel.money import Money
+from plugin.platform import CustomerRecord, LineRecord, OrderRecord, StoreNotice
 from plugin.reactions import TASKS
 from plugin.stores import Store
 from plugin.widget import session
 from plugin.widget.limits import Limits
-from tests.joining.conftest import Make, Merchant, agreed, everything, joined, run_move
+from tests.joining.conftest import NOW, Make, Merchant, agreed, everything, joined, run_move
 from webhooks import handlers, inbox
 
 
@@ -33,8 +35,6 @@ class Reading:
     """A platform that reads every delivery as one order, and `uninstalled` as that."""
 
     def read_webhook(self, topic: str, body: bytes, at: object, connection: object) -> list[object]:
-        from tests.joining.conftest import NOW, OrderRecord, Money
-
         if topic == "uninstalled":
             return [StoreNotice("uninstalled", joining.datetime.now(joining.UTC), {})]
         return [OrderRecord(body.decode(), NOW, f"#{body.decode()}", NOW, Money(100, "SAR", 2))]
@@ -45,12 +45,7 @@ class Reading:
 
 @pytest.fixture
 def reading(app: App) -> App:
-    return joining_app(app)
-
-
-def joining_app(app: App) -> App:
-    from dataclasses import replace
-
+    """The app with a platform that can read what the tests deliver."""
     return replace(app, platforms={"shopify": Reading()})  # type: ignore[dict-item]
 
 
@@ -121,8 +116,9 @@ async def test_a_batch_and_the_move_go_one_after_the_other(reading: App, app: Ap
         await handlers.drain(reading)
     assert await orders_of(app, host.workspace_id, guest.store) == sorted(["10", "11", *numbers])
     async with app.db.transaction(host.workspace_id) as tx:
-        placed = await tx.scalar(text(
-            "SELECT count(*) FROM events WHERE kind = 'order.placed' AND store_id = :s"), {"s": guest.store.id})  # fmt: skip
+        placed = await tx.scalar(
+            text("SELECT count(*) FROM events WHERE kind = 'order.placed' AND store_id = :s"), {"s": guest.store.id}
+        )
     assert placed == len(numbers) + 2
 
 
@@ -169,7 +165,7 @@ async def test_a_message_that_is_being_written_arrives_before_or_not_at_all(app:
     guest, host = await merchant("oud"), await merchant("kad")
     move_id = await agreed(app, guest, host)
     async with app.db.transaction(guest.workspace_id) as tx:
-        visitor = await joining_visitor(tx, guest)
+        visitor = await _visitor(tx, guest)
         written = await messages.receive(tx, Shopper(visitor, guest.store.id), new_id(), "just now")
         moving = asyncio.create_task(run_move(app, host.workspace_id, move_id))
         await asyncio.sleep(0.5)
@@ -180,9 +176,7 @@ async def test_a_message_that_is_being_written_arrives_before_or_not_at_all(app:
     assert kept == "just now"
 
 
-async def joining_visitor(tx: object, guest: Merchant) -> UUID:
-    from plugin.crm import visitors
-
+async def _visitor(tx: object, guest: Merchant) -> UUID:
     found = await visitors.by_secret(tx, guest.store.id, guest.visitor)  # type: ignore[arg-type]
     assert found is not None
     return found.id
@@ -272,8 +266,6 @@ async def test_killed_in_the_middle_it_has_done_nothing_and_runs_again(
 
 @pytest.mark.parametrize("orders", [int(os.environ.get("AHLAN_MOVE_ORDERS", "2000"))])
 async def test_a_large_store_moves_in_one_go(app: App, merchant: Make, orders: int) -> None:
-    from tests.joining.conftest import NOW, CustomerRecord, LineRecord, Money, OrderRecord
-
     guest, host = await merchant("oud", talk=False), await merchant("kad", talk=False)
     for start in range(0, orders, 250):
         batch: list[object] = []
@@ -281,8 +273,8 @@ async def test_a_large_store_moves_in_one_go(app: App, merchant: Make, orders: i
             line = LineRecord("1", "lamp", 1, Money(100, "SAR", 2))
             batch += [
                 CustomerRecord(f"c{number}", NOW, f"c{number}@mail.example", first_name=f"C {number}"),
-                OrderRecord(f"o{number}", NOW, f"#{number}", NOW, Money(100, "SAR", 2), customer_external_id=f"c{number}",
-                            lines=(line,)),
+                OrderRecord(f"o{number}", NOW, f"#{number}", NOW, Money(100, "SAR", 2), lines=(line,),
+                            customer_external_id=f"c{number}"),
             ]  # fmt: skip
         async with app.db.transaction(guest.workspace_id) as tx:
             await sync.apply(tx, guest.store, batch)  # type: ignore[arg-type]
@@ -294,5 +286,4 @@ async def test_a_large_store_moves_in_one_go(app: App, merchant: Make, orders: i
         row = await joining.standing(tx, move_id)
     assert row is not None
     assert len(await orders_of(app, host.workspace_id, guest.store)) == orders + 2
-    print(f"{row.total_rows} rows in {spent:.1f} s")
     assert spent < 60 + row.total_rows / 500

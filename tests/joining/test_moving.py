@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Column, ForeignKey, Table, Uuid, select, text
 
 from plugin import joining, stores
 from plugin.app import App
@@ -133,8 +133,8 @@ async def test_who_only_wrote_there_leaves_a_name_and_no_way_in(app: App, mercha
         talk = await tx.get(joining.Conversation, guest.talk)
         assert talk is not None
         talk.assignee_id = host.owner.id
-        tx.add(Message(id=guest.owner.id, conversation_id=talk.id, store_id=guest.store.id, position=90, author="agent",
-                       client_id=guest.owner.id, agent_id=host.owner.id, author_name="kad owner", text="hi"))  # fmt: skip
+        tx.add(Message(id=guest.owner.id, conversation_id=talk.id, store_id=guest.store.id, position=90,
+                       author="agent", client_id=guest.owner.id, agent_id=host.owner.id, author_name="kad", text="hi"))  # fmt: skip
     own = await parted(app, host, guest.store.id)
     async with app.db.transaction(own) as tx:
         ghost = await tx.get(Agent, host.owner.id)
@@ -146,9 +146,7 @@ async def test_who_only_wrote_there_leaves_a_name_and_no_way_in(app: App, mercha
     assert talk.assignee_id is None
 
 
-async def test_a_workspace_left_without_an_owner_is_owned_by_the_stores_administrator(
-    app: App, merchant: Make
-) -> None:
+async def test_a_workspace_left_without_an_owner_is_owned_by_the_stores_administrator(app: App, merchant: Make) -> None:
     guest, host = await merchant("oud"), await merchant("kad")
     await joined(app, guest, host)
     own = await parted(app, host, guest.store.id)
@@ -196,9 +194,7 @@ async def test_an_uninstall_during_a_join_ends_it(app: App, merchant: Make) -> N
 
 
 @pytest.mark.parametrize("silent", ["receives", "leaves"])
-async def test_the_database_moves_nothing_that_one_side_did_not_agree_to(
-    app: App, merchant: Make, silent: str
-) -> None:
+async def test_the_database_moves_nothing_that_one_side_did_not_agree_to(app: App, merchant: Make, silent: str) -> None:
     guest, host = await merchant("oud"), await merchant("kad")
     move_id = joining.new_id()
     sides = {"receives": (host.workspace_id, guest.workspace_id), "leaves": (guest.workspace_id, host.workspace_id)}
@@ -215,9 +211,7 @@ async def test_the_database_moves_nothing_that_one_side_did_not_agree_to(
 
 async def _move(app: App, home: UUID, move_id: UUID, leaving: UUID, receiving: UUID) -> None:
     async with app.db.transaction(home) as tx:
-        await tx.execute(
-            text("SELECT ahlan_move_store(:m, :l, :r)"), {"m": move_id, "l": leaving, "r": receiving}
-        )
+        await tx.execute(text("SELECT ahlan_move_store(:m, :l, :r)"), {"m": move_id, "l": leaving, "r": receiving})
 
 
 async def test_an_agreement_is_good_for_its_two_workspaces_and_its_store_alone(app: App, merchant: Make) -> None:
@@ -246,17 +240,22 @@ async def test_the_moving_role_cannot_be_had(app: App) -> None:
     async with app.db.app.connect() as connection:
         role = (
             await connection.execute(
-                text("SELECT rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles WHERE rolname = 'ahlan_mover'")
+                text(
+                    "SELECT rolcanlogin, rolsuper, rolbypassrls, rolcreaterole FROM pg_roles "
+                    "WHERE rolname = 'ahlan_mover'"
+                )
             )
         ).one()
         assert tuple(role) == (False, False, False, False)
         owned = await connection.execute(
-            text("SELECT proname FROM pg_proc WHERE proowner = (SELECT oid FROM pg_roles WHERE rolname = 'ahlan_mover')")
+            text("SELECT proname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE rolname = 'ahlan_mover'")
         )
         assert list(owned.scalars()) == ["ahlan_move_store"]
         members = await connection.execute(
-            text("SELECT m.rolname FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid "
-                 "JOIN pg_roles m ON m.oid = a.member WHERE r.rolname = 'ahlan_mover'")
+            text(
+                "SELECT m.rolname FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid "
+                "JOIN pg_roles m ON m.oid = a.member WHERE r.rolname = 'ahlan_mover'"
+            )
         )
         # Whoever migrates hands the function over; the roles that serve are not among them.
         assert not {"ahlan_app", "ahlan_queue"} & set(members.scalars())
@@ -301,8 +300,8 @@ def test_a_table_that_cannot_be_understood_is_said_at_once() -> None:
     other: Any = type(metadata)()
     for table in metadata.sorted_tables:
         table.to_metadata(other)
-    from sqlalchemy import Column, ForeignKey, Table, Uuid
-
-    Table("odd", other, Column("workspace_id", Uuid, primary_key=True), Column("x", Uuid, ForeignKey("key_checks.master")))
+    Table(
+        "odd", other, Column("workspace_id", Uuid, primary_key=True), Column("x", Uuid, ForeignKey("key_checks.master"))
+    )
     with pytest.raises(ValueError, match="say how odd moves"):
         share(other)
