@@ -20,12 +20,8 @@ from tests.admin_ui.conftest import URL, Browser, SignIn
 from tests.admin_ui.shop import Admin, Shop, assemble
 
 # Addresses that need nobody signed in; each is listed here on purpose.
-PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace,
-    "/panel/join",
-    "/panel/join/code",
-    "/panel/join/confirm",
-}/{secret}", "/language", "/shopify/patch",
-          "/exports/{token}"}  # fmt: skip
+PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace}/{secret}", "/language", "/shopify/patch",
+          "/exports/{token}", "/panel/join", "/panel/join/code", "/panel/join/confirm"}  # fmt: skip
 
 
 def panel_routes(app: App) -> list[Route]:

@@ -134,7 +134,7 @@ async def test_who_only_wrote_there_leaves_a_name_and_no_way_in(app: App, mercha
         assert talk is not None
         talk.assignee_id = host.owner.id
         tx.add(Message(id=guest.owner.id, conversation_id=talk.id, store_id=guest.store.id, position=90,
-                       author="agent", client_id=guest.owner.id, agent_id=host.owner.id, author_name="kad", text="hi"))  # fmt: skip
+                       author="agent", client_id=guest.owner.id, agent_id=host.owner.id, text="hi"))  # fmt: skip
     own = await parted(app, host, guest.store.id)
     async with app.db.transaction(own) as tx:
         ghost = await tx.get(Agent, host.owner.id)
