@@ -4,14 +4,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Table, Uuid, select, text
+from sqlalchemy import Column, ForeignKey, Table, Uuid, pool, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from plugin import joining, stores
+from plugin import bootstrap, joining, stores
 from plugin.app import App
 from plugin.conversations.messages import Message
 from plugin.crm import identities, visitors
 from plugin.crm.customers import Customer
-from plugin.kernel.moving import share
+from plugin.kernel import migrate
+from plugin.kernel.config import Settings
+from plugin.kernel.db import OWNER, role_url
+from plugin.kernel.moving import moving_statements, share
 from plugin.schema import metadata
 from plugin.stores import Store
 from plugin.team import Agent, Role
@@ -261,6 +266,19 @@ async def test_the_moving_role_cannot_be_had(app: App) -> None:
         assert not {"ahlan_app", "ahlan_queue"} & set(members.scalars())
         with pytest.raises(Exception, match="permission denied"):
             await connection.execute(text("SET ROLE ahlan_mover"))
+
+
+async def test_the_function_is_made_anew_when_the_tables_change(app: App, settings: Settings, merchant: Make) -> None:
+    """As the role that migrates, which does not own it any more."""
+    password = migrate.derived_passwords(bootstrap.vault(settings).oldest)[OWNER]
+    url = make_url(role_url(app.queue_url, OWNER, password)).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    async with engine.begin() as connection:
+        for statement in moving_statements(metadata):
+            await connection.exec_driver_sql(statement)
+    await engine.dispose()
+    guest, host = await merchant("oud", talk=False), await merchant("kad", talk=False)
+    await joined(app, guest, host)
 
 
 async def test_saying_so_oneself_opens_no_second_workspace(app: App, merchant: Make) -> None:
