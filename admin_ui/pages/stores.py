@@ -15,7 +15,7 @@ from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.look import file_size
 from admin_ui.words import State
-from plugin import deliveries, stores, team
+from plugin import deliveries, joining, stores, team
 from plugin.crm.backfill import RUNNING, Backfill, resync
 from plugin.crm.reconcile import compare_now
 from plugin.deliveries import Delivery
@@ -24,11 +24,9 @@ from plugin.health.incidents import Past
 from plugin.health.rules import MENDED, Problem, Severity
 from plugin.health.state import Freshness, Gap, Health
 from plugin.health.words import RESOURCES, cause, say
-from plugin import deliveries, joining, stores, team
-from plugin.crm.backfill import Backfill, restart
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
-from plugin.kernel.lazy import Lazy
+from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 from plugin.platform import Resource
 from plugin.stores import Store
@@ -261,11 +259,8 @@ async def one(desk: Desk) -> Response:
         sent = await deliveries.latest(tx, store.id, parked=parked, before=_number(before))
         past = await incidents.history(tx, store.id)
         await _up_to_date(tx, health, past)
-    t = desk.t
-        shown = card(desk.t, store, await _backfills(tx, store.id))
         others = len(await stores.all_stores(tx)) > 1
-        sent = await deliveries.latest(tx, store.id, parked=parked)
-        tally = await deliveries.tally(tx, store.id)
+    t = desk.t
     return desk.page(
         "store.html",
         store=card(t, health),
@@ -283,8 +278,6 @@ async def one(desk: Desk) -> Response:
         checking="checking" in query,
         embedding=[t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
         others=others and store.moving_since is None and store.status != stores.UNINSTALLED,
-        checking="checking" in desk.request.query_params,
-        embedding=[desk.t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
     )
 
 
