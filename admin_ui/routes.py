@@ -8,7 +8,7 @@ from admin_ui.auth import Accounts
 from admin_ui.desk import Door
 from admin_ui.live import live
 from admin_ui.look import furnish
-from admin_ui.pages import conversation, customers, home, inbox, privacy, settings, stores, team
+from admin_ui.pages import conversation, customers, home, inbox, joining, privacy, settings, stores, team
 from admin_ui.pages.landing import landing
 from plugin.app import App
 from plugin.kernel.web import Web
@@ -26,6 +26,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
     return [
         Route("/", landing(app, web), methods=["GET"]),
         *Accounts(app, web).routes(),
+        *joining.Joining(app, web).routes(),
         privacy.download(app, web),
         *door.patch_routes(),
         *door.routes("", home.index, read),
@@ -53,7 +54,11 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/customers/{id}/undo-merge", customers.undo_merge, people, "POST"),
         *door.routes("/alerts", stores.banner, read),
         *door.routes("/stores", stores.index, read),
+        *door.routes("/stores/moves/{id}", joining.moving, read),
+        *door.routes("/stores/moves/{id}/open", joining.enter, house, "POST"),
         *door.routes("/stores/{id}", stores.one, read),
+        *door.routes("/stores/{id}/part", joining.parting, house),
+        *door.routes("/stores/{id}/part", joining.part, house, "POST"),
         *door.routes("/stores/{id}/check", stores.check, shops, "POST"),
         *door.routes("/stores/{id}/embed", stores.embed, shops, "POST"),
         *door.routes("/stores/{id}/history", stores.read_again, shops, "POST"),

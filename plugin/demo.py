@@ -53,6 +53,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
         "SHOPIFY_API_KEY": CLIENT_ID,
         "SHOPIFY_API_SECRET": CLIENT_SECRET,
         "SHOPIFY_API_SECRET_PREVIOUS": "",
+        "SHOPIFY_LISTING_URL": f"http://{SHOPIFY_ADMIN}:{simulators}/apps/{CLIENT_ID}",
         "AHLAN_LOG_LEVEL": os.environ.get("AHLAN_LOG_LEVEL", "warning"),
         "AHLAN_DEMO_FRAME_ANCESTORS": f"http://{SHOPIFY_ADMIN}:{simulators}",
         "AHLAN_DEMO_APP_BRIDGE_URL": f"http://{SHOPIFY_ADMIN}:{simulators}/app-bridge.js",

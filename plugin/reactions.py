@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from plugin import privacy
+from plugin import joining, privacy
 from plugin.conversations import delivery
 from plugin.crm import backfill, reconcile
 from plugin.health import alerts
@@ -23,6 +23,7 @@ TASKS: Mapping[str, Task] = {
     "data_request": privacy.data_request,
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
+    "move_store": joining.move_store,
     "deliver_reply": delivery.deliver_reply,
     "send_replies": delivery.send_replies,
     "watch_store": alerts.watch_store,

@@ -1,6 +1,6 @@
 """Every table of the product in one metadata: for migrations, for row-level security, for the tests of both."""
 
-from plugin import privacy, stores, team, workspaces
+from plugin import joining, privacy, stores, team, workspaces
 from plugin.conversations import attachments, conversations, messages
 from plugin.crm import backfill, carts, consents, customers, identities, orders, products, reconcile, terms, visitors
 from plugin.health import incidents
@@ -10,7 +10,7 @@ from webhooks import inbox
 
 TABLES = (
     attachments, backfill, carts, consents, conversations, crypto, customers, events, identities, inbox, incidents,
-    jobs, messages, orders, privacy, products, reconcile, stores, team, terms, visitors, workspaces,
+    jobs, joining, messages, orders, privacy, products, reconcile, stores, team, terms, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

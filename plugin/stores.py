@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, Directory, Tenant, TenantRow, Tx, tenant_key
-from plugin.kernel.errors import Conflict
+from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.platform import Connection, StoreProfile
@@ -61,6 +61,8 @@ class Store(TenantRow, Base):
     widget: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     installed_at: Mapped[datetime] = mapped_column(server_default=func.now())
     uninstalled_at: Mapped[datetime | None]
+    # On its way into another workspace (plugin/joining.py): what is written to it now waits.
+    moving_since: Mapped[datetime | None]
 
     def connection(self) -> Connection:
         """What the port needs to talk to this store."""
@@ -75,7 +77,8 @@ class Credential(Tenant, Base):
 
     store_id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    # Sealed for its workspace: whoever moves the row seals it anew.
+    sealed: Mapped[bytes] = mapped_column(LargeBinary, info={"sealed": "credential {kind}"})
     expires_at: Mapped[datetime | None]
     data: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
@@ -185,6 +188,35 @@ async def release(tx: Tx, kind: str, key: str) -> None:
 async def get(tx: Tx, store_id: UUID) -> Store | None:
     """A store of this workspace."""
     return await tx.get(Store, store_id)
+
+
+class Moving(AhlanError):
+    """The store is on its way into another workspace; the same succeeds in a moment."""
+
+    status = 503
+    code = "store_moving"
+    retry_after = 5
+
+
+async def standing_still(tx: Tx, store_id: UUID | None) -> None:
+    """Raises Moving while the store is being moved: what is written meanwhile would wait for the end of it."""
+    if await tx.scalar(
+        select(Store.id).where(
+            Store.workspace_id == tx.workspace_id, Store.id == store_id, Store.moving_since.is_not(None)
+        )
+    ):
+        raise Moving(
+            _("This shop is being moved to another workspace right now."), _("Try again in a minute; nothing is lost.")
+        )
+
+
+async def held(tx: Tx, store_id: UUID) -> Store | None:
+    """The store, kept where it is until the end of the transaction: nobody moves it meanwhile."""
+    statement = select(Store).where(Store.workspace_id == tx.workspace_id, Store.id == store_id)
+    found: Store | None = await tx.scalar(
+        statement.with_for_update(read=True, key_share=True).execution_options(populate_existing=True)
+    )
+    return found
 
 
 async def all_stores(tx: Tx) -> Sequence[Store]:

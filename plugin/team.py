@@ -269,6 +269,8 @@ async def staff_agent(
     if known is not None:
         if known.deactivated_at is not None:
             return None
+        if administrator:
+            await _adopt(tx, known)
         await _seen(tx, known)
         return known
     # Two tabs of the first visit: the second waits here and then finds the first one's row.
@@ -291,6 +293,17 @@ async def staff_agent(
     )
     await tx.flush()
     return agent
+
+
+async def _adopt(tx: Tx, agent: Agent) -> None:
+    """A workspace whose last owner went with their store is owned by the next administrator who opens it."""
+    if agent.role == Role.OWNER or await _owners(tx):
+        return
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"owner:{tx.workspace_id}"))))
+    if await _owners(tx) == 0:
+        before, agent.role = agent.role, Role.OWNER
+        data = {"from": before, "to": Role.OWNER}
+        await tx.record("agent.role_changed", subject_id=agent.id, actor=f"agent:{agent.id}", data=data)
 
 
 async def invite(tx: Tx, *, email: str, role: Role, by: Agent) -> tuple[Invitation, str]:

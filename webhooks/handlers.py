@@ -75,8 +75,8 @@ async def _by_store(app: App, batch: Sequence[Claimed]) -> dict[tuple[UUID, UUID
 async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Claimed]) -> int:
     async with app.db.transaction(workspace_id) as tx:
         store = await stores.get(tx, store_id)
-    if store is None:
-        await inbox.ignore(app.db, [row.id for row in rows], "the store is gone")
+    if store is None or store.moving_since is not None:
+        await _elsewhere(app, workspace_id, rows, missing=store is None)
         return 0
     readable: list[Read] = []
     for row in rows:
@@ -89,6 +89,9 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
         return 0
     try:
         return await _apply(app, workspace_id, store_id, readable)
+    except _Elsewhere:
+        await _elsewhere(app, workspace_id, [row for row, _ in readable])
+        return 0
     except Exception as error:
         if unavailable(error):
             # The database went away, not the data wrong: the batch comes back whole.
@@ -99,12 +102,38 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
     for one in readable:
         try:
             done += await _apply(app, workspace_id, store_id, [one])
+        except _Elsewhere:
+            await _elsewhere(app, workspace_id, [one[0]])
         except Exception as error:
             if unavailable(error):
                 await _later(app, [one], error)
             else:
                 await _park(app, one[0], error)
     return done
+
+
+class _Elsewhere(Exception):
+    """The store is not here, or on its way into another workspace."""
+
+
+_MOVING_SECONDS = 2.0
+
+
+async def _elsewhere(app: App, workspace_id: UUID, rows: Sequence[Claimed], *, missing: bool = False) -> None:
+    """Rows of a store that moves or has moved wait, and are claimed where it then is; those of one that is gone end."""
+    found = {name: await app.db.lookup(*name) for name in {(row.store_kind, row.store_key) for row in rows}}
+    gone: list[int] = []
+    moved: list[int] = []
+    moving: list[int] = []
+    for row in rows:
+        owners = {owner for owner, _store in found[(row.store_kind, row.store_key)]}
+        (moved if owners - {workspace_id} else gone if missing or not owners else moving).append(row.id)
+    if gone:
+        await inbox.ignore(app.db, gone, "the store is gone")
+    if moved:
+        await inbox.release(app.db, moved, "", 0)
+    if moving:
+        await inbox.release(app.db, moving, "", _MOVING_SECONDS)
 
 
 def _read(app: App, store: Store, row: Claimed) -> Sequence[Record]:
@@ -122,10 +151,11 @@ def _happened(row: Claimed) -> datetime:
 
 async def _apply(app: App, workspace_id: UUID, store_id: UUID, readable: Sequence[Read]) -> int:
     async with app.db.transaction(workspace_id) as tx:
+        store = await stores.held(tx, store_id)
+        if store is None or store.moving_since is not None:
+            # Before anything is stamped: what the store sent is read where it is then.
+            raise _Elsewhere
         fresh = await inbox.stamp(tx, [row.id for row, _ in readable])
-        store = await stores.get(tx, store_id)
-        if store is None:
-            return 0
         records = [record for row, found in readable if row.id in fresh for record in found]
         changes = [record for record in records if not isinstance(record, StoreNotice)]
         if changes and store.status != stores.UNINSTALLED:

@@ -304,6 +304,7 @@ async def _write(desk: Desk, verb: Any) -> Response:
     files = [as_id(str(value)) for value in form.getlist("attachment")]
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
+        await stores.standing_still(tx, talk.store_id)
         said = await verb(tx, talk, desk.agent, client_id, str(form.get("text", "")), files)
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())

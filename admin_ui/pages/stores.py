@@ -15,7 +15,7 @@ from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.look import file_size
 from admin_ui.words import State
-from plugin import deliveries, stores, team
+from plugin import deliveries, joining, stores, team
 from plugin.crm.backfill import RUNNING, Backfill, resync
 from plugin.crm.reconcile import compare_now
 from plugin.deliveries import Delivery
@@ -26,13 +26,16 @@ from plugin.health.state import Freshness, Gap, Health
 from plugin.health.words import RESOURCES, cause, say
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
-from plugin.kernel.lazy import Lazy
+from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 from plugin.platform import Resource
 from plugin.stores import Store
 from plugin.team import Permission
 
 _PLATFORMS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
+
+
+MOVING = State(_("Being moved to another workspace"), "warn", "truck")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ def card(t: Translator, health: Health) -> StoreCard:
         platform=_PLATFORMS.get(store.platform, store.platform),
         kind=store.platform,
         url=store.url,
-        state=words.STORE.get(store.status, State(Lazy(store.status))),
+        state=MOVING if store.moving_since else words.STORE.get(store.status, State(Lazy(store.status))),
         reason=store.status_reason,
         progress=shown,
         reading=any(row.state == "running" for row in backfills),
@@ -171,7 +174,7 @@ def card(t: Translator, health: Health) -> StoreCard:
         permissions=[_permission(t, one) for one in store.findings if one.get("code") in words.PERMISSIONS],
         history_from=store.history_from,
         limited=bool(store.history_limited_by),
-        connected=store.status == stores.CONNECTED,
+        connected=store.status == stores.CONNECTED and store.moving_since is None,
     )
 
 
@@ -236,7 +239,14 @@ def connecting(desk: Desk) -> dict[str, Any]:
     installs = {kind: platform.panel_head().get("install_url", "") for kind, platform in desk.app.platforms.items()}
     # Inside a store's admin there is no session that the new window could know us by.
     word = team.hand_over(desk.app.vault, desk.agent) if desk.embedded and desk.may(Permission.MANAGE_STORES) else ""
-    return {"install_urls": installs, "hand_over": word}
+    return {"install_urls": installs, "hand_over": word, "store_side": _store_side(desk)}
+
+
+def _store_side(desk: Desk) -> str:
+    """What proves on the page that confirms a join that an administrator came through this store's admin."""
+    if desk.store_id is None or not desk.administrator or not desk.may(Permission.MANAGE_WORKSPACE):
+        return ""
+    return joining.store_side(desk.app.vault, desk.agent, desk.store_id)
 
 
 async def one(desk: Desk) -> Response:
@@ -249,6 +259,7 @@ async def one(desk: Desk) -> Response:
         sent = await deliveries.latest(tx, store.id, parked=parked, before=_number(before))
         past = await incidents.history(tx, store.id)
         await _up_to_date(tx, health, past)
+        others = len(await stores.all_stores(tx)) > 1
     t = desk.t
     return desk.page(
         "store.html",
@@ -266,6 +277,7 @@ async def one(desk: Desk) -> Response:
         heading=store.name,
         checking="checking" in query,
         embedding=[t.gettext(step) for step in words.EMBEDDING.get(store.platform, ())],
+        others=others and store.moving_since is None and store.status != stores.UNINSTALLED,
     )
 
 

@@ -498,6 +498,7 @@ class ShopifyPlatform:
             "api_key": self._settings.shopify.client_id,
             "frame_ancestors": identity.ADMIN,
             "embed": EMBED_BLOCK,
+            "install_url": self._settings.shopify.listing_url,
         }
 
     async def disconnected(self, tx: Tx, store_id: UUID) -> None:

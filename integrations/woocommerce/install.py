@@ -205,11 +205,11 @@ async def _index(app: App, url: str) -> dict[str, Any] | None:
     return body if isinstance(body, dict) and "namespaces" in body else None
 
 
-async def begin(app: App, workspace_id: UUID, address: str, *, nonce: str = "") -> str:
+async def begin(app: App, workspace_id: UUID, address: str, *, nonce: str = "", browser: str = "") -> str:
     """Start connecting a store: where to send the browser. Raises ConnectError.
 
     `nonce` is the one-time value of our plugin's Connect button; without it the store is connected, but its plugin
-    learns the pairing secret only when that button is pressed.
+    learns the pairing secret only when that button is pressed. `browser`: the session that begins, and must come back.
     """
     site = await look(app, address)
     taken = await app.db.lookup("store", f"{KIND}:{site.url}")
@@ -223,7 +223,7 @@ async def begin(app: App, workspace_id: UUID, address: str, *, nonce: str = "") 
                 platform=KIND,
                 token_hash=hashed,
                 store_url=site.url,
-                data={"nonce": nonce} if nonce else {},
+                data={"browser": _hash(browser), **({"nonce": nonce} if nonce else {})},
                 expires_at=datetime.now(UTC) + timedelta(minutes=GRANT_MINUTES),
             )
         )
@@ -276,14 +276,17 @@ async def owner(app: App, token: str) -> UUID | None:
     return found[0][0] if found else None
 
 
-async def finish(app: App, token: str, workspace_id: UUID | None) -> tuple[str, str]:
-    """The browser is back, signed in to `workspace_id` or to none: connect, or end the grant. Returns `outcome`."""
+async def finish(app: App, token: str, workspace_id: UUID | None, *, browser: str = "") -> tuple[str, str]:
+    """A browser is back, signed in to `workspace_id` or to none: connect, or end the grant. Returns `outcome`.
+
+    Only the session that began it counts (`browser`), not another one of the same workspace.
+    """
     hashed = _hash(token) if _TOKEN.match(token) else ""
     found = await app.db.lookup(GRANT_KIND, hashed) if hashed else []
     if not found:
         return "unknown", "expired"
     owner = found[0][0]
-    if workspace_id != owner:
+    if workspace_id != owner or not await _began_here(app, owner, hashed, browser):
         await _end(app, owner, hashed)
         return "failed", "other_browser"
     async with app.db.transaction(owner) as tx:
@@ -298,11 +301,20 @@ async def finish(app: App, token: str, workspace_id: UUID | None) -> tuple[str, 
         await _failed(app, owner, hashed, "connecting", error)
         return await outcome(app, token)
     async with app.db.transaction(owner) as tx:
-        done = {"done_at": datetime.now(UTC).isoformat()}
+        done = {"done_at": datetime.now(UTC).isoformat(), "browser": grant.data.get("browser", _hash(""))}
         if not await _turn(tx, hashed, "connecting", state="done", data=done):
             await _disconnect(app, tx, grant.store_url)
     await _forget_old(app, owner)
     return await outcome(app, token)
+
+
+async def _began_here(app: App, workspace_id: UUID, hashed: str, browser: str) -> bool:
+    async with app.db.transaction(workspace_id) as tx:
+        data = await tx.scalar(
+            select(ConnectGrant.data).where(ConnectGrant.platform == KIND, ConnectGrant.token_hash == hashed)
+        )
+    # Once it is settled nothing is kept to compare with, and nothing happens any more either.
+    return data is None or "browser" not in data or secrets.compare_digest(data["browser"], _hash(browser))
 
 
 async def _end(app: App, workspace_id: UUID, hashed: str) -> None:

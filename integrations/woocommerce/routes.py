@@ -75,7 +75,8 @@ class Connect:
             return self._shown(request, site=site)
         address = site or str(form.get("site") or "")[:300]
         try:
-            target = await install.begin(self.app, workspace_id, address, nonce=nonce)
+            browser = self._session(request, embedded=embedded)
+            target = await install.begin(self.app, workspace_id, address, nonce=nonce, browser=browser)
         except ConnectError as error:
             return self._shown(request, site=address, error=error)
         return RedirectResponse(self._browser(target), 303)
@@ -113,7 +114,12 @@ class Connect:
         began = await install.owner(self.app, token)
         handed = await self._handed_over(request)
         embedded = handed is not None and handed == began
-        state, reason = await install.finish(self.app, token, handed if embedded else await self._signed_in(request))
+        state, reason = await install.finish(
+            self.app,
+            token,
+            handed if embedded else await self._signed_in(request),
+            browser=self._session(request, embedded=embedded),
+        )
         if state == "done":
             return self._shown(request, site="", done=True, embedded=embedded)
         if state == "open" and request.query_params.get("success") == "0":
@@ -139,6 +145,10 @@ class Connect:
         async with self.app.db.transaction(found[0]) as tx:
             agent = await tx.get(Agent, found[1])
         return _allowed(agent) if agent is not None and agent.deactivated_at is None else None
+
+    def _session(self, request: Request, *, embedded: bool) -> str:
+        """What this browser alone holds of the session that begins a grant."""
+        return request.cookies.get(self._cookie(_ADMIN_COOKIE if embedded else "ahlan"), "")
 
     def _cookie(self, name: str) -> str:
         return f"__Host-{name}" if self.app.settings.secure else name

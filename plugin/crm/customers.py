@@ -47,6 +47,7 @@ class Customer(TenantRow, Base):
         # Partial: so that it cannot serve the foreign-key checks on this table, which ask for (workspace_id, id).
         Index(None, "workspace_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         tenant_key("merged_into", "customers", ondelete="RESTRICT"),
+        {"info": {"moves": "people"}},
     )
 
     name: Mapped[str] = mapped_column(server_default="")

@@ -260,8 +260,11 @@ class _Decision:
         return self.reason in DECIDED
 
 
-async def regroup(tx: Tx, customer_ids: Iterable[UUID], *, actor: str = "system") -> None:
-    """Compute again who is one person with these rows, move `merged_into`, tell it as events, and recount."""
+async def regroup(tx: Tx, customer_ids: Iterable[UUID], *, actor: str = "system", quiet: bool = False) -> None:
+    """Compute again who is one person with these rows, move `merged_into`, tell it as events, and recount.
+
+    `quiet`: nothing happened to these people, only to what was known beside them; no event tells of it.
+    """
     entangled = await _entangled(tx, set(customer_ids))
     if not entangled:
         return
@@ -297,7 +300,8 @@ async def regroup(tx: Tx, customer_ids: Iterable[UUID], *, actor: str = "system"
     # Heads first, or a row would point at one that itself still points elsewhere.
     await tx.execute(_MOVE, {"workspace": tx.workspace_id, "rows": bulk.dump(
         [{"id": member, "merged_into": wanted} for member, wanted in moved.items()])})  # fmt: skip
-    await tx.record_many(happenings)
+    if not quiet:
+        await tx.record_many(happenings)
     touched = set(moved) | {head for head in graph.heads.values() if head} | set(families)
     await recount(tx, touched & graph.heads.keys())
 

@@ -17,11 +17,15 @@ def _default_data_dir() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ShopifyApp:
-    """Our app's credentials in Shopify's Dev Dashboard; `previous_secret` is tried while a rotation is under way."""
+    """Our app in Shopify's Dev Dashboard; `previous_secret` is tried while a rotation is under way.
+
+    `listing_url` is where merchants install it: the listing, or its install page while there is none.
+    """
 
     client_id: str = ""
     secret: str = field(default="", repr=False)
     previous_secret: str = field(default="", repr=False)
+    listing_url: str = ""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -92,6 +96,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             client_id=env.get("SHOPIFY_API_KEY", ""),
             secret=env.get("SHOPIFY_API_SECRET", ""),
             previous_secret=env.get("SHOPIFY_API_SECRET_PREVIOUS", ""),
+            listing_url=env.get("SHOPIFY_LISTING_URL", ""),
         ),
         allow_private_hosts=_words(env.get("AHLAN_ALLOW_PRIVATE_HOSTS", "")),
         extra_ca_file=env.get("AHLAN_EXTRA_CA_FILE", ""),

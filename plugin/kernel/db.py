@@ -118,6 +118,7 @@ class Tx:
         self.workspace_id = workspace_id
         self.db = db
         self.rings: list[tuple[UUID, float]] = []
+        self.crossed: list[Tx] = []
         self._after_commit: list[tuple[str, Any]] = []
 
     async def execute(self, statement: Executable, parameters: Any = None) -> Result[Any]:
@@ -239,7 +240,22 @@ class Database:
                 await session.execute(_ENTER, {"setting": WORKSPACE_SETTING, "workspace": str(workspace_id)})
                 yield tx
             # Shielded: what is committed must be told, also when the client has gone away meanwhile.
-            await asyncio.shield(self.outbox.committed(tx, tx._after_commit))
+            for one in (tx, *tx.crossed):
+                await asyncio.shield(self.outbox.committed(one, one._after_commit))
+
+    @asynccontextmanager
+    async def crossing(self, tx: Tx, workspace_id: UUID) -> AsyncIterator[Tx]:
+        """The same transaction in another workspace until the block ends: for what is true in both or in neither.
+
+        One workspace at a time all the same: what is pending is written first. An exception ends the transaction.
+        """
+        await tx.flush()
+        other = Tx(tx.session, workspace_id, self)
+        await tx.session.execute(_ENTER, {"setting": WORKSPACE_SETTING, "workspace": str(workspace_id)})
+        yield other
+        await other.flush()
+        await tx.session.execute(_ENTER, {"setting": WORKSPACE_SETTING, "workspace": str(tx.workspace_id)})
+        tx.crossed.append(other)
 
     async def lookup(self, kind: str, key: str) -> list[tuple[UUID, UUID | None]]:
         """(workspace, store) pairs behind an exact external key: the one question that comes before the tenant."""

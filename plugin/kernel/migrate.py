@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from plugin.kernel.crypto import derive
 from plugin.kernel.db import APP, OWNER, QUEUE, planner_statements, role_url, security_statements
 from plugin.kernel.errors import SetupError
+from plugin.kernel.moving import MOVER, moving_statements
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _EXTENSIONS = ("pg_trgm",)
@@ -44,14 +45,16 @@ async def prepare(admin_url: str, passwords: dict[str, str], metadata: MetaData)
         database = make_url(admin_url).database
         for role in (OWNER, APP, QUEUE):
             await _role(connection, role, passwords[role])
-        # The owner hands the queue's tables over, so it must be able to act as the queue role.
-        await connection.execute(f'GRANT {QUEUE} TO {OWNER}; GRANT CREATE ON DATABASE "{database}" TO {OWNER}')
-        await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}, {QUEUE}")
+        await _mover(connection)
+        # The owner hands the queue's tables and the mover's function over, so it must be able to act as either.
+        await connection.execute(f'GRANT {QUEUE}, {MOVER} TO {OWNER}; GRANT CREATE ON DATABASE "{database}" TO {OWNER}')
+        await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}, {QUEUE}, {MOVER}")
         await connection.execute(f"GRANT USAGE ON SCHEMA public TO {APP}")
         for extension in _EXTENSIONS:
             await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
         await asyncio.to_thread(upgrade, urls.owner)
-        await _secure(urls.owner, [*security_statements(metadata), *planner_statements(metadata)])
+        made = (security_statements, planner_statements, moving_statements)
+        await _secure(urls.owner, [statement for make in made for statement in make(metadata)])
     finally:
         await connection.close()
     return urls
@@ -98,6 +101,13 @@ async def _role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, pas
     # DDL takes no parameters; quote_literal is PostgreSQL's own quoting.
     quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
     await connection.execute(f"{verb} ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE PASSWORD {quoted}")
+
+
+async def _mover(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """The role that owns the one function between two tenants: nobody can sign in as it."""
+    exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", MOVER)
+    verb = "ALTER" if exists else "CREATE"
+    await connection.execute(f"{verb} ROLE {MOVER} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE")
 
 
 async def _admin(url: str) -> "asyncpg.Connection[asyncpg.Record]":

@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plugin.kernel.db import new_id, unavailable, unwritable
-from plugin.kernel.errors import AhlanError, Forbidden, NotFound, TooLarge, TooMany
+from plugin.kernel.errors import AhlanError, Forbidden, NotFound, TooLarge
 from plugin.kernel.i18n import Catalogues, Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.log import request_id
@@ -183,8 +183,8 @@ class Web:
         message = translator.gettext(error.message, **values)
         hint = translator.gettext(error.hint, **values) if error.hint is not None else ""
         headers = {"cache-control": "no-store"}
-        if isinstance(error, TooMany | AwayForNow):
-            headers["retry-after"] = str(error.retry_after)
+        if (retry_after := getattr(error, "retry_after", None)) is not None:
+            headers["retry-after"] = str(retry_after)
         body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
         if page and "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
             text = self.render("error.html", translator, error=body, status=error.status, path=request.url.path)

@@ -25,6 +25,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from plugin import stores
 from plugin.app import App
 from plugin.conversations import attachments, messages, presence, waiting
 from plugin.conversations import conversations as threads
@@ -226,6 +227,8 @@ class Widget:
         async with self.app.db.transaction(held.workspace_id) as tx:
             head = await threads.shown(tx, held.shopper())
             if head is None:
+                # Gone with its store, or erased: the browser begins a new session instead of showing nothing.
+                await session.visitor_of(tx, held)
                 rows = []
             elif before is not None:
                 rows = await messages.messages_before(tx, head.id, before, limit)
@@ -277,6 +280,7 @@ class Widget:
         await self.limits.spend(allowed.MESSAGE, visitor=str(held.visitor_id), address=address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
+            await stores.standing_still(tx, held.store_id)
             message = await messages.receive(tx, held.shopper(), body.client_id, body.text, body.attachments)
         return _json({"message": self._linked(held, message)})
 
@@ -318,6 +322,8 @@ class Widget:
         size = len(checked.content) + len(checked.thumbnail or b"")
         await self.limits.spend_bytes(held.store_id, size, self.app.settings.upload_megabytes << 20)
         async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            await stores.standing_still(tx, held.store_id)
             kept = await attachments.save(tx, checked, uploader=held.shopper().actor, store_id=held.store_id)
         return _json(attachments.linked_file(self.app.vault, held.workspace_id, kept))
 
@@ -347,6 +353,8 @@ class Widget:
         """A key to one socket, good once and for 30 s: a socket's address lands in logs, a session does not."""
         held = self._held(request)
         await self.limits.spend(allowed.TICKET, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
         ticket = secrets.token_urlsafe(24)
         token = request.headers["authorization"][7:]
         try:

@@ -139,6 +139,7 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
     workspace_id, store = await find_store(app, opening.store)
     external_id = await _vouched(app, store, opening.identity)
     async with app.db.transaction(workspace_id) as tx:
+        await stores.standing_still(tx, store.id)
         customer_id = await _customer(tx, store, external_id) if external_id else None
         known = await visitors.by_secret(tx, store.id, opening.secret) if opening.secret else None
         if known is not None and not _still_theirs(known, opening, customer_id):
@@ -224,6 +225,7 @@ async def keep_email(app: App, held: Pass, address: str) -> str | None:
     """Keep what somebody typed: for this conversation's replies, unverified. None: not an address."""
     async with app.db.transaction(held.workspace_id) as tx:
         visitor = await visitor_of(tx, held)
+        await stores.standing_still(tx, held.store_id)
         email = await threads.ask_email(tx, held.shopper(), address)
         if email is None:
             return None

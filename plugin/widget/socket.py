@@ -19,6 +19,7 @@ import orjson
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from plugin import stores
 from plugin.app import App
 from plugin.conversations import attachments, messages, presence
 from plugin.conversations import conversations as threads
@@ -222,6 +223,7 @@ class Socket:
         try:
             async with self.app.db.transaction(self.held.workspace_id) as tx:
                 await visitor_of(tx, self.held)
+                await stores.standing_still(tx, self.held.store_id)
                 message = await messages.receive(
                     tx, self.held.shopper(self._conversation), frame.client_id, frame.text, frame.attachments
                 )
@@ -290,6 +292,9 @@ class Socket:
                 head = await threads.shown(tx, self.held.shopper(self._conversation))
                 newer = await messages.messages_after(tx, head.id, self._last, _PAGE) if head else []
             if head is None:
+                if self._conversation is not None:
+                    # Its store is in another workspace now, or it was erased: the browser begins a new session.
+                    await self._close(1001)
                 return
             if not newer or self._conversation != head.id:
                 await self._send({"type": "conversation", "conversation": conversation_json(head)})

@@ -9,6 +9,7 @@ import pytest
 
 from plugin.app import App
 from tests.admin_ui.shop import PASSWORD, Admin, Shop, assemble, open_shop, seed
+from tests.joining.conftest import merchant as merchant
 
 URL = "http://localhost:8000"
 Browser = httpx.AsyncClient

@@ -21,7 +21,7 @@ from tests.admin_ui.shop import Admin, Shop, assemble
 
 # Addresses that need nobody signed in; each is listed here on purpose.
 PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace}/{secret}", "/language", "/shopify/patch",
-          "/exports/{token}"}  # fmt: skip
+          "/exports/{token}", "/panel/join", "/panel/join/code", "/panel/join/confirm"}  # fmt: skip
 
 
 def panel_routes(app: App) -> list[Route]:

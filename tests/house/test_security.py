@@ -395,6 +395,7 @@ async def _cookies(app: App, side: Side) -> dict[str, str]:
         found.append(await client.post("/sign-up", data=account))
         found.append(await client.post("/language", data={"locale": "ar"}))
         found.append(await client.post("/panel/connect/woocommerce", data={"hand_over": word}))
+        found.append(await client.post("/panel/join", data={"hand_over": word}))
         found.append(await client.get(f"/{PLATFORM}/install?{_launch(side)}"))
     set_ = [cookie for answer in found for cookie in answer.headers.get_list("set-cookie")]
     pairs = [cookie.partition("; ") for cookie in set_]

@@ -408,6 +408,7 @@ async def test_the_panels_head(world: World) -> None:
         "api_key": world.settings.shopify.client_id,
         "frame_ancestors": "https://admin.shopify.com",
         "embed": "support",
+        "install_url": "",
     }
 
 

@@ -143,6 +143,29 @@ async def test_a_forwarded_grant_link_hands_nobodys_shop_to_a_stranger(
         assert (await tx.scalars(select(stores.Credential))).all() == []
 
 
+async def test_another_session_of_the_same_workspace_does_not_finish_it(
+    app: App, browser: httpx.AsyncClient, workspace: UUID
+) -> None:
+    """The keys wait for the browser that began, not for a colleague whom the link was forwarded to."""
+    await sign_in(app, browser, workspace, Role.OWNER)
+    begun = await browser.post("/panel/connect/woocommerce", data={"site": HOST}, headers=SAME, follow_redirects=False)
+    async with app.db.transaction(workspace) as tx:
+        colleague = Agent(name="Colleague", email="c@example.com", role=Role.ADMIN)
+        tx.add(colleague)
+        await tx.flush()
+        secret = await team.open_session(tx, colleague, "test")
+    browser.cookies.clear()
+    browser.cookies.set("ahlan", f"{workspace.hex}.{secret}", domain="localhost.local")
+    await browser.post(f"{PUBLIC}/wp-login.php")
+    grant = await browser.get(begun.headers["location"])
+    approve = action(grant, r'href="([^"]+)" id="approve"')
+    back = await browser.get(f"{PUBLIC}{approve}")
+    assert back.status_code == 422
+    assert "another browser" in back.text
+    async with app.db.transaction(workspace) as tx:
+        assert await stores.all_stores(tx) == []
+
+
 async def from_admin(app: App, workspace: UUID, role: Role = Role.ADMIN) -> str:
     """What the embedded panel puts into its form for somebody without a password."""
     async with app.db.transaction(workspace) as tx:
