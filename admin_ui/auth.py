@@ -1,8 +1,10 @@
-"""Signing in, stand-alone: first account, password, invitation by link, sign-out. Embedded needs none of it."""
+"""Signing in, stand-alone: first account, password, second step, invitation by link, sign-out. Embedded needs none."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from admin_ui.desk import STAND_ALONE, Desk, content_policy, cookie_name, session_cookie
+from admin_ui.desk import STAND_ALONE, Desk, content_policy, cookie_name, origin_of, session_cookie
 from plugin import stores, team, workspaces
 from plugin.app import App
 from plugin.kernel.errors import AhlanError, Forbidden, TooMany
@@ -22,7 +24,7 @@ from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
 from plugin.kernel.text import normalise_email
 from plugin.kernel.web import Web, own_origin
-from plugin.team import SESSION_DAYS, Role
+from plugin.team import SESSION_DAYS, Agent, Role
 
 # argon2id with the library's current defaults, which follow RFC 9106's second recommendation (64 MiB, 3 passes).
 _HASHER = PasswordHasher()
@@ -39,6 +41,11 @@ _SIGN_UPS_PER_ADDRESS = 20
 # sign-in slow.
 _SIGN_UPS_PER_EMAIL = 5
 _WORKSPACES_PER_EMAIL = 20
+# A code has a million values, of which three count at a time.
+_CODES_PER_AGENT = 8
+_CODES_PER_DAY = 60
+PROOF_SECONDS = 300
+_PROOF = "first step"
 
 
 class WrongPassword(AhlanError):
@@ -83,6 +90,31 @@ def password_problem(password: str, t: Translator) -> str:
     return ""
 
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def placed(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with what is noted about it saying where it came from."""
+
+    async def serve(request: Request) -> Response:
+        team.origin.set(origin_of(request, STAND_ALONE.strip("/")))
+        return await endpoint(request)
+
+    return serve
+
+
+async def limit_codes(app: App, agent_id: UUID) -> None:
+    """Count one try of a second step; a right one forgets the short count. Raises TooMany."""
+    if await app.hub.count(_codes(agent_id), _WINDOW) > _CODES_PER_AGENT:
+        raise too_many()
+    if await app.hub.count(f"second-step:day:{agent_id}", 86_400) > _CODES_PER_DAY:
+        raise too_many()
+
+
+def _codes(agent_id: UUID) -> str:
+    return f"second-step:{agent_id}"
+
+
 class Accounts:
     """The public pages: sign in, sign up, accept an invitation; and signing out."""
 
@@ -93,43 +125,100 @@ class Accounts:
     def routes(self) -> list[Route]:
         """The ways in that need no session."""
         return [
-            Route("/sign-in", self.sign_in, methods=["GET", "POST"]),
-            Route("/sign-up", self.sign_up, methods=["GET", "POST"]),
-            Route("/sign-out", self.sign_out, methods=["POST"]),
-            Route("/invitations/{workspace}/{secret}", self.invitation, methods=["GET", "POST"]),
+            Route("/sign-in", placed(self.sign_in), methods=["GET", "POST"]),
+            Route("/sign-in/code", placed(self.code), methods=["GET", "POST"]),
+            Route("/sign-up", placed(self.sign_up), methods=["GET", "POST"]),
+            Route("/sign-out", placed(self.sign_out), methods=["POST"]),
+            Route("/invitations/{workspace}/{secret}", placed(self.invitation), methods=["GET", "POST"]),
             Route("/language", self.language, methods=["POST"]),
         ]
 
     async def sign_in(self, request: Request) -> Response:
         """E-mail and password."""
         t = self.web.translator(request)
-        onward = _own_path(request.query_params.get("next", ""))
+        onward = own_path(request.query_params.get("next", ""))
         if request.method == "GET":
             if await self._signed_in(request):
                 return RedirectResponse(onward or STAND_ALONE, 303)
-            return self._page("sign_in.html", t, request, onward=onward, errors={}, values={})
-        form = await self._form(request)
+            return self.page("sign_in.html", t, request, onward=onward, errors={}, values={})
+        form = await self.form(request)
         email, password = form.get("email", ""), form.get("password", "")
         try:
             workspace_id, agent = await self._authenticate(request, email, password)
         except (WrongPassword, TooMany) as error:
             errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint) if error.hint else ""}
-            return self._page(
+            return self.page(
                 "sign_in.html", t, request, status=error.status, onward=onward, errors=errors, values={"email": email}
             )
-        return await self._let_in(request, workspace_id, agent, onward)
+        return await self.proven(request, workspace_id, agent, onward)
+
+    async def proven(
+        self, request: Request, workspace_id: UUID, agent_id: UUID, onward: str, *, method: str = "password"
+    ) -> Response:
+        """The first step is done: a session, or the page that asks for the second step where the agent has one."""
+        async with self.app.db.transaction(workspace_id) as tx:
+            agent = await tx.get(Agent, agent_id)
+            asked = await team.second_factor.factor(tx, agent_id) is not None
+        assert agent is not None
+        if not asked:
+            return await self.let_in(request, workspace_id, agent_id, onward, method=method)
+        said = {"w": workspace_id.hex, "a": agent_id.hex, "m": method, "p": self._standing(agent)}
+        proof = self.app.vault.sign(_PROOF, said, PROOF_SECONDS)
+        return self.page(
+            "sign_in_code.html", self.web.translator(request), request, onward=onward, proof=proof, errors={}
+        )
+
+    async def code(self, request: Request) -> Response:
+        """The second step: a code of the agent's app, or a recovery code."""
+        t = self.web.translator(request)
+        onward = own_path(request.query_params.get("next", ""))
+        if request.method == "GET":
+            return RedirectResponse("/sign-in", 303)
+        form = await self.form(request)
+        proof = form.get("proof", "")
+        said = self.app.vault.verify(_PROOF, proof)
+        if said is None:
+            return RedirectResponse("/sign-in", 303, {"cache-control": "no-store"})
+        workspace_id, agent_id = UUID(hex=said["w"]), UUID(hex=said["a"])
+        try:
+            fits = await self._second_step(workspace_id, agent_id, said["p"], form.get("code", "")[:40])
+        except TooMany as error:
+            errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint) if error.hint else ""}
+            return self.page("sign_in_code.html", t, request, status=429, onward=onward, proof=proof, errors=errors)
+        if fits:
+            return await self.let_in(request, workspace_id, agent_id, onward, method=said["m"], second_factor=True)
+        errors = {"code": t.gettext("This code is not right, or was used already. The app shows the next one soon.")}
+        return self.page("sign_in_code.html", t, request, status=422, onward=onward, proof=proof, errors=errors)
+
+    async def _second_step(self, workspace_id: UUID, agent_id: UUID, standing: str, code: str) -> bool:
+        """Whether the code proves the agent, whose password is still the one of the first step. Raises TooMany."""
+        await limit_codes(self.app, agent_id)
+        async with self.app.db.transaction(workspace_id) as tx:
+            agent = await tx.get(Agent, agent_id)
+            if agent is None or agent.deactivated_at is not None or self._standing(agent) != standing:
+                return False
+            fits = await team.second_factor.proves(tx, self.app.vault, agent, code, datetime.now(UTC))
+            if not fits:
+                team.audit.note(tx, "sign_in.failed", by=None, subject=agent_id, changes={"step": [None, "code"]})
+        if fits:
+            await self.app.hub.take(_codes(agent_id))
+        return fits
+
+    def _standing(self, agent: Agent) -> str:
+        """What a first step stands on: another password since, and it counts no longer."""
+        return self.app.vault.fingerprint("first step", agent.password_hash)[:16]
 
     async def _authenticate(self, request: Request, typed: str, password: str) -> tuple[UUID, UUID]:
         """The workspace and agent behind an address and password. Raises WrongPassword, TooMany."""
         email = normalise_email(typed) or ""
-        address = _address(request)
+        address = network(request)
         key = self.app.vault.fingerprint("email", email)
         pair = f"sign-in:pair:{key}:{address}"
         # Counted before the check, so that guesses sent side by side are counted too; a success forgets them.
-        await self._limit(pair, _PER_PAIR)
+        await self.limit(pair, _PER_PAIR)
         for counter, limit in ((f"sign-in:email:{key}", _PER_EMAIL), (f"sign-in:address:{address}", _PER_ADDRESS)):
             if int(await self.app.hub.peek(counter) or 0) >= limit:
-                raise _too_many()
+                raise too_many()
         known = await self.app.db.lookup("sign_in", key) if email else []
         checked = False
         # Ids are made in the order of time: the oldest workspaces come first.
@@ -142,6 +231,8 @@ class Accounts:
             if await password_fits(agent.password_hash, password[:MAX_PASSWORD]):
                 await self.app.hub.take(pair)
                 return workspace_id, agent.id
+            async with self.app.db.transaction(workspace_id) as tx:
+                team.audit.note(tx, "sign_in.failed", by=None, subject=agent.id, changes={"step": [None, "password"]})
         if not checked:
             await password_fits("", password[:MAX_PASSWORD])
         # Failures only: a whole office signing in from one address counts nothing.
@@ -152,19 +243,20 @@ class Accounts:
             _("Check both. If you come through your store's admin, open the app there."),
         )
 
-    async def _limit(self, key: str, limit: int, seconds: int = _WINDOW) -> None:
+    async def limit(self, key: str, limit: int, seconds: int = _WINDOW) -> None:
+        """Count one try. Raises TooMany."""
         if await self.app.hub.count(key, seconds) > limit:
-            raise _too_many()
+            raise too_many()
 
     async def sign_up(self, request: Request) -> Response:
         """The first account: a workspace and its owner."""
         t = self.web.translator(request)
-        onward = _own_path(request.query_params.get("next", ""))
+        onward = own_path(request.query_params.get("next", ""))
         if request.method == "GET":
             if await self._signed_in(request):
                 return RedirectResponse(onward or STAND_ALONE, 303)
-            return self._page("sign_up.html", t, request, onward=onward, errors={}, values={})
-        form = await self._form(request)
+            return self.page("sign_up.html", t, request, onward=onward, errors={}, values={})
+        form = await self.form(request)
         name, shop = form.get("name", "").strip()[:80], form.get("workspace", "").strip()[:80]
         email = normalise_email(form.get("email", ""))
         password = form.get("password", "")
@@ -177,13 +269,13 @@ class Accounts:
         errors = {field: problem for field, problem in errors.items() if problem}
         if not errors:
             try:
-                await self._limit(f"sign-up:address:{_address(request)}", _SIGN_UPS_PER_ADDRESS, 3600)
+                await self.limit(f"sign-up:address:{network(request)}", _SIGN_UPS_PER_ADDRESS, 3600)
                 key = self.app.vault.fingerprint("email", email or "")
-                await self._limit(f"sign-up:email:{key}", _SIGN_UPS_PER_EMAIL, 86_400)
+                await self.limit(f"sign-up:email:{key}", _SIGN_UPS_PER_EMAIL, 86_400)
             except TooMany as error:
                 errors["form"] = t.gettext(error.message)
         if errors or email is None:
-            return self._page("sign_up.html", t, request, status=422, onward=onward, errors=errors, values=form)
+            return self.page("sign_up.html", t, request, status=422, onward=onward, errors=errors, values=form)
         workspace_id = workspaces.new_workspace_id()
         password_hash = await hash_password(password)
         zone = form.get("timezone", "")
@@ -194,13 +286,14 @@ class Accounts:
                 tx, name=name, email=email, role=Role.OWNER, password_hash=password_hash, locale=t.locale
             )
             await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", email))
-        return await self._let_in(request, workspace_id, agent.id, onward)
+            team.audit.note(tx, "team.joined", by=agent.id, subject=agent.id, changes={"role": [None, agent.role]})
+        return await self.let_in(request, workspace_id, agent.id, onward)
 
     async def invitation(self, request: Request) -> Response:
         """A one-time link makes its reader an agent."""
         t = self.web.translator(request)
         secret = request.path_params["secret"]
-        gone = self._page("invitation.html", t, request, status=404, invited=None, shop=None, errors={}, values={})
+        gone = self.page("invitation.html", t, request, status=404, invited=None, shop=None, errors={}, values={})
         try:
             workspace_id = UUID(hex=request.path_params["workspace"])
         except ValueError:
@@ -211,8 +304,10 @@ class Accounts:
         if invited is None or shop is None:
             return gone
         if request.method == "GET":
-            return self._page("invitation.html", t, request, invited=invited, shop=shop, errors={}, values={})
-        form = await self._form(request)
+            return self.page(
+                "invitation.html", t, request, invited=invited, shop=shop, secret=secret, errors={}, values={}
+            )
+        form = await self.form(request)
         name, password = form.get("name", "").strip()[:80], form.get("password", "")
         errors = {
             "name": "" if name else t.gettext("Say what we should call you."),
@@ -220,15 +315,23 @@ class Accounts:
         }
         errors = {field: problem for field, problem in errors.items() if problem}
         if errors:
-            return self._page(
-                "invitation.html", t, request, status=422, invited=invited, shop=shop, errors=errors, values=form
+            return self.page(
+                "invitation.html",
+                t,
+                request,
+                status=422,
+                invited=invited,
+                shop=shop,
+                secret=secret,
+                errors=errors,
+                values=form,
             )
         password_hash = await hash_password(password)
         async with self.app.db.transaction(workspace_id) as tx:
             agent = await team.accept(tx, secret, name=name, password_hash=password_hash, locale=t.locale)
             assert agent.email is not None
             await stores.claim(tx, "sign_in", self.app.vault.fingerprint("email", agent.email))
-        return await self._let_in(request, workspace_id, agent.id, "")
+        return await self.let_in(request, workspace_id, agent.id, "", method="invitation")
 
     async def sign_out(self, request: Request) -> Response:
         """End this browser's session."""
@@ -249,7 +352,7 @@ class Accounts:
         own_origin(request, self.app.settings.public_url)
         form = await request.form()
         code = str(form.get("locale", ""))
-        response = RedirectResponse(_own_path(str(form.get("next", ""))) or "/", 303)
+        response = RedirectResponse(own_path(str(form.get("next", ""))) or "/", 303)
         if code in self.app.catalogues.codes:
             response.set_cookie(
                 "ahlan_locale", code, max_age=31_536_000, samesite="lax", httponly=True, secure=self.app.settings.secure
@@ -264,7 +367,7 @@ class Accounts:
         async with self.app.db.transaction(workspace_id) as tx:
             return await team.session_agent(tx, secret) is not None
 
-    async def _form(self, request: Request) -> dict[str, str]:
+    async def form(self, request: Request) -> dict[str, str]:
         """A posted form of our own page. Raises Forbidden for another site's."""
         own_origin(request, self.app.settings.public_url)
         form = {key: str(value) for key, value in (await request.form()).items()}
@@ -272,11 +375,23 @@ class Accounts:
             raise Forbidden(_("This page stood open for too long."), _("Open it again and repeat."), code="stale_page")
         return form
 
-    async def _let_in(self, request: Request, workspace_id: UUID, agent_id: UUID, onward: str) -> Response:
+    async def let_in(
+        self,
+        request: Request,
+        workspace_id: UUID,
+        agent_id: UUID,
+        onward: str = "",
+        *,
+        method: str = "password",
+        second_factor: bool = False,
+    ) -> Response:
+        """A session of this browser; whoever calls has proven who it is."""
         async with self.app.db.transaction(workspace_id) as tx:
-            agent = await tx.get(team.Agent, agent_id)
+            agent = await tx.get(Agent, agent_id)
             assert agent is not None
-            secret = await team.open_session(tx, agent, request.headers.get("user-agent", ""))
+            secret = await team.open_session(
+                tx, agent, request.headers.get("user-agent", ""), method=method, second_factor=second_factor
+            )
         response = RedirectResponse(onward or STAND_ALONE, 303, {"cache-control": "no-store"})
         response.set_cookie(
             cookie_name(self.app),
@@ -289,12 +404,10 @@ class Accounts:
         )
         return response
 
-    async def let_in(self, request: Request, workspace_id: UUID, agent_id: UUID) -> Response:
-        """Into another workspace of the same person, whom the caller has checked."""
-        return await self._let_in(request, workspace_id, agent_id, "")
-
-    def _page(self, template: str, t: Translator, request: Request, *, status: int = 200, **context: Any) -> Response:
-        return public_page(self.app, self.web, template, t, request, status=status, **context)
+    def page(self, template: str, t: Translator, request: Request, *, status: int = 200, **context: Any) -> Response:
+        """A public page that may offer the operator's OpenID provider beside a password."""
+        provider = self.app.settings.oidc.name if self.app.settings.oidc else ""
+        return public_page(self.app, self.web, template, t, request, status=status, provider=provider, **context)
 
 
 def public_page(
@@ -323,14 +436,15 @@ async def change_password(desk: Desk, current: str, new: str) -> dict[str, str]:
         raise Forbidden(_("Passwords belong to the stand-alone panel."), _("Open it in its own window."))
     pair = f"password:{desk.agent.id}"
     if await desk.app.hub.count(pair, _WINDOW) > _PER_PAIR:
-        raise _too_many()
-    if not await password_fits(desk.agent.password_hash, current[:MAX_PASSWORD]):
+        raise too_many()
+    # Who came in by a provider's account has none yet.
+    if desk.agent.password_hash and not await password_fits(desk.agent.password_hash, current[:MAX_PASSWORD]):
         return {"current": desk.t.gettext("This is not your current password.")}
     if problem := password_problem(new, desk.t):
         return {"new": problem}
     password_hash = await hash_password(new)
     async with desk.transaction() as tx:
-        agent = await tx.get(team.Agent, desk.agent.id, lock=True)
+        agent = await tx.get(Agent, desk.agent.id, lock=True)
         assert agent is not None
         await team.set_password(tx, agent, password_hash, keep=desk.session_id)
     return {}
@@ -341,13 +455,13 @@ def invitation_link(app: App, workspace_id: UUID, secret: str) -> str:
     return f"{app.settings.public_url}/invitations/{workspace_id.hex}/{quote(secret)}"
 
 
-def _address(request: Request) -> str:
+def network(request: Request) -> str:
     """Where a request comes from: uvicorn resolves trusted proxies before us. An IPv6 network counts as one (/64)."""
     host = request.client.host if request.client else "unknown"
     return ":".join(host.split(":")[:4]) if ":" in host else host
 
 
-def _own_path(path: str) -> str:
+def own_path(path: str) -> str:
     """A path of ours to go on to, or empty: never another host, however it is written."""
     ours = path == "/" or path.partition("?")[0] == STAND_ALONE
     ours = ours or path.startswith((f"{STAND_ALONE}/", "/sign-", "/invitations/"))
@@ -355,5 +469,5 @@ def _own_path(path: str) -> str:
     return path if ours and clean else ""
 
 
-def _too_many() -> TooMany:
+def too_many() -> TooMany:
     return TooMany(_("That was tried too often."), _("Wait a quarter of an hour, then try again."), retry_after=_WINDOW)

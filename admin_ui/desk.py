@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from uuid import UUID
@@ -26,7 +27,7 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, framed_by, own_origin
 from plugin.platform import AdminSession, Platform, PlatformError, StaleToken
-from plugin.team import Agent, Permission
+from plugin.team import Agent, Origin, Permission, Session
 from plugin.workspaces import Workspace
 
 STAND_ALONE = "/panel"
@@ -41,6 +42,7 @@ class Desk:
     """A verified agent in front of a page. `base` starts every address; `ancestors` may frame us (CSP sources).
 
     `store_id`: whose admin we stand in; `administrator`: that admin vouches for an administrator of the store.
+    `session` is the stand-alone one; embedded there is none, and what is open ends with the token, at `until`.
     """
 
     app: App
@@ -52,8 +54,9 @@ class Desk:
     base: str = STAND_ALONE
     platform: str = ""
     store_id: UUID | None = None
-    session_id: UUID | None = None
     administrator: bool = False
+    session: Session | None = None
+    until: datetime | None = None
     ancestors: tuple[str, ...] = ()
     head: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,6 +64,11 @@ class Desk:
     def workspace_id(self) -> UUID:
         """The tenant."""
         return self.workspace.workspace_id
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The stand-alone session, if it is one."""
+        return self.session.id if self.session is not None else None
 
     @property
     def embedded(self) -> bool:
@@ -192,9 +200,19 @@ def nothing_here() -> NotFound:
 class GuardedRoute(Route):
     """A route of the panel with the permission it needs; a test walks all of them."""
 
-    def __init__(self, path: str, endpoint: Any, *, methods: list[str], permission: Permission, name: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        endpoint: Any,
+        *,
+        methods: list[str],
+        permission: Permission,
+        name: str,
+        before_proof: bool = False,
+    ) -> None:
         super().__init__(path, endpoint, methods=methods, name=name)
         self.permission = permission
+        self.before_proof = before_proof
 
 
 class Door:
@@ -206,24 +224,28 @@ class Door:
         self.bases: list[tuple[str, Platform | None]] = [(STAND_ALONE, None)]
         self.bases += [(f"/{kind}", platform) for kind, platform in app.platforms.items()]
 
-    def routes(self, path: str, handler: Handler, permission: Permission, *methods: str) -> list[GuardedRoute]:
-        """The same page on both ways in."""
+    def routes(
+        self, path: str, handler: Handler, permission: Permission, *methods: str, before_proof: bool = False
+    ) -> list[GuardedRoute]:
+        """The same page on both ways in. `before_proof`: also for whom a second step is demanded that they lack."""
         verbs = list(methods or ("GET",))
         return [
             GuardedRoute(
                 base + path,
-                self._guarded(handler, permission, base, platform),
+                self._guarded(handler, permission, base, platform, before_proof),
                 methods=verbs,
                 permission=permission,
+                before_proof=before_proof,
                 name=f"{base.strip('/')}:{handler.__name__}",
             )
             for base, platform in self.bases
         ]
 
     def _guarded(
-        self, handler: Handler, permission: Permission, base: str, platform: Platform | None
+        self, handler: Handler, permission: Permission, base: str, platform: Platform | None, before_proof: bool
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
+            team.origin.set(origin_of(request, base.strip("/")))
             try:
                 desk = await self._desk(request, base, platform)
             except StaleToken:
@@ -235,9 +257,22 @@ class Door:
                 raise error
             if not desk.agent.may(permission):
                 raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
+            owed = desk.session is not None and team.second_factor.owes_factor(desk.workspace, desk.agent, desk.session)
+            if owed and not before_proof:
+                return self._second_step_first(desk)
             return await handler(desk)
 
         return endpoint
+
+    def _second_step_first(self, desk: Desk) -> Response:
+        """Nothing is read or changed before the second step is set up; a page leads there."""
+        if desk.request.method in _SAFE and "text/event-stream" not in _accept(desk.request):
+            return desk.go("settings/security")
+        raise Forbidden(
+            _("In this workspace your role signs in with two steps."),
+            _("Set up the second step under Settings, Signing in."),
+            code="second_step_needed",
+        )
 
     async def _desk(self, request: Request, base: str, platform: Platform | None) -> Desk:
         if platform is None:
@@ -265,7 +300,7 @@ class Door:
             workspace,
             agent,
             self._translator(request, workspace, agent),
-            session_id=session.id,
+            session=session,
         )
 
     async def _own_form(self, request: Request, session_id: UUID) -> None:
@@ -318,6 +353,7 @@ class Door:
             administrator=admin.administrator,
             ancestors=admin.frame_ancestors,
             head=platform.panel_head(),
+            until=admin.expires_at,
         )
 
     def _translator(self, request: Request, workspace: Workspace, agent: Agent, admin_locale: str = "") -> Translator:
@@ -359,6 +395,13 @@ class Door:
             return HTMLResponse(text, 200, {"cache-control": "no-store", "content-security-policy": policy})
 
         return endpoint
+
+
+def origin_of(request: Request, way: str = "") -> Origin:
+    """Where a request comes from, coarsely: uvicorn resolves trusted proxies before us."""
+    host = request.client.host if request.client else ""
+    browser = team.browser_of(request.headers.get("user-agent", ""))
+    return Origin(team.network_of(host), browser, way)
 
 
 def signed_out() -> Unauthorized:

@@ -6,10 +6,24 @@ from starlette.routing import BaseRoute, Route
 
 from admin_ui.auth import Accounts
 from admin_ui.desk import Door
-from admin_ui.live import live
+from admin_ui.live import live, socket, ticket
 from admin_ui.look import furnish
-from admin_ui.pages import conversation, customers, home, inbox, joining, privacy, settings, stores, team
+from admin_ui.pages import (
+    audit,
+    conversation,
+    customers,
+    home,
+    inbox,
+    joining,
+    privacy,
+    security,
+    settings,
+    stores,
+    team,
+)
 from admin_ui.pages.landing import landing
+from admin_ui.pages.link import link
+from admin_ui.single_sign_on import SingleSignOn
 from plugin.app import App
 from plugin.kernel.web import Web
 from plugin.team import Permission
@@ -22,15 +36,22 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
     read, note, reply = Permission.READ, Permission.NOTE, Permission.REPLY
     people, shops = Permission.MANAGE_CUSTOMERS, Permission.MANAGE_STORES
     crew, house = Permission.MANAGE_TEAM, Permission.MANAGE_WORKSPACE
-    duty = Permission.MANAGE_PRIVACY
+    duty, out, setting = Permission.MANAGE_PRIVACY, Permission.EXPORT, Permission.MANAGE_SETTINGS
+    accounts = Accounts(app, web)
+    provider = SingleSignOn(app, accounts)
     return [
         Route("/", landing(app, web), methods=["GET"]),
-        *Accounts(app, web).routes(),
+        *accounts.routes(),
+        *provider.routes(),
+        link(app, web),
         *joining.Joining(app, web).routes(),
         privacy.download(app, web),
+        audit.download(app),
+        socket(app),
         *door.patch_routes(),
         *door.routes("", home.index, read),
         *door.routes("/live", live, read),
+        *door.routes("/live/ticket", ticket, read, "POST"),
         *door.routes("/inbox", inbox.inbox, read),
         *door.routes("/inbox/{id}", inbox.opened, read),
         *door.routes("/conversations/{id}/messages", conversation.more, read),
@@ -67,6 +88,14 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/team", team.index, read),
         *door.routes("/team/invitations", team.invite, crew, "POST"),
         *door.routes("/team/invitations/{id}/withdraw", team.withdraw, crew, "POST"),
+        *door.routes("/team/confirm-owner", team.confirm_owner, read, "POST"),
+        *door.routes("/team/log", audit.index, crew),
+        *door.routes("/team/log/export", audit.export_link, out),
+        *door.routes("/team/{id}", team.one, crew),
+        *door.routes("/team/{id}/rights", team.save_rights, crew, "POST"),
+        *door.routes("/team/{id}/end-sessions", team.end_sessions, crew, "POST"),
+        *door.routes("/team/{id}/second-step", team.reset_second_step, crew, "POST"),
+        *door.routes("/team/{id}/link", team.invite_link, crew, "POST"),
         *door.routes("/team/{id}/role", team.change_role, crew, "POST"),
         *door.routes("/team/{id}/deactivate", team.deactivate, crew, "POST"),
         *door.routes("/team/{id}/reactivate", team.reactivate, crew, "POST"),
@@ -74,12 +103,23 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/me", settings.save_me, read, "POST"),
         *door.routes("/settings/alerts", settings.save_alerts, shops, "POST"),
         *door.routes("/settings/password", settings.save_password, read, "POST"),
-        *door.routes("/settings/workspace", settings.save_workspace, house, "POST"),
+        *door.routes("/settings/workspace", settings.save_workspace, setting, "POST"),
+        *door.routes("/settings/security", security.index, read, before_proof=True),
+        *door.routes("/settings/security/second-step", security.begin, read, "POST", before_proof=True),
+        *door.routes("/settings/security/second-step/confirm", security.confirm, read, "POST", before_proof=True),
+        *door.routes("/settings/security/second-step/codes", security.renew, read, "POST"),
+        *door.routes("/settings/security/second-step/off", security.off, read, "POST"),
+        *door.routes("/settings/security/sessions/end-others", security.end_others, read, "POST"),
+        *door.routes("/settings/security/sessions/{id}/end", security.end_session, read, "POST"),
+        *door.routes("/settings/security/provider", provider.link, read, "POST"),
+        *door.routes("/settings/security/provider/{id}/unlink", security.unlink_provider, read, "POST"),
+        *door.routes("/settings/security/stores/{id}/unlink", security.unlink_store, read, "POST"),
+        *door.routes("/settings/security/rules", security.save_rules, house, "POST"),
         *door.routes("/settings/privacy", privacy.index, duty),
         *door.routes("/settings/privacy/access", privacy.looks, duty),
         *door.routes("/settings/privacy/keeping", privacy.preview, duty),
         *door.routes("/settings/privacy/keeping", privacy.save_keeping, duty, "POST"),
-        *door.routes("/settings/privacy/{id}/export", privacy.export_link, duty),
+        *door.routes("/settings/privacy/{id}/export", privacy.export_link, out),
         *door.routes("/settings/privacy/{id}/handed-over", privacy.hand_over, duty, "POST"),
-        *door.routes("/settings/widget/{id}", settings.save_widget, shops, "POST"),
+        *door.routes("/settings/widget/{id}", settings.save_widget, setting, "POST"),
     ]

@@ -60,7 +60,7 @@ STORE = {
 
 ROLES: Mapping[str, tuple[Lazy, Lazy]] = {
     "owner": (_("Owner"), _("Everything, also the workspace itself")),
-    "admin": (_("Admin"), _("Everything but the workspace's settings")),
+    "admin": (_("Admin"), _("Everything but money, owners and the rules for signing in")),
     "agent": (_("Agent"), _("Conversations and customers")),
     "light": (_("Light"), _("Reads along and writes notes, no replies")),
 }

@@ -396,7 +396,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class AdminSession:
-    """A staff member of a store's admin whose token was good. `frame_ancestors` are CSP sources for this shop only."""
+    """A staff member of a store's admin whose token was good. `frame_ancestors` are CSP sources for this shop only.
+
+    `administrator`: the platform names them as who runs the store. `expires_at` is when their token ends: nothing that
+    was opened with it stays open for longer.
+    """
 
     workspace_id: UUID
     store_id: UUID
@@ -406,6 +410,7 @@ class AdminSession:
     administrator: bool
     frame_ancestors: tuple[str, ...]
     locale: str = ""
+    expires_at: datetime | None = None
 
 
 ACCESS_DENIED = "access_denied"

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, Directory, Tenant, Tx, new_id
@@ -11,7 +11,10 @@ from plugin.kernel.personal import nobody
 
 
 class Workspace(Tenant, Base):
-    """The tenant itself. `locale` is the panel's default language, `timezone` an IANA name."""
+    """The tenant itself. `locale` is the panel's default language, `timezone` an IANA name.
+
+    Agents of `second_factor_roles` sign in with two steps where they sign in with us.
+    """
 
     __tablename__ = "workspaces"
     __table_args__ = {"info": nobody("the merchant's own")}  # noqa: RUF012
@@ -19,6 +22,7 @@ class Workspace(Tenant, Base):
     name: Mapped[str]
     locale: Mapped[str] = mapped_column(server_default="en")
     timezone: Mapped[str] = mapped_column(server_default="UTC")
+    second_factor_roles: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

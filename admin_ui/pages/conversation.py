@@ -357,7 +357,8 @@ async def assign(desk: Desk) -> Response:
         talk = await find(tx, desk.path_id())
         to: Agent | None = None
         if form.get("to"):
-            to = await tx.get(Agent, as_id(str(form["to"])))
+            # Held: nobody is let go between this look and the assignment.
+            to = await tx.get(Agent, as_id(str(form["to"])), lock=True)
             if to is None or not to.may(team.Permission.REPLY):
                 raise nothing_here()
         before = talk.assignee_id

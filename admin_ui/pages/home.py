@@ -50,6 +50,7 @@ async def index(desk: Desk) -> Response:
         shops = await store_pages.cards(tx, desk.t)
         steps = await _steps(tx, desk, shops)
         figures = await _figures(tx, desk)
+        unowned = desk.embedded and await team.staff.may_confirm(tx, desk.agent)
     left = [step for step in steps if not step.done]
     return desk.page(
         "home.html",
@@ -59,6 +60,7 @@ async def index(desk: Desk) -> Response:
         next_key=left[0].key if left else "",
         figures=figures,
         stores=shops,
+        unowned=unowned,
         heading=desk.t.gettext("Home"),
     )
 

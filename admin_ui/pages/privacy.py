@@ -19,13 +19,13 @@ from plugin import privacy, stores, team
 from plugin.app import App
 from plugin.crm import customers, identities
 from plugin.kernel.db import Tx
-from plugin.kernel.errors import NotFound
+from plugin.kernel.errors import Forbidden, NotFound
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money
 from plugin.kernel.web import Web
 from plugin.privacy import PrivacyRequest, access, export, keeping
-from plugin.team import Agent, Permission
+from plugin.team import Agent, Permission, audit
 
 LINK_SECONDS: Final = 60
 _LINK: Final = "privacy export"
@@ -178,10 +178,13 @@ async def save_keeping(desk: Desk) -> Response:
     """How long each kind is kept; what is too old then goes with the next night's deletion."""
     form = await desk.request.form()
     async with desk.transaction() as tx:
+        before = await keeping.periods(tx, desk.app.settings)
         for name in KEPT:
             said = str(form.get(name, ""))
             if said.isascii() and said.isdigit():
                 await keeping.keep(tx, desk.app.settings, name, int(said), desk.agent)
+        if changes := audit.changed(before, await keeping.periods(tx, desk.app.settings)):
+            audit.note(tx, "settings.keeping", by=desk.agent.id, changes=changes)
     return desk.go("settings/privacy", saved="keeping")
 
 
@@ -260,6 +263,8 @@ def _look(
 
 async def export_link(desk: Desk) -> Response:
     """A link that gives the export out for a minute: a browser sends no token along with a download."""
+    if not desk.may(Permission.MANAGE_PRIVACY):
+        raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
     async with desk.transaction() as tx:
         row = await tx.get(PrivacyRequest, desk.path_id())
         if row is None or row.state != privacy.READY:
@@ -288,8 +293,10 @@ def download(app: App, web: Web) -> Route:
         async with app.db.transaction(workspace_id) as tx:
             agent = await tx.get(Agent, UUID(hex=claims["a"]))
             row = await tx.get(PrivacyRequest, UUID(hex=claims["r"]))
-            if agent is None or not agent.may(Permission.MANAGE_PRIVACY) or row is None or row.state != privacy.READY:
+            allowed = agent is not None and agent.may(Permission.MANAGE_PRIVACY) and agent.may(Permission.EXPORT)
+            if agent is None or not allowed or row is None or row.state != privacy.READY:
                 raise NotFound(_("This link is no longer good."), _("Press Download again."))
+            audit.note(tx, "data.customer_exported", by=agent.id, subject=row.id)
             held = row.result["export"]
             for person in row.result["people"]:
                 await privacy.log_access(tx, agent, UUID(person), "export")

@@ -14,7 +14,7 @@ from plugin import privacy, stores, workspaces
 from plugin.conversations import waiting
 from plugin.kernel.db import Tx
 from plugin.kernel.lazy import Lazy, _
-from plugin.team import Agent, Permission
+from plugin.team import Agent, Permission, audit
 
 ANSWER_TIMES: dict[str, Lazy] = {
     waiting.MEASURED: _("As the latest answers show"),
@@ -106,9 +106,13 @@ async def save_workspace(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         workspace = await workspaces.current(tx)
         assert workspace is not None
+        before = {"name": workspace.name, "locale": workspace.locale, "timezone": workspace.timezone}
         workspace.name = str(form.get("name", "")).strip()[:80] or workspace.name
         workspace.locale = locale if locale in desk.app.catalogues.codes else workspace.locale
         workspace.timezone = zone if zone in available_timezones() else workspace.timezone
+        after = {"name": workspace.name, "locale": workspace.locale, "timezone": workspace.timezone}
+        if changes := audit.changed(before, after):
+            audit.note(tx, "settings.workspace", by=desk.agent.id, changes=changes)
     return _reload(desk, "workspace")
 
 
@@ -120,11 +124,16 @@ async def save_widget(desk: Desk) -> Response:
         store = await tx.get(stores.Store, desk.path_id(), lock=True)
         if store is None:
             raise nothing_here()
+        before = {name: store.widget.get(name) for name in ("greeting", "answer_time")}
         store.widget = {
             **store.widget,
             "greeting": str(form.get("greeting", "")).strip()[:200],
             "answer_time": answer_time if answer_time in ANSWER_TIMES else waiting.MEASURED,
         }
+        after = {name: store.widget.get(name) for name in before}
+        if changes := audit.changed(before, after):
+            # The name stands for itself: a store is no agent.
+            audit.note(tx, "settings.widget", by=desk.agent.id, changes={"store": [None, store.name], **changes})
         await tx.record("store.widget_changed", subject_id=store.id, store_id=store.id, actor=desk.actor)
         tx.publish("stores", {"store_id": str(store.id)})
     return desk.go("settings", saved=f"widget-{store.id}")

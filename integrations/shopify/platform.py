@@ -447,10 +447,11 @@ class ShopifyPlatform:
             staff_id=staff.staff_id,
             staff_name=person.name,
             staff_email=person.email,
-            # Who installs has the right to install apps: a workspace is never left without anybody to run it.
-            administrator=person.owner or installed.fresh,
+            # The account's owner by Shopify's own word; an agency that installs confirms that it runs the store.
+            administrator=person.owner,
             frame_ancestors=identity.frame_ancestors(staff.shop),
             locale=person.locale,
+            expires_at=datetime.fromtimestamp(staff.expires_at, UTC),
         )
 
     async def _person(self, installed: Installed, staff: identity.Staff, token: str) -> _Person:

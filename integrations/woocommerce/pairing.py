@@ -78,6 +78,7 @@ class AgentToken:
     name: str
     locale: str
     administrator: bool
+    expires_at: int
 
 
 def new_secret() -> str:
@@ -243,6 +244,7 @@ def read_agent_token(keys: PairingKeys, token: str, *, store: str, now: float) -
         name=_text(claims.get("name")) or "",
         locale=_text(claims.get("locale")) or "",
         administrator=claims.get("role") == "administrator",
+        expires_at=int(claims["exp"]),
     )
 
 

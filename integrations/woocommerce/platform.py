@@ -370,9 +370,11 @@ class WooCommercePlatform:
             staff_id=agent.user_id,
             staff_name=agent.name,
             staff_email=agent.email,
-            administrator=agent.administrator,
+            # The plugin gives tokens only to who may `manage_woocommerce`: they run the shop, also as shop managers.
+            administrator=True,
             frame_ancestors=tuple(store.origins),
             locale=agent.locale,
+            expires_at=datetime.fromtimestamp(agent.expires_at, UTC),
         )
 
     async def shopper_identity(self, connection: Connection, token: str) -> ShopperIdentity | None:

@@ -286,6 +286,18 @@ async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -
         customer_id=conversation.customer_id,
         actor=actor,
     )
+    if conversation.assignee_id is not None:
+        # Whoever had it may have left meanwhile: then it is everybody's again.
+        gone = select(Agent.id).where(
+            Agent.workspace_id == tx.workspace_id,
+            Agent.id == conversation.assignee_id,
+            Agent.deactivated_at.is_not(None),
+        )
+        await tx.execute(
+            update(TABLE)
+            .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation.id, gone.exists())
+            .values(assignee_id=None)
+        )
     _tell_status(tx, conversation.id, OPEN)
 
 

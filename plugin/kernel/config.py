@@ -34,6 +34,19 @@ class ShopifyApp:
 
 
 @dataclass(frozen=True, slots=True)
+class Oidc:
+    """An OpenID provider that signs agents in; `name` is what its button says."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    name: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.issuer and self.client_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Demo:
     """What only `ahlan demo` may set: `serve` refuses to start with any of it."""
 
@@ -59,6 +72,7 @@ class Settings:
     redis_url: str = field(default="", repr=False)
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     shopify: ShopifyApp = ShopifyApp()
+    oidc: Oidc = Oidc()
     allow_private_hosts: tuple[str, ...] = ()
     extra_ca_file: str = ""
     trusted_proxies: str = "127.0.0.1"
@@ -67,6 +81,7 @@ class Settings:
     webhook_retention_days: int = 30
     event_retention_days: int = 0
     access_log_retention_days: int = 365
+    audit_retention_days: int = 365
     conversation_retention_days: int = 0
     metrics_token: str = field(default="", repr=False)
     upload_megabytes: int = 1024
@@ -98,6 +113,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             previous_secret=env.get("SHOPIFY_API_SECRET_PREVIOUS", ""),
             listing_url=env.get("SHOPIFY_LISTING_URL", ""),
         ),
+        oidc=_oidc(env),
         allow_private_hosts=_words(env.get("AHLAN_ALLOW_PRIVATE_HOSTS", "")),
         extra_ca_file=env.get("AHLAN_EXTRA_CA_FILE", ""),
         trusted_proxies=env.get("AHLAN_TRUSTED_PROXIES", "127.0.0.1"),
@@ -106,6 +122,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         webhook_retention_days=_integer(env, "AHLAN_WEBHOOK_RETENTION_DAYS", 30),
         event_retention_days=_integer(env, "AHLAN_EVENT_RETENTION_DAYS", 0),
         access_log_retention_days=_integer(env, "AHLAN_ACCESS_LOG_RETENTION_DAYS", 365),
+        audit_retention_days=_integer(env, "AHLAN_AUDIT_RETENTION_DAYS", 365),
         conversation_retention_days=_integer(env, "AHLAN_CONVERSATION_RETENTION_DAYS", 0),
         metrics_token=env.get("AHLAN_METRICS_TOKEN", ""),
         upload_megabytes=_integer(env, "AHLAN_UPLOAD_MEGABYTES", 1024),
@@ -119,6 +136,17 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             password=env.get("AHLAN_DEMO_PASSWORD", ""),
         ),
     )
+
+
+def _oidc(env: Mapping[str, str]) -> Oidc:
+    issuer, client_id = env.get("AHLAN_OIDC_ISSUER", ""), env.get("AHLAN_OIDC_CLIENT_ID", "")
+    secret, name = env.get("AHLAN_OIDC_CLIENT_SECRET", ""), env.get("AHLAN_OIDC_NAME", "")
+    if bool(issuer) != bool(client_id):
+        raise SetupError("AHLAN_OIDC_ISSUER and AHLAN_OIDC_CLIENT_ID are set together or not at all.")
+    if issuer.startswith("http://") and env.get("AHLAN_PUBLIC_URL", "").startswith("https://"):
+        raise SetupError("AHLAN_OIDC_ISSUER must be an https address where AHLAN_PUBLIC_URL is one.")
+    host = issuer.partition("://")[2].partition("/")[0]
+    return Oidc(issuer, client_id, secret, name or host)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -162,6 +162,9 @@ async def retention(app: App, workspace_id: UUID) -> None:
     now = datetime.now(UTC)
     due = {name: (kind, days[name]) for name, kind in kinds(app.settings).items() if days[name]}
     due["unsent"] = (_UNSENT, _UNSENT.days)
+    if audited := app.settings.audit_retention_days:
+        # The operator's alone: who could shorten it could hide what they did.
+        due["audit_log"] = (Kind("audit_log", "created_at < :before", audited, audited, audited), audited)
     deleted = {
         name: await _delete_aged(app, workspace_id, kind, now - timedelta(days=kept))
         for name, (kind, kept) in due.items()

@@ -64,6 +64,7 @@ class Admin:
         self.workspace_id = UUID(int=0)
         self.store_id = UUID(int=0)
         self.asked: list[str] = []
+        self.expires_at: datetime | None = None
 
     async def admin_session(self, token: str) -> AdminSession:
         self.asked.append(token)
@@ -79,6 +80,7 @@ class Admin:
             f"{name}@dukkan.example",
             role == "admin",
             ("https://dukkan.myshopify.com", "https://admin.shopify.com"),
+            expires_at=self.expires_at,
         )
 
     def panel_head(self) -> Mapping[str, str]:

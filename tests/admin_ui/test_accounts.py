@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from admin_ui.auth import _own_path
+from admin_ui.auth import own_path
 from plugin import stores, team
 from plugin.app import App
 from plugin.kernel.errors import Conflict, Forbidden
@@ -199,7 +199,7 @@ async def test_an_admin_cannot_make_or_touch_owners(shop: Shop, sign_in: SignIn)
     ).status_code == 403
     invited = await admin.post("/panel/team/invitations", data={"email": "boss@cafe.example", "role": "owner"})
     assert invited.status_code == 403
-    assert (await admin.post("/panel/settings/workspace", data={"name": "Mine"})).status_code == 403
+    assert (await admin.post("/panel/settings/security/rules", data={"roles": "owner"})).status_code == 403
 
 
 async def test_a_workspace_keeps_an_owner(app: App, shop: Shop) -> None:
@@ -235,7 +235,7 @@ async def test_a_workspace_keeps_an_owner(app: App, shop: Shop) -> None:
     ],
 )
 def test_onward_addresses_stay_here(path: str, kept: bool) -> None:
-    assert bool(_own_path(path)) is kept
+    assert bool(own_path(path)) is kept
 
 
 async def test_strangers_cannot_crowd_somebody_out_of_their_own_address(

@@ -80,9 +80,14 @@ async def test_another_workspace_sees_and_changes_nothing(
         assert seen == 0
         hidden = text(f"SELECT count(*) FROM (SELECT * FROM {table.name}) t WHERE workspace_id = :w")
         assert await tx.scalar(hidden, {"w": workspace}) == 0
-        changed = await tx.execute(
-            update(table).where(table.c.workspace_id == workspace).values(workspace_id=table.c.workspace_id)
-        )
+    change = update(table).where(table.c.workspace_id == workspace).values(workspace_id=table.c.workspace_id)
+    if "UPDATE" not in table.info.get("grants", "UPDATE"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with app.db.transaction(workspace) as tx:
+                await tx.execute(change)
+        return
+    async with app.db.transaction(other_workspace) as tx:
+        changed = await tx.execute(change)
         assert changed.rowcount == 0
 
 

@@ -35,6 +35,11 @@ PUBLIC = {
     "/metrics": "this machine, or the operator's token",
     "/assets/{digest}/{name:path}": "nothing: our own files",
     "/sign-in": "a password",
+    "/sign-in/code": "the sealed word of a first step, and a code",
+    "/sign-in/provider": "nothing: it sends the browser to the operator's provider",
+    "/sign-in/provider/callback": "this browser's cookie and the provider's answer",
+    "/panel/link": "a session, and the sealed word of a store's admin",
+    "/live/socket": "a one-time ticket",
     "/sign-up": "nothing: it makes a workspace of one's own",
     "/sign-out": "the session that ends",
     "/language": "nothing: a cookie",
@@ -65,6 +70,7 @@ PUBLIC = {
     "/widget/socket": "a one-time ticket",
     "/files/{token}": "a signed link",
     "/exports/{token}": "a signed link",
+    "/exports/audit/{token}": "a signed link",
 }
 
 

@@ -22,8 +22,11 @@ from integrations.shopify.install import PLATFORM
 from plugin import bootstrap, team
 from plugin.app import App
 from plugin.conversations import attachments
+from plugin.kernel.config import Oidc
+from plugin.kernel.http import Http
 from plugin.team import Agent
 from tests.house.sides import Answer, Asked, Side, ask, build, shopify_token, unreachable, wordpress_token
+from tests.kernel.provider import CLIENT, ISSUER, OpenIdProvider
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "security.md").read_text()
@@ -237,8 +240,9 @@ def test_the_api_version_is_supported() -> None:
 @pytest.fixture
 async def https(app: App) -> App:
     app = unreachable(app)
-    settings = replace(app.settings, public_url="https://support.example")
-    return replace(app, settings=settings)
+    provider = OpenIdProvider()
+    settings = replace(app.settings, public_url="https://support.example", oidc=Oidc(ISSUER, CLIENT, "", "Example ID"))
+    return replace(app, settings=settings, http=Http(transport=provider.transport()))
 
 
 @pytest.fixture
@@ -396,6 +400,8 @@ async def _cookies(app: App, side: Side) -> dict[str, str]:
         found.append(await client.post("/language", data={"locale": "ar"}))
         found.append(await client.post("/panel/connect/woocommerce", data={"hand_over": word}))
         found.append(await client.post("/panel/join", data={"hand_over": word}))
+        found.append(await client.post("/panel/link", data={"word": "sealed"}))
+        found.append(await client.post("/sign-in/provider", data={"csrf": app.vault.sign("public form", {}, 60)}))
         found.append(await client.get(f"/{PLATFORM}/install?{_launch(side)}"))
     set_ = [cookie for answer in found for cookie in answer.headers.get_list("set-cookie")]
     pairs = [cookie.partition("; ") for cookie in set_]

@@ -54,6 +54,16 @@ async def test_a_second_staff_member_is_no_administrator(world: World) -> None:
     assert (other.staff_name, other.administrator, other.locale) == ("Rami Haddad", False, "ar")
 
 
+async def test_an_agency_that_installs_is_not_taken_for_the_accounts_owner(world: World) -> None:
+    """It confirms in the panel that it runs the store; the owner of the account is known by the online token."""
+    oauth.install(world.sim.shop)
+    first = world.session = await world.platform.admin_session(world.token(user="548380010"))
+    assert not first.administrator
+    assert first.expires_at is not None
+    assert timedelta(0) < first.expires_at - datetime.now(UTC) <= timedelta(minutes=1), "what is open ends with it"
+    assert (await world.platform.admin_session(world.token())).administrator
+
+
 async def test_first_requests_at_once_make_one_workspace_with_one_exchange(world: World) -> None:
     oauth.install(world.sim.shop)
     processes = [world.platform, world.another_process(), world.another_process()]
