@@ -24,7 +24,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Table, delete, func, select, text, update
+from sqlalchemy import Table, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
@@ -47,6 +47,7 @@ from plugin.kernel.moving import MOVE, PROGRESS, common_of, people_of, share
 from plugin.kernel.personal import nobody
 from plugin.stores import Store
 from plugin.team import Agent, Role, StaffIdentity
+from plugin.team.providers import SignInIdentity
 
 log = structlog.get_logger(__name__)
 
@@ -399,6 +400,10 @@ def _staff(store_id: UUID) -> Any:
     return select(StaffIdentity.agent_id).where(StaffIdentity.store_id == store_id)
 
 
+def _by_provider(workspace_id: UUID) -> Any:
+    return select(SignInIdentity.agent_id).where(SignInIdentity.workspace_id == workspace_id)
+
+
 async def part(app: App, workspace_id: UUID, store_id: UUID, *, by: UUID) -> UUID:
     """An owner gives a store a workspace of its own, into which its share is moved. Returns the move's id.
 
@@ -725,6 +730,7 @@ class _Move:
                     Agent.workspace_id == self.leaving,
                     Agent.id.in_(list(staff)),
                     Agent.password_hash == "",
+                    Agent.id.not_in(_by_provider(self.leaving)),
                     Agent.id.not_in(still),
                 )
             )
@@ -811,9 +817,10 @@ class _Move:
         )
 
     async def _is_empty(self, theirs: Tx) -> bool:
-        """Whether nobody can come into what is left: no store, and nobody with a password."""
+        """Whether nobody can come into what is left: no store, and nobody with a password or a provider's account."""
         left = await theirs.scalar(select(func.count()).select_from(Store))
-        who = select(func.count()).select_from(Agent).where(Agent.password_hash != "", Agent.deactivated_at.is_(None))
+        signs_in = or_(Agent.password_hash != "", Agent.id.in_(_by_provider(self.leaving)))
+        who = select(func.count()).select_from(Agent).where(signs_in, Agent.deactivated_at.is_(None))
         return not left and not await theirs.scalar(who)
 
 

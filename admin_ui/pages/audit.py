@@ -17,6 +17,7 @@ from starlette.routing import Route
 from admin_ui import words
 from admin_ui.auth import placed
 from admin_ui.desk import Desk
+from admin_ui.pages.privacy import KEPT
 from plugin import team
 from plugin.app import App
 from plugin.kernel.errors import NotFound
@@ -138,12 +139,16 @@ def line(t: Translator, entry: AuditEntry, names: Mapping[UUID, str]) -> Line:
         who=names.get(entry.agent_id, "") if entry.agent_id else "",
         about=names.get(about, "") if about else "",
         changes=[
-            (t.gettext(FIELDS.get(name, Lazy(name))), value(t, name, before), value(t, name, after))
+            (t.gettext(_field(name)), value(t, name, before), value(t, name, after))
             for name, (before, after) in entry.changes.items()
         ],
         where=" · ".join(part for part in where if part),
         at=entry.created_at,
     )
+
+
+def _field(name: str) -> Lazy:
+    return FIELDS[name] if name in FIELDS else KEPT[name][0] if name in KEPT else Lazy(name)
 
 
 def value(t: Translator, name: str, given: object) -> str:

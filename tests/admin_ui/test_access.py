@@ -29,6 +29,7 @@ from tests.admin_ui.conftest import URL, Browser, SignIn, field
 from tests.admin_ui.shop import PASSWORD, Admin, Shop
 from tests.admin_ui.test_accounts import fill
 from tests.admin_ui.test_door import panel_routes
+from tests.admin_ui.test_privacy_page import ask
 
 OWN = ("/settings/me", "/settings/alerts", "/settings/password", "/settings/security/second-step",
        "/settings/security/sessions", "/settings/security/provider", "/settings/security/stores")  # fmt: skip
@@ -118,15 +119,8 @@ async def test_an_admin_gives_no_money_rights_and_the_page_does_not_offer_them(s
 
 
 async def test_personal_data_leaves_only_with_both_rights(app: App, shop: Shop, sign_in: SignIn) -> None:
-    async with app.db.transaction(shop.workspace_id) as tx:
-        asked = {"customer_external_id": "1", "email": "huda@mail.example", "request_id": "r"}
-        assert await privacy.receive(tx, shop.stores["oud"], privacy.DATA_REQUEST, asked, datetime.now(UTC))
-        (row,) = await privacy.open_requests(tx)
-    async with app.db.transaction(shop.workspace_id) as tx:
-        ready = await tx.get(privacy.PrivacyRequest, row.id)
-        assert ready is not None
-        ready.state, ready.result = privacy.READY, {"counts": {}, "export": {"profiles": []}}
-    path = f"/panel/settings/privacy/{row.id}/export"
+    request = await ask(app, shop, privacy.DATA_REQUEST)
+    path = f"/panel/settings/privacy/{request}/export"
     owner, noa = await sign_in(shop.email), await sign_in(shop.colleagues["noa"].email or "")
     await owner.post(f"/panel/team/{shop.colleagues['noa'].id}/rights", data={"export": "on"})
     assert (await noa.get(path)).status_code == 403, "may take data out, but not this"

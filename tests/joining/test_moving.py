@@ -23,7 +23,7 @@ from plugin.team import Agent, Role
 from tests.joining.conftest import Make, Rows, agreed, bytes_of, everything, joined, parted, role_of, run_move
 
 # Both workspaces' own: they do not travel.
-OWN = ("workspaces", "data_keys", "store_moves")
+OWN = ("workspaces", "data_keys", "store_moves", "audit_log")
 
 
 def of_store(rows: Rows) -> Rows:
