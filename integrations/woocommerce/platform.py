@@ -44,6 +44,8 @@ PLUGIN: Final = "plugin"
 PLUGIN_NEXT: Final = "plugin_next"
 PLUGIN_PREVIOUS: Final = "plugin_previous"
 """Credential kinds of the pairing secret: in force, sent but not acknowledged, replaced a moment ago."""
+BRIDGE: Final = "woocommerce/bridge.js"
+"""Asset that asks the wp-admin page around the panel for its tokens."""
 PAGE: Final = 50
 SWEEP: Final = "sweep"
 OVERLAP: Final = timedelta(seconds=2)
@@ -388,8 +390,8 @@ class WooCommercePlatform:
         return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
 
     def panel_head(self) -> Mapping[str, str]:
-        """wp-admin needs nothing in the panel's head."""
-        return {}
+        """The script that asks the wp-admin page around the panel for its tokens."""
+        return {"bridge": BRIDGE}
 
     def read_webhook(
         self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None
