@@ -7,16 +7,21 @@
 	if ( ! config || ! place ) {
 		return;
 	}
+	const PATIENCE = 10000;
 	const wait = place.querySelector( '.wc-ahlan-wait' );
 	const frame = document.createElement( 'iframe' );
 	frame.title = config.title;
 	frame.src = config.frame;
-	frame.allow = 'clipboard-write; camera; microphone';
+	frame.allow = 'clipboard-write';
 	frame.referrerPolicy = 'origin';
 
 	const say = function ( text ) {
 		wait.textContent = text;
 		wait.hidden = ! text;
+	};
+
+	const tell = function ( message ) {
+		frame.contentWindow.postMessage( message, config.origin );
 	};
 
 	const ask = async function () {
@@ -27,16 +32,37 @@
 	};
 
 	let heard = false;
-	window.addEventListener( 'message', async function ( event ) {
-		if ( event.source !== frame.contentWindow || event.origin !== config.origin || ! event.data ) {
+	let tries = 0;
+	let timer = 0;
+
+	// A page that does not answer is a browser's own error page, or one that lost its way to a token.
+	const missing = function () {
+		if ( heard ) {
+			return;
+		}
+		tries += 1;
+		if ( tries > 2 ) {
+			say( config.away );
+			return;
+		}
+		frame.src = config.frame;
+		watch();
+	};
+
+	const watch = function () {
+		heard = false;
+		clearTimeout( timer );
+		timer = setTimeout( missing, PATIENCE );
+	};
+
+	window.addEventListener( 'message', async function ( { source, origin, data } ) {
+		if ( source !== frame.contentWindow || origin !== config.origin || ! data ) {
 			return;
 		}
 		heard = true;
-		if ( event.data.type === 'ahlan:ready' ) {
-			say( '' );
-			return;
-		}
-		if ( event.data.type !== 'ahlan:token' ) {
+		tries = 0;
+		say( '' );
+		if ( data.type !== 'ahlan:token' ) {
 			return;
 		}
 		let token = null;
@@ -46,13 +72,14 @@
 		if ( ! token ) {
 			say( config.stale );
 		}
-		frame.contentWindow.postMessage( { type: 'ahlan:token', token }, config.origin );
+		tell( { type: 'ahlan:token', token } );
 	} );
 
-	setTimeout( function () {
-		if ( ! heard ) {
-			say( config.away );
-		}
-	}, 12000 );
+	frame.addEventListener( 'load', function () {
+		watch();
+		tell( { type: 'ahlan:there' } );
+	} );
+
+	watch();
 	place.append( frame );
 } )();

@@ -62,7 +62,8 @@ final class Ahlan_Admin_View {
 	public static function connected( array $stored ) {
 		$waiting = Ahlan_Queue::state()['waiting'];
 		echo '<div class="card"><h2><span class="dashicons dashicons-yes-alt" aria-hidden="true"></span> ' . esc_html__( 'Connected', 'wc-ahlan' ) . '</h2><p>'
-			. esc_html__( 'Orders, customers and carts of this shop are known to Ahlan, and the chat is in the storefront.', 'wc-ahlan' )
+			. esc_html__( 'Orders, customers and carts of this shop are known to Ahlan.', 'wc-ahlan' )
+			. ( Ahlan_Widget::enabled() ? ' ' . esc_html__( 'The chat is in the storefront.', 'wc-ahlan' ) : '' )
 			. '</p><p class="description">';
 		printf(
 			/* translators: 1: address of a server, 2: a date. */
