@@ -72,10 +72,14 @@ final class Ahlan_Cart {
 	 * @param WC_Order $order The order, which WooCommerce saves.
 	 */
 	public static function name_cart( $order ) {
-		$token = self::token( true );
-		if ( '' !== $token ) {
-			$order->update_meta_data( self::META, $token );
-		}
+		self::quietly(
+			static function () use ( $order ) {
+				$token = self::token( true );
+				if ( '' !== $token ) {
+					$order->update_meta_data( self::META, $token );
+				}
+			}
+		);
 	}
 
 	/**
@@ -85,7 +89,7 @@ final class Ahlan_Cart {
 	 */
 	public static function name_cart_of_block( $order ) {
 		self::name_cart( $order );
-		$order->save_meta_data();
+		self::quietly( array( $order, 'save_meta_data' ) );
 	}
 
 	/**
@@ -97,7 +101,7 @@ final class Ahlan_Cart {
 	 */
 	public static function placed_in_classic( $order_id, $posted, $order = null ) {
 		$order = $order ? $order : wc_get_order( $order_id );
-		if ( $order ) {
+		if ( $order instanceof WC_Order ) {
 			self::placed( $order );
 		}
 	}
@@ -109,19 +113,23 @@ final class Ahlan_Cart {
 	 */
 	public static function placed( $order ) {
 		self::$kind = '';
-		$token      = (string) $order->get_meta( self::META );
-		if ( '' === $token || null === Ahlan_Connection::current() ) {
-			return;
-		}
-		$cart             = self::contents( $token, (string) $order->get_billing_email() );
-		$cart['order_id'] = (string) $order->get_id();
-		if ( $order->get_customer_id() > 0 ) {
-			$cart['customer_id'] = (string) $order->get_customer_id();
-		}
-		self::queue( 'order.placed', $cart );
-		if ( WC()->session ) {
-			WC()->session->set( self::SESSION, null );
-		}
+		self::quietly(
+			static function () use ( $order ) {
+				$token = (string) $order->get_meta( self::META );
+				if ( '' === $token || null === Ahlan_Connection::current() || ! WC()->cart ) {
+					return;
+				}
+				$cart             = self::contents( $token, (string) $order->get_billing_email() );
+				$cart['order_id'] = (string) $order->get_id();
+				if ( $order->get_customer_id() > 0 ) {
+					$cart['customer_id'] = (string) $order->get_customer_id();
+				}
+				self::queue( 'order.placed', $cart );
+				if ( WC()->session ) {
+					WC()->session->set( self::SESSION, null );
+				}
+			}
+		);
 	}
 
 	/**
@@ -133,16 +141,36 @@ final class Ahlan_Cart {
 		if ( '' === $kind || null === Ahlan_Connection::current() || ! WC()->cart || ! WC()->session ) {
 			return;
 		}
-		// An empty cart says something only when it was known while it was full.
-		$token = self::token( ! WC()->cart->is_empty() );
-		if ( '' === $token ) {
-			return;
+		self::quietly(
+			static function () use ( $kind ) {
+				// An empty cart says something only when it was known while it was full.
+				$token = self::token( ! WC()->cart->is_empty() );
+				if ( '' === $token ) {
+					return;
+				}
+				$email = is_user_logged_in() ? (string) wp_get_current_user()->user_email : '';
+				if ( '' === $email && WC()->customer ) {
+					$email = (string) WC()->customer->get_billing_email();
+				}
+				self::queue( $kind, self::contents( $token, $email ) );
+			}
+		);
+	}
+
+	/**
+	 * Do something that must never stand in a shopper's way: what is thrown in the block checkout ends the checkout, and
+	 * other plugins' products may throw.
+	 *
+	 * @param callable $work What to do.
+	 */
+	private static function quietly( $work ) {
+		try {
+			$work();
+		} catch ( Throwable $error ) {
+			if ( function_exists( 'wc_get_logger' ) ) {
+				wc_get_logger()->error( get_class( $error ) . ': ' . $error->getMessage(), array( 'source' => 'wc-ahlan' ) );
+			}
 		}
-		$email = is_user_logged_in() ? wp_get_current_user()->user_email : '';
-		if ( '' === $email && WC()->customer ) {
-			$email = (string) WC()->customer->get_billing_email();
-		}
-		self::queue( $kind, self::contents( $token, $email ) );
 	}
 
 	/**

@@ -8,7 +8,7 @@
 defined( 'ABSPATH' ) || exit;
 
 /**
- * Used by Disconnect and by uninstall.php. WooCommerce may be gone already, so nothing here calls it.
+ * Used by Disconnect and by uninstall.php. WooCommerce may be gone already, so nothing here needs it.
  */
 final class Ahlan_Cleanup {
 
@@ -29,15 +29,18 @@ final class Ahlan_Cleanup {
 			$wpdb->delete( $wpdb->prefix . 'woocommerce_api_keys', array( 'key_id' => (int) $connection['key_id'] ), array( '%d' ) );
 		}
 		$address = $connection['server'] . '/webhooks/woocommerce/' . $connection['store_id'];
-		$wpdb->delete( $wpdb->prefix . 'wc_webhooks', array( 'delivery_url' => $address ), array( '%s' ) );
+		$ids     = $wpdb->get_col( $wpdb->prepare( "SELECT webhook_id FROM {$wpdb->prefix}wc_webhooks WHERE delivery_url = %s", $address ) );
+		foreach ( $ids as $webhook_id ) {
+			// WooCommerce also keeps in its cache which ones there are.
+			$webhook = function_exists( 'wc_get_webhook' ) ? wc_get_webhook( (int) $webhook_id ) : null;
+			if ( $webhook ) {
+				$webhook->delete( true );
+			} else {
+				$wpdb->delete( $wpdb->prefix . 'wc_webhooks', array( 'webhook_id' => (int) $webhook_id ), array( '%d' ) );
+			}
+		}
 		$wpdb->suppress_errors( $quiet );
 		// phpcs:enable
-		// WooCommerce remembers which webhooks are active.
-		if ( class_exists( 'WC_Cache_Helper' ) ) {
-			WC_Cache_Helper::invalidate_cache_group( 'webhooks' );
-		}
-		delete_transient( 'woocommerce_webhook_ids_status_active' );
-		delete_transient( 'woocommerce_webhook_ids_status_all' );
 	}
 
 	/**

@@ -115,7 +115,6 @@ final class Ahlan_Connection {
 			true
 		);
 		delete_transient( 'wc_ahlan_state' );
-		delete_option( 'wc_ahlan_sent' );
 	}
 
 	/**
@@ -134,7 +133,6 @@ final class Ahlan_Connection {
 		delete_option( self::OPTION );
 		delete_option( self::SECRET );
 		delete_option( 'wc_ahlan_nonce' );
-		delete_option( 'wc_ahlan_sent' );
 		delete_transient( 'wc_ahlan_state' );
 		Ahlan_Queue::clear();
 	}

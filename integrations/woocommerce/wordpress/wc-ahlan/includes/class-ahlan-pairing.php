@@ -157,7 +157,8 @@ final class Ahlan_Pairing {
 		global $wpdb;
 		// phpcs:disable WordPress.Security.NonceVerification.Recommended -- WooCommerce has verified the key; it is only looked up.
 		$given = '';
-		foreach ( array( $_SERVER['PHP_AUTH_USER'] ?? '', $_GET['consumer_key'] ?? '', $_GET['oauth_consumer_key'] ?? '' ) as $candidate ) {
+		// In WooCommerce's own order.
+		foreach ( array( $_GET['consumer_key'] ?? '', $_SERVER['PHP_AUTH_USER'] ?? '', $_GET['oauth_consumer_key'] ?? '' ) as $candidate ) {
 			if ( is_string( $candidate ) && '' !== $candidate ) {
 				$given = sanitize_text_field( wp_unslash( $candidate ) );
 				break;

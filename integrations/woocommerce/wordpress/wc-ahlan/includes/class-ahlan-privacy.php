@@ -13,7 +13,8 @@ defined( 'ABSPATH' ) || exit;
  */
 final class Ahlan_Privacy {
 
-	const PAGES = 8;
+	const PAGES  = 8;
+	const ORDERS = 100;
 
 	/**
 	 * Register hooks.
@@ -207,23 +208,25 @@ final class Ahlan_Privacy {
 	private static function forget_carts( $email ) {
 		$user  = get_user_by( 'email', $email );
 		$found = false;
-		$turns = 20;
+		$page  = 1;
 		do {
+			// Looked for one by one: the two ways in which WooCommerce keeps orders search metadata differently.
 			$orders = wc_get_orders(
 				array(
-					'customer'     => $user ? array( $email, $user->ID ) : $email,
-					'meta_key'     => Ahlan_Cart::META, // phpcs:ignore WordPress.DB.SlowDBQuery.slow_db_query_meta_key -- once, at an erasure.
-					'meta_compare' => 'EXISTS',
-					'limit'        => 50,
+					'customer' => $user ? array( $email, $user->ID ) : $email,
+					'limit'    => self::ORDERS,
+					'paged'    => $page,
 				)
 			);
 			foreach ( $orders as $order ) {
-				$order->delete_meta_data( Ahlan_Cart::META );
-				$order->save_meta_data();
-				$found = true;
+				if ( '' !== (string) $order->get_meta( Ahlan_Cart::META ) ) {
+					$order->delete_meta_data( Ahlan_Cart::META );
+					$order->save_meta_data();
+					$found = true;
+				}
 			}
-			--$turns;
-		} while ( count( $orders ) === 50 && $turns > 0 );
+			++$page;
+		} while ( count( $orders ) === self::ORDERS && $page <= 100 );
 		return $found;
 	}
 

@@ -155,17 +155,6 @@ final class Ahlan_Queue {
 		$body   = '{"events":[' . implode( ',', wp_list_pluck( $rows, 'body' ) ) . ']}';
 		$status = Ahlan_Server::post( $url, $body, 8 )['status'];
 		$final  = $status >= 400 && $status < 500 && 429 !== $status;
-		$last   = get_option( 'wc_ahlan_sent' );
-		$since  = is_array( $last ) && 200 !== $last['status'] ? $last['since'] : time();
-		update_option(
-			'wc_ahlan_sent',
-			array(
-				'at'     => time(),
-				'status' => $status,
-				'since'  => 200 === $status ? 0 : $since,
-			),
-			false
-		);
 		if ( 200 === $status || $final ) {
 			self::drop( wp_list_pluck( $rows, 'event_id' ) );
 			return 200 === $status;
