@@ -161,6 +161,10 @@ class WC_Order {
 		return true;
 	}
 
+	public function save_meta_data() {
+		$this->save();
+	}
+
 	public function save() {
 		global $wpdb;
 		$new = ! $this->id;
