@@ -35,6 +35,11 @@
 	let tries = 0;
 	let timer = 0;
 
+	const away = function () {
+		frame.classList.remove( 'wc-ahlan-there' );
+		say( config.away );
+	};
+
 	// A page that does not answer is a browser's own error page, or one that lost its way to a token.
 	const missing = function () {
 		if ( heard ) {
@@ -42,7 +47,7 @@
 		}
 		tries += 1;
 		if ( tries > 2 ) {
-			say( config.away );
+			away();
 			return;
 		}
 		frame.src = config.frame;
@@ -61,6 +66,7 @@
 		}
 		heard = true;
 		tries = 0;
+		frame.classList.add( 'wc-ahlan-there' );
 		say( '' );
 		if ( data.type !== 'ahlan:token' ) {
 			return;
@@ -80,6 +86,8 @@
 		tell( { type: 'ahlan:there' } );
 	} );
 
+	// Only whether anybody is there: a frame does not tell.
+	fetch( config.frame, { mode: 'no-cors', cache: 'no-store', credentials: 'omit' } ).catch( away );
 	watch();
 	place.append( frame );
 } )();

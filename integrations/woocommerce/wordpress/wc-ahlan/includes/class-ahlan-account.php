@@ -35,13 +35,14 @@ final class Ahlan_Account {
 	}
 
 	/**
-	 * Give the tab an address, through WooCommerce, which writes its rewrite rules.
+	 * Give the tab an address, through WooCommerce, which writes its rewrite rules. It depends on the setting alone, so
+	 * that the rules need not be written anew whenever a connection comes or goes.
 	 *
 	 * @param array<string,string> $vars Query variables.
 	 * @return array<string,string>
 	 */
 	public static function query_vars( $vars ) {
-		if ( self::offered() ) {
+		if ( Ahlan_Settings::all()['support_tab'] ) {
 			$vars[ self::ENDPOINT ] = self::ENDPOINT;
 		}
 		return $vars;

@@ -42,7 +42,7 @@ final class Ahlan_Admin {
 	 * The menu: conversations first, settings below.
 	 */
 	public static function menu() {
-		$icon = 'data:image/svg+xml;base64,' . 'PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAyMCAyMCI+PHBhdGggZmlsbD0iI2E3YWFhZCIgZD0iTTEwIDNjNC40IDAgOCAyLjkgOCA2LjVTMTQuNCAxNiAxMCAxNmMtLjkgMC0xLjgtLjEtMi42LS40TDMgMTdsMS4zLTMuMUMyLjkgMTIuOCAyIDExLjIgMiA5LjUgMiA1LjkgNS42IDMgMTAgM3oiLz48L3N2Zz4=';
+		$icon = 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCAyMCAyMCI+PHBhdGggZmlsbD0iI2E3YWFhZCIgZD0iTTEwIDNjNC40IDAgOCAyLjkgOCA2LjVTMTQuNCAxNiAxMCAxNmMtLjkgMC0xLjgtLjEtMi42LS40TDMgMTdsMS4zLTMuMUMyLjkgMTIuOCAyIDExLjIgMiA5LjUgMiA1LjkgNS42IDMgMTAgM3oiLz48L3N2Zz4=';
 		add_menu_page( __( 'Ahlan', 'wc-ahlan' ), __( 'Ahlan', 'wc-ahlan' ), self::RIGHT, Ahlan_Panel::PAGE, array( 'Ahlan_Panel', 'page' ), $icon, '56.2' );
 		add_submenu_page( Ahlan_Panel::PAGE, __( 'Conversations', 'wc-ahlan' ), __( 'Conversations', 'wc-ahlan' ), self::RIGHT, Ahlan_Panel::PAGE, array( 'Ahlan_Panel', 'page' ) );
 		add_submenu_page( Ahlan_Panel::PAGE, __( 'Ahlan: settings', 'wc-ahlan' ), __( 'Settings', 'wc-ahlan' ), self::RIGHT, self::SETTINGS, array( __CLASS__, 'page' ) );
@@ -173,8 +173,8 @@ final class Ahlan_Admin {
 			Ahlan_Admin_View::copied();
 		} else {
 			Ahlan_Admin_View::connected( Ahlan_Connection::stored() );
+			Ahlan_Admin_View::settings( Ahlan_Settings::all() );
 		}
-		Ahlan_Admin_View::settings( Ahlan_Settings::all() );
 		if ( '' === WC_AHLAN_SERVER && null === Ahlan_Connection::stored() ) {
 			Ahlan_Admin_View::server( Ahlan_Connection::server() );
 		}

@@ -159,7 +159,7 @@ final class Ahlan_Health {
 			'site_cloned',
 			'error',
 			/* translators: %s: address of a shop. */
-			sprintf( __( 'The shop that was connected is %s, and this site has another address.', 'wc-ahlan' ), $stored['site'] ),
+			sprintf( __( 'The shop that was connected is %s, and this site has another address.', 'wc-ahlan' ), "\u{2066}{$stored['site']}\u{2069}" ),
 			__( 'Nothing is shown or sent from here. Is this a copy for trying things out? Then forget the connection here; the shop keeps its own. Did the shop move to this address? Then connect again.', 'wc-ahlan' )
 		);
 	}

@@ -158,11 +158,12 @@ final class Ahlan_Pairing {
 		// phpcs:disable WordPress.Security.NonceVerification.Recommended -- WooCommerce has verified the key; it is only looked up.
 		$given = '';
 		// In WooCommerce's own order.
-		foreach ( array( $_GET['consumer_key'] ?? '', $_SERVER['PHP_AUTH_USER'] ?? '', $_GET['oauth_consumer_key'] ?? '' ) as $candidate ) {
-			if ( is_string( $candidate ) && '' !== $candidate ) {
-				$given = sanitize_text_field( wp_unslash( $candidate ) );
-				break;
-			}
+		if ( isset( $_GET['consumer_key'] ) ) {
+			$given = sanitize_text_field( wp_unslash( $_GET['consumer_key'] ) );
+		} elseif ( isset( $_SERVER['PHP_AUTH_USER'] ) ) {
+			$given = sanitize_text_field( wp_unslash( $_SERVER['PHP_AUTH_USER'] ) );
+		} elseif ( isset( $_GET['oauth_consumer_key'] ) ) {
+			$given = sanitize_text_field( wp_unslash( $_GET['oauth_consumer_key'] ) );
 		}
 		// phpcs:enable
 		if ( '' === $given || ! function_exists( 'wc_api_hash' ) ) {

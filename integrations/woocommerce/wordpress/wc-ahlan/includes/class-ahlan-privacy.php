@@ -144,7 +144,7 @@ final class Ahlan_Privacy {
 			__( 'What is in your cart, and that a checkout was begun, is told to Ahlan so that we can help you with it. An e-mail address is part of that only if you are signed in or gave it to the checkout.', 'wc-ahlan' ),
 			__( 'You can ask us for a copy of this data, or to have it erased.', 'wc-ahlan' ),
 		);
-		$text = '<p class="privacy-policy-tutorial">' . esc_html__( 'Add where your Ahlan is run and for how long you keep conversations; both are in Ahlan under Settings.', 'wc-ahlan' ) . '</p>';
+		$text       = '<p class="privacy-policy-tutorial">' . esc_html__( 'Add where your Ahlan is run and for how long you keep conversations; both are in Ahlan under Settings.', 'wc-ahlan' ) . '</p>';
 		foreach ( $paragraphs as $paragraph ) {
 			$text .= '<p>' . esc_html( $paragraph ) . '</p>';
 		}
@@ -226,7 +226,8 @@ final class Ahlan_Privacy {
 				}
 			}
 			++$page;
-		} while ( count( $orders ) === self::ORDERS && $page <= 100 );
+			$more = self::ORDERS === count( $orders );
+		} while ( $more && $page <= 100 );
 		return $found;
 	}
 

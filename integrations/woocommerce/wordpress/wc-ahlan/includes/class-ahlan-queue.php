@@ -79,8 +79,8 @@ final class Ahlan_Queue {
 				ARRAY_A
 			);
 			// phpcs:enable
-			$sent = $rows && self::deliver( $connection, $rows );
-		} while ( $sent && count( $rows ) === self::BATCH && time() < $until );
+			$more = $rows && self::deliver( $connection, $rows ) && self::BATCH === count( $rows );
+		} while ( $more && time() < $until );
 		self::again();
 	}
 
@@ -115,7 +115,7 @@ final class Ahlan_Queue {
 			$event = json_decode( $row['body'], true );
 			$cart  = is_array( $event ) ? $event['cart'] : array();
 			$named = '' !== $email && 0 === strcasecmp( (string) ( $cart['email'] ?? '' ), $email );
-			if ( $named || ( $user_id > 0 && (string) $user_id === (string) ( $cart['customer_id'] ?? '' ) ) ) {
+			if ( $named || ( $user_id > 0 && (int) ( $cart['customer_id'] ?? 0 ) === $user_id ) ) {
 				$gone[] = $row['event_id'];
 			}
 		}
