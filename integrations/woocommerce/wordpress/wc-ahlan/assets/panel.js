@@ -7,8 +7,10 @@
 	if ( ! config || ! place ) {
 		return;
 	}
-	const PATIENCE = 10000;
+	const PATIENCE = 12000;
+	const LOADED = 3000;
 	const wait = place.querySelector( '.wc-ahlan-wait' );
+	const opening = wait.textContent;
 	const frame = document.createElement( 'iframe' );
 	frame.title = config.title;
 	frame.src = config.frame;
@@ -32,10 +34,13 @@
 	};
 
 	let heard = false;
+	let gone = false;
 	let tries = 0;
 	let timer = 0;
 
 	const away = function () {
+		gone = true;
+		clearTimeout( timer );
 		frame.classList.remove( 'wc-ahlan-there' );
 		say( config.away );
 	};
@@ -50,14 +55,16 @@
 			away();
 			return;
 		}
+		frame.classList.remove( 'wc-ahlan-there' );
+		say( opening );
 		frame.src = config.frame;
-		watch();
+		watch( PATIENCE );
 	};
 
-	const watch = function () {
+	const watch = function ( patience ) {
 		heard = false;
 		clearTimeout( timer );
-		timer = setTimeout( missing, PATIENCE );
+		timer = setTimeout( missing, patience );
 	};
 
 	window.addEventListener( 'message', async function ( { source, origin, data } ) {
@@ -65,6 +72,7 @@
 			return;
 		}
 		heard = true;
+		gone = false;
 		tries = 0;
 		frame.classList.add( 'wc-ahlan-there' );
 		say( '' );
@@ -82,12 +90,16 @@
 	} );
 
 	frame.addEventListener( 'load', function () {
-		watch();
+		if ( gone ) {
+			return;
+		}
+		// What has loaded answers at once, or it is none of ours.
+		watch( LOADED );
 		tell( { type: 'ahlan:there' } );
 	} );
 
 	// Only whether anybody is there: a frame does not tell.
 	fetch( config.frame, { mode: 'no-cors', cache: 'no-store', credentials: 'omit' } ).catch( away );
-	watch();
+	watch( PATIENCE );
 	place.append( frame );
 } )();
