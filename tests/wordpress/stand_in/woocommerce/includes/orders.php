@@ -240,16 +240,31 @@ function wc_get_orders( $args ) {
 	if ( isset( $args['customer_id'] ) ) {
 		$where .= $wpdb->prepare( ' AND customer_id = %d', $args['customer_id'] );
 	}
-	$email = $args['billing_email'] ?? ( isset( $args['customer'] ) && is_email( $args['customer'] ) ? $args['customer'] : '' );
-	if ( $email ) {
-		$where .= $wpdb->prepare( ' AND billing_email = %s', $email );
+	if ( isset( $args['billing_email'] ) ) {
+		$where .= $wpdb->prepare( ' AND billing_email = %s', $args['billing_email'] );
 	}
-	$rows = $wpdb->get_results( "SELECT * FROM {$wpdb->prefix}wc_orders WHERE $where ORDER BY id DESC LIMIT " . absint( $args['limit'] ?? 10 ) );
+	// `customer` is an id or an e-mail address, or several of either: any of them.
+	$any = array();
+	foreach ( (array) ( $args['customer'] ?? array() ) as $who ) {
+		$any[] = is_numeric( $who ) ? $wpdb->prepare( 'customer_id = %d', $who ) : $wpdb->prepare( 'billing_email = %s', $who );
+	}
+	if ( $any ) {
+		$where .= ' AND (' . implode( ' OR ', $any ) . ')';
+	}
+	$rows = $wpdb->get_results( "SELECT * FROM {$wpdb->prefix}wc_orders WHERE $where ORDER BY id DESC LIMIT " . absint( $args['limit'] ?? 10 ) . ' OFFSET ' . absint( ( $args['paged'] ?? 1 ) - 1 ) * absint( $args['limit'] ?? 10 ) );
+	if ( 'EXISTS' === ( $args['meta_compare'] ?? '' ) ) {
+		$rows = array_filter(
+			$rows,
+			function ( $row ) use ( $args ) {
+				return ( new WC_Order( $row ) )->meta_exists( $args['meta_key'] );
+			}
+		);
+	}
 	return array_map(
 		function ( $row ) use ( $args ) {
 			return 'ids' === ( $args['return'] ?? '' ) ? (int) $row->id : new WC_Order( $row );
 		},
-		$rows
+		array_values( $rows )
 	);
 }
 
