@@ -25,7 +25,7 @@ format: $(READY) ## write the code the way check wants it
 	@$(PYTHON) -m ruff check --fix --quiet . ; $(PYTHON) -m ruff format --quiet .
 
 wordpress-plugin: $(READY) ## dist/wc-ahlan-<version>.zip, for SERVER=https://… if that is given
-	@$(PYTHON) .ci/wordpress-plugin.py $(if $(SERVER),--server $(SERVER))
+	@$(PYTHON) .ci/wordpress-plugin $(if $(SERVER),--server $(SERVER))
 
 bench: $(READY) ## every claim measured against its baseline in the same run
 	@exec $(PYTHON) -m benchmarks

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.machinery
 import importlib.util
 import os
 import re
@@ -64,18 +65,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def load(path: Path) -> ModuleType:
     """A script of .ci as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem.replace("-", "_"), path)
+    loader = importlib.machinery.SourceFileLoader(path.stem.replace("-", "_"), str(path))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip that `make wordpress-plugin` builds."""
-    built: Path = load(ROOT / ".ci" / "wordpress-plugin.py").build(tmp_path_factory.mktemp("dist"))
+    built: Path = load(ROOT / ".ci" / "wordpress-plugin").build(tmp_path_factory.mktemp("dist"))
     return built
 
 
@@ -326,7 +327,8 @@ async def opened(site: WordPress, ahlan: Ahlan, email: str) -> AsyncIterator[Sho
 async def activate(site: WordPress) -> None:
     """The Activate link in the list of plugins."""
     done = await site.run(
-        "$done = activate_plugin( 'wc-ahlan/wc-ahlan.php' ); return is_wp_error( $done ) ? $done->get_error_message() : '';"
+        "$done = activate_plugin( 'wc-ahlan/wc-ahlan.php' );"
+        " return is_wp_error( $done ) ? $done->get_error_message() : '';"
     )
     assert done == ""
 

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 from playwright.async_api import Request, expect
@@ -15,6 +16,10 @@ from tests.wordpress.wordpress import ADMIN
 SETTINGS = "/wp-admin/admin.php?page=wc-ahlan-settings"
 PANEL = "/wp-admin/admin.php?page=wc-ahlan"
 
+_HOME: Final = (
+    "file_put_contents( WPMU_PLUGIN_DIR . '/state.php', '<?php add_filter( \"option_home\", function ( $url ) {"
+    ' return str_replace( "%s", "%s", $url ); }, 99 );\' );'
+)
 # How a merchant gets there, and back.
 STATES: dict[str, tuple[str, str]] = {
     "coming_soon": (
@@ -26,13 +31,11 @@ STATES: dict[str, tuple[str, str]] = {
         "update_option( 'permalink_structure', '/%postname%/' ); flush_rewrite_rules();",
     ),
     "no_https": (
-        "file_put_contents( WPMU_PLUGIN_DIR . '/state.php', '<?php add_filter( \"option_home\", function ( $url ) { return"
-        " str_replace( \"https:\", \"http:\", $url ); }, 99 );' );",
+        _HOME % ("https:", "http:"),
         "unlink( WPMU_PLUGIN_DIR . '/state.php' );",
     ),
     "site_cloned": (
-        "file_put_contents( WPMU_PLUGIN_DIR . '/state.php', '<?php add_filter( \"option_home\", function ( $url ) { return"
-        " str_replace( \"shop.\", \"copy.\", $url ); }, 99 );' );",
+        _HOME % ("shop.", "copy."),
         "unlink( WPMU_PLUGIN_DIR . '/state.php' );",
     ),
     "keys_revoked": (

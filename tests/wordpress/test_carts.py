@@ -319,17 +319,19 @@ async def test_a_request_never_waits_for_us(shop: Shop, visitor: Callable[[], Vi
 async def test_the_queue_does_not_grow_without_end(shop: Shop) -> None:
     stored = await shop.site.run(
         """Ahlan_Queue::clear();
+        $cart = array( 'customer_id' => '', 'email' => '', 'currency' => 'JOD', 'items' => array(),
+            'coupons' => array(), 'total' => '0.000' );
         for ( $i = 0; $i < 1005; $i++ ) {
-            Ahlan_Queue::add( array( 'id' => sprintf( '%032x', $i ), 'kind' => 'cart.updated', 'at' => '2026-11-22T01:00:00Z',
-                'cart' => array( 'token' => "many$i", 'customer_id' => '', 'email' => '', 'currency' => 'JOD', 'items' => array(),
-                'coupons' => array(), 'total' => '0.000' ) ) );
+            Ahlan_Queue::add( array( 'id' => sprintf( '%032x', $i ), 'kind' => 'cart.updated',
+                'at' => '2026-11-22T01:00:00Z', 'cart' => array( 'token' => "many$i" ) + $cart ) );
         }
         global $wpdb;
-        return array( (int) $wpdb->get_var( "SELECT COUNT(*) FROM {$wpdb->prefix}wc_ahlan_events" ),
-            $wpdb->get_var( "SELECT COUNT(*) FROM {$wpdb->prefix}wc_ahlan_events WHERE subject = 'cart.updated:many0'" ) );"""
+        $table = "{$wpdb->prefix}wc_ahlan_events";
+        return array( (int) $wpdb->get_var( "SELECT COUNT(*) FROM $table" ),
+            (int) $wpdb->get_var( "SELECT COUNT(*) FROM $table WHERE subject = 'cart.updated:many0'" ) );"""
     )
     await shop.site.run("Ahlan_Queue::clear(); return true;")
-    assert stored == [1000, "0"], "the oldest go first"
+    assert stored == [1000, 0], "the oldest go first"
 
 
 async def test_what_is_not_signed_with_this_shops_secret_is_refused(shop: Shop) -> None:

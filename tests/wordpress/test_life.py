@@ -1,4 +1,4 @@
-"""A shop's whole life on the oldest WordPress and PHP that we promise, without Action Scheduler: copied, rotated, left."""
+"""A shop's whole life on the oldest WordPress and PHP that we promise, without Action Scheduler."""
 
 import re
 import time

@@ -215,7 +215,7 @@ async def launcher(page: Page) -> None:
     ],
 )
 async def test_the_widget_is_seen_and_talks(shop: Shop, meet: Meet, theme: str, locale: str, phone: bool) -> None:
-    """In Chromium, as a signed-in customer: the launcher, the chat in the page's language, the shopper known by name."""
+    """In Chromium, signed in as a customer: launcher, chat in the page's language, the shopper known by name."""
     async with look_of(shop.site, theme=theme, language=LOCALES[locale]):
         person = await meet(locale, phone=phone)
         await person.sign_in(shop.site, "layla")

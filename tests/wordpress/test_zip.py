@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po
 from tests.wordpress.conftest import load
 from tests.wordpress.wordpress import PLUGIN, ROOT
 
-SCRIPT = ROOT / ".ci" / "wordpress-plugin.py"
+SCRIPT = ROOT / ".ci" / "wordpress-plugin"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Mapping
@@ -190,7 +191,7 @@ async def serve(
     constants: Mapping[str, str] | None = None,
     live: Mapping[str, Path] | None = None,
 ) -> AsyncIterator[WordPress]:
-    """A freshly installed site at https://`host`:`port` with the plugin of `archive`; `live` folders come from the tree.
+    """A freshly installed site at https://`host`:`port` with the plugin of `archive`; `live` folders are the tree's.
 
     Raises AssertionError when it is not ready after READY_SECONDS. The PHP process ends with the block.
     """
@@ -237,8 +238,11 @@ async def _by_hand(port: int, server: str, folder: Path, php: str, version: str)
     ) as site:
         with contextlib.suppress(AssertionError):
             await site.run("activate_plugin( 'wc-ahlan/wc-ahlan.php' ); return true;")
-        print(f"WordPress {site.version} on PHP {php}: {site.url}  ({site.url}/wp-admin/, {ADMIN} / {PASSWORD})")
-        print(f"certificate authority: {certificates.authority}; files and errors.log: {site_folder}", flush=True)
+        sys.stdout.write(
+            f"WordPress {site.version} on PHP {php}: {site.url}  ({site.url}/wp-admin/, {ADMIN} / {PASSWORD})\n"
+            f"certificate authority: {certificates.authority}; files and errors.log: {site_folder}\n"
+        )
+        sys.stdout.flush()
         await asyncio.Event().wait()
 
 
