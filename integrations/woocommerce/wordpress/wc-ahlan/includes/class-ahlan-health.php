@@ -13,6 +13,7 @@ defined( 'ABSPATH' ) || exit;
 final class Ahlan_Health {
 
 	const STATE = 'wc_ahlan_state';
+	const KEPT  = 2 * MINUTE_IN_SECONDS;
 
 	/**
 	 * Register hooks.
@@ -101,6 +102,24 @@ final class Ahlan_Health {
 			);
 		}
 		return $problems;
+	}
+
+	/**
+	 * A delivery tells about Ahlan too: the settings page need not ask what has just been seen.
+	 *
+	 * @param int $status What was answered; 0: nobody did.
+	 */
+	public static function learned( $status ) {
+		if ( 200 === $status ) {
+			if ( in_array( get_transient( self::STATE ), array( 'ahlan_away', 'ahlan_refused' ), true ) ) {
+				delete_transient( self::STATE );
+			}
+			return;
+		}
+		$refused = in_array( $status, array( 401, 403, 404, 410 ), true );
+		if ( $refused || 0 === $status || $status >= 500 ) {
+			set_transient( self::STATE, $refused ? 'ahlan_refused' : 'ahlan_away', self::KEPT );
+		}
 	}
 
 	/**
@@ -223,7 +242,7 @@ final class Ahlan_Health {
 		if ( ! is_string( $state ) ) {
 			$answer = Ahlan_Server::ask( 'state', array( 'version' => WC_AHLAN_VERSION ), 4 );
 			$state  = is_wp_error( $answer ) ? (string) $answer->get_error_code() : (string) ( $answer['state'] ?? '' );
-			set_transient( self::STATE, $state, 2 * MINUTE_IN_SECONDS );
+			set_transient( self::STATE, $state, self::KEPT );
 		}
 		if ( 'ahlan_away' === $state ) {
 			$waiting = Ahlan_Queue::state()['waiting'];

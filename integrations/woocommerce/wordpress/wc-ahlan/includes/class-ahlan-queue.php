@@ -155,6 +155,7 @@ final class Ahlan_Queue {
 		$body   = '{"events":[' . implode( ',', wp_list_pluck( $rows, 'body' ) ) . ']}';
 		$status = Ahlan_Server::post( $url, $body, 8 )['status'];
 		$final  = $status >= 400 && $status < 500 && 429 !== $status;
+		Ahlan_Health::learned( $status );
 		if ( 200 === $status || $final ) {
 			self::drop( wp_list_pluck( $rows, 'event_id' ) );
 			return 200 === $status;
