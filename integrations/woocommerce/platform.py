@@ -299,7 +299,7 @@ class WooCommercePlatform:
             f"{connection.external_id}/wp-json/wc-ahlan/v1/{route}",
             headers={**headers, "Content-Type": "application/json"} if body else headers,
             content=body or None,
-            accept=(401, 403, 404),
+            accept=(401, 403, 404, 409),
             attempts=1,
         )
 

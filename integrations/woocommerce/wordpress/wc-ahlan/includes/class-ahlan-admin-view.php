@@ -58,13 +58,20 @@ final class Ahlan_Admin_View {
 	 * What is connected with what.
 	 *
 	 * @param array<string,mixed> $stored The connection.
+	 * @param bool                $broken Whether something keeps it from working; what that is stands above.
 	 */
-	public static function connected( array $stored ) {
+	public static function connected( array $stored, $broken ) {
 		$waiting = Ahlan_Queue::state()['waiting'];
-		echo '<div class="card"><h2><span class="dashicons dashicons-yes-alt" aria-hidden="true"></span> ' . esc_html__( 'Connected', 'wc-ahlan' ) . '</h2><p>'
-			. esc_html__( 'Orders, customers and carts of this shop are known to Ahlan.', 'wc-ahlan' )
-			. ( Ahlan_Widget::enabled() ? ' ' . esc_html__( 'The chat is in the storefront.', 'wc-ahlan' ) : '' )
-			. '</p><p class="description">';
+		echo '<div class="card">';
+		if ( $broken ) {
+			echo '<h2>' . esc_html__( 'Connected, but something is in the way', 'wc-ahlan' ) . '</h2>';
+		} else {
+			echo '<h2><span class="dashicons dashicons-yes-alt" aria-hidden="true"></span> ' . esc_html__( 'Connected', 'wc-ahlan' ) . '</h2><p>'
+				. esc_html__( 'Orders, customers and carts of this shop are known to Ahlan.', 'wc-ahlan' )
+				. ( Ahlan_Widget::enabled() ? ' ' . esc_html__( 'The chat is in the storefront.', 'wc-ahlan' ) : '' )
+				. '</p>';
+		}
+		echo '<p class="description">';
 		printf(
 			/* translators: 1: address of a server, 2: a date. */
 			esc_html__( 'With %1$s since %2$s.', 'wc-ahlan' ),
@@ -75,8 +82,8 @@ final class Ahlan_Admin_View {
 			/* translators: %s: a number of carts. */
 			echo ' ' . esc_html( sprintf( _n( 'News of %s cart is on its way.', 'News of %s carts is on its way.', $waiting, 'wc-ahlan' ), number_format_i18n( $waiting ) ) );
 		}
-		echo '</p><div class="wc-ahlan-acts"><a class="button button-primary" href="' . esc_url( Ahlan_Admin::url( Ahlan_Panel::PAGE ) ) . '">' . esc_html__( 'Open conversations', 'wc-ahlan' ) . '</a>';
-		self::button( 'connect', __( 'Connect again', 'wc-ahlan' ), 'button-secondary' );
+		echo '</p><div class="wc-ahlan-acts"><a class="button ' . ( $broken ? 'button-secondary' : 'button-primary' ) . '" href="' . esc_url( Ahlan_Admin::url( Ahlan_Panel::PAGE ) ) . '">' . esc_html__( 'Open conversations', 'wc-ahlan' ) . '</a>';
+		self::button( 'connect', __( 'Connect again', 'wc-ahlan' ), $broken ? 'button-primary' : 'button-secondary' );
 		self::button( 'disconnect', __( 'Disconnect', 'wc-ahlan' ), 'button-link-delete' );
 		echo '</div></div>';
 	}

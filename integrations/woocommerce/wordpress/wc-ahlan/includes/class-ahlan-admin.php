@@ -166,13 +166,14 @@ final class Ahlan_Admin {
 		}
 		echo '<div class="wrap wc-ahlan"><h1>' . esc_html__( 'Ahlan', 'wc-ahlan' ) . '</h1>';
 		self::said();
-		Ahlan_Admin_View::problems( Ahlan_Health::problems() );
+		$problems = Ahlan_Health::problems();
+		Ahlan_Admin_View::problems( $problems );
 		if ( null === Ahlan_Connection::stored() ) {
 			Ahlan_Admin_View::connect( Ahlan_Health::before_connecting() );
 		} elseif ( Ahlan_Connection::cloned() ) {
 			Ahlan_Admin_View::copied();
 		} else {
-			Ahlan_Admin_View::connected( Ahlan_Connection::stored() );
+			Ahlan_Admin_View::connected( Ahlan_Connection::stored(), in_array( 'error', wp_list_pluck( $problems, 'level' ), true ) );
 			Ahlan_Admin_View::settings( Ahlan_Settings::all() );
 		}
 		if ( '' === WC_AHLAN_SERVER && null === Ahlan_Connection::stored() ) {
