@@ -77,9 +77,13 @@ async def test_every_state_has_words_that_say_what_to_do(shop: Shop, state: str)
     try:
         for locale in ("", "ar", "he_IL"):
             await shop.site.run("update_user_meta( 1, 'locale', $locale ); return true;", locale=locale)
-            found = problems((await shop.owner.get(f"{shop.site.url}{SETTINGS}")).text)
+            page = await shop.owner.get(f"{shop.site.url}{SETTINGS}")
+            found = problems(page.text)
             assert state in found, found
             said[locale] = found[state]
+            level = re.search(rf'class="notice notice-(\w+)[^>]*data-problem="{state}"', page.text)
+            assert level is not None
+            assert ("dashicons-yes-alt" in page.text) == (level[1] != "error"), "no tick beside what is broken"
     finally:
         await shop.site.run(_RUN % back)
         await shop.site.run("delete_user_meta( 1, 'locale' ); return true;")

@@ -359,7 +359,10 @@ async def test_a_product_of_another_plugin_that_breaks_does_not_stop_an_order(
         " if ( 'Ahlan_Cart' === ( $call['class'] ?? '' ) ) { throw new RuntimeException( 'broken' ); } }"
         " return $currency; } );"
     )
+    log = shop.site.folder / "errors.log"
     try:
         assert await walk.order("calm@customers.example")
+        assert "RuntimeException: broken" in log.read_text(), "it did break, and WooCommerce's log says so"
     finally:
         broken.unlink()
+        log.unlink(missing_ok=True)

@@ -39,9 +39,12 @@ def files() -> list[str]:
 async def test_no_file_has_a_syntax_error(version: str, tmp_path: Path) -> None:
     (tmp_path / "wrong.php").write_text("<?php $one = ;")
     where = {"/plugin": PLUGIN, "/wrong": tmp_path}
-    *checked, wrong = await php(version, where, *([["php", "-l", file] for file in [*files(), "/wrong/wrong.php"]]))
+    # PHP 8.3 takes many files at once.
+    ours = [["php", "-l", *files()]] if version == "8.3" else [["php", "-l", file] for file in files()]
+    *checked, wrong = await php(version, where, *ours, ["php", "-l", "/wrong/wrong.php"])
     assert wrong["code"] != 0, "the check must be able to fail"
-    assert [run["out"] for run in checked if run["code"] != 0 or "No syntax errors" not in run["out"]] == []
+    assert [run["out"] for run in checked if run["code"] != 0] == []
+    assert sum(run["out"].count("No syntax errors detected") for run in checked) == len(files())
 
 
 async def test_every_file_keeps_the_wordpress_coding_standard(tmp_path: Path) -> None:
