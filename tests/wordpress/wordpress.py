@@ -160,7 +160,8 @@ def lay_out(folder: Path, url: str, word: str, version: str, constants: Mapping[
     (folder / "unpacked").rmdir()
     shutil.copy(content / "plugins" / database / "db.copy", content / "db.php")
     shutil.copytree(STAND_IN / "classic-theme", content / "themes" / "classic")
-    (content / "languages").mkdir(exist_ok=True)
+    for name in ("languages", "mu-plugins"):
+        (content / name).mkdir(exist_ok=True)
     for locale in ("ar", "he_IL"):
         (content / "languages" / f"{locale}.mo").write_bytes(_catalogue(locale[:2]))
     keys = "\n".join(f"define( '{name}', '{secrets.token_urlsafe(48)}' );" for name in _KEYS)
