@@ -76,6 +76,11 @@ class Desk:
         return bool(self.platform)
 
     @property
+    def bridged(self) -> list[str]:
+        """The origins whose page may stand around us and be asked for a token."""
+        return [*self.ancestors, *self.app.settings.demo.frame_ancestors]
+
+    @property
     def actor(self) -> str:
         """Who did it, for events."""
         return f"agent:{self.agent.id}"

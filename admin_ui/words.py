@@ -112,7 +112,7 @@ EMBEDDING: Mapping[str, Sequence[Lazy]] = {
     ),
     "woocommerce": (
         _("In WordPress install the Ahlan plugin."),
-        _("Switch it on; it pairs with this panel by itself."),
+        _("Switch it on, open Ahlan there and press Connect."),
         _("Open the shop once."),
     ),
 }

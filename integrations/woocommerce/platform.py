@@ -44,6 +44,8 @@ PLUGIN: Final = "plugin"
 PLUGIN_NEXT: Final = "plugin_next"
 PLUGIN_PREVIOUS: Final = "plugin_previous"
 """Credential kinds of the pairing secret: in force, sent but not acknowledged, replaced a moment ago."""
+BRIDGE: Final = "woocommerce/bridge.js"
+"""Asset that asks the wp-admin page around the panel for its tokens."""
 PAGE: Final = 50
 SWEEP: Final = "sweep"
 OVERLAP: Final = timedelta(seconds=2)
@@ -297,7 +299,7 @@ class WooCommercePlatform:
             f"{connection.external_id}/wp-json/wc-ahlan/v1/{route}",
             headers={**headers, "Content-Type": "application/json"} if body else headers,
             content=body or None,
-            accept=(401, 403, 404),
+            accept=(401, 403, 404, 409),
             attempts=1,
         )
 
@@ -390,8 +392,8 @@ class WooCommercePlatform:
         return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
 
     def panel_head(self) -> Mapping[str, str]:
-        """wp-admin needs nothing in the panel's head."""
-        return {}
+        """The script that asks the wp-admin page around the panel for its tokens."""
+        return {"bridge": BRIDGE}
 
     def read_webhook(
         self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None

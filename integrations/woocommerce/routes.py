@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from integrations.woocommerce import install
+from integrations.woocommerce import install, site
 from integrations.woocommerce.install import ConnectError
 from plugin import team
 from plugin.app import App
@@ -199,6 +199,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route(install.CALLBACK, connect.callback, methods=["POST"]),
         Route(install.RETURN, connect.returned, methods=["GET"]),
         Route(PAGE, connect.page, methods=["GET", "POST"]),
+        *site.routes(app, web),
     ]
 
 

@@ -701,6 +701,21 @@ async def test_the_widget_and_the_identity_appear_with_the_pairing(world: World)
     assert foreign.status_code == 403
 
 
+async def test_the_administrator_gets_a_token_for_the_panel_and_nobody_else(world: World) -> None:
+    secret, _ = await paired(world)
+    page = (await world.site.get("/wp-admin/admin.php", params={"page": "ahlan"})).text
+    assert f"{SERVER}/plugin/woocommerce/frame?store=st_key" in page
+    assert "/wp-content/plugins/wc-ahlan/assets/panel.js" in page
+    assert (await world.site.get("/wp-content/plugins/wc-ahlan/assets/panel.js")).status_code == 200
+    asked = {"action": "wc_ahlan_token", "_ajax_nonce": ""}
+    answer = await world.site.post("/wp-admin/admin-ajax.php", data=asked)
+    now = world.moment.timestamp()
+    agent = pairing.read_agent_token(pairing.derive_keys(secret), answer.json()["data"], store="st_key", now=now)
+    assert (agent.user_id, agent.administrator) == ("1", True)
+    world.site.cookies.clear()
+    assert (await world.site.post("/wp-admin/admin-ajax.php", data=asked)).status_code == 403
+
+
 async def test_carts_are_told_signed_and_kept_until_they_arrive(world: World) -> None:
     secret, _ = await paired(world)
     world.status = 503

@@ -35,6 +35,7 @@ def _sections() -> dict[str, dict[str, tuple[str, ...]]]:
 def _declared() -> dict[str, set[str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     node = json.loads((ROOT / "package.json").read_text())
+    wordpress = json.loads((ROOT / "tests" / "wordpress" / "site" / "package.json").read_text())
 
     def names(requirements: list[str]) -> set[str]:
         return {match[0].lower() for match in map(_NAME.match, requirements) if match}
@@ -43,10 +44,11 @@ def _declared() -> dict[str, set[str]]:
         "To run": names(project["project"]["dependencies"]),
         "To work on it": names(project["dependency-groups"]["dev"]),
         "In the browser": {*node["dependencies"], *node["devDependencies"]},
+        "In the WordPress tests": set(wordpress["dependencies"]),
     }
 
 
-@pytest.mark.parametrize("section", ["To run", "To work on it", "In the browser"])
+@pytest.mark.parametrize("section", ["To run", "To work on it", "In the browser", "In the WordPress tests"])
 def test_every_dependency_is_explained_and_nothing_else(section: str) -> None:
     rows = _sections()[section]
     assert set(rows) == _declared()[section]
@@ -82,6 +84,7 @@ def test_lock_files_hold_every_dependency_with_hashes() -> None:
 
 
 def test_no_lock_file_names_a_registry() -> None:
-    assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
+    for folder in (ROOT, ROOT / "tests" / "wordpress" / "site"):
+        assert '"resolved"' not in (folder / "package-lock.json").read_text()
     for name in ("requirements.txt", "requirements-dev.txt"):
         assert "://" not in (ROOT / name).read_text()

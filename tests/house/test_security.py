@@ -298,7 +298,8 @@ def _filled(app: App, side: Side, route: Route) -> tuple[str, str]:
         "/widget/static/{version}/{name:path}": "/widget/static/x/panel.css",
         "/assets/{digest}/{name:path}": "/assets/x/panel/panel.css",
     }
-    query = urlencode({"store": side.stores["shopify"].public_key}) if route.path == "/widget/frame" else ""
+    framed = {"/widget/frame": "shopify", "/plugin/woocommerce/frame": "woocommerce"}.get(route.path)
+    query = urlencode({"store": side.stores[framed].public_key}) if framed else ""
     if route.path == "/shopify/install":
         query = _launch(side)
     return known.get(route.path) or re.sub(r"\{[\w:]+\}", str(named), route.path), query

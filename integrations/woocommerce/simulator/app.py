@@ -29,6 +29,7 @@ from integrations.woocommerce.simulator.shop import Shop, utc_now
 from integrations.woocommerce.simulator.wire import WpError, php_json
 
 HOST: Final = "woo-demo.localhost"
+PLUGIN_ASSETS: Final = HERE.parent / "wordpress" / "wc-ahlan" / "assets"
 
 
 class Site:
@@ -196,6 +197,8 @@ class Site:
             Route("/wp-json", self._bare_json, methods=every),
             Route("/wp-json/{path:path}", self.json, methods=every),
             Mount("/wp-content/themes/zaytouna", StaticFiles(directory=HERE / "static")),
+            # The real plugin's own scripts and styles.
+            Mount("/wp-content/plugins/wc-ahlan/assets", StaticFiles(directory=PLUGIN_ASSETS)),
             *self.pages.routes(),
             *self.control.routes(),
         ]

@@ -421,15 +421,22 @@ class Pages:
             return refused
         page = request.query_params.get("page", "wc-orders")
         if page == "ahlan":
-            return self.render(
-                request, "admin_ahlan.html", page=page, paired=self.plugin.paired, server=self.plugin.server
-            )
+            return self.render(request, "admin_ahlan.html", page=page, panel=self.plugin.panel())
         if page == "wc-settings":
             state = {name: self.shop.option(name, default) for name, default in _SWITCHES.items()}
             api_keys, webhooks = list(self.shop.documents.all("key")), list(self.shop.documents.all("webhook"))
             return self.render(request, "admin_settings.html", page=page, state=state, keys=api_keys, webhooks=webhooks)
         orders = sorted(self.shop.orders(), key=lambda order: order["date_created_gmt"], reverse=True)[:40]
         return self.render(request, "admin_orders.html", page=page, orders=orders, statuses=STATUSES)
+
+    async def ajax(self, request: Request) -> Response:
+        """`admin-ajax.php`: a token for the panel's frame, as the plugin gives it to whoever may manage WooCommerce."""
+        form = await request.form()
+        token = self.plugin.agent(self.language(request)) if self.is_admin(request) else ""
+        if form.get("action") != "wc_ahlan_token" or not token:
+            return Response(php_json({"success": False}), 403, media_type="application/json")
+        said = php_json({"success": True, "data": token})
+        return Response(said, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def admin_action(self, request: Request) -> Response:
         """Every button of the stand-in."""
@@ -575,6 +582,7 @@ class Pages:
             ("/wp-admin/", self.admin, ["GET"]),
             ("/wp-admin/admin.php", self.admin, ["GET"]),
             ("/wp-admin/admin-post.php", self.admin_action, ["POST"]),
+            ("/wp-admin/admin-ajax.php", self.ajax, ["POST"]),
             ("/wc-auth/v1/authorize", self.authorize, ["GET"]),
             ("/wc-auth/v1/authorize/", self.authorize, ["GET"]),
             ("/wc-auth/v1/access_granted/", self.granted, ["GET"]),

@@ -154,6 +154,36 @@ class Plugin:
             now=self._now(),
         )
 
+    def agent(self, locale: str) -> str:
+        """The signed statement that the site's administrator is signed in to wp-admin; empty while not paired."""
+        paired, user = self.paired, self._documents.get("customer", 1)
+        if paired is None or user is None:
+            return ""
+        return pairing.agent_token(
+            pairing.derive_keys(paired["secret"]),
+            site=self._site,
+            store=paired["public_key"],
+            user_id=str(user["id"]),
+            email=user["email"],
+            name=f"{user['first_name']} {user['last_name']}".strip(),
+            locale=locale,
+            administrator=True,
+            now=self._now(),
+        )
+
+    def panel(self) -> Json | None:
+        """What the real plugin's panel.js is told; None while not paired."""
+        paired = self.paired
+        if paired is None:
+            return None
+        return {
+            "frame": f"{paired['server']}/plugin/woocommerce/frame?{urlencode({'store': paired['public_key']})}",
+            "origin": paired["server"],
+            "ajax": "/wp-admin/admin-ajax.php",
+            "nonce": "",
+            "title": "Ahlan",
+        }
+
     def cart_event(self, kind: str, session: Json, *, email: str = "", order_id: int = 0) -> None:
         """Queue a cart event: `cart.updated`, `checkout.started` or `order.placed`."""
         if self.paired is None:
