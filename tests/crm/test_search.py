@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from plugin.app import App
 from plugin.crm import customers, sync, terms
+from plugin.crm.customers import Customer
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.money import Money
 from plugin.platform import CustomerRecord, Deletion, OrderRecord
@@ -96,6 +97,11 @@ async def test_a_word_is_looked_up_in_an_index_under_row_level_security(
     """The reason for a table of words: PostgreSQL would not use a trigram index here, see plugin/crm/terms.py."""
     async with app.db.transaction(workspace) as tx:
         await sync.apply(tx, store, PEOPLE)
+        somebody = await tx.scalar(select(Customer.id).limit(1))
+        # Of a handful of rows it does not matter how they are found.
+        await terms.write(tx, {somebody: {f"word{number}" for number in range(3000)}}, terms.PROFILE)
+    await app.db.analyze()
+    async with app.db.transaction(workspace) as tx:
         plan = "\n".join(
             await tx.scalars(
                 text(
