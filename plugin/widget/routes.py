@@ -95,6 +95,7 @@ class Widget:
         self.limits = Limits(app.hub)
         self.sockets = Sockets(app)
         self._version = panel.version()
+        self._loader = _File(panel.loader(), "loader.js")
         self._files = {
             path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
             for path in panel.STATIC.rglob("*")
@@ -108,7 +109,7 @@ class Widget:
 
     async def loader(self, request: Request) -> Response:
         """The script that every storefront page has. Not hashed: its address is in the shops' themes."""
-        return self._files["loader.js"].answer(request, "public, max-age=3600, stale-while-revalidate=604800")
+        return self._loader.answer(request, "public, max-age=3600, stale-while-revalidate=604800")
 
     async def static(self, request: Request) -> Response:
         """The panel's files: modules import each other by relative address, so one version is in front of them all."""

@@ -211,7 +211,7 @@ class Peer:
 
     async def _loader(self, request: Request) -> Response:
         self.calls["loader"] += 1
-        return Response((page.STATIC / "loader.js").read_bytes(), media_type="text/javascript")
+        return Response(page.loader(), media_type="text/javascript")
 
     async def _frame(self, request: Request) -> Response:
         self.calls["frame"] += 1
