@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -220,8 +220,12 @@ class Web:
             log.warning("servers_away", error=repr(error))
             return self.error(request, AwayForNow())
 
+        async def gone(request: Request, error: Exception) -> Response:
+            # Whoever asked has left before the end of the question: nobody reads this, and nothing went wrong here.
+            return Response(status_code=400)
+
         servers = dict.fromkeys((DBAPIError, PoolTimeout, RedisError, OSError), away)
-        return {AhlanError: known, HTTPException: http, **servers, Exception: unknown}
+        return {AhlanError: known, HTTPException: http, ClientDisconnect: gone, **servers, Exception: unknown}
 
 
 def framed_by(request: Request, ancestors: Sequence[str]) -> None:

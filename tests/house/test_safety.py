@@ -107,3 +107,27 @@ async def test_a_worker_that_stops_warns_of_nothing(app: App, redis_url: str, va
         stop.set()
         await running
     assert [str(one.message) for one in said if "close" in str(one.message)] == []
+
+
+async def test_who_leaves_in_the_middle_of_a_question_is_no_fault_of_ours(
+    app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = bootstrap.serve(app)
+    begun = [{"type": "http.request", "body": b"email=", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return begun.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"60")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/sign-in", "raw_path": b"/sign-in", "query_string": b"",
+        "headers": [(b"host", b"localhost"), *headers], "scheme": "http", "client": LOOPBACK,
+        "server": ("localhost", 80), "http_version": "1.1", "root_path": "", "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await served(scope, receive, send)
+    assert [message["status"] for message in sent if message["type"] == "http.response.start"] in ([], [400])
+    assert "unhandled" not in capsys.readouterr().out
