@@ -28,7 +28,7 @@ from plugin.widget import session
 from plugin.widget.session import Pass
 from tests.house.sides import Asked, Side, ask, build, holds, rows, shopify_token, unreachable, wordpress_token
 
-REQUESTS = int(os.environ.get("AHLAN_HOSTILE_REQUESTS", "400"))
+REQUESTS = int(os.environ.get("AHLAN_HOSTILE_REQUESTS", "1200"))
 SEED = int(os.environ.get("AHLAN_HOSTILE_SEED", "20261122"))
 # What a stranger before a shop may add to its workspace; nothing that is there already may change.
 SHOPPERS = {"visitors", "conversations", "messages", "attachments", "events"}
