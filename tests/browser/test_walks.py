@@ -488,7 +488,7 @@ async def test_a_stranger_who_types_a_customers_address_sees_nothing_of_theirs(d
 
     agent = await meet("en")
     panel = await stand_alone(agent, "en")
-    await expect(chat.frame.locator(".presence .dot.here")).to_be_visible(timeout=6_000)
+    await expect(chat.frame.locator(".presence .dot.here")).to_be_visible(timeout=15_000)
     await panel.visit("inbox")
     await panel.enter(token)
     pane = await panel.show_customer()
