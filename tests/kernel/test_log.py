@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -84,6 +85,19 @@ def test_what_a_fault_quotes_is_not_told(stream: io.StringIO, said: str) -> None
     assert "Dana" not in stream.getvalue()
     assert parked["error"].startswith("ValueError(")
     assert "datetime.fromisoformat(said)" in failed["exception"], "our own lines stay"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["a" * 60_000, "a." * 30_000, "can't " + r"\a" * 30_000, '"' + r"\"" * 30_000, "'\"" * 30_000, "+1" * 30_000, "a@" * 30_000],
+    ids=["word", "dots", "escapes", "escaped quotes", "quotes", "numbers", "at signs"],
+)  # fmt: skip
+def test_no_text_of_a_stranger_takes_long_to_redact(stream: io.StringIO, said: str) -> None:
+    started = time.perf_counter()
+    logging.getLogger("uvicorn.access").warning("GET /%s 404", said)
+    structlog.get_logger("test").warning("parked", error=f"cannot read {said}")
+    assert time.perf_counter() - started < 2
+    assert len(stream.getvalue().splitlines()) == 2
 
 
 def test_lines_are_json_with_the_request_id_and_without_secrets(stream: io.StringIO) -> None:
