@@ -817,7 +817,19 @@ class _Move:
         )
 
     async def _is_empty(self, theirs: Tx) -> bool:
-        """Whether nobody can come into what is left: no store, and nobody with a password or a provider's account."""
+        """Whether nobody can come into what is left: no store, and nobody with a password or a provider's account.
+
+        A store that is on its way in counts: its own side waits for this one.
+        """
+        coming = await theirs.scalar(
+            select(StoreMove.id).where(
+                StoreMove.workspace_id == self.leaving,
+                StoreMove.side == RECEIVES,
+                StoreMove.state.in_([AGREED, MOVING]),
+            ).limit(1)
+        )  # fmt: skip
+        if coming is not None:
+            return False
         left = await theirs.scalar(select(func.count()).select_from(Store))
         signs_in = or_(Agent.password_hash != "", Agent.id.in_(_by_provider(self.leaving)))
         who = select(func.count()).select_from(Agent).where(signs_in, Agent.deactivated_at.is_(None))

@@ -101,7 +101,7 @@ class Joining:
             async with self.app.db.transaction(workspace_id) as tx:
                 agent = await self._agent(tx, who, held)
                 code = await joining.make_code(tx, self.app.vault, agent, browser)
-        except JoinError as error:
+        except AhlanError as error:
             return self._page(request, error=error)
         answer = self._page(request, code=code, minutes=joining.CODE_MINUTES)
         return self._remember(answer, _MADE, {"b": browser})
@@ -112,6 +112,8 @@ class Joining:
         else:
             found = await team.session_agent(tx, held[1]) if held is not None else None
             agent = found[1] if found is not None else None
+            if found is not None:
+                await team.second_factor.demand_factor(tx, found[1], found[0])
         if agent is None:
             raise JoinError("not_owner")
         return agent
@@ -240,7 +242,11 @@ async def moving(desk: Desk) -> Response:
 
 
 async def enter(desk: Desk) -> Response:
-    """Into the workspace that a store left for: for the owner who decided it, signed in with a password."""
+    """Into the workspace that a store left for: for the owner who decided it, signed in with a password.
+
+    The session here stands for that password alone: one that was changed is asked for, as is a second step that was set
+    up there.
+    """
     async with desk.transaction() as tx:
         row = await joining.standing(tx, desk.path_id())
     if (row is None or row.other is None or row.side != joining.LEAVES or row.state != joining.DONE
@@ -250,4 +256,8 @@ async def enter(desk: Desk) -> Response:
         agent = await tx.get(Agent, desk.agent.id)
         if agent is None or agent.deactivated_at is not None or not agent.password_hash:
             raise nothing_here()
-    return await Accounts(desk.app, desk.web).let_in(desk.request, row.other, agent.id)
+    accounts = Accounts(desk.app, desk.web)
+    if agent.password_hash != desk.agent.password_hash:
+        values = {"email": agent.email or ""}
+        return accounts.page("sign_in.html", desk.t, desk.request, onward="", errors={}, values=values)
+    return await accounts.proven(desk.request, row.other, agent.id, "")

@@ -135,6 +135,8 @@ class Connect:
             return None
         async with self.app.db.transaction(workspace_id) as tx:
             found = await team.session_agent(tx, secret)
+            if found is not None:
+                await team.second_factor.demand_factor(tx, found[1], found[0])
         return _allowed(found[1]) if found is not None else None
 
     async def _handed_over(self, request: Request) -> UUID | None:

@@ -16,14 +16,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
-from plugin.kernel.errors import Conflict
+from plugin.kernel.errors import Conflict, Forbidden
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.team import audit
 from plugin.team.agents import Agent, may_give, not_yours
 from plugin.team.rights import Role
 from plugin.team.sessions import Session, close_sessions
-from plugin.workspaces import Workspace
+from plugin.workspaces import Workspace, current
 
 STEP_SECONDS = 30
 # One step either side: phones' clocks, and the time that typing takes (RFC 6238, 5.2 recommends no more).
@@ -257,6 +257,17 @@ async def require_factor(tx: Tx, workspace: Workspace, roles: Sequence[Role], *,
 def owes_factor(workspace: Workspace, agent: Agent, session: Session) -> bool:
     """Whether this session has to prove itself twice before it may do anything else."""
     return not session.second_factor and agent.role in workspace.second_factor_roles
+
+
+async def demand_factor(tx: Tx, agent: Agent, session: Session) -> None:
+    """For pages that stand alone, outside the panel's door. Raises Forbidden for a session that owes a second step."""
+    workspace = await current(tx)
+    if workspace is None or owes_factor(workspace, agent, session):
+        raise Forbidden(
+            _("In this workspace your role signs in with two steps."),
+            _("Set up the second step under Settings, Signing in."),
+            code="second_step_needed",
+        )
 
 
 def _hash(vault: Vault, agent: Agent, code: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint, and_, delete, func, select, update
+from sqlalchemy import UniqueConstraint, and_, delete, func, select, text, update
 from sqlalchemy.orm import Mapped
 
 from plugin.kernel.crypto import Vault
@@ -118,12 +118,16 @@ async def _known(tx: Tx, store_id: UUID, staff_id: str) -> Agent | None:
 # Who runs a new store
 
 
+_MOVED = text("SELECT EXISTS (SELECT FROM store_moves WHERE workspace_id = :workspace AND state = 'done')")
+
+
 async def may_confirm(tx: Tx, agent: Agent) -> bool:
     """Whether this agent may say "I run this store": nobody runs the workspace, and they opened its store first.
 
     For whom the platform did not name as the account's owner: an agency that installs, or an answer that never came.
+    Not where a store came or went: that was run by somebody, and only an administrator of the store follows them.
     """
-    if agent.role == Role.OWNER or await has_owner(tx):
+    if agent.role == Role.OWNER or await has_owner(tx) or await tx.scalar(_MOVED, {"workspace": tx.workspace_id}):
         return False
     first: dict[UUID, UUID] = {}
     rows = select(StaffIdentity).where(StaffIdentity.workspace_id == tx.workspace_id).order_by(StaffIdentity.id)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html import unescape
+from uuid import uuid4
 
 import httpx
+import pyotp
+import pytest
+from sqlalchemy import text
 
-from plugin import joining, stores
+from admin_ui.auth import hash_password
+from plugin import joining, stores, team
 from plugin.app import App
 from tests.admin_ui.conftest import Browser, SignIn, field
 from tests.admin_ui.shop import Admin, Shop, open_shop
@@ -155,6 +161,44 @@ async def test_leaving_needs_the_name_and_opens_a_workspace_of_its_own(app: App,
     assert "כד וקערה" not in there.text
     async with app.db.transaction(row.other) as tx:
         assert [found.id for found in await stores.all_stores(tx)] == [store.id]
+
+
+@pytest.mark.parametrize("since", ["second step", "another password"])
+async def test_a_session_here_opens_nothing_there_that_was_locked_since(
+    app: App, sign_in: SignIn, shop: Shop, since: str
+) -> None:
+    browser = await sign_in(shop.email)
+    store = shop.stores["oud"]
+    going = await browser.post(f"/panel/stores/{store.id}/part", data={"name": store.name})
+    move_id = joining.UUID(going.headers["location"].rpartition("/")[2])
+    async with app.db.transaction(shop.workspace_id) as tx:
+        row = await joining.standing(tx, move_id)
+        assert row is not None
+        assert row.other is not None
+    assert await run_move(app, row.other, move_id) == joining.DONE
+    async with app.db.transaction(row.other) as tx:
+        owner = await tx.get(team.Agent, shop.owner.id, lock=True)
+        assert owner is not None
+        if since == "second step":
+            key = await team.second_factor.begin_factor(tx, app.vault, owner)
+            code, now = pyotp.TOTP(key).now(), datetime.now(UTC)
+            assert await team.second_factor.confirm_factor(tx, app.vault, owner, code, now, session_id=uuid4())
+        else:
+            await team.set_password(tx, owner, await hash_password("a new one for there"))
+    answer = await browser.post(f"/panel/stores/moves/{move_id}/open")
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert ("Second step" if since == "second step" else 'name="password"') in answer.text
+
+
+async def test_a_code_waits_for_the_second_step_that_is_demanded(app: App, sign_in: SignIn, shop: Shop) -> None:
+    browser = await sign_in(shop.email)
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await tx.execute(text("UPDATE workspaces SET second_factor_roles = '[\"owner\"]'"))
+    refused = await browser.post("/panel/join")
+    assert refused.status_code == 403
+    assert "two steps" in refused.text
+    assert "set-cookie" not in refused.headers
 
 
 async def test_only_owners_see_the_way_out(app: App, sign_in: SignIn, shop: Shop) -> None:

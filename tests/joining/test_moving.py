@@ -16,10 +16,11 @@ from plugin.crm.customers import Customer
 from plugin.kernel import migrate
 from plugin.kernel.config import Settings
 from plugin.kernel.db import OWNER, role_url
+from plugin.kernel.errors import Forbidden
 from plugin.kernel.moving import moving_statements, share
 from plugin.schema import metadata
 from plugin.stores import Store
-from plugin.team import Agent, Role
+from plugin.team import Agent, Role, StaffIdentity
 from tests.joining.conftest import Make, Rows, agreed, bytes_of, everything, joined, parted, role_of, run_move
 
 # Both workspaces' own: they do not travel.
@@ -174,6 +175,32 @@ async def test_a_workspace_left_without_an_owner_is_owned_by_the_stores_administ
         )
         assert again is not None
         assert again.role == Role.AGENT
+
+
+async def test_a_clerk_who_opened_a_store_first_does_not_own_it_after_its_move(app: App, merchant: Make) -> None:
+    guest, host = await merchant("oud"), await merchant("kad")
+    async with app.db.transaction(guest.workspace_id) as tx:
+        # Who opened first was not who ran it: the row is older than the owner's.
+        clerk = await joining.team.add(tx, name="Clerk", email=None, role=Role.AGENT)
+        tx.add(StaffIdentity(id=UUID(int=1), store_id=guest.store.id, external_id="clerk", agent_id=clerk.id))
+    await joined(app, guest, host)
+    own = await parted(app, host, guest.store.id)
+    async with app.db.transaction(own) as tx:
+        agent = await tx.get(Agent, clerk.id)
+        assert agent is not None
+        with pytest.raises(Forbidden):
+            await joining.team.staff.confirm_owner(tx, agent)
+    assert await role_of(app, own, clerk.id) == Role.AGENT
+
+
+async def test_a_store_that_is_on_its_way_in_keeps_a_workspace_open(app: App, merchant: Make) -> None:
+    last, host, coming = await merchant("oud"), await merchant("kad"), await merchant("rug")
+    arrives = await agreed(app, coming, last)
+    await joined(app, last, host)
+    assert await run_move(app, last.workspace_id, arrives) == joining.DONE
+    async with app.db.transaction(last.workspace_id) as tx:
+        (store,) = await stores.all_stores(tx)
+    assert (store.id, store.moving_since) == (coming.store.id, None)
 
 
 async def test_an_uninstall_during_a_join_ends_it(app: App, merchant: Make) -> None:

@@ -89,7 +89,8 @@ def test_what_a_fault_quotes_is_not_told(stream: io.StringIO, said: str) -> None
 
 @pytest.mark.parametrize(
     "said",
-    ["a" * 60_000, "a." * 30_000, "can't " + r"\a" * 30_000, '"' + r"\"" * 30_000, "'\"" * 30_000, "+1" * 30_000, "a@" * 30_000],
+    ["a" * 60_000, "a." * 30_000, "can't " + r"\a" * 30_000, '"' + r"\"" * 30_000, "'\"" * 30_000, "+1" * 30_000,
+     "a@" * 30_000],
     ids=["word", "dots", "escapes", "escaped quotes", "quotes", "numbers", "at signs"],
 )  # fmt: skip
 def test_no_text_of_a_stranger_takes_long_to_redact(stream: io.StringIO, said: str) -> None:

@@ -107,6 +107,20 @@ async def test_from_the_plugins_button_to_a_connected_store(
     assert state["paired"]["public_key"] == store.public_key
 
 
+async def test_connecting_waits_for_the_second_step_that_is_demanded(
+    app: App, browser: httpx.AsyncClient, workspace: UUID
+) -> None:
+    await sign_in(app, browser, workspace, Role.ADMIN)
+    assert (await browser.get("/panel/connect/woocommerce")).status_code == 200
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(text("UPDATE workspaces SET second_factor_roles = '[\"admin\"]'"))
+    for method in ("GET", "POST"):
+        refused = await browser.request(
+            method, "/panel/connect/woocommerce", headers={"Sec-Fetch-Site": "same-origin"}, data={"site": HOST}
+        )
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "second_step_needed")
+
+
 @pytest.mark.parametrize("first", ["merchant", "stranger"])
 async def test_a_forwarded_grant_link_hands_nobodys_shop_to_a_stranger(
     app: App, browser: httpx.AsyncClient, workspace: UUID, first: str
