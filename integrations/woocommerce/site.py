@@ -35,6 +35,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge, Unauthorized
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
+from plugin.kernel.text import normalise_email
 from plugin.kernel.web import Web, framed_by
 from plugin.platform import StaleToken
 from plugin.privacy import PrivacyRequest
@@ -152,7 +153,7 @@ class Site:
     async def _asked(self, workspace_id: UUID, store_id: UUID, kind: str, said: Said) -> PrivacyRequest:
         """The request of this number, taken now if it is new, after some waiting for its task."""
         number, email = str(said.get("request") or ""), str(said.get("email") or "")[:320]
-        if not _REQUEST.match(number) or not email:
+        if not _REQUEST.match(number) or normalise_email(email) is None:
             raise AhlanError(_("That request could not be read."), status=422)
         subject = {"customer_external_id": str(said.get("customer_id") or "")[:20], "email": email}
         async with self.app.db.transaction(workspace_id) as tx:

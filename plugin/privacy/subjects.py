@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 (statements are put together from constants only; values are bound)
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -98,5 +99,15 @@ async def spoken(tx: Tx, parameters: Mapping[str, Any], subject: Mapping[str, An
     )
     given = (subject.get("email", ""), subject.get("phone", ""))
     said = {str(word).removeprefix("guest:").rpartition("/")[2].lower() for word in (*found, *given) if word}
-    # A short number would blank rows of half the store.
-    return sorted(word for word in said if len(word) >= 5)
+    return sorted(word for word in said if _tells_of_somebody(word))
+
+
+def _tells_of_somebody(word: str) -> bool:
+    """Whether a word names a person: an address, or a long number.
+
+    A short number, or a word like "store_id" that was given as an address, would be found in half the workspace.
+    """
+    return len(word) >= 5 and (_ADDRESS.search(word) is not None or sum(map(str.isdigit, word)) >= 5)
+
+
+_ADDRESS = re.compile(r"[^\s@]@[^\s@]{3}")

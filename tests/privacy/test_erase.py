@@ -201,3 +201,19 @@ async def test_a_copy_is_written_piece_by_piece(app: App, workspace: UUID) -> No
     assert packed.testzip() is None
     assert sorted(info.file_size for info in packed.infolist() if info.filename.startswith("files/")) == [10, 200_000]
     assert json.loads(packed.read("data.json"))["files"] == files
+
+
+@pytest.mark.parametrize("typed", ["store_id", "ahlan", "watch_store"])
+async def test_a_word_that_was_given_as_an_address_takes_nobody_elses_work_along(
+    app: App, workspace: UUID, typed: str
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        store = await connect(tx)
+        await sync.apply(tx, store, [CustomerRecord(NURA, T, "nura@example.com", first_name="Nura"), order(T)])
+        await tx.execute(text("UPDATE orders SET email = :typed"), {"typed": typed})
+        other = new_id()
+        await tx.enqueue("watch_store", unique=f"ahlan:watch_store:{other}", store_id=other)
+    await ask(app, store, "customer_redact", email=typed)
+    async with app.db.transaction(workspace) as tx:
+        kept = "SELECT count(*) FROM jobs WHERE workspace_id = :w AND arguments ->> 'store_id' = :other"
+        assert await tx.scalar(text(kept), {"w": workspace, "other": str(other)}) == 1

@@ -198,6 +198,16 @@ async def test_an_erasure_is_done_and_says_so(
     assert left == 1, "the other store's share stays"
 
 
+@pytest.mark.parametrize("verb", ["export", "erase"])
+@pytest.mark.parametrize("email", ["", "store_id", "@mail.example", "%"])
+async def test_a_privacy_request_names_an_address(
+    http: httpx.AsyncClient, app: App, side: Side, verb: str, email: str
+) -> None:
+    assert (await ask(http, side, verb, {"request": uuid4().hex, "email": email})).status_code == 422
+    async with app.db.transaction(side.workspace_id) as tx:
+        assert await tx.scalar(select(func.count()).select_from(PrivacyRequest)) == 0
+
+
 async def test_goodbye_disconnects_the_store(http: httpx.AsyncClient, app: App, side: Side) -> None:
     assert (await ask(http, side, "goodbye")).json() == {"goodbye": True}
     async with app.db.transaction(side.workspace_id) as tx:
