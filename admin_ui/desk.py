@@ -340,7 +340,6 @@ class Door:
                 name=admin.staff_name,
                 email=admin.staff_email,
                 administrator=admin.administrator,
-                locale=admin.locale,
             )
             workspace = await workspaces.current(tx)
         if agent is None or workspace is None:

@@ -43,7 +43,7 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
             (shop, t.duration(usual.seconds) if usual.seconds is not None else "", t.gettext(_look(shop.platform)))
             for shop, usual in zip(shops, measured, strict=True)
         ],
-        "languages": [("", t.gettext("As in the workspace")), *_languages(desk)],
+        "languages": [("", _usual_language(desk)), *_languages(desk)],
         "workspace_languages": _languages(desk),
         "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         "duties": len(await privacy.open_requests(tx)) if desk.may(Permission.MANAGE_PRIVACY) else 0,
@@ -58,6 +58,11 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
 
 def _look(platform: str) -> Lazy:
     return words.LOOKS.get(platform, Lazy(""))
+
+
+def _usual_language(desk: Desk) -> str:
+    """What the panel speaks to whom chose no language: what stands around it does too."""
+    return desk.t.gettext("As in the store's admin") if desk.embedded else desk.t.gettext("As in the workspace")
 
 
 def _languages(desk: Desk) -> list[tuple[str, str]]:

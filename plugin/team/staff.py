@@ -69,12 +69,13 @@ class StaffLink(TenantRow, Base):
 
 
 async def staff_agent(
-    tx: Tx, store_id: UUID, *, staff_id: str, name: str, email: str, administrator: bool, locale: str = ""
+    tx: Tx, store_id: UUID, *, staff_id: str, name: str, email: str, administrator: bool
 ) -> Agent | None:
     """The agent behind a staff member of a store's admin, made at the first visit; None when they were deactivated.
 
     A store administrator becomes owner of a workspace that has none, everybody else an agent without money rights.
-    An address that another agent has is left out: a store's word does not hand over somebody's account.
+    An address that another agent has is left out: a store's word does not hand over somebody's account. No language is
+    kept: the admin's counts at each visit until the agent chooses one.
     """
     known = await _known(tx, store_id, staff_id)
     if known is not None:
@@ -93,7 +94,7 @@ async def staff_agent(
     address = normalise_email(email) if email else None
     if address is not None and await by_email(tx, address) is not None:
         address = None
-    agent = await add(tx, name=name or address or staff_id, email=address, role=role, locale=locale)
+    agent = await add(tx, name=name or address or staff_id, email=address, role=role)
     tx.add(StaffIdentity(store_id=store_id, external_id=staff_id, agent_id=agent.id))
     await tx.record("agent.joined", subject_id=agent.id, store_id=store_id, actor=agent.actor, data={"role": role})
     audit.note(tx, "team.joined", by=agent.id, subject=agent.id, changes={"role": [None, role.value]})

@@ -65,6 +65,7 @@ class Admin:
         self.store_id = UUID(int=0)
         self.asked: list[str] = []
         self.expires_at: datetime | None = None
+        self.locale = ""
 
     async def admin_session(self, token: str) -> AdminSession:
         self.asked.append(token)
@@ -80,6 +81,7 @@ class Admin:
             f"{name}@dukkan.example",
             role == "admin",
             ("https://dukkan.myshopify.com", "https://admin.shopify.com"),
+            locale=self.locale,
             expires_at=self.expires_at,
         )
 

@@ -255,3 +255,25 @@ async def test_a_deactivated_staff_member_stays_out(app: App, framed: Admin, vis
         yara = next(agent for agent in await team.agents(tx) if agent.name == "Yara")
         await team.deactivate(tx, yara, by=shop.owner)
     assert (await visitor.get("/shopify", headers=bearer)).status_code == 403
+
+
+async def test_the_admins_language_counts_at_each_visit_until_the_agent_chooses(
+    framed: Admin, visitor: Browser, shop: Shop
+) -> None:
+    bearer = {"authorization": "Bearer good:yara:staff"}
+
+    async def spoken() -> str:
+        return (await visitor.get("/shopify/settings", headers=bearer)).text.split('<html lang="')[1].split('"')[0]
+
+    for admin_speaks in ("ar", "he-IL", "en"):
+        framed.locale = admin_speaks
+        assert await spoken() == admin_speaks[:2]
+    page = await visitor.get("/shopify/settings", headers=bearer)
+    assert '<option value="" selected>As in the store&#39;s admin</option>' in page.text
+    mine = {"name": "Yara", "locale": "ar", "timezone": ""}
+    assert (await visitor.post("/shopify/settings/me", data=mine, headers=bearer)).status_code < 400
+    assert await spoken() == "ar"
+    framed.locale = "he"
+    assert await spoken() == "ar"
+    assert (await visitor.post("/shopify/settings/me", data={**mine, "locale": ""}, headers=bearer)).status_code < 400
+    assert await spoken() == "he"
