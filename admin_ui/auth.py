@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -16,7 +16,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from admin_ui.desk import STAND_ALONE, Desk, content_policy, cookie_name, origin_of, session_cookie
+from admin_ui.desk import (
+    SESSIONS_AT_ONCE,
+    STAND_ALONE,
+    Desk,
+    content_policy,
+    keep_sessions,
+    origin_of,
+    session_cookie,
+    session_cookies,
+)
 from plugin import stores, team, workspaces
 from plugin.app import App
 from plugin.kernel.errors import AhlanError, Forbidden, TooMany
@@ -24,7 +33,8 @@ from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
 from plugin.kernel.text import normalise_email
 from plugin.kernel.web import Web, own_origin
-from plugin.team import SESSION_DAYS, Agent, Role
+from plugin.team import Agent, Role
+from plugin.workspaces import Workspace
 
 # argon2id with the library's current defaults, which follow RFC 9106's second recommendation (64 MiB, 3 passes).
 _HASHER = PasswordHasher()
@@ -46,6 +56,11 @@ _CODES_PER_AGENT = 8
 _CODES_PER_DAY = 60
 PROOF_SECONDS = 300
 _PROOF = "first step"
+_WAYS = "first steps"
+
+WORKSPACE = "/sign-in/workspace"
+# (workspace, agent): whom a first step proved somebody to be.
+Way = tuple[UUID, UUID]
 
 
 class WrongPassword(AhlanError):
@@ -127,6 +142,7 @@ class Accounts:
         return [
             Route("/sign-in", placed(self.sign_in), methods=["GET", "POST"]),
             Route("/sign-in/code", placed(self.code), methods=["GET", "POST"]),
+            Route(WORKSPACE, placed(self.workspace), methods=["GET", "POST"]),
             Route("/sign-up", placed(self.sign_up), methods=["GET", "POST"]),
             Route("/sign-out", placed(self.sign_out), methods=["POST"]),
             Route("/invitations/{workspace}/{secret}", placed(self.invitation), methods=["GET", "POST"]),
@@ -138,24 +154,39 @@ class Accounts:
         t = self.web.translator(request)
         onward = own_path(request.query_params.get("next", ""))
         if request.method == "GET":
-            if await self._signed_in(request):
+            another = "another" in request.query_params
+            if not another and await self._signed_in(request):
                 return RedirectResponse(onward or STAND_ALONE, 303)
-            return self.page("sign_in.html", t, request, onward=onward, errors={}, values={})
+            return self.page("sign_in.html", t, request, onward=onward, another=another, errors={}, values={})
         form = await self.form(request)
         email, password = form.get("email", ""), form.get("password", "")
         try:
-            workspace_id, agent = await self._authenticate(request, email, password)
+            ways = await self._authenticate(request, email, password)
         except (WrongPassword, TooMany) as error:
             errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint) if error.hint else ""}
             return self.page(
                 "sign_in.html", t, request, status=error.status, onward=onward, errors=errors, values={"email": email}
             )
-        return await self.proven(request, workspace_id, agent, onward)
+        return await self.proven(request, ways, onward)
 
     async def proven(
-        self, request: Request, workspace_id: UUID, agent_id: UUID, onward: str, *, method: str = "password"
+        self,
+        request: Request,
+        ways: Sequence[Way],
+        onward: str,
+        *,
+        method: str = "password",
+        second_factor: bool = False,
     ) -> Response:
-        """The first step is done: a session, or the page that asks for the second step where the agent has one."""
+        """The first step is done: a session, or the page that asks for the second step where the agent has one.
+
+        Several ways: the page that asks which workspace it shall be. `second_factor`: both steps were done elsewhere.
+        """
+        if len(ways) > 1:
+            return await self._which(request, ways, onward, method=method, second_factor=second_factor)
+        ((workspace_id, agent_id),) = ways
+        if second_factor:
+            return await self.let_in(request, workspace_id, agent_id, onward, method=method, second_factor=True)
         async with self.app.db.transaction(workspace_id) as tx:
             agent = await tx.get(Agent, agent_id)
             asked = await team.second_factor.factor(tx, agent_id) is not None
@@ -167,6 +198,71 @@ class Accounts:
         return self.page(
             "sign_in_code.html", self.web.translator(request), request, onward=onward, proof=proof, errors={}
         )
+
+    async def _which(
+        self, request: Request, ways: Sequence[Way], onward: str, *, method: str, second_factor: bool
+    ) -> Response:
+        """Ask which of the proven workspaces to open. Names appear here and nowhere before."""
+        told, choices = [], []
+        for workspace_id, agent_id in ways:
+            async with self.app.db.transaction(workspace_id) as tx:
+                agent, workspace = await tx.get(Agent, agent_id), await workspaces.current(tx)
+            assert agent is not None
+            assert workspace is not None
+            told.append([workspace_id.hex, agent_id.hex, self._standing(agent)])
+            choices.append((workspace, agent))
+        sealed = self.app.vault.sign(_WAYS, {"a": told, "m": method, "t": second_factor}, PROOF_SECONDS)
+        return self.page(
+            "workspaces.html", self.web.translator(request), request, onward=onward, ways=sealed, choices=choices,
+            here_now=None,
+        )  # fmt: skip
+
+    async def workspace(self, request: Request) -> Response:
+        """Which workspace: of those that a first step proved, or of those that this browser is signed in to."""
+        if request.method == "GET":
+            choices = [(workspace, agent) for _held, workspace, agent in await self._open(request)]
+            if not choices:
+                return RedirectResponse("/sign-in", 303, {"cache-control": "no-store"})
+            return self.page(
+                "workspaces.html", self.web.translator(request), request, onward="", ways="", choices=choices,
+                here_now=choices[0][0].workspace_id,
+            )  # fmt: skip
+        form = await self.form(request)
+        wanted = form.get("workspace", "")
+        if "ways" in form:
+            return await self._chosen(request, form["ways"], wanted)
+        held = [one for one, _workspace, _agent in await self._open(request)]
+        held.sort(key=lambda one: one[0].hex != wanted)
+        known = bool(held) and held[0][0].hex == wanted
+        response = RedirectResponse(STAND_ALONE if known else "/sign-in?another=1", 303, {"cache-control": "no-store"})
+        if known:
+            keep_sessions(self.app, response, held)
+        return response
+
+    async def _chosen(self, request: Request, sealed: str, wanted: str) -> Response:
+        said = self.app.vault.verify(_WAYS, sealed) or {"a": []}
+        for workspace, agent, standing in said["a"]:
+            if workspace != wanted:
+                continue
+            async with self.app.db.transaction(UUID(hex=workspace)) as tx:
+                row = await tx.get(Agent, UUID(hex=agent))
+            if row is None or row.deactivated_at is not None or self._standing(row) != standing:
+                break
+            onward = own_path(request.query_params.get("next", ""))
+            return await self.proven(
+                request, [(row.workspace_id, row.id)], onward, method=said["m"], second_factor=said["t"]
+            )
+        return RedirectResponse("/sign-in", 303, {"cache-control": "no-store"})
+
+    async def _open(self, request: Request) -> list[tuple[tuple[UUID, str], Workspace, Agent]]:
+        """The sessions of this browser that are still good, the one that the panel shows first."""
+        alive = []
+        for workspace_id, secret in session_cookies(self.app, request):
+            async with self.app.db.transaction(workspace_id) as tx:
+                found, workspace = await team.session_agent(tx, secret), await workspaces.current(tx)
+            if found is not None and workspace is not None:
+                alive.append(((workspace_id, secret), workspace, found[1]))
+        return alive
 
     async def code(self, request: Request) -> Response:
         """The second step: a code of the agent's app, or a recovery code."""
@@ -208,8 +304,11 @@ class Accounts:
         """What a first step stands on: another password since, and it counts no longer."""
         return self.app.vault.fingerprint("first step", agent.password_hash)[:16]
 
-    async def _authenticate(self, request: Request, typed: str, password: str) -> tuple[UUID, UUID]:
-        """The workspace and agent behind an address and password. Raises WrongPassword, TooMany."""
+    async def _authenticate(self, request: Request, typed: str, password: str) -> list[Way]:
+        """Every workspace that an address and password open, the oldest first. Raises WrongPassword, TooMany.
+
+        Workspaces where somebody else signed up with this address have another password: they are not among them.
+        """
         email = normalise_email(typed) or ""
         address = network(request)
         key = self.app.vault.fingerprint("email", email)
@@ -220,21 +319,22 @@ class Accounts:
             if int(await self.app.hub.peek(counter) or 0) >= limit:
                 raise too_many()
         known = await self.app.db.lookup("sign_in", key) if email else []
-        checked = False
+        agents = []
         # Ids are made in the order of time: the oldest workspaces come first.
         for workspace_id, _store in sorted(known)[:_WORKSPACES_PER_EMAIL]:
             async with self.app.db.transaction(workspace_id) as tx:
                 agent = await team.by_email(tx, email)
-            if agent is None or agent.deactivated_at is not None:
-                continue
-            checked = True
-            if await password_fits(agent.password_hash, password[:MAX_PASSWORD]):
-                await self.app.hub.take(pair)
-                return workspace_id, agent.id
-            async with self.app.db.transaction(workspace_id) as tx:
+            if agent is not None and agent.deactivated_at is None:
+                agents.append(agent)
+        # A store that parted took its owner's hash along: what is the same is checked once.
+        hashes = dict.fromkeys(agent.password_hash for agent in agents) or {"": None}
+        fits = {one for one in hashes if await password_fits(one, password[:MAX_PASSWORD])}
+        if fits:
+            await self.app.hub.take(pair)
+            return [(agent.workspace_id, agent.id) for agent in agents if agent.password_hash in fits]
+        for agent in agents:
+            async with self.app.db.transaction(agent.workspace_id) as tx:
                 team.audit.note(tx, "sign_in.failed", by=None, subject=agent.id, changes={"step": [None, "password"]})
-        if not checked:
-            await password_fits("", password[:MAX_PASSWORD])
         # Failures only: a whole office signing in from one address counts nothing.
         await self.app.hub.count(f"sign-in:email:{key}", _WINDOW)
         await self.app.hub.count(f"sign-in:address:{address}", _WINDOW)
@@ -253,7 +353,7 @@ class Accounts:
         t = self.web.translator(request)
         onward = own_path(request.query_params.get("next", ""))
         if request.method == "GET":
-            if await self._signed_in(request):
+            if "another" not in request.query_params and await self._signed_in(request):
                 return RedirectResponse(onward or STAND_ALONE, 303)
             return self.page("sign_up.html", t, request, onward=onward, errors={}, values={})
         form = await self.form(request)
@@ -334,18 +434,19 @@ class Accounts:
         return await self.let_in(request, workspace_id, agent.id, "", method="invitation")
 
     async def sign_out(self, request: Request) -> Response:
-        """End this browser's session."""
+        """End every session of this browser: who signs out leaves nothing open for the next person."""
         own_origin(request, self.app.settings.public_url)
-        held = session_cookie(self.app, request)
-        if held is not None:
-            workspace_id, secret = held
+        await self._end(session_cookies(self.app, request))
+        response = RedirectResponse("/sign-in", 303, {"clear-site-data": '"cache"'})
+        keep_sessions(self.app, response, [])
+        return response
+
+    async def _end(self, held: Sequence[tuple[UUID, str]]) -> None:
+        for workspace_id, secret in held:
             async with self.app.db.transaction(workspace_id) as tx:
                 found = await team.session_agent(tx, secret)
                 if found is not None:
                     await team.close_session(tx, found[0].id)
-        response = RedirectResponse("/sign-in", 303, {"clear-site-data": '"cache"'})
-        response.delete_cookie(cookie_name(self.app), path="/", secure=self.app.settings.secure, httponly=True)
-        return response
 
     async def language(self, request: Request) -> Response:
         """Remember the language of the public pages in this browser."""
@@ -385,7 +486,13 @@ class Accounts:
         method: str = "password",
         second_factor: bool = False,
     ) -> Response:
-        """A session of this browser; whoever calls has proven who it is."""
+        """A session of this browser, shown from now on; whoever calls has proven who it is.
+
+        Sessions of other workspaces stay, an earlier one of the same workspace ends.
+        """
+        held = session_cookies(self.app, request)
+        others = [one for one in held if one[0] != workspace_id][: SESSIONS_AT_ONCE - 1]
+        await self._end([one for one in held if one not in others])
         async with self.app.db.transaction(workspace_id) as tx:
             agent = await tx.get(Agent, agent_id)
             assert agent is not None
@@ -393,21 +500,13 @@ class Accounts:
                 tx, agent, request.headers.get("user-agent", ""), method=method, second_factor=second_factor
             )
         response = RedirectResponse(onward or STAND_ALONE, 303, {"cache-control": "no-store"})
-        response.set_cookie(
-            cookie_name(self.app),
-            f"{workspace_id.hex}.{secret}",
-            max_age=SESSION_DAYS * 86_400,
-            path="/",
-            secure=self.app.settings.secure,
-            httponly=True,
-            samesite="lax",
-        )
+        keep_sessions(self.app, response, [(workspace_id, secret), *others])
         return response
 
     def page(self, template: str, t: Translator, request: Request, *, status: int = 200, **context: Any) -> Response:
         """A public page that may offer the operator's OpenID provider beside a password."""
-        provider = self.app.settings.oidc.name if self.app.settings.oidc else ""
-        return public_page(self.app, self.web, template, t, request, status=status, provider=provider, **context)
+        offered = {"provider": self.app.settings.oidc.name if self.app.settings.oidc else "", "another": False}
+        return public_page(self.app, self.web, template, t, request, status=status, **{**offered, **context})
 
 
 def public_page(

@@ -8,7 +8,7 @@ third-party cookies. The path decides, so that neither way can be mistaken for t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,10 +27,13 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, framed_by, own_origin
 from plugin.platform import AdminSession, Platform, PlatformError, StaleToken
-from plugin.team import Agent, Origin, Permission, Session
+from plugin.team import SESSION_DAYS, Agent, Origin, Permission, Session
 from plugin.workspaces import Workspace
 
 STAND_ALONE = "/panel"
+# Of one browser, each of another workspace; a cookie holds 4096 bytes, a session takes 77.
+SESSIONS_AT_ONCE = 10
+_BETWEEN = "~"
 _SAFE = frozenset({"GET", "HEAD"})
 _TOKEN_PARAMETERS = frozenset({"id_token", "shopify-reload"})
 
@@ -260,6 +263,8 @@ class Door:
                 if request.method in _SAFE and "hx-request" not in request.headers and platform is None:
                     return RedirectResponse(f"/sign-in?next={quote(_here(request), safe='')}", 303)
                 raise error
+            if self._of_another_session(desk):
+                return Response(status_code=204, headers={**desk.headers(), "hx-refresh": "true"})
             if not desk.agent.may(permission):
                 raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
             owed = desk.session is not None and team.second_factor.owes_factor(desk.workspace, desk.agent, desk.session)
@@ -268,6 +273,17 @@ class Door:
             return await handler(desk)
 
         return endpoint
+
+    def _of_another_session(self, desk: Desk) -> bool:
+        """Whether htmx asks for a part of a page of another session: the browser went to another workspace meanwhile.
+
+        That page is loaded anew, so that it never shows two workspaces at once.
+        """
+        token = desk.request.headers.get("x-csrf-token")
+        if desk.session is None or token is None or desk.request.method not in _SAFE:
+            return False
+        said = self.app.vault.verify("csrf", token)
+        return said is not None and said["s"] != desk.session.id.hex
 
     def _second_step_first(self, desk: Desk) -> Response:
         """Nothing is read or changed before the second step is set up; a page leads there."""
@@ -419,12 +435,34 @@ def cookie_name(app: App) -> str:
 
 
 def session_cookie(app: App, request: Request) -> tuple[UUID, str] | None:
-    """The workspace and the secret of a session cookie, unverified."""
-    workspace, _dot, secret = request.cookies.get(cookie_name(app), "").partition(".")
-    try:
-        return UUID(hex=workspace), secret
-    except ValueError:
-        return None
+    """The workspace and the secret of the session that a request speaks for, unverified."""
+    return next(iter(session_cookies(app, request)), None)
+
+
+def session_cookies(app: App, request: Request) -> list[tuple[UUID, str]]:
+    """Every session of this browser, one a workspace, unverified; the first is the one that the panel shows."""
+    held: dict[UUID, str] = {}
+    for one in request.cookies.get(cookie_name(app), "").split(_BETWEEN)[:SESSIONS_AT_ONCE]:
+        workspace, _dot, secret = one.partition(".")
+        with suppress(ValueError):
+            held.setdefault(UUID(hex=workspace), secret)
+    return list(held.items())
+
+
+def keep_sessions(app: App, response: Response, held: Sequence[tuple[UUID, str]]) -> None:
+    """Leave these sessions in the browser, the one to be shown first; none of them: it is signed out."""
+    if not held:
+        response.delete_cookie(cookie_name(app), path="/", secure=app.settings.secure, httponly=True)
+        return
+    response.set_cookie(
+        cookie_name(app),
+        _BETWEEN.join(f"{workspace_id.hex}.{secret}" for workspace_id, secret in held),
+        max_age=SESSION_DAYS * 86_400,
+        path="/",
+        secure=app.settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
 
 
 def _admin_token(request: Request) -> str:

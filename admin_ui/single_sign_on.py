@@ -117,16 +117,14 @@ class SingleSignOn:
     async def _enter(self, request: Request, person: Person, onward: str) -> Response:
         """Sign in whom this account belongs to. Ids are made in the order of time: the oldest workspace comes first."""
         key = providers.directory_key(self.app.vault, person.issuer, person.subject)
+        ways = []
         for workspace_id, _store in sorted(await self.app.db.lookup(providers.DIRECTORY, key)):
             async with self.app.db.transaction(workspace_id) as tx:
                 agent = await providers.identity_agent(tx, person.issuer, person.subject)
-            if agent is None:
-                continue
-            if person.proven_twice:
-                return await self.accounts.let_in(
-                    request, workspace_id, agent.id, onward, method="oidc", second_factor=True
-                )
-            return await self.accounts.proven(request, workspace_id, agent.id, onward, method="oidc")
+            if agent is not None:
+                ways.append((workspace_id, agent.id))
+        if ways:
+            return await self.accounts.proven(request, ways, onward, method="oidc", second_factor=person.proven_twice)
         return self._shown(
             request,
             _("This account is not linked to anybody here."),

@@ -136,11 +136,17 @@ class Site:
         return {"conversations": [_head(t, talk) for talk in talks[:_TALKS]], "customer": f"customers/{members[0]}"}
 
     async def _export(self, workspace_id: UUID, store_id: UUID, said: Said) -> Said:
-        """What this store's share holds of a person; `open` while it is being collected."""
+        """What this store's share holds of a person, once: `open` while it is being collected, then `fetched`.
+
+        WordPress puts it into the file that the person gets, so the copy counts as handed over. The plugin drops the
+        number with the answer: who never got it asks again under a new one.
+        """
         row = await self._asked(workspace_id, store_id, privacy.DATA_REQUEST, said)
-        if row.state == privacy.READY:
-            return {"state": "ready", "data": _readable(row.result.get("export") or {})}
-        return {"state": "open"}
+        if row.state == privacy.OPEN:
+            return {"state": "open"}
+        async with self.app.db.transaction(workspace_id) as tx:
+            export = await privacy.fetched(tx, row.id, by="wordpress")
+        return {"state": "ready", "data": _readable(export)} if export is not None else {"state": "fetched"}
 
     async def _erase(self, workspace_id: UUID, store_id: UUID, said: Said) -> Said:
         """Forget a person's share of this store; `open` while that is under way."""

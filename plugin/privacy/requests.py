@@ -134,6 +134,19 @@ async def handed_over(tx: Tx, request_id: UUID, agent: Agent) -> bool:
     return True
 
 
+async def fetched(tx: Tx, request_id: UUID, *, by: str) -> Mapping[str, Any] | None:
+    """The export, taken by the shop's own system, which hands it on: our copy is deleted, the evidence stays.
+
+    `by` names that system in the evidence. None: no export was waiting.
+    """
+    row = await tx.get(PrivacyRequest, request_id, lock=True)
+    if row is None or row.state != READY:
+        return None
+    export: Mapping[str, Any] = row.result.get("export") or {}
+    settle(row, DONE, {"counts": row.result.get("counts", {}), "handed_over_by": by})
+    return export
+
+
 def settle(row: PrivacyRequest, state: str, result: Mapping[str, Any]) -> None:
     """Close a request: what names or reaches the person goes, the platform's own numbers stay as evidence."""
     row.state, row.done_at, row.result = state, datetime.now(UTC), dict(result)

@@ -180,6 +180,15 @@ async def test_an_export_follows_and_is_asked_for_once(
     assert answer["data"]["messages"][0]["text"] == f"{said} said"
     keys = {key for rows in answer["data"].values() for record in rows for key in record}
     assert not keys & {"raw", "id", "store_id", "workspace_id", "customer_id"}
+    # WordPress has it now: handed over, our copy gone, the evidence kept.
+    assert (await ask(http, side, "export", question)).json() == {"state": "fetched"}
+    async with app.db.transaction(side.workspace_id) as tx:
+        evidence = await tx.get(privacy.PrivacyRequest, row.id)
+        assert evidence is not None
+        assert (evidence.state, evidence.result["handed_over_by"]) == (privacy.DONE, "wordpress")
+        assert evidence.done_at is not None
+        assert said not in str(evidence.result)
+        assert said not in str(evidence.subject)
 
 
 async def test_an_erasure_is_done_and_says_so(
