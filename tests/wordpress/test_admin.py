@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Request, expect
 
 from integrations.woocommerce import pairing
+from plugin import stores
 from tests.wordpress.conftest import Meet, Shop, Visitor, chat_of
 from tests.wordpress.wordpress import ADMIN
 
@@ -55,6 +56,11 @@ STATES: dict[str, tuple[str, str]] = {
         " update_option( 'wc_ahlan_secret', strrev( $kept ) );",
         "update_option( 'wc_ahlan_secret', get_option( 'kept' ) ); delete_option( 'kept' );",
     ),
+    "no_server": (
+        "file_put_contents( WPMU_PLUGIN_DIR . '/state.php',"
+        " '<?php add_filter( \"wc_ahlan_server\", \"__return_empty_string\" );' );",
+        "unlink( WPMU_PLUGIN_DIR . '/state.php' );",
+    ),
     "widget_off": (
         "update_option( 'wc_ahlan_settings', array( 'widget' => false ) );",
         "delete_option( 'wc_ahlan_settings' );",
@@ -72,8 +78,18 @@ def problems(page: str) -> dict[str, str]:
 @pytest.mark.parametrize("state", STATES)
 async def test_every_state_has_words_that_say_what_to_do(shop: Shop, state: str) -> None:
     there, back = STATES[state]
-    said: dict[str, str] = {}
     await shop.site.run(_RUN % there)
+    try:
+        await said_in_each_language(shop, state)
+    finally:
+        await shop.site.run(_RUN % back)
+    after = problems((await shop.owner.get(f"{shop.site.url}{SETTINGS}")).text)
+    assert after == {}
+
+
+async def said_in_each_language(shop: Shop, state: str) -> None:
+    """The settings page names the state and says what to do, in English, Arabic and Hebrew."""
+    said: dict[str, str] = {}
     try:
         for locale in ("", "ar", "he_IL"):
             await shop.site.run("update_user_meta( 1, 'locale', $locale ); return true;", locale=locale)
@@ -85,13 +101,48 @@ async def test_every_state_has_words_that_say_what_to_do(shop: Shop, state: str)
             assert level is not None
             assert ("dashicons-yes-alt" in page.text) == (level[1] != "error"), "no tick beside what is broken"
     finally:
-        await shop.site.run(_RUN % back)
         await shop.site.run("delete_user_meta( 1, 'locale' ); return true;")
     assert len(said[""].split()) > 8
     assert re.search(r"[\u0600-\u06ff]{3}", said["ar"]), said["ar"]
     assert re.search(r"[\u0590-\u05ff]{3}", said["he_IL"]), said["he_IL"]
-    after = problems((await shop.owner.get(f"{shop.site.url}{SETTINGS}")).text)
-    assert after == {}
+
+
+async def site_health(shop: Shop) -> dict[str, str]:
+    """What WordPress's Site Health shows of us."""
+    said: dict[str, str] = await shop.site.run(
+        "delete_transient( 'wc_ahlan_state' );"
+        " $tests = apply_filters( 'site_status_tests', array( 'direct' => array() ) );"
+        " return call_user_func( $tests['direct']['wc_ahlan']['test'] );"
+    )
+    return said
+
+
+async def test_while_ahlan_is_away_the_page_and_site_health_say_so(shop: Shop) -> None:
+    well = await site_health(shop)
+    assert (well["status"], well["label"]) == ("good", "Ahlan is connected")
+    async with shop.ahlan.away():
+        ill = await site_health(shop)
+        assert (ill["status"], ill["label"]) == ("recommended", "Ahlan does not answer at the moment.")
+        await said_in_each_language(shop, "server_away")
+    assert (await site_health(shop))["status"] == "good"
+
+
+async def test_keys_that_ahlan_may_not_use_are_critical_until_they_work_again(shop: Shop) -> None:
+    async def stand(status: str) -> None:
+        async with shop.ahlan.app.db.transaction(shop.store.workspace_id) as tx:
+            store = await stores.get(tx, shop.store.id)
+            assert store is not None
+            store.status = status
+
+    await stand(stores.NEEDS_REAUTH)
+    try:
+        ill = await site_health(shop)
+        assert (ill["status"], ill["label"]) == ("critical", "Ahlan has no key to this shop that works.")
+        assert "Connect again" in ill["description"]
+        await said_in_each_language(shop, "keys_refused")
+    finally:
+        await stand(stores.CONNECTED)
+    assert (await site_health(shop))["status"] == "good"
 
 
 async def test_without_https_or_permalinks_the_button_cannot_be_pressed(shop: Shop) -> None:
