@@ -260,4 +260,4 @@ async def enter(desk: Desk) -> Response:
     if agent.password_hash != desk.agent.password_hash:
         values = {"email": agent.email or ""}
         return accounts.page("sign_in.html", desk.t, desk.request, onward="", errors={}, values=values)
-    return await accounts.proven(desk.request, row.other, agent.id, "")
+    return await accounts.proven(desk.request, [(row.other, agent.id)], "")
