@@ -280,7 +280,8 @@ class Door:
         That page is loaded anew, so that it never shows two workspaces at once.
         """
         token = desk.request.headers.get("x-csrf-token")
-        if desk.session is None or token is None or desk.request.method not in _SAFE:
+        part = desk.request.method in _SAFE and "hx-request" in desk.request.headers
+        if desk.session is None or token is None or not part:
             return False
         said = self.app.vault.verify("csrf", token)
         return said is not None and said["s"] != desk.session.id.hex
