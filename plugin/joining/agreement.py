@@ -366,7 +366,7 @@ async def contents(tx: Tx, store_id: UUID) -> Contents:
     return Contents(row[0], row[1], row[2], row[3], row[4], list(staff))
 
 
-def staff_of(store_id: UUID) -> Select[tuple[UUID]]:
+def staff_of(store_id: UUID) -> Select[UUID]:
     """The ids of the agents who came in through this store's admin."""
     return select(StaffIdentity.agent_id).where(StaffIdentity.store_id == store_id)
 

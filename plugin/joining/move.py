@@ -490,6 +490,6 @@ DELETE FROM events WHERE workspace_id = :workspace AND kind IN ('customer.merged
 """
 
 
-def _by_provider(workspace_id: UUID) -> Select[tuple[UUID]]:
+def _by_provider(workspace_id: UUID) -> Select[UUID]:
     """The ids of the agents who may sign in through a provider."""
     return select(SignInIdentity.agent_id).where(SignInIdentity.workspace_id == workspace_id)

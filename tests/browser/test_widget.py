@@ -951,16 +951,16 @@ async def test_nothing_is_kept_or_followed_that_the_shops_banner_refuses(visit: 
     await shopper.page.evaluate("window.yes = true")
     await shopper.find(".door").first.click()
     await shopper.find("textarea").fill("A draft")
-    await until_kept(shopper)
-    assert await shopper.page.evaluate("Object.keys(localStorage).some((key) => key.endsWith(':draft'))")
+    await until_kept(shopper, ":draft")
 
 
-async def until_kept(shopper: Shopper) -> None:
+async def until_kept(shopper: Shopper, ending: str = "") -> None:
+    """Something is kept whose key ends so; what is typed is kept a moment after its typing."""
     for _ in range(100):
-        if await shopper.page.evaluate("localStorage.length"):
+        if await shopper.page.evaluate("(end) => Object.keys(localStorage).some((key) => key.endsWith(end))", ending):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("nothing was kept")
+    raise AssertionError(f"nothing was kept {ending}")
 
 
 @needs_browser
