@@ -1,8 +1,8 @@
 """The port to a commerce platform: our words for its things, and the few questions we ask it.
 
-Everything that speaks a platform's own JSON lives behind this in `integrations/`. Differences are named capabilities;
-what a platform cannot do raises `Unsupported`. Records carry the platform's own id as text in `external_id`, times in
-UTC, and `version`: the platform's `updated_at`, by which a newer record wins.
+Everything that speaks a platform's own JSON lives behind this in `integrations/`. Differences are named
+capabilities: what a platform cannot do is not among them, and is not asked for. Records carry the platform's own id as
+text in `external_id`, times in UTC, and `version`: the platform's `updated_at`, by which a newer record wins.
 """
 
 from __future__ import annotations
@@ -55,13 +55,6 @@ class PlatformError(Exception):
         self.after = after
         self.reauthorize = reauthorize
         self.code = code
-
-
-class Unsupported(PlatformError):
-    """This platform cannot do that; ask `capabilities` first."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"unsupported: {what}", retry=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Store(TenantRow, Base):
     widget: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     installed_at: Mapped[datetime] = mapped_column(server_default=func.now())
     uninstalled_at: Mapped[datetime | None]
-    # On its way into another workspace (plugin/joining.py): what is written to it now waits.
+    # On its way into another workspace (plugin/joining): what is written to it now waits.
     moving_since: Mapped[datetime | None]
 
     def connection(self) -> Connection:

@@ -11,16 +11,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from admin_ui import words
+from admin_ui import downloads, words
 from admin_ui.auth import placed
-from admin_ui.desk import Desk
+from admin_ui.desk import Desk, nothing_here
 from admin_ui.pages.privacy import KEPT
 from plugin import team
 from plugin.app import App
-from plugin.kernel.errors import NotFound
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
@@ -28,7 +27,6 @@ from plugin.team import Agent, AuditEntry, Permission, audit
 from plugin.team.audit import Wanted
 
 PAGE: Final = 50
-LINK_SECONDS: Final = 60
 _LINK: Final = "audit export"
 _CHUNK: Final = 500
 
@@ -210,39 +208,28 @@ def _id(text: str) -> UUID | None:
 
 
 async def export_link(desk: Desk) -> Response:
-    """A link that gives the filtered log out for a minute: a browser sends no token along with a download."""
+    """A link that gives the filtered log out for a minute."""
     query = desk.request.query_params
     if not desk.may(Permission.MANAGE_TEAM):
-        raise NotFound(_("There is nothing here."), _("Check the address, or go back."))
+        raise nothing_here()
     filters = {name: query.get(name, "")[:40] for name in ("topic", "agent", "days")}
-    claims = {"w": desk.workspace_id.hex, "a": desk.agent.id.hex, "l": desk.t.locale, **filters}
-    link = f"/exports/audit/{desk.app.vault.sign(_LINK, claims, LINK_SECONDS)}"
-    return JSONResponse({"url": link}, headers=desk.headers())
+    return downloads.link(desk, "/exports/audit", _LINK, {"l": desk.t.locale, **filters})
 
 
 def download(app: App) -> Route:
     """The log that a signed link names, as a CSV file; that it left is a line of it."""
 
     async def serve(request: Request) -> Response:
-        claims = app.vault.verify(_LINK, request.path_params["token"])
-        if claims is None:
-            raise NotFound(_("This link is no longer good."), _("Press Download again."))
+        claims = downloads.claims_of(app, request, _LINK)
         workspace_id = UUID(hex=claims["w"])
         async with app.db.transaction(workspace_id) as tx:
             agent = await tx.get(Agent, UUID(hex=claims["a"]))
             if agent is None or not (agent.may(Permission.EXPORT) and agent.may(Permission.MANAGE_TEAM)):
-                raise NotFound(_("This link is no longer good."), _("Press Download again."))
+                raise downloads.expired()
             audit.note(tx, "data.audit_exported", by=agent.id)
             names = {one.id: one.name for one in await team.agents(tx)}
-        headers = {
-            "content-disposition": f'attachment; filename="audit-log-{datetime.now(UTC):%Y-%m-%d}.csv"',
-            "content-security-policy": "sandbox; default-src 'none'",
-            "x-content-type-options": "nosniff",
-            "cache-control": "no-store",
-            "referrer-policy": "no-referrer",
-        }
         rows = _rows(app, workspace_id, _wanted(claims), names, app.catalogues.translator(claims["l"]))
-        return StreamingResponse(rows, headers=headers, media_type="text/csv; charset=utf-8")
+        return downloads.attachment(rows, f"audit-log-{datetime.now(UTC):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
     return Route("/exports/audit/{token}", placed(serve), methods=["GET"])
 

@@ -25,7 +25,6 @@ from plugin.kernel.text import isolate
 from plugin.team import Agent
 
 _CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
-_TYPING_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
+from admin_ui import downloads
+from admin_ui.auth import placed
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import consent
 from admin_ui.words import State
@@ -19,7 +21,7 @@ from plugin import privacy, stores, team
 from plugin.app import App
 from plugin.crm import customers, identities
 from plugin.kernel.db import Tx
-from plugin.kernel.errors import Forbidden, NotFound
+from plugin.kernel.errors import Forbidden
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money
@@ -27,7 +29,6 @@ from plugin.kernel.web import Web
 from plugin.privacy import PrivacyRequest, access, export, keeping
 from plugin.team import Agent, Permission, audit
 
-LINK_SECONDS: Final = 60
 _LINK: Final = "privacy export"
 _SETTLED: Final = 20
 _LOOKS: Final = 50
@@ -262,16 +263,14 @@ def _look(
 
 
 async def export_link(desk: Desk) -> Response:
-    """A link that gives the export out for a minute: a browser sends no token along with a download."""
+    """A link that gives the export out for a minute."""
     if not desk.may(Permission.MANAGE_PRIVACY):
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
     async with desk.transaction() as tx:
         row = await tx.get(PrivacyRequest, desk.path_id())
         if row is None or row.state != privacy.READY:
             raise nothing_here()
-    claims = {"w": desk.workspace_id.hex, "r": row.id.hex, "a": desk.agent.id.hex}
-    link = f"/exports/{desk.app.vault.sign(_LINK, claims, LINK_SECONDS)}"
-    return JSONResponse({"url": link}, headers=desk.headers())
+    return downloads.link(desk, "/exports", _LINK, {"r": row.id.hex})
 
 
 async def hand_over(desk: Desk) -> Response:
@@ -286,16 +285,14 @@ def download(app: App, web: Web) -> Route:
     """The one export that a signed link names, as a ZIP, and a line in the access log for everybody in it."""
 
     async def serve(request: Request) -> Response:
-        claims = app.vault.verify(_LINK, request.path_params["token"])
-        if claims is None:
-            raise NotFound(_("This link is no longer good."), _("Press Download again."))
+        claims = downloads.claims_of(app, request, _LINK)
         workspace_id = UUID(hex=claims["w"])
         async with app.db.transaction(workspace_id) as tx:
             agent = await tx.get(Agent, UUID(hex=claims["a"]))
             row = await tx.get(PrivacyRequest, UUID(hex=claims["r"]))
             allowed = agent is not None and agent.may(Permission.MANAGE_PRIVACY) and agent.may(Permission.EXPORT)
             if agent is None or not allowed or row is None or row.state != privacy.READY:
-                raise NotFound(_("This link is no longer good."), _("Press Download again."))
+                raise downloads.expired()
             audit.note(tx, "data.customer_exported", by=agent.id, subject=row.id)
             held = row.result["export"]
             for person in row.result["people"]:
@@ -308,17 +305,10 @@ def download(app: App, web: Web) -> Route:
         shop = store.name if store else ""
         page = web.render("privacy_copy.html", t, copy=_copy(t, held), shop=shop, asked_at=row.asked_at)
         name = f"personal-data-{row.asked_at:%Y-%m-%d}-{row.id.hex[-6:]}.zip"
-        headers = {
-            "content-disposition": f'attachment; filename="{name}"',
-            "content-security-policy": "sandbox; default-src 'none'",
-            "x-content-type-options": "nosniff",
-            "cache-control": "no-store",
-            "referrer-policy": "no-referrer",
-        }
         pieces = export.archive(app, workspace_id, held, page, "data.html")
-        return StreamingResponse(pieces, headers=headers, media_type="application/zip")
+        return downloads.attachment(pieces, name, "application/zip")
 
-    return Route("/exports/{token}", serve, methods=["GET"])
+    return Route("/exports/{token}", placed(serve), methods=["GET"])
 
 
 _AUTHORS: Final[Mapping[str, Lazy]] = {"shopper": _("You"), "bot": _("Bot"), "agent": _("The shop")}

@@ -33,7 +33,9 @@ from plugin.stores import Store
 from plugin.team import Permission
 
 _PLATFORMS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
-
+_REPLAY_SECONDS = 5
+# One less than the largest bigint has.
+_DIGITS = 19
 
 MOVING = State(_("Being moved to another workspace"), "warn", "truck")
 
@@ -353,10 +355,6 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
 
 
-# One less than the largest bigint has.
-_DIGITS = 19
-
-
 async def banner(desk: Desk) -> Response:
     """What is wrong with any store, above every page of those who can do something about it; nothing when all is well.
 
@@ -384,9 +382,6 @@ async def replay(desk: Desk) -> Response:
         with contextlib.suppress(*desk.app.jobs.unavailable):
             await (await desk.app.jobs.pool()).enqueue_job("drain_inbox", _job_id="drain_inbox")
     return desk.go(f"stores/{store.id}", parked=1 if "parked" in desk.request.query_params else None)
-
-
-_REPLAY_SECONDS = 5
 
 
 async def check(desk: Desk) -> Response:

@@ -40,7 +40,6 @@ _SCOPES = _CONFIG["access_scopes"]
 DEFAULT_PROXY_PATH: Final = f"/{_CONFIG['app_proxy']['prefix']}/{_CONFIG['app_proxy']['subpath']}"
 """Where on a storefront our app proxy lives unless its merchant renamed it."""
 REQUIRED_SCOPES: Final = tuple(identity.split_scopes(_SCOPES["scopes"]))
-OPTIONAL_SCOPES: Final = tuple(sorted(_SCOPES.get("optional_scopes", ())))
 
 
 @dataclass(frozen=True, slots=True)

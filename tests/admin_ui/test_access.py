@@ -126,7 +126,9 @@ async def test_personal_data_leaves_only_with_both_rights(app: App, shop: Shop, 
     assert (await noa.get(path)).status_code == 403, "may take data out, but not this"
     link = (await owner.get(path)).json()["url"]
     assert (await owner.get(link)).status_code == 200
-    assert [entry.kind for entry in await log_of(app, shop, "data")] == ["data.customer_exported"]
+    [line] = await log_of(app, shop, "data")
+    assert (line.kind, line.way) == ("data.customer_exported", "panel")
+    assert line.address, "a copy that leaves says where it went"
 
 
 # Two steps

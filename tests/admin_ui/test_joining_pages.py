@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from html import unescape
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pyotp
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from admin_ui.auth import hash_password
 from plugin import joining, stores, team
@@ -63,7 +63,7 @@ async def test_a_code_of_one_panel_is_confirmed_in_the_other(
     waiting = await browser.get("/panel/join")
     assert 'http-equiv="refresh"' in waiting.text
     async with app.db.transaction(shop.workspace_id) as tx:
-        move_id = await tx.scalar(joining.select(joining.StoreMove.id).where(joining.StoreMove.state == "agreed"))
+        move_id = await tx.scalar(select(joining.StoreMove.id).where(joining.StoreMove.state == "agreed"))
     assert await run_move(app, shop.workspace_id, move_id) == joining.DONE
     done = await browser.get("/panel/join")
     assert "The store has moved" in done.text
@@ -145,7 +145,7 @@ async def test_leaving_needs_the_name_and_opens_a_workspace_of_its_own(app: App,
     assert "The store is moving" in inner.text
     assert "<nav" not in inner.text
     assert "Being moved" in (await browser.get(f"/panel/stores/{store.id}")).text
-    move_id = joining.UUID(going.headers["location"].rpartition("/")[2])
+    move_id = UUID(going.headers["location"].rpartition("/")[2])
     refused = await browser.post(f"/panel/stores/moves/{move_id}/open")
     assert refused.status_code == 404, "not before it is there"
     async with app.db.transaction(shop.workspace_id) as tx:
@@ -170,7 +170,7 @@ async def test_a_session_here_opens_nothing_there_that_was_locked_since(
     browser = await sign_in(shop.email)
     store = shop.stores["oud"]
     going = await browser.post(f"/panel/stores/{store.id}/part", data={"name": store.name})
-    move_id = joining.UUID(going.headers["location"].rpartition("/")[2])
+    move_id = UUID(going.headers["location"].rpartition("/")[2])
     async with app.db.transaction(shop.workspace_id) as tx:
         row = await joining.standing(tx, move_id)
         assert row is not None

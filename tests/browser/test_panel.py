@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import update
 
 from plugin import privacy, workspaces
@@ -23,17 +21,9 @@ from plugin.crm.backfill import Backfill
 from plugin.kernel.config import Demo
 from tests.admin_ui.shop import PASSWORD, Admin, Panel, Shop, seed, serving
 from tests.admin_ui.test_privacy_page import ask
+from tests.browser.chrome import needs_browser
+from tests.browser.chrome import strict_browser as strict_browser
 
-CHROME = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--test-third-party-cookie-phaseout",
-]
 SIZES = {"desk": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
 # App Bridge's one promise: every fetch to the app's own origin carries a fresh token.
 BRIDGE = """
@@ -47,17 +37,8 @@ window.fetch = (resource, options = {}) => {
 };
 """
 
-# `make test` never comes here without a browser: it installs one, or says loudly what it left out.
-pytestmark = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
+pytestmark = needs_browser
 Open = Callable[..., Awaitable[Page]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROME, args=ARGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ import asyncio
 import re
 
 import pyotp
-import pytest
 from playwright.async_api import Route, expect
 from sqlalchemy import text
 
 from plugin.team import second_factor
 from tests.admin_ui.shop import PASSWORD, Panel, Shop
-from tests.browser.test_panel import CHROME, Open, browser, open_as, panel, shop, shopper_writes
+from tests.browser.chrome import needs_browser, strict_browser
+from tests.browser.test_panel import Open, open_as, panel, shop, shopper_writes
 
-__all__ = ["browser", "open_as", "panel", "shop"]
+__all__ = ["open_as", "panel", "shop", "strict_browser"]
 
-pytestmark = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
+pytestmark = needs_browser
 
 
 async def test_two_steps_are_set_up_and_then_asked_for(panel: Panel, shop: Shop, open_as: Open) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -32,19 +31,17 @@ from playwright.async_api import (
     Page,
     Playwright,
     Request,
-    async_playwright,
     expect,
 )
 
+from tests.browser import chrome
+from tests.browser.chrome import ARGS, CHROME, DESKTOP, OPEN_ROOTS, PHONE, needs_browser
+from tests.browser.chrome import browser as browser
+from tests.browser.chrome import playwright as playwright
+
 ROOT = Path(__file__).resolve().parents[2]
-CHROME = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--no-first-run"]  # fmt: skip
 EMAIL, PASSWORD = "owner@ahlan-demo.example", "marhaba-shalom-hello"
-DEVICES: dict[str, dict[str, Any]] = {
-    "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
-    "desktop": {"viewport": {"width": 1440, "height": 900}},
-}
+DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 DIRECTION = {"en": "ltr", "ar": "rtl", "he": "rtl"}
 STAFF = {"he": "548380009", "ar": "548380010", "en": "548380011"}
 HISTORY_DAYS = 60
@@ -55,9 +52,6 @@ WORDS = {
     "ar": ("مرحبًا، أين طلبي؟", "يُشحن اليوم، والتوصيل غدًا.", "شكرًا لكم (طلب 7)"),
     "he": ("שלום, איפה ההזמנה שלי?", "היא יוצאת היום.", "תודה (הזמנה 7)"),
 }
-# The launcher's root is closed to the shop's own scripts; the test looks in.
-OPEN_ROOTS = """const attach = Element.prototype.attachShadow;
-Element.prototype.attachShadow = function () { return attach.call(this, { mode: 'open' }) }"""
 MEASURE = """() => {
   const root = document.documentElement;
   const boxes = "#page, .card, .notice, .row, .bubble, .composer, .message, .thread-head";
@@ -67,8 +61,7 @@ MEASURE = """() => {
   return { dir: root.dir, lang: root.lang, wide };
 }"""
 
-# `make test` never comes here without a browser: it installs one, or says loudly what it left out.
-pytestmark = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
+pytestmark = needs_browser
 expect.set_options(timeout=15_000)
 
 
@@ -173,40 +166,11 @@ async def demo() -> AsyncIterator[Demo]:
             await demo.stop()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def playwright() -> AsyncIterator[Playwright]:
-    async with async_playwright() as playwright:
-        yield playwright
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
-    browser = await playwright.chromium.launch(executable_path=CHROME, args=ARGS)
-    yield browser
-    await browser.close()
-
-
 @dataclass
-class Person:
-    """One browser profile, fresh: no cookies, nothing stored, third-party cookies blocked."""
+class Person(chrome.Person):
+    """Somebody in the demo."""
 
-    demo: Demo
-    context: BrowserContext
-    errors: list[str] = field(default_factory=list)
-
-    async def open(self, url: str) -> Page:
-        page = await self.context.new_page()
-        page.on("pageerror", lambda error: self.errors.append(f"{page.url}: {error}"))
-        page.on(
-            "console",
-            lambda said: (
-                self.errors.append(f"{page.url}: {said.text} {said.location.get('url', '')}")
-                if said.type == "error"
-                else None
-            ),
-        )
-        await page.goto(url)
-        return page
+    demo: Demo = field(kw_only=True)
 
 
 Meet = Callable[..., Awaitable[Person]]
@@ -220,7 +184,7 @@ async def meet(demo: Demo, browser: Browser) -> AsyncIterator[Meet]:
     async def meet(locale: str = "en", device: str = "desktop") -> Person:
         context = await browser.new_context(locale=locale, timezone_id="Asia/Amman", **DEVICES[device])
         await context.add_init_script(OPEN_ROOTS)
-        people.append(Person(demo, context))
+        people.append(Person(context, demo=demo))
         return people[-1]
 
     yield meet

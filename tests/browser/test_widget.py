@@ -6,51 +6,28 @@ import asyncio
 import base64
 import gzip
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Error, Frame, Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Error, Frame, Locator, Page, Request, expect
 
 from admin_ui.look import typed
 from plugin.kernel.i18n import load
 from plugin.widget import page as widget_page
 from plugin.widget.strings import SAMPLES, strings
+from tests.browser.chrome import OPEN_ROOTS, needs_browser
+from tests.browser.chrome import strict_browser as strict_browser
 from tests.browser.widget_stub import Peer, history
 
-CHROME = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--test-third-party-cookie-phaseout",
-]
 PANEL = widget_page.STATIC / "panel"
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
-# Tests look into the launcher's closed root through this; one test runs without it.
-OPEN_ROOTS = """const attach = Element.prototype.attachShadow;
-Element.prototype.attachShadow = function () { return attach.call(this, { mode: 'open' }) }"""
-
-needs_browser = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
 Visit = Callable[..., Awaitable["Shopper"]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROME, args=ARGS)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
@@ -974,16 +951,16 @@ async def test_nothing_is_kept_or_followed_that_the_shops_banner_refuses(visit: 
     await shopper.page.evaluate("window.yes = true")
     await shopper.find(".door").first.click()
     await shopper.find("textarea").fill("A draft")
-    await until_kept(shopper)
-    assert await shopper.page.evaluate("Object.keys(localStorage).some((key) => key.endsWith(':draft'))")
+    await until_kept(shopper, ":draft")
 
 
-async def until_kept(shopper: Shopper) -> None:
+async def until_kept(shopper: Shopper, ending: str = "") -> None:
+    """Something is kept whose key ends so; what is typed is kept a moment after its typing."""
     for _ in range(100):
-        if await shopper.page.evaluate("localStorage.length"):
+        if await shopper.page.evaluate("(end) => Object.keys(localStorage).some((key) => key.endsWith(end))", ending):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("nothing was kept")
+    raise AssertionError(f"nothing was kept {ending}")
 
 
 @needs_browser

@@ -1,10 +1,11 @@
 """A store joins only when both agree in one browser: codes, browsers, roles, races."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from plugin import joining, stores, team
 from plugin.app import App
@@ -156,7 +157,7 @@ async def test_an_uninstalled_store_joins_nothing(app: App, merchant: Make) -> N
     async with app.db.transaction(guest.workspace_id) as tx:
         store = await tx.get(Store, guest.store.id, lock=True)
         assert store is not None
-        await stores.uninstalled(tx, store, joining.datetime.now(joining.UTC))
+        await stores.uninstalled(tx, store, datetime.now(UTC))
     assert await refused(app, guest, code, browser) == "store_gone"
 
 
@@ -187,7 +188,7 @@ async def test_one_code_confirmed_twice_at_once_counts_once(app: App, merchant: 
     assert kept.code in {"used", "wrong_code"}
     for one in (guest, third):
         async with app.db.transaction(one.workspace_id) as tx:
-            assert len((await tx.scalars(joining.select(joining.StoreMove))).all()) == (
+            assert len((await tx.scalars(select(joining.StoreMove))).all()) == (
                 await tx.scalar(text("SELECT count(*) FROM stores WHERE moving_since IS NOT NULL"))
             )
 

@@ -6,13 +6,14 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, text
 
-from plugin import joining, stores
+from plugin import joining, stores, team
 from plugin.app import App
 from plugin.conversations import messages
 from plugin.conversations.conversations import Shopper
@@ -25,6 +26,7 @@ from plugin.kernel.money import Money
 from plugin.platform import CustomerRecord, LineRecord, OrderRecord, StoreNotice
 from plugin.reactions import TASKS
 from plugin.stores import Store
+from plugin.team import Role
 from plugin.widget import session
 from plugin.widget.limits import Limits
 from tests.joining.conftest import NOW, Make, Merchant, agreed, everything, joined, run_move
@@ -36,7 +38,7 @@ class Reading:
 
     def read_webhook(self, topic: str, body: bytes, at: object, connection: object) -> list[object]:
         if topic == "uninstalled":
-            return [StoreNotice("uninstalled", joining.datetime.now(joining.UTC), {})]
+            return [StoreNotice("uninstalled", datetime.now(UTC), {})]
         return [OrderRecord(body.decode(), NOW, f"#{body.decode()}", NOW, Money(100, "SAR", 2))]
 
     async def disconnected(self, tx: object, store_id: UUID) -> None:
@@ -188,7 +190,7 @@ async def test_a_job_of_the_store_goes_along_and_its_old_run_ends_nothing(app: A
         await tx.enqueue("send_replies", delay=3600, unique="mine", conversation_id=guest.talk)
         await tx.enqueue("send_replies", delay=3600, unique="nobodys", conversation_id=uuid4())
         # So that it is not closed behind the store.
-        await joining.team.add(tx, name="Other", email=None, role=joining.Role.OWNER, password_hash="x")
+        await team.add(tx, name="Other", email=None, role=Role.OWNER, password_hash="x")
     await joined(app, guest, host)
     for workspace_id, expected in ((host.workspace_id, ["mine"]), (guest.workspace_id, ["nobodys"])):
         async with app.db.transaction(workspace_id) as tx:
@@ -224,7 +226,7 @@ async def main(database_url, redis_url, key, workspace, job, data_dir):
             # Everything is moved and nothing is committed.
             print("moved", flush=True)
             await asyncio.sleep(600)
-        joining._Move._seal = _slow
+        joining.move._Move._seal = _slow
         await jobs.run(app.db, app, TASKS, UUID(workspace), UUID(job))
 
 asyncio.run(main(*sys.argv[1:]))

@@ -1,5 +1,6 @@
 """A store with all its data from one workspace into another and back: nothing lost, nothing foreign."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,14 +9,16 @@ from sqlalchemy import Column, ForeignKey, Table, Uuid, pool, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from plugin import bootstrap, joining, stores
+from plugin import bootstrap, joining, stores, team
 from plugin.app import App
+from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
 from plugin.crm import identities, visitors
 from plugin.crm.customers import Customer
+from plugin.joining import agreement
 from plugin.kernel import migrate
 from plugin.kernel.config import Settings
-from plugin.kernel.db import OWNER, role_url
+from plugin.kernel.db import OWNER, new_id, role_url
 from plugin.kernel.errors import Forbidden
 from plugin.kernel.moving import moving_statements, share
 from plugin.schema import metadata
@@ -136,7 +139,7 @@ async def test_who_only_wrote_there_leaves_a_name_and_no_way_in(app: App, mercha
     guest, host = await merchant("oud"), await merchant("kad")
     await joined(app, guest, host)
     async with app.db.transaction(host.workspace_id) as tx:
-        talk = await tx.get(joining.Conversation, guest.talk)
+        talk = await tx.get(Conversation, guest.talk)
         assert talk is not None
         talk.assignee_id = host.owner.id
         tx.add(Message(id=guest.owner.id, conversation_id=talk.id, store_id=guest.store.id, position=90,
@@ -144,7 +147,7 @@ async def test_who_only_wrote_there_leaves_a_name_and_no_way_in(app: App, mercha
     own = await parted(app, host, guest.store.id)
     async with app.db.transaction(own) as tx:
         ghost = await tx.get(Agent, host.owner.id)
-        talk = await tx.get(joining.Conversation, guest.talk)
+        talk = await tx.get(Conversation, guest.talk)
     assert ghost is not None
     assert talk is not None
     assert (ghost.role, ghost.email, ghost.password_hash) == (Role.LIGHT, None, "")
@@ -159,18 +162,18 @@ async def test_a_workspace_left_without_an_owner_is_owned_by_the_stores_administ
     assert await role_of(app, own, guest.owner.id) == Role.AGENT
     for administrator, role in ((False, Role.AGENT), (True, Role.OWNER)):
         async with app.db.transaction(own) as tx:
-            agent = await joining.team.staff_agent(
+            agent = await team.staff_agent(
                 tx, guest.store.id, staff_id="staff-oud", name="", email="", administrator=administrator
             )
             assert agent is not None
         assert await role_of(app, own, guest.owner.id) == role
     # Nobody takes a workspace that has one.
     async with app.db.transaction(host.workspace_id) as tx:
-        other = await joining.team.staff_agent(
+        other = await team.staff_agent(
             tx, host.store.id, staff_id="second", name="Second", email="", administrator=True
         )
         assert other is not None
-        again = await joining.team.staff_agent(
+        again = await team.staff_agent(
             tx, host.store.id, staff_id="second", name="Second", email="", administrator=True
         )
         assert again is not None
@@ -181,7 +184,7 @@ async def test_a_clerk_who_opened_a_store_first_does_not_own_it_after_its_move(a
     guest, host = await merchant("oud"), await merchant("kad")
     async with app.db.transaction(guest.workspace_id) as tx:
         # Who opened first was not who ran it: the row is older than the owner's.
-        clerk = await joining.team.add(tx, name="Clerk", email=None, role=Role.AGENT)
+        clerk = await team.add(tx, name="Clerk", email=None, role=Role.AGENT)
         tx.add(StaffIdentity(id=UUID(int=1), store_id=guest.store.id, external_id="clerk", agent_id=clerk.id))
     await joined(app, guest, host)
     own = await parted(app, host, guest.store.id)
@@ -189,7 +192,7 @@ async def test_a_clerk_who_opened_a_store_first_does_not_own_it_after_its_move(a
         agent = await tx.get(Agent, clerk.id)
         assert agent is not None
         with pytest.raises(Forbidden):
-            await joining.team.staff.confirm_owner(tx, agent)
+            await team.staff.confirm_owner(tx, agent)
     assert await role_of(app, own, clerk.id) == Role.AGENT
 
 
@@ -209,7 +212,7 @@ async def test_an_uninstall_during_a_join_ends_it(app: App, merchant: Make) -> N
     async with app.db.transaction(guest.workspace_id) as tx:
         store = await tx.get(Store, guest.store.id, lock=True)
         assert store is not None
-        assert await stores.uninstalled(tx, store, joining.datetime.now(joining.UTC))
+        assert await stores.uninstalled(tx, store, datetime.now(UTC))
     before = await everything(app, guest.workspace_id, but=("store_moves", "events", "stores"))
     assert await run_move(app, host.workspace_id, move_id) == joining.FAILED
     assert await everything(app, guest.workspace_id, but=("store_moves", "events", "stores")) == before
@@ -228,11 +231,11 @@ async def test_an_uninstall_during_a_join_ends_it(app: App, merchant: Make) -> N
 @pytest.mark.parametrize("silent", ["receives", "leaves"])
 async def test_the_database_moves_nothing_that_one_side_did_not_agree_to(app: App, merchant: Make, silent: str) -> None:
     guest, host = await merchant("oud"), await merchant("kad")
-    move_id = joining.new_id()
+    move_id = new_id()
     sides = {"receives": (host.workspace_id, guest.workspace_id), "leaves": (guest.workspace_id, host.workspace_id)}
     for side, (here, there) in sides.items():
         async with app.db.transaction(here) as tx:
-            row = joining._side_of(move_id, side, host.owner.id, guest.store.id, there, "")
+            row = agreement.side_of(move_id, side, host.owner.id, guest.store.id, there, "")
             row.state = joining.AGREED if side == silent else joining.MOVING
             tx.add(row)
     before = await everything(app, guest.workspace_id)
@@ -248,13 +251,13 @@ async def _move(app: App, home: UUID, move_id: UUID, leaving: UUID, receiving: U
 
 async def test_an_agreement_is_good_for_its_two_workspaces_and_its_store_alone(app: App, merchant: Make) -> None:
     guest, host, third = await merchant("oud"), await merchant("kad"), await merchant("third")
-    move_id = joining.new_id()
+    move_id = new_id()
     for side, here, there, store in (
         ("receives", host.workspace_id, guest.workspace_id, guest.store.id),
         ("leaves", guest.workspace_id, host.workspace_id, third.store.id),
     ):
         async with app.db.transaction(here) as tx:
-            row = joining._side_of(move_id, side, host.owner.id, store, there, "")
+            row = agreement.side_of(move_id, side, host.owner.id, store, there, "")
             row.state = joining.MOVING
             tx.add(row)
     for leaving, receiving in (

@@ -6,7 +6,6 @@ import importlib.machinery
 import importlib.util
 import os
 import re
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy import select
 
 from integrations.woocommerce.install import RETURN
@@ -31,21 +30,19 @@ from plugin.kernel.config import Settings
 from plugin.kernel.embedded import Servers
 from plugin.kernel.http import Limiter
 from plugin.stores import Store
+from tests.browser import chrome
+from tests.browser.chrome import CHROME, DESKTOP, OPEN_ROOTS, PHONE
+from tests.browser.chrome import browser as browser
+from tests.browser.chrome import playwright as playwright
 from tests.conftest import ENCRYPTION_KEY
 from tests.wordpress.front import Certificates, LocalTransport, tls_before
 from tests.wordpress.wordpress import ADMIN, PASSWORD, ROOT, WordPress, free_port, missing, serve
 
-BROWSER: Final = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-ARGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-               "--disable-sync", "--no-first-run"]  # fmt: skip
 OWNER, OWNER_PASSWORD = "noor@zaytouna.example", "a calm long evening"
 CUSTOMERS: Final = {
     "layla": ("layla@customers.example", "Layla", "Haddad"),
     "omer": ("omer@customers.example", "Omer", "Ben-David"),
 }
-# The launcher's root is closed to the shop's own scripts; the test looks in.
-OPEN_ROOTS: Final = """const attach = Element.prototype.attachShadow;
-Element.prototype.attachShadow = function () { return attach.call(this, { mode: 'open' }) }"""
 
 expect.set_options(timeout=15_000)
 
@@ -59,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = set(getattr(item, "fixturenames", ()))
         if lacking and names & {"site", "old_site"}:
             item.add_marker(pytest.mark.skip(reason=lacking))
-        elif BROWSER is None and "meet" in names:
+        elif CHROME is None and "meet" in names:
             item.add_marker(pytest.mark.skip(reason="no Chrome or Chromium"))
 
 
@@ -358,40 +355,9 @@ async def chat_of(shop: Shop, person: Visitor, text: str) -> str:
 # --- in Chromium -----------------------------------------------------------------------------------------------------
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def playwright() -> AsyncIterator[Playwright]:
-    async with async_playwright() as playwright:
-        yield playwright
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
-    browser = await playwright.chromium.launch(executable_path=BROWSER, args=ARGS)
-    yield browser
-    await browser.close()
-
-
 @dataclass
-class Person:
-    """One browser profile, fresh, with third-party cookies blocked (Chromium's own way in private windows)."""
-
-    context: BrowserContext
-    errors: list[str] = field(default_factory=list)
-
-    async def open(self, url: str) -> Page:
-        """A new tab."""
-        page = await self.context.new_page()
-        page.on("pageerror", lambda error: self.errors.append(f"{page.url}: {error}"))
-        page.on(
-            "console",
-            lambda said: (
-                self.errors.append(f"{page.url}: {said.text} {said.location.get('url', '')}")
-                if said.type == "error"
-                else None
-            ),
-        )
-        await page.goto(url)
-        return page
+class Person(chrome.Person):
+    """Somebody with a browser, in the shop or in wp-admin."""
 
     async def sign_in(self, site: WordPress, name: str) -> Page:
         """Sign in to WordPress by its own form."""
@@ -404,8 +370,6 @@ class Person:
 
 
 Meet = Callable[..., Awaitable[Person]]
-PHONE: Final[dict[str, Any]] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1440, "height": 900}}
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -371,7 +371,6 @@ CARRIERS: Final = (
     ("DHL", "https://www.dhl.com/track?tracking-id={}", "JD"),
     ("Cheetah", "https://chita-il.com/runcom.server/track?id={}", "CH"),
 )
-CANCEL_NOTES: Final = ("ordered twice", "changed address", "found another size")
 RETURN_NOTES: Final[dict[str, tuple[str, ...]]] = {
     "en": ("Arrived with a chip", "Smaller than expected"),
     "ar": ("وصلت مكسورة الحافة", "أصغر من المتوقّع"),

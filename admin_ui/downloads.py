@@ -1,0 +1,47 @@
+"""Files that leave the panel: a signed link that is good for a minute, because a browser sends no token along."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from admin_ui.desk import Desk
+from plugin.app import App
+from plugin.kernel.errors import NotFound
+from plugin.kernel.lazy import _
+
+LINK_SECONDS: Final = 60
+
+
+def link(desk: Desk, path: str, purpose: str, claims: Mapping[str, Any]) -> Response:
+    """The address below `path` that gives this agent's file out; `claims` say which file."""
+    said = {"w": desk.workspace_id.hex, "a": desk.agent.id.hex, **claims}
+    return JSONResponse({"url": f"{path}/{desk.app.vault.sign(purpose, said, LINK_SECONDS)}"}, headers=desk.headers())
+
+
+def claims_of(app: App, request: Request, purpose: str) -> dict[str, Any]:
+    """What a link of `link` says: `w` the workspace, `a` the agent, and which file. Raises NotFound."""
+    said = app.vault.verify(purpose, request.path_params["token"])
+    if said is None:
+        raise expired()
+    return said
+
+
+def expired() -> NotFound:
+    """What a link gets that is too old, or whose agent may not have the file any more."""
+    return NotFound(_("This link is no longer good."), _("Press Download again."))
+
+
+def attachment(pieces: AsyncIterator[str] | AsyncIterator[bytes], name: str, media_type: str) -> Response:
+    """A file to keep, in no cache and with no page of ours around it."""
+    headers = {
+        "content-disposition": f'attachment; filename="{name}"',
+        "content-security-policy": "sandbox; default-src 'none'",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+    }
+    return StreamingResponse(pieces, headers=headers, media_type=media_type)

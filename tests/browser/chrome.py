@@ -1,0 +1,73 @@
+"""The browser of the tests: which one, how it is started, and people who use it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+
+CHROME: Final = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+ARGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+               "--disable-sync", "--no-first-run"]  # fmt: skip
+PHONE: Final[dict[str, Any]] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1440, "height": 900}}
+# The launcher's root is closed to the shop's own scripts; the test looks in.
+OPEN_ROOTS: Final = """const attach = Element.prototype.attachShadow;
+Element.prototype.attachShadow = function () { return attach.call(this, { mode: 'open' }) }"""
+
+# `make test` never comes here without a browser: it installs one, or says loudly what it left out.
+needs_browser = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as playwright:
+        yield playwright
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
+    """Chromium as it comes: third-party cookies are blocked in its private windows, which Playwright's contexts are."""
+    browser = await playwright.chromium.launch(executable_path=CHROME, args=ARGS)
+    yield browser
+    await browser.close()
+
+
+@pytest_asyncio.fixture(name="browser", scope="module", loop_scope="session")
+async def strict_browser() -> AsyncIterator[Browser]:
+    """Chromium as it will be: no third-party cookies anywhere."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROME, args=[*ARGS, "--test-third-party-cookie-phaseout"]
+        )
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Person:
+    """One browser profile, fresh: no cookies, nothing stored, third-party cookies blocked."""
+
+    context: BrowserContext
+    errors: list[str] = field(default_factory=list)
+
+    async def open(self, url: str) -> Page:
+        """A new tab; what goes wrong in it is kept in `errors`."""
+        page = await self.context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(f"{page.url}: {error}"))
+        page.on(
+            "console",
+            lambda said: (
+                self.errors.append(f"{page.url}: {said.text} {said.location.get('url', '')}")
+                if said.type == "error"
+                else None
+            ),
+        )
+        await page.goto(url)
+        return page
