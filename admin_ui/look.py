@@ -11,6 +11,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from admin_ui import words
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
@@ -68,6 +69,9 @@ def furnish(web: Web) -> None:
         navigation=navigation,
         isolate=isolate,
         typed=typed,
+        statuses=words.STATUSES,
+        ranks=words.PRIORITIES,
+        priorities=dict(words.PRIORITIES.values()),
     )
 
 
@@ -148,5 +152,6 @@ def panel_words(t: Translator) -> Markup:
         "declined": _("Nothing was changed. It can be allowed at any time."),
         "taken_back": _("Taken back. What was read already stays."),
         "not_asked": _("Shopify did not open its question, so nothing was changed. Try again in a moment."),
+        "chosen": _("Chosen: %(count)s"),
     }
     return script_json(words).replace("'", "\\u0027")

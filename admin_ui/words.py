@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from plugin.conversations.conversations import Priority, Status
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 
@@ -98,8 +99,15 @@ SIGNS: Mapping[str, str] = {
     "checkout.started": "credit-card",
     "conversation.started": "message-circle",
     "conversation.assigned": "user-check",
-    "conversation.closed": "check",
+    "conversation.resolved": "check",
     "conversation.reopened": "rotate-ccw",
+    "conversation.pending": "hourglass",
+    "conversation.snoozed": "alarm-clock",
+    "conversation.woken": "alarm-clock",
+    "conversation.marked_spam": "ban",
+    "conversation.ranked": "flag",
+    "conversation.tagged": "tag",
+    "conversation.untagged": "tag",
     "note.added": "lock",
 }
 
@@ -139,3 +147,18 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
 def order_name(name: str) -> str:
     """The order's number as people say it, left to right inside any text."""
     return isolate(name, "ltr")
+
+
+STATUSES: dict[Status, tuple[str, Lazy]] = {
+    Status.OPEN: ("inbox", _("Open")),
+    Status.PENDING: ("hourglass", _("Waiting for the customer")),
+    Status.SNOOZED: ("alarm-clock", _("Snoozed")),
+    Status.RESOLVED: ("check", _("Resolved")),
+    Status.SPAM: ("ban", _("Spam")),
+}
+PRIORITIES: dict[Priority, tuple[str, Lazy]] = {
+    Priority.URGENT: ("urgent", _("Urgent")),
+    Priority.HIGH: ("high", _("High")),
+    Priority.NORMAL: ("normal", _("Normal")),
+    Priority.LOW: ("low", _("Low")),
+}

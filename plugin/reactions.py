@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
-from plugin.conversations import delivery
+from plugin.conversations import conversations, delivery
 from plugin.crm import backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
@@ -28,6 +28,7 @@ TASKS: Mapping[str, Task] = {
     "send_replies": delivery.send_replies,
     "watch_store": alerts.watch_store,
     "mail_alert": alerts.mail_alert,
+    "wake_conversation": conversations.wake_conversation,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {

@@ -1,7 +1,7 @@
 """Every table of the product in one metadata: for migrations, for row-level security, for the tests of both."""
 
 from plugin import joining, privacy, stores, team, workspaces
-from plugin.conversations import attachments, conversations, messages
+from plugin.conversations import attachments, bulk, conversations, messages, tags, views
 from plugin.crm import backfill, carts, consents, customers, identities, orders, products, reconcile, terms, visitors
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
@@ -9,8 +9,9 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, carts, consents, conversations, crypto, customers, events, identities, inbox, incidents,
-    jobs, joining, messages, orders, privacy, products, reconcile, stores, team, terms, visitors, workspaces,
+    attachments, backfill, bulk, carts, consents, conversations, crypto, customers, events, identities, inbox,
+    incidents, jobs, joining, messages, orders, privacy, products, reconcile, stores, tags, team, terms, views, visitors,
+    workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
 
+from admin_ui import words
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team
-from plugin.conversations import attachments, conversations, delivery, history, messages, presence
-from plugin.conversations.conversations import Conversation
+from plugin.conversations import attachments, conversations, delivery, history, messages, presence, tags
+from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, TooLarge
 from plugin.kernel.events import Event
@@ -25,6 +26,15 @@ from plugin.kernel.text import isolate
 from plugin.team import Agent
 
 _CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
+_MORNING = time(9)
+
+_TURNED: dict[Status, Lazy] = {
+    Status.OPEN: _("Open again."),
+    Status.PENDING: _("Waiting for the customer."),
+    Status.SNOOZED: _("Snoozed."),
+    Status.RESOLVED: _("Resolved."),
+    Status.SPAM: _("Marked as spam."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,14 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """A moment to snooze until."""
+
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Thread:
     """Everything of the middle pane."""
 
@@ -66,7 +84,15 @@ class Thread:
     name: str
     store: str
     channel: str
-    status: str
+    status: Status
+    status_sign: str
+    status_text: str
+    snoozed_until: datetime | None
+    priority: int
+    subject: str
+    tags: Sequence[str]
+    known_tags: Sequence[str]
+    laters: Sequence[Later]
     assignee_id: UUID | None
     colleagues: Sequence[Agent]
     items: Sequence[Said | Happened]
@@ -158,13 +184,22 @@ async def _thread(
     first_position: int = 0,
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
+    status = Status(talk.status)
     return Thread(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
         name=name,
         store=store.name if store else "",
         channel=channel_of(desk.t, talk.channel)[1],
-        status=talk.status,
+        status=status,
+        status_sign=words.STATUSES[status][0],
+        status_text=desk.t.gettext(words.STATUSES[status][1]),
+        snoozed_until=talk.snoozed_until,
+        priority=talk.priority,
+        subject=talk.subject,
+        tags=(await tags.of_conversations(tx, [talk.id])).get(talk.id, ()),
+        known_tags=await tags.all_tags(tx),
+        laters=laters(desk.t, datetime.now(UTC)),
         assignee_id=talk.assignee_id,
         colleagues=await team.colleagues(tx),
         items=items,
@@ -225,12 +260,56 @@ def _day_key(desk: Desk, message: messages.Message) -> str:
     return message.created_at.astimezone(desk.t.timezone).strftime("%Y%m%d")
 
 
+_SAID: dict[str, Lazy] = {
+    "conversation.resolved": _("%(name)s resolved this"),
+    "conversation.reopened": _("%(name)s opened this again"),
+    "conversation.pending": _("%(name)s waits for the customer"),
+    "conversation.snoozed": _("%(name)s snoozed this until %(when)s"),
+    "conversation.woken": _("The snooze is over"),
+    "conversation.marked_spam": _("%(name)s marked this as spam"),
+    "conversation.ranked": _("%(name)s set the priority to %(what)s"),
+    "conversation.tagged": _("%(name)s added the tag %(what)s"),
+    "conversation.untagged": _("%(name)s took off the tag %(what)s"),
+}
+
+
+def laters(t: Translator, now: datetime) -> list[Later]:
+    """The moments that are offered for a snooze, in the agent's time zone: mornings are at nine."""
+    here = now.astimezone(t.timezone)
+
+    def morning(days: int) -> datetime:
+        return datetime.combine(here.date() + timedelta(days=days), _MORNING, t.timezone)
+
+    # The next first day of a week, which is Sunday in one country and Monday in another.
+    week = (t.first_weekday - here.weekday() - 1) % 7 + 1
+    offered = [
+        Later(t.gettext("In three hours"), now + timedelta(hours=3)),
+        Later(t.gettext("Tomorrow morning"), morning(1)),
+        Later(t.gettext("At the beginning of the next week"), morning(week)),
+        Later(t.gettext("In a week"), morning(7)),
+    ]
+    return list({later.at: later for later in reversed(offered)}.values())[::-1]
+
+
+def moment_of(desk: Desk, said: str) -> datetime | None:
+    """A moment from a form: with its offset, or as a clock on the agent's wall shows it. None when it is none."""
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=desk.t.timezone)).astimezone(UTC)
+
+
 def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
     who = isolate(_actor_name(t, event.actor, names))
-    if event.kind == "conversation.closed":
-        text = t.gettext("%(name)s closed this", name=who)
-    elif event.kind == "conversation.reopened":
-        text = t.gettext("%(name)s opened this again", name=who)
+    if event.kind in _SAID:
+        until = event.data.get("until")
+        when = t.format_datetime(datetime.fromisoformat(until), "short") if until else ""
+        # A priority's name, or a tag.
+        what = str(event.data.get("tag", ""))
+        if event.kind == "conversation.ranked":
+            what = t.gettext(words.PRIORITIES[Priority(event.data["to"])][1])
+        text = t.gettext(_SAID[event.kind], name=who, when=isolate(when), what=isolate(what))
     elif event.data.get("to") is None:
         text = t.gettext("%(name)s gave this back to everybody", name=who)
     elif event.actor == f"agent:{event.data['to']}":
@@ -333,17 +412,11 @@ async def _head(
     tx: Tx, desk: Desk, talk: Conversation, said: str = "", undo: str = "", values: Mapping[str, Any] | None = None
 ) -> Response:
     who = await person.name_of(tx, desk.t, talk)
-    view = str((await desk.request.form()).get("view", "")) if desk.request.method == "POST" else ""
-    shown = desk.page(
-        "inbox.html",
-        block="thread_head",
-        thread=await _thread(tx, desk, talk, who),
-        view=view or desk.request.query_params.get("view", "open"),
-    )
+    shown = desk.page("inbox.html", block="thread_head", thread=await _thread(tx, desk, talk, who), place={})
     if said:
         # As an event, not as part of the page: it arrives even where somebody else's change was faster on the screen.
         toast = {"text": said, "action": desk.url(f"conversations/{talk.id}/{undo}"), "undo": desk.t.gettext("Undo"),
-                 "values": {**(values or {}), "view": view}}  # fmt: skip
+                 "values": values or {}}  # fmt: skip
         shown.headers["hx-trigger"] = json.dumps({"ahlan:toast": toast})
     return shown
 
@@ -368,20 +441,66 @@ async def assign(desk: Desk) -> Response:
         return await _head(tx, desk, talk, said, "assign", values)
 
 
-async def close(desk: Desk) -> Response:
-    """Nothing left to do."""
+async def turn(desk: Desk) -> Response:
+    """Another status: `to`, with `until` for a snooze; `seen` is what it was when the agent decided."""
+    form = await desk.request.form()
+    to, seen = str(form.get("to", "")), str(form.get("seen", ""))
+    if to not in set(Status):
+        raise nothing_here()
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
-        await conversations.close(tx, talk, by=desk.agent)
-        return await _head(tx, desk, talk, desk.t.gettext("Closed."), "reopen")
+        was, was_until = talk.status, talk.snoozed_until
+        turned = await conversations.turn(
+            tx,
+            talk,
+            Status(to),
+            by=desk.agent,
+            until=moment_of(desk, str(form.get("until", ""))),
+            seen=Status(seen) if seen in set(Status) else None,
+        )
+        if not turned:
+            return await _head(tx, desk, talk)
+        values = {"to": was, "seen": to, "until": was_until.isoformat() if was_until else ""}
+        return await _head(tx, desk, talk, desk.t.gettext(_TURNED[Status(to)]), "status", values)
 
 
-async def reopen(desk: Desk) -> Response:
-    """Something to do again."""
+async def rank(desk: Desk) -> Response:
+    """Another priority."""
+    form = await desk.request.form()
+    value = _number(str(form.get("priority", "")))
+    if value not in set(Priority):
+        raise nothing_here()
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
-        await conversations.reopen(tx, talk, by=desk.agent)
-        return await _head(tx, desk, talk, desk.t.gettext("Open again."), "close")
+        await conversations.rank(tx, talk, Priority(value), by=desk.agent)
+        return await _head(tx, desk, talk)
+
+
+async def tag(desk: Desk) -> Response:
+    """Put a tag on."""
+    return await _tag(desk, tags.put)
+
+
+async def untag(desk: Desk) -> Response:
+    """Take a tag off."""
+    return await _tag(desk, tags.take_off)
+
+
+async def _tag(desk: Desk, verb: Any) -> Response:
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        await verb(tx, talk, str(form.get("tag", "")), by=desk.agent)
+        return await _head(tx, desk, talk)
+
+
+async def retitle(desk: Desk) -> Response:
+    """Say what it is about."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        talk = await find(tx, desk.path_id())
+        await conversations.retitle(tx, talk, str(form.get("subject", "")))
+        return await _head(tx, desk, talk)
 
 
 async def read(desk: Desk) -> Response:
@@ -389,7 +508,7 @@ async def read(desk: Desk) -> Response:
     form = await desk.request.form()
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
-        await conversations.mark_read(tx, talk.id, who="agent", seq=_number(str(form.get("seq", "0"))))
+        await conversations.read_by(tx, talk.id, desk.agent, _number(str(form.get("seq", "0"))))
     return Response(status_code=204, headers=desk.headers())
 
 

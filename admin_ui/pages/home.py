@@ -14,7 +14,7 @@ from admin_ui.pages.stores import StoreCard
 from plugin import team
 from plugin.conversations import views
 from plugin.conversations.conversations import OPEN, Conversation
-from plugin.conversations.views import View
+from plugin.conversations.views import DEFAULT, Reader
 from plugin.crm.customers import Customer
 from plugin.crm.orders import Order
 from plugin.kernel.db import Tx
@@ -128,7 +128,7 @@ async def _steps(tx: Tx, desk: Desk, shops: list[StoreCard]) -> list[Step]:
 
 async def _figures(tx: Tx, desk: Desk) -> list[Figure]:
     t = desk.t
-    counts = await views.counts(tx, desk.agent.id)
+    counts = await views.counts(tx, [DEFAULT], Reader(desk.agent.id, t.timezone))
     waiting = await tx.scalar(
         select(func.count()).select_from(Conversation).where(
             Conversation.workspace_id == tx.workspace_id, Conversation.status == OPEN,
@@ -146,7 +146,7 @@ async def _figures(tx: Tx, desk: Desk) -> list[Figure]:
         Figure(
             t.gettext("Waiting for an answer"), t.format_number(waiting or 0), "inbox", "warn" if waiting else "good"
         ),
-        Figure(t.gettext("Open conversations"), t.format_number(counts.get(View.OPEN, 0)), "inbox"),
+        Figure(t.gettext("Open conversations"), t.format_number(counts[DEFAULT.key]), "inbox"),
         Figure(t.gettext("Customers"), await some(Customer, Customer.merged_into.is_(None)), "customers"),
         Figure(t.gettext("Orders"), await some(Order, Order.deleted_at.is_(None)), "customers"),
     ]

@@ -1,7 +1,9 @@
-"""The inbox: the list, and which conversation is open beside it."""
+"""The inbox: the lists to choose from, the list, and which conversation is open beside it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,13 +12,18 @@ from uuid import UUID
 from starlette.responses import Response
 
 from admin_ui import words
-from admin_ui.desk import Desk
+from admin_ui.desk import Desk, as_id
 from admin_ui.pages import conversation
-from plugin.conversations import views
-from plugin.conversations.views import COUNT_LIMIT, Listed, View
+from plugin import team
+from plugin.conversations import bulk, filters, tags, views
+from plugin.conversations.bulk import Change, Verb
+from plugin.conversations.conversations import Priority, Status
+from plugin.conversations.filters import Filter, FilterError
+from plugin.conversations.views import BUILT_IN, COUNT_LIMIT, DEFAULT, Listed, Reader, Sort, View
 from plugin.crm import stakes
 from plugin.crm.stakes import OpenCart, OpenOrder
 from plugin.kernel.db import Tx
+from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.stores import all_stores
@@ -25,11 +32,22 @@ _MAX_ROWS = 200
 # Minutes after which a wait is worth a colour; until workspaces set their own targets.
 _SOON, _LATE = 5, 30
 
-_LABELS: dict[View, Lazy] = {
-    View.OPEN: _("Open"),
-    View.MINE: _("Mine"),
-    View.UNASSIGNED: _("Unassigned"),
-    View.CLOSED: _("Closed"),
+_LABELS: dict[str, tuple[str, Lazy]] = {
+    "open": ("inbox", _("Open")),
+    "mine": ("user-check", _("Mine")),
+    "unassigned": ("user-x", _("Unassigned")),
+    "waiting": ("clock", _("Waiting longest")),
+    "pending": ("hourglass", _("Waiting for the customer")),
+    "snoozed": ("alarm-clock", _("Snoozed")),
+    "resolved": ("archive", _("Resolved")),
+    "spam": ("ban", _("Spam")),
+}
+# Lists whose number says that something is to be done; counting what is done and gone would only cost.
+_COUNTED = ("open", "mine", "unassigned", "waiting", "pending", "snoozed")
+_SORTS: dict[Sort, Lazy] = {
+    Sort.NEWEST: _("Newest first"),
+    Sort.OLDEST: _("Oldest first"),
+    Sort.WAITING: _("Longest waiting first"),
 }
 
 
@@ -57,6 +75,9 @@ class Row:
     waiting_since: datetime | None
     waiting_seconds: float
     urgency: str
+    snoozed_until: datetime | None
+    priority: str
+    tags: Sequence[str]
     assignee: str
     store: str
     channel: tuple[str, str]
@@ -65,11 +86,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A list that can be chosen, with how many are in it."""
+    """A list that can be chosen. `mine`: this agent may delete it."""
 
     key: str
     label: str
+    sign: str
     count: str
+    mine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +105,18 @@ class Blank:
     path: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the address asks for. `place` names it in further addresses; `problem` says why it cannot be read."""
+
+    view: View
+    place: dict[str, str]
+    typed: str = ""
+    problem: str = ""
+
+
 async def inbox(desk: Desk) -> Response:
-    """The list; `view` chooses which, `after` continues it, `rows` keeps its length when it is read again."""
+    """The list: `view` names it, or `q` and `sort` describe it; `after` continues it, `rows` keeps its length."""
     return await _show(desk, None)
 
 
@@ -93,37 +126,64 @@ async def opened(desk: Desk) -> Response:
 
 
 async def _show(desk: Desk, conversation_id: UUID | None) -> Response:
-    query = desk.request.query_params
-    view = View(query["view"]) if query.get("view") in set(View) else View.OPEN
     wanted = desk.wanted("inbox.html")
     context: dict[str, Any] = {
-        "view": view.value, "rows": [], "tabs": [], "cursor": None, "blank": None, "thread": None,
+        "rows": [], "groups": [], "cursor": None, "blank": None, "thread": None, "colleagues": [],
         "heading": desk.t.gettext("Inbox"),
     }  # fmt: skip
     shown = conversation_id if wanted in ("", "page", "thread") else None
     here = shown is not None and await conversation.is_here(desk, shown)
     async with desk.transaction() as tx:
+        saved = await views.saved(tx, desk.agent)
+        asked = _asked(desk, saved)
+        context |= {"asked": asked, "place": asked.place, "sorts": _SORTS, "label": _label(desk.t, asked.view)}
         if wanted in ("", "page", "queue"):
-            context |= await _list(tx, desk, view)
+            context |= await _list(tx, desk, asked, saved)
         if shown is not None:
             context |= await conversation.context(tx, desk, shown, here)
     return desk.page("inbox.html", **context)
 
 
-async def _list(tx: Tx, desk: Desk, view: View) -> dict[str, Any]:
+def _asked(desk: Desk, saved: Sequence[View]) -> _Asked:
+    query = desk.request.query_params
+    known = {**BUILT_IN, **{view.key: view for view in saved}}
+    view = known.get(query.get("view", ""), DEFAULT)
+    sort = Sort(query["sort"]) if query.get("sort") in set(Sort) else None
+    if not (typed := query.get("q", "").strip()):
+        return _Asked(view, {"view": view.key})
+    place = {"q": typed, "sort": sort.value if sort else ""}
+    try:
+        return _Asked(View("", filters.parse(typed), sort or Sort.NEWEST), place, typed)
+    except FilterError as error:
+        said = [desk.t.gettext(part, **error.values) for part in (error.message, error.hint) if part]
+        return _Asked(View("", Filter()), place, typed, " ".join(said))
+
+
+def _label(t: Translator, view: View) -> str:
+    if view.name:
+        return view.name
+    return t.gettext(_LABELS[view.key][1]) if view.key else t.gettext("Found")
+
+
+async def _list(tx: Tx, desk: Desk, asked: _Asked, saved: Sequence[View]) -> dict[str, Any]:
     query = desk.request.query_params
     length = query.get("rows", "")
     limit = min(_MAX_ROWS, max(views.PAGE, int(length))) if length.isascii() and length.isdigit() else views.PAGE
-    page = await views.queue(tx, view, agent_id=desk.agent.id, cursor=query.get("after"), limit=limit)
-    counts = await views.counts(tx, desk.agent.id)
+    reader = Reader(desk.agent.id, desk.t.timezone)
+    page = views.Page([], None)
+    if not asked.problem:
+        page = await views.queue(
+            tx, asked.view.filter, reader, sort=asked.view.sort, cursor=query.get("after"), limit=limit
+        )
+    counts = await views.counts(tx, [*(BUILT_IN[key] for key in _COUNTED), *saved], reader)
     shops = await all_stores(tx)
     connected = any(store.status == "connected" for store in shops)
     names = {store.id: store.name for store in shops} if len(shops) > 1 else {}
     people = {row.conversation.customer_id for row in page.rows if row.conversation.customer_id is not None}
     open_things = await stakes.at_stake(tx, people)
+    tagged = await tags.of_conversations(tx, [row.conversation.id for row in page.rows])
     now = datetime.now(UTC)
     t = desk.t
-    tabs = [Tab(key.value, t.gettext(label), _count(t, counts.get(key, 0))) for key, label in _LABELS.items()]
     return {
         "rows": [
             _row(
@@ -132,20 +192,105 @@ async def _list(tx: Tx, desk: Desk, view: View) -> dict[str, Any]:
                 now,
                 names.get(_id(listed.conversation.store_id), ""),
                 open_things.get(_id(listed.conversation.customer_id)),
+                tagged.get(listed.conversation.id, ()),
             )
             for listed in page.rows
         ],
-        "tabs": tabs,
+        "groups": _groups(t, desk, saved, counts),
+        "colleagues": await team.colleagues(tx),
         "cursor": page.cursor,
-        "blank": _blank(t, view, connected),
+        "blank": _blank(t, asked, connected),
     }
+
+
+def _groups(t: Translator, desk: Desk, saved: Sequence[View], counts: dict[str, int]) -> list[tuple[str, list[Tab]]]:
+    built = [Tab(key, t.gettext(label), sign, _count(t, counts.get(key, 0))) for key, (sign, label) in _LABELS.items()]
+    may = desk.may("manage_team")
+    kept = [
+        Tab(
+            view.key,
+            view.name,
+            "users-round" if view.shared else "bookmark",
+            _count(t, counts.get(view.key, 0)),
+            view.mine or (view.shared and may),
+        )
+        for view in saved
+    ]
+    groups = [("", built)]
+    return [*groups, (t.gettext("Saved"), kept)] if kept else groups
+
+
+async def save_view(desk: Desk) -> Response:
+    """Keep the filter that is shown under a name."""
+    form = await desk.request.form()
+    sort = str(form.get("sort", ""))
+    async with desk.transaction() as tx:
+        view = await views.save(
+            tx,
+            desk.agent,
+            str(form.get("name", "")),
+            filters.parse(str(form.get("q", ""))),
+            Sort(sort) if sort in set(Sort) else Sort.NEWEST,
+            shared=form.get("shared") == "yes",
+        )
+    return desk.go("inbox", view=view.key)
+
+
+async def forget_view(desk: Desk) -> Response:
+    """Delete a saved list; the conversations in it stay."""
+    async with desk.transaction() as tx:
+        await views.forget(tx, desk.agent, desk.path_id())
+    return desk.go("inbox")
+
+
+async def change_many(desk: Desk) -> Response:
+    """The same change to every chosen conversation; the answer is a toast that can take it back."""
+    form = await desk.request.form()
+    ids = [as_id(str(value)) for value in form.getlist("id")]
+    t = desk.t
+    async with desk.transaction() as tx:
+        done = await bulk.apply(tx, ids, _change(desk, form), by=desk.agent)
+    count = len(done.before)
+    said = t.ngettext("%(count)s conversation changed.", "%(count)s conversations changed.", count, count=count)
+    toast: dict[str, Any] = {"text": said if count else t.gettext("Nothing had to be changed.")}
+    if count:
+        toast |= {"action": desk.url(f"changes/{done.id}/undo"), "undo": t.gettext("Undo"), "values": {}}
+    headers = {"hx-trigger": json.dumps({"ahlan:toast": toast, "ahlan:changed": {}})}
+    return Response(status_code=204, headers={**desk.headers(), **headers})
+
+
+def _change(desk: Desk, form: Any) -> Change:
+    verb, _colon, value = str(form.get("change", "")).partition(":")
+    value = value or str(form.get(verb, ""))
+    if verb == Verb.STATUS and value in set(Status):
+        until = conversation.moment_of(desk, str(form.get("until", ""))) if value == Status.SNOOZED else None
+        return Change(Verb.STATUS, value, until)
+    if verb == Verb.PRIORITY and value in {str(int(rank)) for rank in Priority}:
+        return Change(Verb.PRIORITY, value)
+    if verb in (Verb.ASSIGN, Verb.TAG, Verb.UNTAG):
+        return Change(Verb(verb), value)
+    raise AhlanError(_("That is not something that can be done."), code="change")
+
+
+async def undo_many(desk: Desk) -> Response:
+    """Take back one's last change to many."""
+    async with desk.transaction() as tx:
+        await bulk.undo(tx, desk.path_id(), by=desk.agent)
+    return Response(status_code=204, headers={**desk.headers(), "hx-trigger": "ahlan:changed"})
 
 
 def _id(found: UUID | None) -> UUID:
     return found or UUID(int=0)
 
 
-def _row(t: Translator, listed: Listed, now: datetime, store: str, open_thing: OpenOrder | OpenCart | None) -> Row:
+def _row(
+    t: Translator,
+    listed: Listed,
+    now: datetime,
+    store: str,
+    open_thing: OpenOrder | OpenCart | None,
+    on: Sequence[str],
+) -> Row:
     talk = listed.conversation
     seconds = (now - talk.waiting_since).total_seconds() if talk.waiting_since else 0
     urgency = "late" if seconds >= _LATE * 60 else "soon" if seconds >= _SOON * 60 else ""
@@ -156,10 +301,13 @@ def _row(t: Translator, listed: Listed, now: datetime, store: str, open_thing: O
         preview=talk.preview or t.gettext("No message yet"),
         ours=talk.preview_author == "agent",
         at=talk.last_message_at,
-        unread=talk.unread,
+        unread=listed.unread,
         waiting_since=talk.waiting_since,
         waiting_seconds=seconds,
         urgency=urgency,
+        snoozed_until=talk.snoozed_until,
+        priority=words.PRIORITIES[Priority(talk.priority)][0] if talk.priority != Priority.NORMAL else "",
+        tags=on,
         assignee=listed.assignee_name,
         store=store,
         channel=conversation.channel_of(t, talk.channel),
@@ -193,21 +341,35 @@ def _count(t: Translator, number: int) -> str:
     return t.gettext("many") if number >= COUNT_LIMIT else t.format_number(number)
 
 
-def _blank(t: Translator, view: View, connected: bool) -> Blank:
+def _blank(t: Translator, asked: _Asked, connected: bool) -> Blank:
     _ = t.gettext
-    if not connected:
+    if asked.problem:
+        return Blank("list-filter", _("This filter cannot be read"), asked.problem)
+    if not connected and asked.view is DEFAULT:
         text = _("Connect a store, and what its shoppers write arrives here.")
         return Blank("store", _("No store yet"), text, "stores")
-    if view is View.CLOSED:
-        return Blank(
-            "archive",
-            _("Nothing closed yet"),
-            _("Closed conversations stay here and open again by themselves when the customer writes."),
-        )
-    if view is View.MINE:
+    if asked.view.key in ("open", "unassigned", "waiting"):
+        return Blank("coffee", _("Everybody has an answer"), _("New messages appear here by themselves."))
+    if asked.view.key == "mine":
         return Blank(
             "user-check",
             _("Nothing is yours"),
             _("Take a conversation with the key a, or answer one: it becomes yours."),
         )
-    return Blank("coffee", _("Everybody has an answer"), _("New messages appear here by themselves."))
+    if asked.view.key == "snoozed":
+        return Blank("alarm-clock", _("Nothing is snoozed"), _("Put one off with the key s: it comes back by itself."))
+    if asked.view.key == "pending":
+        return Blank(
+            "hourglass",
+            _("You wait for nobody"),
+            _("Conversations that need the customer's answer first stay here until it comes."),
+        )
+    if asked.view.key == "resolved":
+        return Blank(
+            "archive",
+            _("Nothing resolved yet"),
+            _("Resolved conversations stay here and open again by themselves when the customer writes."),
+        )
+    if asked.view.key == "spam":
+        return Blank("ban", _("No spam"), _("What you mark as spam stays here and tells nobody when it goes on."))
+    return Blank("list-filter", _("Nothing fits this filter"), _("Take a condition away, or look in another list."))

@@ -73,6 +73,7 @@ async function takeBack(box, undo) {
   if (!response.ok) return explain(response);
   const thread = $("#thread[data-conversation]");
   if (thread && undo.action.includes(thread.dataset.conversation)) await refresh(thread.dataset.head, "#thread-head");
+  refreshQueue();
 }
 
 function fade(box) {
@@ -122,6 +123,67 @@ function later(action, wait) {
     timer = setTimeout(action, wait);
   };
 }
+
+// --- menus ---------------------------------------------------------------------------------------------------------
+
+function closeMenus(but = null) {
+  for (const menu of $$("details.menu[open]")) if (menu !== but) menu.open = false;
+}
+
+document.addEventListener("toggle", (event) => {
+  const menu = event.target;
+  if (!menu.matches?.("details.menu") || !menu.open) return;
+  closeMenus(menu);
+  // Where it would leave the window it opens to the other side.
+  const list = $(".menu-list", menu);
+  list.classList.remove("is-up");
+  if (list.getBoundingClientRect().bottom > innerHeight) list.classList.add("is-up");
+  $("input:not([type=hidden]), button", list)?.focus();
+}, true);
+document.addEventListener("click", (event) => {
+  const menu = event.target.closest?.("details.menu");
+  if (!menu) closeMenus();
+  // What was chosen is under way: the menu has done its work.
+  else if (event.target.closest(".menu-list button") && event.target.form?.checkValidity() !== false) setTimeout(closeMenus);
+});
+
+function openMenu(id) {
+  const menu = document.getElementById(id);
+  if (menu) menu.open = true;
+}
+
+// --- many at once --------------------------------------------------------------------------------------------------
+
+const picks = () => $$("#rows input[name=id]");
+
+function countPicks() {
+  const many = $("#many");
+  if (!many) return;
+  const count = picks().filter((pick) => pick.checked).length;
+  many.hidden = !count;
+  $("#queue").classList.toggle("is-picking", count > 0);
+  if (count) $("[data-many-count]", many).textContent = words.chosen.replace("%(count)s", count);
+}
+
+function unpick() {
+  for (const pick of picks()) pick.checked = false;
+  countPicks();
+}
+
+function pickHere() {
+  const row = $(".row[aria-current]") || document.activeElement.closest?.(".row") || $(".row");
+  const pick = row && $("input[name=id]", row.closest("li"));
+  if (!pick) return;
+  pick.checked = !pick.checked;
+  countPicks();
+}
+
+document.addEventListener("ahlan:changed", () => {
+  unpick();
+  refreshQueue();
+  const thread = $("#thread[data-conversation]");
+  if (thread) refresh(thread.dataset.head, "#thread-head");
+});
 
 // --- thread --------------------------------------------------------------------------------------------------------
 
@@ -341,7 +403,10 @@ function typed() {
 const refreshQueue = later(async () => {
   const queue = $("#queue");
   if (!queue) return;
+  // Whoever types in it or has chosen some goes on: a morph keeps both, but not an open menu.
+  if ($("details.menu[open]", queue)) return refreshQueue();
   await refresh(`${queue.dataset.refresh}&rows=${queue.dataset.rows}`, "#queue");
+  countPicks();
   markPlace();
   badge();
 }, 250);
@@ -575,7 +640,9 @@ document.addEventListener("shopify:navigate", (event) => {
 // --- clicks, keys --------------------------------------------------------------------------------------------------
 
 document.addEventListener("click", async (event) => {
-  const target = event.target.closest("[data-dismiss], [data-retry], [data-older], [data-file], [data-toggle], [data-keys], [data-copy], [data-ask], [data-give-back]");
+  const target = event.target.closest(
+    "[data-dismiss], [data-retry], [data-older], [data-file], [data-toggle], [data-keys], [data-copy], [data-ask], [data-give-back], [data-views], [data-unpick]",
+  );
   if (!target) return;
   if ("dismiss" in target.dataset) target.closest(".toast").remove();
   else if ("retry" in target.dataset) deliver(target.closest(".message").id);
@@ -584,7 +651,11 @@ document.addEventListener("click", async (event) => {
   else if (target.dataset.toggle) {
     const shown = $("#thread").classList.toggle(`shows-${target.dataset.toggle}`);
     for (const button of $$(`[data-toggle="${target.dataset.toggle}"]`)) button.setAttribute("aria-expanded", String(shown));
-  } else if ("keys" in target.dataset) $("#keys").showModal();
+  } else if ("views" in target.dataset) {
+    const shown = $("#queue").classList.toggle("shows-views");
+    target.setAttribute("aria-expanded", String(shown));
+  } else if ("unpick" in target.dataset) unpick();
+  else if ("keys" in target.dataset) $("#keys").showModal();
   else if (target.dataset.ask || target.dataset.giveBack) askPermission(target);
   else if ("copy" in target.dataset) {
     const field = $("[data-copy-from]", target.parentElement);
@@ -622,6 +693,8 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("change", (event) => {
   if (event.target.name === "mode") dress($("#composer"));
+  if (event.target.closest(".row-pick")) countPicks();
+  if ("submits" in event.target.dataset) event.target.form.requestSubmit();
   if ("attach" in event.target.dataset) {
     upload($("#composer"), [...event.target.files]);
     event.target.value = "";
@@ -650,7 +723,12 @@ document.addEventListener("keydown", (event) => {
     send(event.target.form);
     return;
   }
-  if (event.key === "Escape" && event.target.closest?.("#composer")) event.target.blur();
+  if (event.key === "Escape") {
+    const menu = event.target.closest?.("details.menu[open]");
+    closeMenus();
+    if (menu) $("summary", menu).focus();
+    else if (event.target.closest?.("#composer, .finder, .thread-marks")) event.target.blur();
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, dialog[open]")) return;
   // The key's place, not its letter: j is j on an Arabic and a Hebrew keyboard too.
   const key = event.key === "?" || event.key === "/" ? event.key : event.shiftKey && event.code === "Slash" ? "?" : event.code;
@@ -661,6 +739,10 @@ document.addEventListener("keydown", (event) => {
     KeyN: () => setMode("note"),
     KeyE: () => $("#turn")?.click(),
     KeyA: () => take(),
+    KeyS: () => openMenu("snooze"),
+    KeyT: () => $("#tag")?.focus(),
+    KeyX: () => pickHere(),
+    KeyF: () => $("#find")?.focus(),
     "?": () => $("#keys").showModal(),
     "/": () => search(),
     Slash: () => search(),

@@ -1,37 +1,72 @@
-"""Conversations: one thread with one customer, over whatever channel: begin, assign, close, reopen, read."""
+"""Conversations: one thread with one customer, over whatever channel: begin, assign, turn, rank, read."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum, StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Index, Row, Table, and_, func, or_, select, text, update
+from sqlalchemy import Index, Row, SmallInteger, Table, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
-from plugin.kernel.errors import Conflict
+from plugin.app import App
+from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.events import Event
 from plugin.kernel.lazy import _
 from plugin.kernel.text import normalise_email
 from plugin.team import Agent
 
-OPEN = "open"
-CLOSED = "closed"
+
+class Status(StrEnum):
+    """open: ours to do · pending: the customer's turn · snoozed: ours again at a time · resolved: done · spam."""
+
+    OPEN = "open"
+    PENDING = "pending"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+    SPAM = "spam"
+
+
+class Priority(IntEnum):
+    """How soon, compared with the others."""
+
+    LOW = 0
+    NORMAL = 1
+    HIGH = 2
+    URGENT = 3
+
+
+OPEN = Status.OPEN
+RESOLVED = Status.RESOLVED
 
 WIDGET = "widget"
+
+LONGEST_SNOOZE = timedelta(days=366)
 
 
 class Conversation(TenantRow, Base):
     """A thread. `last_seq` numbers what the shopper may see, `last_position` everything, notes too: gapless from 1.
 
-    `waiting_since` is when the shopper's oldest unanswered message came; null when nobody waits for us. `reply_email`
-    was typed for this conversation: it may get this conversation's own replies and nothing else.
+    `waiting_since` is when the shopper's oldest unanswered message came; null when nobody waits for us. `active_at`
+    orders the lists: the last message, or the moment it woke from a snooze. `agent_read_seq` is what any agent read,
+    which the shopper is told; who of the team read what is in `conversation_reads`. `reply_email` was typed for this
+    conversation: it may get this conversation's own replies and nothing else.
     """
 
     __tablename__ = "conversations"
     __table_args__ = (
-        Index("ix_conversations_queue", "workspace_id", "status", "last_message_at", "id"),
-        Index("ix_conversations_assigned", "workspace_id", "assignee_id", "status", "last_message_at", "id"),
+        Index("ix_conversations_queue", "workspace_id", "status", "active_at", "id"),
+        Index("ix_conversations_assigned", "workspace_id", "assignee_id", "status", "active_at", "id"),
+        Index("ix_conversations_active", "workspace_id", "active_at", "id"),
+        Index(
+            "ix_conversations_waiting",
+            "workspace_id",
+            "waiting_since",
+            "id",
+            postgresql_where=text("waiting_since IS NOT NULL"),
+        ),
         Index(None, "workspace_id", "customer_id", "last_message_at"),
         Index(None, "workspace_id", "visitor_id"),
         Index(None, "workspace_id", "store_id", "created_at"),
@@ -46,6 +81,8 @@ class Conversation(TenantRow, Base):
     visitor_id: Mapped[UUID | None]
     channel: Mapped[str]
     status: Mapped[str] = mapped_column(server_default=OPEN)
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    snoozed_until: Mapped[datetime | None]
     assignee_id: Mapped[UUID | None]
     subject: Mapped[str] = mapped_column(server_default="")
     preview: Mapped[str] = mapped_column(server_default="")
@@ -58,17 +95,29 @@ class Conversation(TenantRow, Base):
     shopper_read_seq: Mapped[int] = mapped_column(server_default=text("0"))
     agent_read_seq: Mapped[int] = mapped_column(server_default=text("0"))
     last_message_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    active_at: Mapped[datetime] = mapped_column(server_default=func.now())
     waiting_since: Mapped[datetime | None]
     first_replied_at: Mapped[datetime | None]
-    closed_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
 
-    @property
-    def unread(self) -> int:
-        """How many messages of the shopper's side no agent has read."""
-        return max(0, self.last_seq - self.agent_read_seq)
+
+class ConversationRead(Tenant, Base):
+    """Up to which `seq` one agent has read a conversation."""
+
+    __tablename__ = "conversation_reads"
+    __table_args__ = (
+        tenant_key("agent_id", "agents"),
+        tenant_key("conversation_id", "conversations"),
+        Index(None, "workspace_id", "conversation_id"),
+    )
+
+    agent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    conversation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int]
 
 
 TABLE = cast(Table, Conversation.__table__)
+_READS = cast(Table, ConversationRead.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +180,7 @@ async def current(tx: Tx, shopper: Shopper) -> Head | None:
             TABLE.c.channel == WIDGET,
             _theirs(shopper),
         )
-        .order_by((TABLE.c.status == OPEN).desc(), TABLE.c.last_message_at.desc(), TABLE.c.id.desc())
+        .order_by((TABLE.c.status != RESOLVED).desc(), TABLE.c.last_message_at.desc(), TABLE.c.id.desc())
         .limit(1)
     )
     return cast("Head | None", result.one_or_none())
@@ -258,27 +307,108 @@ async def assigned(tx: Tx, conversation: "Conversation | Head", to: UUID | None,
     _tell_team(tx, conversation.id, {"type": "assigned", "to": str(to) if to else None})
 
 
-async def close(tx: Tx, conversation: Conversation, *, by: Agent | None) -> bool:
-    """Nothing is left to do. Returns False when it was closed already."""
-    if not await _turn(tx, conversation.id, OPEN, status=CLOSED, closed_at=func.now(), waiting_since=None):
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    event: str
+    waits: bool = True
+
+
+# Whether somebody still waits for us after it: a snooze puts off our answer, it does not give one.
+_TURNS = {
+    Status.OPEN: _Turn("conversation.reopened"),
+    Status.PENDING: _Turn("conversation.pending", waits=False),
+    Status.SNOOZED: _Turn("conversation.snoozed"),
+    Status.RESOLVED: _Turn("conversation.resolved", waits=False),
+    Status.SPAM: _Turn("conversation.marked_spam", waits=False),
+}
+
+
+async def turn(
+    tx: Tx,
+    conversation: Conversation,
+    to: Status,
+    *,
+    by: Agent | None,
+    until: datetime | None = None,
+    seen: Status | None = None,
+) -> bool:
+    """Give the conversation another status; `until` (UTC) is when a snooze ends. Returns False when it had it already.
+
+    `seen` is the status that `by` decided on: raises Conflict when somebody else changed it meanwhile. Raises
+    AhlanError for a snooze that ends in the past or in more than a year.
+    """
+    if to is Status.SNOOZED:
+        until = _checked(until)
+    head = await lock(tx, conversation.id)
+    if head is None:
         return False
-    await _record(tx, "conversation.closed", conversation, by)
-    _tell_status(tx, conversation.id, CLOSED)
+    await tx.session.refresh(conversation)
+    if conversation.status == to and conversation.snoozed_until == until:
+        return False
+    if seen is not None and conversation.status != seen:
+        raise Conflict(
+            _("Somebody else has changed this conversation meanwhile."),
+            _("Look at it again, then decide."),
+            code="changed_meanwhile",
+        )
+    values: dict[str, Any] = {
+        "status": to,
+        "snoozed_until": until if to is Status.SNOOZED else None,
+        "resolved_at": func.now() if to is RESOLVED else None,
+    }
+    if not _TURNS[to].waits:
+        values["waiting_since"] = None
+    await tx.execute(
+        update(TABLE).where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation.id).values(**values)
+    )
+    data = {"until": until.isoformat()} if to is Status.SNOOZED and until else None
+    await _record(tx, _TURNS[to].event, conversation, by, data)
+    if to is Status.SNOOZED and until is not None:
+        delay = max(0.0, (until - datetime.now(UTC)).total_seconds())
+        await tx.enqueue("wake_conversation", delay=delay, conversation_id=conversation.id)
+    _tell_status(tx, conversation.id, to)
     await tx.session.refresh(conversation)
     return True
 
 
-async def reopen(tx: Tx, conversation: Conversation, *, by: Agent | None) -> bool:
-    """There is something to do again. Returns False when it was open already."""
-    if not await _turn(tx, conversation.id, CLOSED, status=OPEN, closed_at=None):
-        return False
-    await reopened(tx, conversation, actor=_actor(by))
-    await tx.session.refresh(conversation)
-    return True
+def _checked(until: datetime | None) -> datetime:
+    now = datetime.now(UTC)
+    if until is None or until <= now or until > now + LONGEST_SNOOZE:
+        raise AhlanError(_("Choose a time within the next year."), code="snooze_time")
+    return until
+
+
+async def wake_conversation(app: App, workspace_id: UUID, *, conversation_id: str) -> None:
+    """A snooze is over: ours again, at the top of the list. One that was put off further is looked at again then."""
+    id = UUID(conversation_id)
+    async with app.db.transaction(workspace_id) as tx:
+        asleep = TABLE.c.workspace_id == workspace_id, TABLE.c.id == id, TABLE.c.status == Status.SNOOZED
+        woken = (
+            await tx.execute(
+                update(TABLE)
+                .where(*asleep, TABLE.c.snoozed_until <= func.now())
+                .values(status=OPEN, snoozed_until=None, active_at=func.now())
+                .returning(TABLE.c.id, TABLE.c.store_id, TABLE.c.customer_id)
+            )
+        ).one_or_none()
+        if woken is not None:
+            await tx.record(
+                "conversation.woken",
+                subject_id=woken.id,
+                store_id=woken.store_id,
+                customer_id=woken.customer_id,
+                actor="system",
+            )
+            _tell_status(tx, id, OPEN)
+        # The clock that set the alarm may be ahead of the database's.
+        left = await tx.scalar(select(func.extract("epoch", TABLE.c.snoozed_until - func.now())).where(*asleep))
+        if left is not None and woken is None:
+            await tx.enqueue("wake_conversation", delay=float(left), conversation_id=id)
+        await tx.complete_job()
 
 
 async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -> None:
-    """Record and tell that a closed conversation is open again."""
+    """Record and tell that a conversation is open again because somebody wrote."""
     await tx.record(
         "conversation.reopened",
         subject_id=conversation.id,
@@ -301,18 +431,53 @@ async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -
     _tell_status(tx, conversation.id, OPEN)
 
 
-async def _turn(tx: Tx, conversation_id: UUID, was: str, **values: Any) -> bool:
-    changed = await tx.scalar(
+async def rank(tx: Tx, conversation: Conversation, priority: Priority, *, by: Agent | None) -> bool:
+    """Give the conversation a priority. Returns False when it had it already."""
+    before = await tx.scalar(
         update(TABLE)
-        .where(and_(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id, TABLE.c.status == was))
-        .values(**values)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation.id, TABLE.c.priority != priority)
+        .values(priority=int(priority))
         .returning(TABLE.c.id)
     )
-    return changed is not None
+    if before is None:
+        return False
+    data = {"from": conversation.priority, "to": int(priority)}
+    await _record(tx, "conversation.ranked", conversation, by, data)
+    _tell_team(tx, conversation.id, {"type": "assigned"})
+    await tx.session.refresh(conversation)
+    return True
+
+
+async def retitle(tx: Tx, conversation: Conversation, subject: str) -> None:
+    """Name what it is about: at most 200 characters, on one line."""
+    conversation.subject = " ".join(subject.split())[:200]
+    await tx.flush()
+    _tell_team(tx, conversation.id, {"type": "assigned"})
+
+
+async def read_by(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool:
+    """One agent has read up to `seq`; never back. The shopper is told of the first who does. Returns whether news."""
+    last = await tx.scalar(
+        select(TABLE.c.last_seq).where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id)
+    )
+    if last is None:
+        return False
+    fresh = insert(_READS).values(
+        workspace_id=tx.workspace_id, agent_id=agent.id, conversation_id=conversation_id, seq=min(seq, last)
+    )
+    news = await tx.scalar(
+        fresh.on_conflict_do_update(
+            index_elements=["workspace_id", "agent_id", "conversation_id"],
+            set_={"seq": fresh.excluded.seq},
+            where=_READS.c.seq < fresh.excluded.seq,
+        ).returning(_READS.c.seq)
+    )
+    await mark_read(tx, conversation_id, who="agent", seq=seq)
+    return news is not None
 
 
 async def mark_read(tx: Tx, conversation_id: UUID, *, who: str, seq: int) -> bool:
-    """`who` (`shopper` or `agent`) has read up to `seq`; never back. Returns whether that was news."""
+    """`who` (`shopper`, or `agent` for any of the team) has read up to `seq`; never back. Returns whether news."""
     column = TABLE.c.shopper_read_seq if who == "shopper" else TABLE.c.agent_read_seq
     read = await tx.scalar(
         update(TABLE)

@@ -1,4 +1,4 @@
-"""What happened to a conversation besides its messages: taken, given away, closed, opened again."""
+"""What happened to a conversation besides its messages: taken, given away, turned, ranked, tagged."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,18 @@ from sqlalchemy import select
 from plugin.kernel.db import Tx
 from plugin.kernel.events import Event
 
-KINDS = ("conversation.assigned", "conversation.closed", "conversation.reopened")
+KINDS = (
+    "conversation.assigned",
+    "conversation.marked_spam",
+    "conversation.pending",
+    "conversation.ranked",
+    "conversation.reopened",
+    "conversation.resolved",
+    "conversation.snoozed",
+    "conversation.tagged",
+    "conversation.untagged",
+    "conversation.woken",
+)
 LIMIT = 100
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import attachments
 from plugin.conversations import conversations as threads
-from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper
+from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper, Status
 from plugin.crm import customers
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
@@ -71,8 +71,8 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 async def receive(tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: Sequence[UUID] = ()) -> dict[str, Any]:
     """A shopper writes. Returns the message's JSON; a resend returns the one that is there already.
 
-    Begins a conversation when there is none and reopens a closed one. Raises AhlanError for an empty or too long
-    text and for files that are not theirs.
+    Begins a conversation when there is none and opens one again that waited or was resolved. Raises AhlanError for an
+    empty or too long text and for files that are not theirs.
     """
     body = clean(body, files)
     head = await threads.open_for(tx, shopper)
@@ -89,7 +89,7 @@ async def receive(tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: S
 async def reply(
     tx: Tx, conversation: Conversation, by: Agent, client_id: UUID, body: str, files: Sequence[UUID] = ()
 ) -> dict[str, Any]:
-    """An agent answers. Opens a closed conversation, and takes one that nobody has."""
+    """An agent answers. Opens a resolved conversation, and takes one that nobody has."""
     body = clean(body, files)
     head = await _locked(tx, conversation)
     actor = f"agent:{by.id}"
@@ -100,6 +100,7 @@ async def reply(
         return await _resent(tx, head.id, client_id)
     if head.assignee_id is None:
         await threads.assigned(tx, head, by.id, by=by)
+    await threads.read_by(tx, head.id, by, head.last_seq + 1)
     await tx.session.refresh(conversation)
     return message
 
@@ -268,9 +269,12 @@ FROM inserted AS i
 WHERE c.workspace_id = i.workspace_id AND c.id = i.conversation_id
 RETURNING i.created_at
 """
-_SEEN = """, last_seq = i.seq, last_message_at = i.created_at, preview = :preview, preview_author = i.author,
-    status = 'open', closed_at = NULL"""
-_BY_SHOPPER = f"{_SEEN}, waiting_since = coalesce(c.waiting_since, i.created_at), shopper_read_seq = i.seq"
+# What was marked as spam is kept and counted, but wakes nobody.
+_SEEN = """, last_seq = i.seq, last_message_at = i.created_at, active_at = i.created_at, preview = :preview,
+    preview_author = i.author, status = CASE c.status WHEN 'spam' THEN 'spam' ELSE 'open' END, snoozed_until = NULL,
+    resolved_at = NULL"""
+_BY_SHOPPER = f"""{_SEEN}, shopper_read_seq = i.seq,
+    waiting_since = CASE c.status WHEN 'spam' THEN NULL ELSE coalesce(c.waiting_since, i.created_at) END"""
 _BY_AGENT = f"""{_SEEN}, waiting_since = NULL, first_replied_at = coalesce(c.first_replied_at, i.created_at),
     agent_read_seq = i.seq, assignee_id = coalesce(c.assignee_id, i.agent_id)"""
 
@@ -341,7 +345,7 @@ async def _append(
         actor=actor,
         data={"message_id": str(message_id), "seq": seq},
     )
-    if kind == MESSAGE and head.status != OPEN:
+    if kind == MESSAGE and head.status not in (OPEN, Status.SPAM):
         await threads.reopened(tx, head, actor=actor)
     message = _json(message_id, seq, client_id, author, name, body, carried, at)
     _tell(tx, head.id, message, kind)

@@ -1,34 +1,95 @@
-"""The team's lists of conversations, page by page at any depth, and how many wait in each."""
+"""The team's lists of conversations: filters as SQL, page by page at any depth, how many are in each, saved ones."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import Index, and_, delete, false, func, literal, not_, or_, select, tuple_, union_all
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from plugin.conversations.conversations import CLOSED, OPEN, Conversation
+from plugin.conversations import filters
+from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
+from plugin.conversations.filters import Filter, Key, Term, Value
+from plugin.conversations.tags import ConversationTag, Tag, folded
+from plugin.crm import customers
 from plugin.crm.customers import Customer
 from plugin.crm.visitors import Visitor
-from plugin.kernel.db import Tx
-from plugin.team import Agent
+from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
+from plugin.kernel.errors import AhlanError, Forbidden, NotFound
+from plugin.kernel.lazy import _
+from plugin.stores import Store
+from plugin.team import Agent, Permission
 
 PAGE = 50
 COUNT_LIMIT = 999
+MOST_SAVED = 30
+_PEOPLE = 200
 
 _person = aliased(Customer)
 
 
-class View(StrEnum):
-    """A list in the panel's first pane."""
+class Sort(StrEnum):
+    """newest: the latest activity first · oldest: the longest inactive first · waiting: who waits longest first."""
 
-    OPEN = "open"
-    MINE = "mine"
-    UNASSIGNED = "unassigned"
-    CLOSED = "closed"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A list in the panel's first pane. `key` names it in addresses: a built-in name, or the id of a saved one."""
+
+    key: str
+    filter: Filter
+    sort: Sort = Sort.NEWEST
+    name: str = ""
+    shared: bool = False
+    mine: bool = False
+
+
+BUILT_IN: Mapping[str, View] = {
+    key: View(key, filters.parse(asked), sort)
+    for key, asked, sort in (
+        ("open", "status:open", Sort.NEWEST),
+        ("mine", "status:open assignee:me", Sort.NEWEST),
+        ("unassigned", "status:open assignee:none", Sort.NEWEST),
+        ("waiting", "status:open waiting:>0m", Sort.WAITING),
+        ("pending", "status:pending", Sort.NEWEST),
+        ("snoozed", "status:snoozed", Sort.NEWEST),
+        ("resolved", "status:resolved", Sort.NEWEST),
+        ("spam", "status:spam", Sort.NEWEST),
+    )
+}
+DEFAULT = BUILT_IN["open"]
+
+
+class SavedView(TenantRow, Base):
+    """A filter that somebody gave a name; with `agent_id` only theirs, without it the whole team's."""
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        Index(None, "workspace_id", "agent_id"),
+        tenant_key("agent_id", "agents"),
+        tenant_key("created_by", "agents"),
+    )
+
+    agent_id: Mapped[UUID | None]
+    created_by: Mapped[UUID]
+    name: Mapped[str]
+    filter: Mapped[str]
+    sort: Mapped[str] = mapped_column(server_default=Sort.NEWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asks: `me` and `unread` are theirs, and days begin at midnight where they are."""
+
+    agent_id: UUID
+    zone: tzinfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +102,28 @@ class Listed:
     typed_name: str
     typed_email: str
     assignee_name: str
+    read_seq: int
+
+    @property
+    def unread(self) -> int:
+        """How many messages the reader has not seen."""
+        return max(0, self.conversation.last_seq - self.read_seq)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows, newest first; `cursor` continues after the last one, None at the end."""
+    """Rows in the order asked for; `cursor` continues after the last one, None at the end."""
 
     rows: list[Listed]
     cursor: str | None
 
 
 async def queue(
-    tx: Tx, view: View, *, agent_id: UUID | None = None, cursor: str | None = None, limit: int = PAGE
+    tx: Tx, asked: Filter, reader: Reader, *, sort: Sort = Sort.NEWEST, cursor: str | None = None, limit: int = PAGE
 ) -> Page:
-    """A page of `view`; `agent_id` is whose `mine` is asked. A cursor that is none begins at the top."""
+    """A page of the conversations that `asked` lets through. A cursor that is none begins at the top."""
+    moment = Conversation.waiting_since if sort is Sort.WAITING else Conversation.active_at
+    descending = sort is Sort.NEWEST
     statement = (
         select(
             Conversation,
@@ -63,35 +132,43 @@ async def queue(
             func.coalesce(Visitor.typed_name, ""),
             func.coalesce(Visitor.typed_email, ""),
             func.coalesce(Agent.name, ""),
+            func.coalesce(ConversationRead.seq, 0),
         )
         .outerjoin(Customer, _same(Customer, Conversation.customer_id))
         .outerjoin(_person, _same(_person, func.coalesce(Customer.merged_into, Customer.id)))
         .outerjoin(Visitor, _same(Visitor, Conversation.visitor_id))
         .outerjoin(Agent, _same(Agent, Conversation.assignee_id))
-        .where(Conversation.workspace_id == tx.workspace_id, *_in_view(view, agent_id))
-        .order_by(Conversation.last_message_at.desc(), Conversation.id.desc())
+        .outerjoin(ConversationRead, _read(reader))
+        .where(Conversation.workspace_id == tx.workspace_id, *await _conditions(tx, asked, reader))
+        .order_by(*((moment.desc(), Conversation.id.desc()) if descending else (moment, Conversation.id)))
         .limit(limit + 1)
     )
+    if sort is Sort.WAITING:
+        statement = statement.where(Conversation.waiting_since.is_not(None))
     if (place := _read_cursor(cursor)) is not None:
-        statement = statement.where(tuple_(Conversation.last_message_at, Conversation.id) < tuple_(*place))
+        here = tuple_(moment, Conversation.id)
+        statement = statement.where(here < tuple_(*place) if descending else here > tuple_(*place))
     found = await tx.execute(statement)
     rows = [Listed(*cast("tuple[Any, ...]", row)) for row in found]
     more = len(rows) > limit
-    return Page(rows[:limit], _write_cursor(rows[limit - 1].conversation) if more else None)
+    return Page(rows[:limit], _write_cursor(sort, rows[limit - 1].conversation) if more else None)
 
 
-async def counts(tx: Tx, agent_id: UUID) -> dict[View, int]:
-    """How many conversations are open, mine and nobody's; counting stops at 999, which reads "many"."""
-    counted: dict[View, int] = {}
-    for view in (View.OPEN, View.MINE, View.UNASSIGNED):
-        some = (
+async def counts(tx: Tx, views: Collection[View], reader: Reader) -> dict[str, int]:
+    """How many conversations each view holds, in one query; counting stops at 999, which reads "many"."""
+    some = []
+    for view in views:
+        inside = (
             select(Conversation.id)
-            .where(Conversation.workspace_id == tx.workspace_id, *_in_view(view, agent_id))
+            .where(Conversation.workspace_id == tx.workspace_id, *await _conditions(tx, view.filter, reader))
             .limit(COUNT_LIMIT)
-            .subquery()
         )
-        counted[view] = int(await tx.scalar(select(func.count()).select_from(some)))
-    return counted
+        if view.filter.of(Key.UNREAD):
+            inside = inside.outerjoin(ConversationRead, _read(reader))
+        some.append(select(literal(view.key).label("key"), func.count().label("held")).select_from(inside.subquery()))
+    if not some:
+        return {}
+    return {row.key: row.held for row in await tx.execute(union_all(*some))}
 
 
 async def of_customer(tx: Tx, members: Collection[UUID], *, limit: int = 20) -> list[Conversation]:
@@ -105,32 +182,195 @@ async def of_customer(tx: Tx, members: Collection[UUID], *, limit: int = 20) -> 
     return list(rows)
 
 
-def _in_view(view: View, agent_id: UUID | None) -> tuple[Any, ...]:
-    if view is View.CLOSED:
-        return (Conversation.status == CLOSED,)
-    if view is View.MINE:
-        return (Conversation.status == OPEN, Conversation.assignee_id == agent_id)
-    if view is View.UNASSIGNED:
-        return (Conversation.status == OPEN, Conversation.assignee_id.is_(None))
-    return (Conversation.status == OPEN,)
+async def saved(tx: Tx, agent: Agent) -> list[View]:
+    """The views that this agent sees besides the built-in ones: the team's, then their own, each by name."""
+    rows = await tx.scalars(
+        select(SavedView)
+        .where(
+            SavedView.workspace_id == tx.workspace_id,
+            or_(SavedView.agent_id.is_(None), SavedView.agent_id == agent.id),
+        )
+        .order_by(SavedView.agent_id.is_not(None), func.lower(SavedView.name), SavedView.id)
+        .limit(2 * MOST_SAVED)
+    )
+    return [
+        View(
+            str(row.id),
+            filters.parse(row.filter),
+            Sort(row.sort),
+            row.name,
+            shared=row.agent_id is None,
+            mine=row.created_by == agent.id,
+        )
+        for row in rows
+    ]
+
+
+async def save(tx: Tx, agent: Agent, name: str, asked: Filter, sort: Sort, *, shared: bool) -> View:
+    """Keep a filter under a name. Raises AhlanError without a name, beyond 30 of the team's or of one's own."""
+    name = " ".join(name.split())
+    if not name or len(name) > 60:
+        raise AhlanError(_("Give the list a name of at most 60 characters."), code="view_name")
+    owner = SavedView.agent_id.is_(None) if shared else SavedView.agent_id == agent.id
+    have = await tx.scalar(
+        select(func.count()).select_from(SavedView).where(SavedView.workspace_id == tx.workspace_id, owner)
+    )
+    if have >= MOST_SAVED:
+        raise AhlanError(_("There are 30 saved lists already."), _("Delete one first."), code="views_full")
+    row = SavedView(agent_id=None if shared else agent.id, created_by=agent.id, name=name, filter=str(asked), sort=sort)
+    tx.add(row)
+    await tx.flush()
+    tx.publish("queue", {})
+    return View(str(row.id), asked, sort, name, shared=shared, mine=True)
+
+
+async def forget(tx: Tx, agent: Agent, view_id: UUID) -> None:
+    """Delete a saved view: one's own, or the team's one made oneself or as an administrator.
+
+    Raises NotFound for what this agent does not see, Forbidden for a colleague's.
+    """
+    row = await tx.get(SavedView, view_id)
+    if row is None or row.agent_id not in (None, agent.id):
+        raise NotFound(_("There is nothing here."), _("Check the address, or go back."))
+    if row.created_by != agent.id and not agent.may(Permission.MANAGE_TEAM):
+        raise Forbidden(_("Somebody else made this list for the team."), _("Ask them, or an administrator."))
+    await tx.execute(delete(SavedView).where(SavedView.workspace_id == tx.workspace_id, SavedView.id == view_id))
+    tx.publish("queue", {})
+
+
+async def _conditions(tx: Tx, asked: Filter, reader: Reader) -> list[Any]:
+    now = datetime.now(UTC)
+    conditions = [_condition(tx, term, reader, now) for term in asked.terms]
+    if asked.words:
+        page = await customers.search(tx, " ".join(asked.words), limit=_PEOPLE)
+        heads = [person.id for person in page.customers]
+        theirs = select(Customer.id).where(
+            Customer.workspace_id == tx.workspace_id, or_(Customer.id.in_(heads), Customer.merged_into.in_(heads))
+        )
+        conditions.append(Conversation.customer_id.in_(theirs) if heads else false())
+    return conditions
+
+
+def _condition(tx: Tx, term: Term, reader: Reader, now: datetime) -> Any:
+    inside = or_(*(_one(tx, term.key, value, reader, now) for value in term.values))
+    # A comparison with nothing is neither true nor false; turned round it has to be true.
+    return not_(func.coalesce(inside, False)) if term.negated else inside
+
+
+def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
+    text = value.text
+    match key:
+        case Key.STATUS:
+            return Conversation.status == Status(text)
+        case Key.ASSIGNEE:
+            return _assignee(tx, text, reader)
+        case Key.PRIORITY:
+            return _compared(Conversation.priority, value.compare, int(Priority[text.upper()]))
+        case Key.TAG:
+            return (
+                select(ConversationTag.tag_id)
+                .join(Tag, and_(Tag.workspace_id == ConversationTag.workspace_id, Tag.id == ConversationTag.tag_id))
+                .where(
+                    ConversationTag.workspace_id == tx.workspace_id,
+                    ConversationTag.conversation_id == Conversation.id,
+                    Tag.key == folded(text),
+                )
+                .exists()
+            )
+        case Key.CHANNEL:
+            return Conversation.channel == text.lower()
+        case Key.STORE:
+            address = text.lower()
+            return Conversation.store_id.in_(
+                select(Store.id).where(
+                    Store.workspace_id == tx.workspace_id,
+                    or_(
+                        func.lower(Store.name) == address,
+                        Store.external_id == address,
+                        Store.url.in_([f"https://{address}", f"http://{address}"]),
+                    ),
+                )
+            )
+        case Key.LANGUAGE:
+            return func.split_part(Conversation.locale, "-", 1) == text.lower().partition("-")[0]
+        case Key.UNREAD:
+            unread = Conversation.last_seq > func.coalesce(ConversationRead.seq, 0)
+            return unread if text == "yes" else not_(unread)
+        case Key.WAITING:
+            return _moment(Conversation.waiting_since, value, reader, now)
+        case Key.CREATED:
+            return _moment(Conversation.created_at, value, reader, now)
+        case Key.ACTIVE:
+            return _moment(Conversation.active_at, value, reader, now)
+
+
+def _assignee(tx: Tx, who: str, reader: Reader) -> Any:
+    if who == filters.NOBODY:
+        return Conversation.assignee_id.is_(None)
+    if who == filters.SOMEBODY:
+        return Conversation.assignee_id.is_not(None)
+    if who == filters.ME:
+        return Conversation.assignee_id == reader.agent_id
+    name = who.lower()
+    return Conversation.assignee_id.in_(
+        select(Agent.id).where(
+            Agent.workspace_id == tx.workspace_id, or_(func.lower(Agent.name) == name, Agent.email == name)
+        )
+    )
+
+
+def _moment(column: Any, value: Value, reader: Reader, now: datetime) -> Any:
+    """A span is an age: more than two days ago lies before the moment two days back. A day is a calendar day."""
+    if value.span is not None:
+        turned = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+        return _compared(column, turned[value.compare], now - value.span)
+    assert value.day is not None
+    begins = datetime.combine(value.day, time(), reader.zone).astimezone(UTC)
+    ends = datetime.combine(value.day + timedelta(days=1), time(), reader.zone).astimezone(UTC)
+    return {
+        "=": and_(column >= begins, column < ends),
+        ">": column >= ends,
+        ">=": column >= begins,
+        "<": column < begins,
+        "<=": column < ends,
+    }[value.compare]
+
+
+def _compared(column: Any, compare: str, value: Any) -> Any:
+    return {
+        "=": column == value,
+        ">": column > value,
+        ">=": column >= value,
+        "<": column < value,
+        "<=": column <= value,
+    }[compare]
 
 
 def _same(table: Any, column: Any) -> Any:
     return and_(table.workspace_id == Conversation.workspace_id, table.id == column)
 
 
-def _write_cursor(conversation: Conversation) -> str:
-    since = conversation.last_message_at - datetime.fromtimestamp(0, UTC)
-    return f"{since // timedelta(microseconds=1)}-{conversation.id.hex}"
+def _read(reader: Reader) -> Any:
+    return and_(
+        ConversationRead.workspace_id == Conversation.workspace_id,
+        ConversationRead.agent_id == reader.agent_id,
+        ConversationRead.conversation_id == Conversation.id,
+    )
+
+
+def _write_cursor(sort: Sort, conversation: Conversation) -> str:
+    moment = conversation.waiting_since if sort is Sort.WAITING else conversation.active_at
+    assert moment is not None
+    return f"{(moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)}-{conversation.id.hex}"
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
-    moment, _, id = (cursor or "").partition("-")
+    moment, _dash, id = (cursor or "").partition("-")
     try:
-        return _moment(int(moment)), UUID(hex=id)
+        return _at(int(moment)), UUID(hex=id)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _moment(microseconds: int) -> datetime:
+def _at(microseconds: int) -> datetime:
     return datetime.fromtimestamp(microseconds // 1_000_000, UTC).replace(microsecond=microseconds % 1_000_000)

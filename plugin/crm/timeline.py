@@ -204,7 +204,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "checkout.started": _checkout,
     "conversation.started": _plain(_("Started a conversation")),
     "conversation.assigned": _plain(_("The conversation was assigned")),
-    "conversation.closed": _plain(_("The conversation was closed")),
+    "conversation.resolved": _plain(_("The conversation was resolved")),
     "conversation.reopened": _plain(_("The conversation was reopened")),
     "note.added": _plain(_("The team added a note")),
 }

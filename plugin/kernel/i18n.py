@@ -20,6 +20,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError, dates, lists, numbers
+from babel.core import get_global
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
@@ -117,6 +118,13 @@ class Translator:
             return text
 
     # Amounts
+
+    @property
+    def first_weekday(self) -> int:
+        """The day a week begins with where the reader's time zone lies: 0 is Monday, 6 Sunday (CLDR week data)."""
+        territory = get_global("zone_territories").get(str(self.timezone), "001")
+        there = get_global("likely_subtags").get(f"und_{territory}", "en_001")
+        return int(Locale.parse(there).first_week_day)
 
     def format_number(self, value: int | float | Decimal) -> str:
         """A number with the language's grouping."""

@@ -368,7 +368,7 @@ async def _talks(app: App, shop: Shop) -> None:
     async with app.db.transaction(shop.workspace_id) as tx:
         salem = await tx.get(Conversation, shop.talks["salem"])
         assert salem is not None
-        await conversations.close(tx, salem, by=shop.colleagues["karim"])
+        await conversations.turn(tx, salem, conversations.RESOLVED, by=shop.colleagues["karim"])
 
 
 async def _say(

@@ -62,7 +62,7 @@ def test_every_route_declares_a_permission_or_is_public_on_purpose(app: App) -> 
 
 def test_what_changes_something_is_never_a_get(app: App) -> None:
     changing = re.compile(
-        r"/(reply|note|handed-over|assign|close|reopen|merge|undo-merge|replay|role|deactivate|read|check)$"
+        r"/(reply|note|handed-over|assign|status|priority|subject|tag|untag|undo|forget|merge|undo-merge|replay|role|deactivate|read|check)$"
     )
     for route in panel_routes(app):
         if changing.search(route.path):
@@ -126,7 +126,7 @@ async def test_a_stranger_finds_nothing_of_another_workspace(
 
 async def test_another_sites_form_is_refused(shop: Shop, sign_in: SignIn) -> None:
     browser = await sign_in(shop.email)
-    talk = f"/panel/conversations/{shop.talks['huda']}/close"
+    talk = f"/panel/conversations/{shop.talks['huda']}/status"
     for headers in (
         {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
         {"sec-fetch-site": "same-site", "origin": "https://evil.localhost"},
@@ -135,12 +135,12 @@ async def test_another_sites_form_is_refused(shop: Shop, sign_in: SignIn) -> Non
     token = browser.headers.pop("x-csrf-token")
     assert (await browser.post(talk)).status_code == 403
     assert (await browser.post(talk, headers={"x-csrf-token": token[:-2] + "xx"})).status_code == 403
-    assert (await browser.post(talk, data={"csrf": token})).status_code in (200, 303)
+    assert (await browser.post(talk, data={"csrf": token, "to": "resolved"})).status_code in (200, 303)
 
 
 async def test_the_token_of_another_session_is_refused(shop: Shop, sign_in: SignIn) -> None:
     one, other = await sign_in(shop.email), await sign_in(shop.colleagues["karim"].email or "")
-    path = f"/panel/conversations/{shop.talks['huda']}/close"
+    path = f"/panel/conversations/{shop.talks['huda']}/status"
     assert (await one.post(path, headers={"x-csrf-token": other.headers["x-csrf-token"]})).status_code == 403
 
 

@@ -10,7 +10,7 @@ from tests.admin_ui.shop import Shop
 PAGES = [
     "",
     "/inbox",
-    "/inbox?view=closed",
+    "/inbox?view=resolved",
     "/inbox?view=mine",
     "/customers",
     "/stores",

@@ -82,17 +82,17 @@ async def test_new_messages_are_asked_for_by_position(app: App, shop: Shop, maya
     assert "<html" not in answer.text
 
 
-async def test_closing_offers_to_take_it_back(app: App, shop: Shop, maya: Browser) -> None:
+async def test_resolving_offers_to_take_it_back(app: App, shop: Shop, maya: Browser) -> None:
     hx = {"hx-request": "true", "hx-target": "header#thread-head", "hx-request-type": "partial"}
-    closed = await maya.post(at(shop, "huda", "/close"), data={"view": "mine"}, headers=hx)
-    assert 'data-status="closed"' in closed.text
-    assert "<html" not in closed.text
-    toast = json.loads(closed.headers["hx-trigger"])["ahlan:toast"]
-    assert toast["text"] == "Closed."
+    resolved = await maya.post(at(shop, "huda", "/status"), data={"to": "resolved", "seen": "open"}, headers=hx)
+    assert 'data-status="resolved"' in resolved.text
+    assert "<html" not in resolved.text
+    toast = json.loads(resolved.headers["hx-trigger"])["ahlan:toast"]
+    assert toast["text"] == "Resolved."
     opened = await maya.post(toast["action"], data=toast["values"], headers=hx)
     assert 'data-status="open"' in opened.text
     page = await maya.get(f"/panel/inbox/{shop.talks['huda']}")
-    assert "closed this" in page.text
+    assert "resolved this" in page.text
     assert "opened this again" in page.text
 
 
@@ -122,7 +122,7 @@ async def test_the_list_names_who_waits_and_how_long(shop: Shop, maya: Browser) 
     mine = await maya.get("/panel/inbox?view=mine")
     assert str(shop.talks["huda"]) in mine.text
     assert str(shop.talks["emma"]) not in mine.text
-    closed = await maya.get("/panel/inbox?view=closed")
+    closed = await maya.get("/panel/inbox?view=resolved")
     assert str(shop.talks["salem"]) in closed.text
 
 
@@ -145,9 +145,9 @@ async def test_who_took_it_stands_between_the_messages_at_once(shop: Shop, maya:
     answer = await maya.post(at(shop, "emma", "/reply"), data=form)
     assert "Maya Haddad\u2069 took this" in answer.text
     last = re.findall(r'data-position="(\d+)"', answer.text)[-1]
-    await maya.post(at(shop, "emma", "/close"), data={"view": "mine"})
+    await maya.post(at(shop, "emma", "/status"), data={"to": "resolved"})
     new = (await maya.get(at(shop, "emma", f"/messages?after={last}"))).text
-    assert "closed this" in new
+    assert "resolved this" in new
     assert "took this" not in new
     assert 'class="message ' not in new
 

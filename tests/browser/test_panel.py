@@ -177,14 +177,14 @@ async def test_keys_walk_reply_note_and_close(panel: Panel, shop: Shop, open_as:
     await page.keyboard.press("a")
     await expect(page.locator("#assign")).to_have_value(str(shop.owner.id))
     await page.keyboard.press("e")
-    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed")
-    await page.locator(".toast", has_text="Closed.").get_by_role("button", name="Undo").click()
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "resolved")
+    await page.locator(".toast", has_text="Resolved.").get_by_role("button", name="Undo").click()
     await expect(page.locator("#thread-head")).to_have_attribute("data-status", "open")
     await page.keyboard.press("?")
     await expect(page.locator("#keys")).to_be_visible()
 
 
-async def test_closing_while_an_assignment_is_under_way_shows_both(panel: Panel, shop: Shop, open_as: Open) -> None:
+async def test_resolving_while_an_assignment_is_under_way_shows_both(panel: Panel, shop: Shop, open_as: Open) -> None:
     page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
     answered = asyncio.Event()
 
@@ -193,12 +193,12 @@ async def test_closing_while_an_assignment_is_under_way_shows_both(panel: Panel,
         await answered.wait()
         await route.fulfill(response=response)
 
-    await page.route("**/close", slow)
+    await page.route("**/status", slow)
     await page.keyboard.press("a")
     await page.keyboard.press("e")
     await expect(page.locator("#assign option[selected]")).to_have_attribute("value", str(shop.owner.id))
     answered.set()
-    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed")
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "resolved")
     await expect(page.locator("#assign")).to_have_value(str(shop.owner.id))
 
 
@@ -390,14 +390,14 @@ async def test_inside_an_admin_everything_goes_by_token_and_nothing_by_cookie(
         await context.close()
 
 
-async def test_closing_elsewhere_shows_here(panel: Panel, shop: Shop, open_as: Open) -> None:
+async def test_resolving_elsewhere_shows_here(panel: Panel, shop: Shop, open_as: Open) -> None:
     page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
     await page.wait_for_timeout(400)
     async with panel.app.db.transaction(shop.workspace_id) as tx:
         talk = await tx.get(Conversation, shop.talks["emma"])
         assert talk is not None
-        await conversations.close(tx, talk, by=shop.colleagues["karim"])
-    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "closed", timeout=8000)
+        await conversations.turn(tx, talk, conversations.RESOLVED, by=shop.colleagues["karim"])
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "resolved", timeout=8000)
 
 
 async def test_a_new_language_turns_the_whole_page(shop: Shop, open_as: Open) -> None:

@@ -10,14 +10,16 @@ from sqlalchemy import select, update
 from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages, presence, views, waiting
-from plugin.conversations.conversations import Conversation, Shopper
-from plugin.conversations.views import View
+from plugin.conversations.conversations import Conversation, Shopper, Status
+from plugin.conversations.views import BUILT_IN, DEFAULT, Reader
 from plugin.conversations.waiting import Usual
 from plugin.crm.customers import Customer
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import Conflict
 from plugin.kernel.events import Event
 from plugin.team import Agent
+
+SOMEBODY = Reader(new_id(), UTC)
 
 
 async def begin(app: App, workspace: UUID, shopper: Shopper, text: str = "hello") -> UUID:
@@ -88,23 +90,23 @@ async def test_answering_takes_what_nobody_has_and_leaves_what_somebody_has(
             assert conversation.assignee_id == noa.id
 
 
-async def test_closing_twice_at_once_tells_once(app: App, workspace: UUID, shopper: Shopper, noa: Agent) -> None:
+async def test_resolving_twice_at_once_tells_once(app: App, workspace: UUID, shopper: Shopper, noa: Agent) -> None:
     id = await begin(app, workspace, shopper)
 
-    async def close() -> bool:
+    async def resolve() -> bool:
         async with app.db.transaction(workspace) as tx:
             conversation = await tx.get(Conversation, id)
             assert conversation is not None
-            return await threads.close(tx, conversation, by=noa)
+            return await threads.turn(tx, conversation, Status.RESOLVED, by=noa)
 
-    assert sorted(await asyncio.gather(close(), close(), close())) == [False, False, True]
+    assert sorted(await asyncio.gather(resolve(), resolve(), resolve())) == [False, False, True]
     async with app.db.transaction(workspace) as tx:
         conversation = await tx.get(Conversation, id)
         assert conversation is not None
-        assert await threads.reopen(tx, conversation, by=noa)
-        assert not await threads.reopen(tx, conversation, by=noa)
+        assert await threads.turn(tx, conversation, Status.OPEN, by=noa)
+        assert not await threads.turn(tx, conversation, Status.OPEN, by=noa)
         kinds = list(await tx.scalars(select(Event.kind).where(Event.subject_id == id).order_by(Event.id)))
-    assert kinds == ["conversation.started", "message.received", "conversation.closed", "conversation.reopened"]
+    assert kinds == ["conversation.started", "message.received", "conversation.resolved", "conversation.reopened"]
 
 
 async def test_lists_and_counts(app: App, workspace: UUID, make_shopper, noa: Agent, omar: Agent) -> None:
@@ -113,20 +115,23 @@ async def test_lists_and_counts(app: App, workspace: UUID, make_shopper, noa: Ag
         rows = [await tx.get(Conversation, id) for id in ids]
         await threads.assign(tx, rows[0], noa, by=noa, seen=None)
         await threads.assign(tx, rows[1], omar, by=omar, seen=None)
-        await threads.close(tx, rows[2], by=noa)
+        await threads.turn(tx, rows[2], Status.RESOLVED, by=noa)
 
-    async def listed(view: View) -> list[UUID]:
+    reader = Reader(noa.id, UTC)
+
+    async def listed(key: str) -> list[UUID]:
         async with app.db.transaction(workspace) as tx:
-            return [row.conversation.id for row in (await views.queue(tx, view, agent_id=noa.id)).rows]
+            return [row.conversation.id for row in (await views.queue(tx, BUILT_IN[key].filter, reader)).rows]
 
-    assert await listed(View.OPEN) == [ids[4], ids[3], ids[1], ids[0]]
-    assert await listed(View.MINE) == [ids[0]]
-    assert await listed(View.UNASSIGNED) == [ids[4], ids[3]]
-    assert await listed(View.CLOSED) == [ids[2]]
+    assert await listed("open") == [ids[4], ids[3], ids[1], ids[0]]
+    assert await listed("mine") == [ids[0]]
+    assert await listed("unassigned") == [ids[4], ids[3]]
+    assert await listed("resolved") == [ids[2]]
     async with app.db.transaction(workspace) as tx:
-        assert await views.counts(tx, noa.id) == {View.OPEN: 4, View.MINE: 1, View.UNASSIGNED: 2}
-        row = (await views.queue(tx, View.MINE, agent_id=noa.id)).rows[0]
-    assert (row.assignee_name, row.conversation.preview, row.customer_name) == ("Noa", "0", "")
+        counted = await views.counts(tx, list(BUILT_IN.values()), reader)
+    assert counted == {
+        "open": 4, "mine": 1, "unassigned": 2, "waiting": 4, "pending": 0, "snoozed": 0, "resolved": 1, "spam": 0,
+    }  # fmt: skip
 
 
 async def test_pages_cover_everything_once_also_where_times_are_equal(
@@ -140,7 +145,7 @@ async def test_pages_cover_everything_once_also_where_times_are_equal(
     cursor, pages = None, 0
     while pages == 0 or cursor:
         async with app.db.transaction(workspace) as tx:
-            page = await views.queue(tx, View.OPEN, cursor=cursor, limit=2)
+            page = await views.queue(tx, DEFAULT.filter, SOMEBODY, cursor=cursor, limit=2)
         seen += [row.conversation.id for row in page.rows]
         cursor, pages = page.cursor, pages + 1
     assert pages == 4
@@ -152,7 +157,7 @@ async def test_pages_cover_everything_once_also_where_times_are_equal(
 async def test_a_broken_cursor_begins_at_the_top(app: App, workspace: UUID, shopper: Shopper, cursor: str) -> None:
     await begin(app, workspace, shopper)
     async with app.db.transaction(workspace) as tx:
-        assert len((await views.queue(tx, View.OPEN, cursor=cursor)).rows) == 1
+        assert len((await views.queue(tx, DEFAULT.filter, SOMEBODY, cursor=cursor)).rows) == 1
 
 
 async def test_a_list_shows_the_person_that_a_customer_row_became_part_of(
@@ -168,7 +173,7 @@ async def test_a_list_shows_the_person_that_a_customer_row_became_part_of(
         await tx.flush()
         assert await threads.attach(tx, shopper.visitor_id, row.id) == 1
         assert await threads.attach(tx, shopper.visitor_id, person.id) == 0, "attached once, for good"
-        listed = (await views.queue(tx, View.OPEN)).rows[0]
+        listed = (await views.queue(tx, DEFAULT.filter, SOMEBODY)).rows[0]
         assert (listed.conversation.customer_id, listed.customer_name) == (row.id, "Layla Haddad")
         assert [c.id for c in await views.of_customer(tx, [person.id, row.id])] == [id]
         assert await tx.scalar(select(Event.customer_id).where(Event.kind == "conversation.started")) == row.id

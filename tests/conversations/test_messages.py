@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages
-from plugin.conversations.conversations import CLOSED, OPEN, Conversation, Shopper
+from plugin.conversations.conversations import OPEN, RESOLVED, Conversation, Shopper
 from plugin.conversations.messages import Message
 from plugin.kernel.errors import AhlanError, Forbidden
 from plugin.kernel.events import Event
@@ -119,12 +119,12 @@ async def test_clocks(app: App, workspace: UUID, shopper: Shopper, noa: Agent) -
     assert first.waiting_since is not None
     assert still.waiting_since == first.waiting_since
     assert still.first_replied_at is None
-    assert (still.preview, still.preview_author, still.unread) == ("two", "shopper", 2)
+    assert (still.preview, still.preview_author) == ("two", "shopper")
 
     await answer(app, workspace, noa)
     answered = await only_conversation(app, workspace)
     assert answered.waiting_since is None
-    assert answered.unread == 0
+    assert answered.agent_read_seq == answered.last_seq == 3
     assert answered.assignee_id == noa.id
     replied = answered.first_replied_at
     assert replied is not None
@@ -150,20 +150,21 @@ async def test_unread_by_shopper_counts_answers_only(app: App, workspace: UUID, 
         assert await messages.unread_by_shopper(tx, conversation.id, conversation.shopper_read_seq) == 0
 
 
-async def test_writing_to_a_closed_conversation_opens_it(
+async def test_writing_to_a_resolved_conversation_opens_it(
     app: App, workspace: UUID, shopper: Shopper, noa: Agent
 ) -> None:
     await say(app, workspace, shopper)
     async with app.db.transaction(workspace) as tx:
         conversation = (await tx.scalars(select(Conversation))).one()
-        assert await threads.close(tx, conversation, by=noa)
-        assert not await threads.close(tx, conversation, by=noa)
-        assert (conversation.status, conversation.waiting_since) == (CLOSED, None)
+        assert await threads.turn(tx, conversation, RESOLVED, by=noa)
+        assert not await threads.turn(tx, conversation, RESOLVED, by=noa)
+        assert (conversation.status, conversation.waiting_since) == (RESOLVED, None)
     assert (await say(app, workspace, shopper))["seq"] == 2
     opened = await only_conversation(app, workspace)
-    assert (opened.status, opened.closed_at) == (OPEN, None)
+    assert (opened.status, opened.resolved_at) == (OPEN, None)
     assert await kinds(app, workspace) == [
-        "conversation.started", "message.received", "conversation.closed", "message.received", "conversation.reopened",
+        "conversation.started", "message.received", "conversation.resolved", "message.received",
+        "conversation.reopened",
     ]  # fmt: skip
 
 

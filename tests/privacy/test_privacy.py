@@ -329,7 +329,7 @@ async def test_reading_is_logged_and_old_things_are_forgotten(app: App, workspac
         idle, _ = await visitors.open_visitor(tx, store, None)
         years = datetime.now(UTC) - timedelta(days=800)
         idle.last_seen_at = years
-        old.status, old.last_message_at, open_talk.last_message_at = "closed", years, years
+        old.status, old.last_message_at, open_talk.last_message_at = "resolved", years, years
         await tx.flush()
         first_read = await tx.scalar(select(AccessLog.id).where(AccessLog.what == "customer"))
         await tx.execute(text("UPDATE access_log SET created_at = :at WHERE id = :id"), {"at": years, "id": first_read})
@@ -350,7 +350,7 @@ async def test_retention_periods_of_the_operator_really_delete(app: App, workspa
         store = await connect(tx, "alpha")
         closed, still_open = await talk(tx, store, None, "closed long ago"), await talk(tx, store, None, "open")
         years = datetime.now(UTC) - timedelta(days=800)
-        closed.status, closed.last_message_at, still_open.last_message_at = "closed", years, years
+        closed.status, closed.last_message_at, still_open.last_message_at = "resolved", years, years
         await tx.flush()
         await tx.execute(text("UPDATE events SET at = :at WHERE kind = 'conversation.started'"), {"at": years})
     await privacy.retention(strict, workspace)
