@@ -138,7 +138,7 @@ document.addEventListener("toggle", (event) => {
   const list = $(".menu-list", menu);
   list.classList.remove("is-up");
   if (list.getBoundingClientRect().bottom > innerHeight) list.classList.add("is-up");
-  $("input:not([type=hidden]), button", list)?.focus();
+  enterMenu(menu);
 }, true);
 document.addEventListener("click", (event) => {
   const menu = event.target.closest?.("details.menu");
@@ -147,18 +147,45 @@ document.addEventListener("click", (event) => {
   else if (event.target.closest(".menu-list button") && event.target.form?.checkValidity() !== false) setTimeout(closeMenus);
 });
 
+function enterMenu(menu) {
+  $("input:not([type=hidden]), button", $(".menu-list", menu))?.focus();
+}
+
 function openMenu(id) {
   const menu = document.getElementById(id);
-  if (menu) menu.open = true;
+  if (!menu) return;
+  menu.open = true;
+  // At once, not at the toggle event: the next key may be on its way already.
+  enterMenu(menu);
 }
+
+// The lists, where they have no room beside the list. Kept here: the list is read again while they are open.
+let viewsShown = false;
+function showViews(whether) {
+  viewsShown = whether;
+  $("#queue")?.classList.toggle("shows-views", whether);
+  $("[data-views]")?.setAttribute("aria-expanded", String(whether));
+}
+document.addEventListener("click", (event) => {
+  if (viewsShown && !event.target.closest?.("[data-views], #views form")) showViews(false);
+});
 
 // --- many at once --------------------------------------------------------------------------------------------------
 
 const picks = () => $$("#rows input[name=id]");
+// Kept here: the list is read again while somebody chooses.
+const chosen = new Set();
+
+function choose(pick, whether) {
+  pick.checked = whether;
+  if (whether) chosen.add(pick.value);
+  else chosen.delete(pick.value);
+}
 
 function countPicks() {
   const many = $("#many");
   if (!many) return;
+  for (const pick of picks()) pick.checked = chosen.has(pick.value);
   const count = picks().filter((pick) => pick.checked).length;
   many.hidden = !count;
   $("#queue").classList.toggle("is-picking", count > 0);
@@ -166,7 +193,7 @@ function countPicks() {
 }
 
 function unpick() {
-  for (const pick of picks()) pick.checked = false;
+  chosen.clear();
   countPicks();
 }
 
@@ -174,7 +201,7 @@ function pickHere() {
   const row = $(".row[aria-current]") || document.activeElement.closest?.(".row") || $(".row");
   const pick = row && $("input[name=id]", row.closest("li"));
   if (!pick) return;
-  pick.checked = !pick.checked;
+  choose(pick, !pick.checked);
   countPicks();
 }
 
@@ -403,11 +430,12 @@ function typed() {
 const refreshQueue = later(async () => {
   const queue = $("#queue");
   if (!queue) return;
-  // Whoever types in it or has chosen some goes on: a morph keeps both, but not an open menu.
+  // A morph keeps what was typed and chosen, but would shut a menu under the finger.
   if ($("details.menu[open]", queue)) return refreshQueue();
   await refresh(`${queue.dataset.refresh}&rows=${queue.dataset.rows}`, "#queue");
-  countPicks();
   markPlace();
+  countPicks();
+  showViews(viewsShown);
   badge();
 }, 250);
 
@@ -440,10 +468,16 @@ document.addEventListener("live:message", () => {
   catchUp();
   refreshReach();
 });
-document.addEventListener("live:head", () => {
+const refreshHead = later(() => {
   const thread = $("#thread[data-conversation]");
   if (!thread) return;
-  refresh(thread.dataset.head, "#thread-head");
+  // A morph would shut a menu under the finger.
+  if ($("#thread-head details.menu[open]")) refreshHead();
+  else refresh(thread.dataset.head, "#thread-head");
+}, 60);
+document.addEventListener("live:head", () => {
+  if (!$("#thread[data-conversation]")) return;
+  refreshHead();
   // Who took or closed it is also a line between the messages.
   catchUp();
   refreshReach();
@@ -569,6 +603,9 @@ function arrive() {
   }
   for (const preview of $$("form[data-preview]")) showPreview(preview);
   lookAtTheme();
+  // A morph keeps what was typed: a tag that is on is not asked for again.
+  const tag = $("#tag");
+  if (tag && !tag.form.classList.contains("htmx-request") && $$(".tag bdi").some((on) => on.textContent === tag.value.trim())) tag.value = "";
   // A morph keeps what was chosen here; once nothing is under way, what the server says is shown.
   const choice = $("#assign");
   if (choice && !choice.form.classList.contains("htmx-request")) {
@@ -652,8 +689,7 @@ document.addEventListener("click", async (event) => {
     const shown = $("#thread").classList.toggle(`shows-${target.dataset.toggle}`);
     for (const button of $$(`[data-toggle="${target.dataset.toggle}"]`)) button.setAttribute("aria-expanded", String(shown));
   } else if ("views" in target.dataset) {
-    const shown = $("#queue").classList.toggle("shows-views");
-    target.setAttribute("aria-expanded", String(shown));
+    showViews(!viewsShown);
   } else if ("unpick" in target.dataset) unpick();
   else if ("keys" in target.dataset) $("#keys").showModal();
   else if (target.dataset.ask || target.dataset.giveBack) askPermission(target);
@@ -693,7 +729,10 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("change", (event) => {
   if (event.target.name === "mode") dress($("#composer"));
-  if (event.target.closest(".row-pick")) countPicks();
+  if (event.target.closest(".row-pick")) {
+    choose(event.target, event.target.checked);
+    countPicks();
+  }
   if ("submits" in event.target.dataset) event.target.form.requestSubmit();
   if ("attach" in event.target.dataset) {
     upload($("#composer"), [...event.target.files]);
@@ -726,6 +765,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     const menu = event.target.closest?.("details.menu[open]");
     closeMenus();
+    showViews(false);
     if (menu) $("summary", menu).focus();
     else if (event.target.closest?.("#composer, .finder, .thread-marks")) event.target.blur();
   }

@@ -472,7 +472,9 @@ async def read_by(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool
             where=_READS.c.seq < fresh.excluded.seq,
         ).returning(_READS.c.seq)
     )
-    await mark_read(tx, conversation_id, who="agent", seq=seq)
+    if not await mark_read(tx, conversation_id, who="agent", seq=seq) and news is not None:
+        # A colleague had read it before: only one's own windows have to know.
+        tx.publish("queue", {"conversation_id": str(conversation_id)})
     return news is not None
 
 

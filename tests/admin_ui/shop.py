@@ -395,7 +395,7 @@ async def _say(
         )  # fmt: skip
         await tx.execute(
             text(
-                "UPDATE conversations SET last_message_at = :at, created_at = least(created_at, :at), "
+                "UPDATE conversations SET last_message_at = :at, active_at = :at, created_at = least(created_at, :at), "
                 "waiting_since = CASE WHEN waiting_since IS NULL THEN NULL ELSE least(waiting_since, :at) END "
                 "WHERE workspace_id = :workspace AND id = :id"
             ),

@@ -423,3 +423,42 @@ async def test_a_copy_of_somebodys_data_is_downloaded_and_handed_over(
     await expect(page.locator("#settled")).to_contain_text("A shopper wants a copy of their data")
     await expect(page.locator("[data-file]")).to_have_count(0)
     await expect(page.locator(".duty")).to_have_count(1)
+
+
+async def test_many_are_chosen_changed_and_taken_back(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "inbox")
+    before = await page.locator(".row").count()
+    for name in ("emma", "huda"):
+        await page.locator(f".row-item:has(#row-{shop.talks[name]}) .row-pick").click(force=True)
+    await expect(page.locator("[data-many-count]")).to_have_text("Chosen: 2")
+    # The list is read again while somebody chooses, and while they type.
+    await page.fill("#find", "status:o")
+    await shopper_writes(panel.app, shop, "emma", "One more thing")
+    await expect(page.locator(".row").first).to_contain_text("One more thing", timeout=8000)
+    await expect(page.locator("[data-many-count]")).to_have_text("Chosen: 2")
+    await expect(page.locator("#find")).to_have_value("status:o")
+    await page.locator("#many-more summary").click()
+    await page.locator("#many-more").get_by_role("button", name="Spam").click()
+    await expect(page.locator(".row")).to_have_count(before - 2)
+    await expect(page.locator("#many")).to_be_hidden()
+    await page.locator(".toast", has_text="2 conversations changed.").get_by_role("button", name="Undo").click()
+    await expect(page.locator(".row")).to_have_count(before)
+
+
+async def test_a_conversation_is_snoozed_and_tagged_by_keys(panel: Panel, shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
+    await page.keyboard.press("t")
+    await page.keyboard.type("perfume")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".thread-marks .tag bdi")).to_have_text("perfume")
+    await page.keyboard.press("Escape")
+    await page.locator("#scroller").focus()
+    await page.keyboard.press("s")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "snoozed")
+    await expect(page.locator(f"#row-{shop.talks['emma']}")).to_have_count(0)
+    await page.fill("#find", "tag:perfume status:snoozed")
+    await page.press("#find", "Enter")
+    await expect(page.locator(".row")).to_have_count(1)
+    await page.locator(".toast", has_text="Snoozed.").get_by_role("button", name="Undo").click()
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "open")

@@ -139,8 +139,8 @@ async def test_pages_cover_everything_once_also_where_times_are_equal(
 ) -> None:
     ids = {await begin(app, workspace, await make_shopper()) for _ in range(7)}
     async with app.db.transaction(workspace) as tx:
-        last = await tx.scalar(select(Conversation.last_message_at).limit(1))
-        await tx.execute(update(Conversation).values(last_message_at=last))
+        last = await tx.scalar(select(Conversation.active_at).limit(1))
+        await tx.execute(update(Conversation).values(active_at=last))
     seen: list[UUID] = []
     cursor, pages = None, 0
     while pages == 0 or cursor:
