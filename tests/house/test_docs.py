@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("plugin", "integrations", "webhooks", "admin_ui")
 _KIND = re.compile(r"[a-z]+\.[a-z_]+")
 # How an event is recorded, wherever.
-_RECORDERS = {"record", "_record", "happened", "Happening"}
+_RECORDERS = {"record", "_record", "happened", "Happening", "_Turn"}
 
 
 def _document(name: str) -> str:
