@@ -10,8 +10,8 @@ from webhooks import inbox
 
 TABLES = (
     attachments, backfill, bulk, carts, consents, conversations, crypto, customers, events, identities, inbox,
-    incidents, jobs, joining, messages, orders, privacy, products, reconcile, stores, tags, team, terms, views, visitors,
-    workspaces,
+    incidents, jobs, joining, messages, orders, privacy, products, reconcile, stores, tags, team, terms, views,
+    visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -16,6 +16,7 @@ from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
+from plugin.kernel.personal import nobody
 from plugin.team import Agent, Permission
 
 MOST = 200
@@ -45,7 +46,7 @@ class BulkChange(TenantRow, Base):
     """What one change did, so that it can be undone: [conversation, what it was before, until when] each."""
 
     __tablename__ = "bulk_changes"
-    __table_args__ = (tenant_key("agent_id", "agents"),)
+    __table_args__ = (tenant_key("agent_id", "agents"), {"info": nobody("which conversations an agent changed last")})
 
     agent_id: Mapped[UUID]
     verb: Mapped[str]
@@ -141,9 +142,9 @@ async def _back(tx: Tx, conversation: Conversation, done: BulkChange, value: str
                 tx, conversation, Priority(int(value)), by=by
             )
         case Verb.TAG:
-            return await tags.take_off(tx, conversation, done.value, by=by) is not None
+            return await tags.take_off(tx, conversation, done.value, by=by)
         case Verb.UNTAG:
-            return await tags.put(tx, conversation, done.value, by=by) is not None
+            return await tags.put(tx, conversation, done.value, by=by)
 
 
 async def _found(tx: Tx, ids: Sequence[UUID]) -> list[Conversation]:

@@ -109,6 +109,8 @@ class ConversationRead(Tenant, Base):
         tenant_key("agent_id", "agents"),
         tenant_key("conversation_id", "conversations"),
         Index(None, "workspace_id", "conversation_id"),
+        # Agents do not move with a store: what it brings is new to whoever is there.
+        {"info": {"moves": "stays"}},
     )
 
     agent_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -462,8 +464,17 @@ async def read_by(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool
     )
     if last is None:
         return False
+    news = await remember_read(tx, conversation_id, agent, min(seq, last))
+    if not await mark_read(tx, conversation_id, who="agent", seq=seq) and news:
+        # A colleague had read it before: only one's own windows have to know.
+        tx.publish("queue", {"conversation_id": str(conversation_id)})
+    return news
+
+
+async def remember_read(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool:
+    """Keep that an agent has read up to `seq`, which is there; tells nobody. Returns whether it was news."""
     fresh = insert(_READS).values(
-        workspace_id=tx.workspace_id, agent_id=agent.id, conversation_id=conversation_id, seq=min(seq, last)
+        workspace_id=tx.workspace_id, agent_id=agent.id, conversation_id=conversation_id, seq=seq
     )
     news = await tx.scalar(
         fresh.on_conflict_do_update(
@@ -472,9 +483,6 @@ async def read_by(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool
             where=_READS.c.seq < fresh.excluded.seq,
         ).returning(_READS.c.seq)
     )
-    if not await mark_read(tx, conversation_id, who="agent", seq=seq) and news is not None:
-        # A colleague had read it before: only one's own windows have to know.
-        tx.publish("queue", {"conversation_id": str(conversation_id)})
     return news is not None
 
 

@@ -100,7 +100,7 @@ async def reply(
         return await _resent(tx, head.id, client_id)
     if head.assignee_id is None:
         await threads.assigned(tx, head, by.id, by=by)
-    await threads.read_by(tx, head.id, by, head.last_seq + 1)
+    await threads.remember_read(tx, head.id, by, head.last_seq + 1)
     await tx.session.refresh(conversation)
     return message
 

@@ -1,17 +1,17 @@
 """Tags: words that a team puts on conversations to find and count them again."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, delete, func, select
+from sqlalchemy import Index, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations.conversations import Conversation
-from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
+from plugin.kernel.db import Base, Tenant, Tx, tenant_key
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
+from plugin.kernel.personal import nobody
 from plugin.team import Agent
 
 LONGEST = 40
@@ -21,29 +21,28 @@ MOST = 20
 COMMON = 50
 
 
-class Tag(TenantRow, Base):
-    """A tag of the workspace. `name` is as it was first written, `key` folded: Gift and gift are one tag."""
+class Tag(Tenant, Base):
+    """A word that the team uses. `name` is as it was first written, `key` folded: Gift and gift are one tag."""
 
     __tablename__ = "tags"
-    __table_args__ = (UniqueConstraint("workspace_id", "key"),)
+    __table_args__ = {"info": {"moves": "stays", **nobody("words that a team sorts by")}}  # noqa: RUF012
 
+    key: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
-    key: Mapped[str]
 
 
 class ConversationTag(Tenant, Base):
-    """A conversation has a tag."""
+    """A conversation has a tag. The word stands here too: a conversation that moves takes it along."""
 
     __tablename__ = "conversation_tags"
     __table_args__ = (
         tenant_key("conversation_id", "conversations"),
-        tenant_key("tag_id", "tags"),
-        Index(None, "workspace_id", "tag_id", "conversation_id"),
+        Index(None, "workspace_id", "key", "conversation_id"),
     )
 
-    # The key's order is the order of the columns: what a conversation has is read most.
     conversation_id: Mapped[UUID] = mapped_column(primary_key=True)
-    tag_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
 
 
 def folded(name: str) -> str:
@@ -51,8 +50,8 @@ def folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> Tag | None:
-    """Put a tag on, made when it is new; None when it was on already. Raises AhlanError for no or too long a name."""
+async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> bool:
+    """Put a tag on; False when it was on already. Raises AhlanError for no or too long a name, or too many tags."""
     name = " ".join(name.split())
     if not name or len(name) > LONGEST or '"' in name:
         raise AhlanError(
@@ -65,47 +64,42 @@ async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None
     )
     if on >= MOST:
         raise AhlanError(_("This conversation has 20 tags already."), _("Take one off first."), code="tags_full")
-    tag = await _tag(tx, name)
+    known = await _known(tx, name)
     fresh = await tx.scalar(
         insert(ConversationTag)
-        .values(workspace_id=tx.workspace_id, conversation_id=conversation.id, tag_id=tag.id)
+        .values(workspace_id=tx.workspace_id, conversation_id=conversation.id, key=folded(name), name=known)
         .on_conflict_do_nothing()
-        .returning(ConversationTag.tag_id)
+        .returning(ConversationTag.name)
     )
     if fresh is None:
-        return None
-    await _record(tx, "conversation.tagged", conversation, tag, by)
-    return tag
+        return False
+    await _record(tx, "conversation.tagged", conversation, known, by)
+    return True
 
 
-async def take_off(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> Tag | None:
-    """Take a tag off; None when it was not on."""
-    tag = await tx.scalar(select(Tag).where(Tag.workspace_id == tx.workspace_id, Tag.key == folded(name)))
-    if tag is None:
-        return None
+async def take_off(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> bool:
+    """Take a tag off; False when it was not on."""
     gone = await tx.scalar(
         delete(ConversationTag)
         .where(
             ConversationTag.workspace_id == tx.workspace_id,
             ConversationTag.conversation_id == conversation.id,
-            ConversationTag.tag_id == tag.id,
+            ConversationTag.key == folded(name),
         )
-        .returning(ConversationTag.tag_id)
+        .returning(ConversationTag.name)
     )
     if gone is None:
-        return None
-    await _record(tx, "conversation.untagged", conversation, tag, by)
-    found: Tag = tag
-    return found
+        return False
+    await _record(tx, "conversation.untagged", conversation, gone, by)
+    return True
 
 
 async def of_conversations(tx: Tx, ids: Collection[UUID]) -> Mapping[UUID, Sequence[str]]:
     """The tags of each conversation that has any, by name."""
     rows = await tx.execute(
-        select(ConversationTag.conversation_id, Tag.name)
-        .join(Tag, (Tag.workspace_id == ConversationTag.workspace_id) & (Tag.id == ConversationTag.tag_id))
+        select(ConversationTag.conversation_id, ConversationTag.name)
         .where(ConversationTag.workspace_id == tx.workspace_id, ConversationTag.conversation_id.in_(ids))
-        .order_by(Tag.key)
+        .order_by(ConversationTag.key)
     )
     found: dict[UUID, list[str]] = {}
     for row in rows:
@@ -120,24 +114,22 @@ async def all_tags(tx: Tx) -> Sequence[str]:
     )
 
 
-async def _tag(tx: Tx, name: str) -> Tag:
+async def _known(tx: Tx, name: str) -> str:
+    """The tag as it was first written."""
     key = folded(name)
-    await tx.execute(
-        insert(Tag).values(workspace_id=tx.workspace_id, id=new_id(), name=name, key=key).on_conflict_do_nothing()
-    )
-    tag: Any = await tx.scalar(select(Tag).where(Tag.workspace_id == tx.workspace_id, Tag.key == key))
-    found: Tag = tag
+    await tx.execute(insert(Tag).values(workspace_id=tx.workspace_id, key=key, name=name).on_conflict_do_nothing())
+    found: str = await tx.scalar(select(Tag.name).where(Tag.workspace_id == tx.workspace_id, Tag.key == key))
     return found
 
 
-async def _record(tx: Tx, kind: str, conversation: Conversation, tag: Tag, by: Agent | None) -> None:
+async def _record(tx: Tx, kind: str, conversation: Conversation, name: str, by: Agent | None) -> None:
     await tx.record(
         kind,
         subject_id=conversation.id,
         store_id=conversation.store_id,
         customer_id=conversation.customer_id,
         actor=f"agent:{by.id}" if by else "system",
-        data={"tag": tag.name},
+        data={"tag": name},
     )
     tx.publish(f"panel:conversation:{conversation.id}", {"type": "assigned"})
     tx.publish("queue", {"conversation_id": str(conversation.id)})

@@ -13,13 +13,14 @@ from sqlalchemy.orm import Mapped, aliased, mapped_column
 from plugin.conversations import filters
 from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
 from plugin.conversations.filters import Filter, Key, Term, Value
-from plugin.conversations.tags import ConversationTag, Tag, folded
+from plugin.conversations.tags import ConversationTag, folded
 from plugin.crm import customers
 from plugin.crm.customers import Customer
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
 from plugin.kernel.lazy import _
+from plugin.kernel.personal import nobody
 from plugin.stores import Store
 from plugin.team import Agent, Permission
 
@@ -75,6 +76,7 @@ class SavedView(TenantRow, Base):
         Index(None, "workspace_id", "agent_id"),
         tenant_key("agent_id", "agents"),
         tenant_key("created_by", "agents"),
+        {"info": nobody("how a team sorts its conversations")},
     )
 
     agent_id: Mapped[UUID | None]
@@ -268,12 +270,11 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
             return _compared(Conversation.priority, value.compare, int(Priority[text.upper()]))
         case Key.TAG:
             return (
-                select(ConversationTag.tag_id)
-                .join(Tag, and_(Tag.workspace_id == ConversationTag.workspace_id, Tag.id == ConversationTag.tag_id))
+                select(ConversationTag.key)
                 .where(
                     ConversationTag.workspace_id == tx.workspace_id,
                     ConversationTag.conversation_id == Conversation.id,
-                    Tag.key == folded(text),
+                    ConversationTag.key == folded(text),
                 )
                 .exists()
             )

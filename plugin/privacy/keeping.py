@@ -75,7 +75,7 @@ def kinds(settings: Settings) -> Mapping[str, Kind]:
     """Every kind of data that is ever too old, with the operator's limits; the merchant sees and chooses each."""
     return {
         "conversations": Kind(
-            "conversations", "status = 'closed' AND last_message_at < :before",
+            "conversations", "status = 'resolved' AND last_message_at < :before",
             days=settings.conversation_retention_days, least=30, most=settings.conversation_retention_days,
         ),
         "carts": Kind("carts", "version < :before", days=180, least=7, most=730),

@@ -31,7 +31,7 @@ async def aged(tx: Tx, days: int) -> None:
     store = await connect(tx, f"of{new_id().hex[-6:]}")
     old = await talk(tx, store, None, f"{days} days ago")
     at = datetime.now(UTC) - timedelta(days=days, minutes=1)
-    old.status, old.last_message_at = "closed", at
+    old.status, old.last_message_at = "resolved", at
     idle, _ = await visitors.open_visitor(tx, store, None)
     idle.last_seen_at = at
     await tx.flush()

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -14,12 +14,10 @@ def upgrade() -> None:
     op.create_table(
         "tags",
         sa.Column("workspace_id", sa.Uuid(), nullable=False),
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_tags")),
-        sa.UniqueConstraint("workspace_id", "key", name=op.f("uq_tags_workspace_id_key")),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "key", name=op.f("pk_tags")),
+        info={"moves": "stays", "personal": {"nobody": "words that a team sorts by"}},
     )
     op.create_table(
         "bulk_changes",
@@ -37,6 +35,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_bulk_changes")),
+        info={"personal": {"nobody": "which conversations an agent changed last"}},
     )
     op.create_table(
         "saved_views",
@@ -61,6 +60,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_saved_views")),
+        info={"personal": {"nobody": "how a team sorts its conversations"}},
     )
     op.create_index(
         op.f("ix_saved_views_workspace_id_agent_id"), "saved_views", ["workspace_id", "agent_id"], unique=False
@@ -84,6 +84,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "agent_id", "conversation_id", name=op.f("pk_conversation_reads")),
+        info={"moves": "stays"},
     )
     op.create_index(
         op.f("ix_conversation_reads_workspace_id_conversation_id"),
@@ -95,25 +96,20 @@ def upgrade() -> None:
         "conversation_tags",
         sa.Column("workspace_id", sa.Uuid(), nullable=False),
         sa.Column("conversation_id", sa.Uuid(), nullable=False),
-        sa.Column("tag_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["workspace_id", "conversation_id"],
             ["conversations.workspace_id", "conversations.id"],
             name=op.f("fk_conversation_tags_workspace_id_conversation_id"),
             ondelete="CASCADE",
         ),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "tag_id"],
-            ["tags.workspace_id", "tags.id"],
-            name=op.f("fk_conversation_tags_workspace_id_tag_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("workspace_id", "conversation_id", "tag_id", name=op.f("pk_conversation_tags")),
+        sa.PrimaryKeyConstraint("workspace_id", "conversation_id", "key", name=op.f("pk_conversation_tags")),
     )
     op.create_index(
-        op.f("ix_conversation_tags_workspace_id_tag_id_conversation_id"),
+        op.f("ix_conversation_tags_workspace_id_key_conversation_id"),
         "conversation_tags",
-        ["workspace_id", "tag_id", "conversation_id"],
+        ["workspace_id", "key", "conversation_id"],
         unique=False,
     )
     op.add_column(
@@ -188,7 +184,7 @@ def downgrade() -> None:
     op.drop_column("conversations", "active_at")
     op.drop_column("conversations", "snoozed_until")
     op.drop_column("conversations", "priority")
-    op.drop_index(op.f("ix_conversation_tags_workspace_id_tag_id_conversation_id"), table_name="conversation_tags")
+    op.drop_index(op.f("ix_conversation_tags_workspace_id_key_conversation_id"), table_name="conversation_tags")
     op.drop_table("conversation_tags")
     op.drop_index(op.f("ix_conversation_reads_workspace_id_conversation_id"), table_name="conversation_reads")
     op.drop_table("conversation_reads")
