@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from plugin import bootstrap, joining, stores, team
 from plugin.app import App
+from plugin.conversations import tags
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
 from plugin.crm import identities, visitors
@@ -32,7 +33,8 @@ OWN = ("workspaces", "data_keys", "store_moves", "audit_log")
 
 def of_store(rows: Rows) -> Rows:
     """What must be the same before and after: all but what the move itself tells and who is who on the team."""
-    kept = {name: found for name, found in rows.items() if name not in (*OWN, "agents")}
+    stays = {table.name for table in metadata.tables.values() if table.info.get("moves") == "stays"}
+    kept = {name: found for name, found in rows.items() if name not in (*OWN, *stays, "agents")}
     kept["events"] = [row for row in rows["events"] if row["kind"].partition(".")[0] != "store"]
     return kept
 
@@ -353,3 +355,13 @@ def test_a_table_that_cannot_be_understood_is_said_at_once() -> None:
     )
     with pytest.raises(ValueError, match="say how odd moves"):
         share(other)
+
+
+async def test_a_conversation_takes_its_tags_along(app: App, merchant: Make) -> None:
+    guest, host = await merchant("oud"), await merchant("kad")
+    async with app.db.transaction(guest.workspace_id) as tx:
+        talk = (await tx.scalars(select(Conversation).limit(1))).one()
+        assert await tags.put(tx, talk, "هدية", by=None)
+    await joined(app, guest, host)
+    async with app.db.transaction(host.workspace_id) as tx:
+        assert await tags.of_conversations(tx, [talk.id]) == {talk.id: ["هدية"]}
