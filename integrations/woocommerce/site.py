@@ -28,7 +28,7 @@ from integrations.woocommerce.platform import BRIDGE, KIND, STORE_KIND, secrets_
 from plugin import privacy, stores
 from plugin.app import App
 from plugin.conversations import views
-from plugin.conversations.conversations import CLOSED, Conversation
+from plugin.conversations.conversations import RESOLVED, Conversation
 from plugin.crm import identities
 from plugin.crm.orders import Order
 from plugin.kernel.db import Tx
@@ -294,13 +294,14 @@ async def _customer(tx: Tx, store_id: UUID, said: Said) -> UUID | None:
 
 
 def _head(t: Translator, talk: Conversation) -> Said:
-    if talk.status == CLOSED:
-        title = t.gettext("Closed conversation")
+    if talk.status == RESOLVED:
+        title = t.gettext("Resolved conversation")
     elif talk.waiting_since is not None:
         title = t.gettext("Waiting for your answer")
     else:
         title = t.gettext("Answered conversation")
-    unread = talk.unread
+    # Nobody in particular asks: unread is what no agent has seen.
+    unread = max(0, talk.last_seq - talk.agent_read_seq)
     return {
         "title": title,
         "state": t.ngettext("%(num)s new message", "%(num)s new messages", unread) if unread else "",

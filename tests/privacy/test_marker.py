@@ -28,7 +28,7 @@ from plugin import privacy, stores
 from plugin.app import App
 from plugin.conversations import messages, presence
 from plugin.conversations.attachments import Attachment
-from plugin.conversations.conversations import Shopper, current
+from plugin.conversations.conversations import Shopper, current, read_by
 from plugin.crm import consents, customers, identities, sync, visitors
 from plugin.crm.identities import Proof
 from plugin.kernel import jobs, log
@@ -125,6 +125,7 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         await messages.receive(tx, shopper, uuid4(), f"My name is {mark}")
         head = await current(tx, shopper)
         assert head is not None
+        await read_by(tx, head.id, agent, 1)
         file = Attachment(id=new_id(), store_id=store.id, conversation_id=head.id, uploader=shopper.actor, name=mark,
                           media_type="text/plain", size=1, content=mark.encode(), thumbnail=mark.encode())  # fmt: skip
         tx.add(file)
