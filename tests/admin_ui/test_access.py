@@ -220,7 +220,7 @@ async def test_where_a_role_needs_two_steps_nothing_opens_before_it_has_them(
     for path in ("/panel", "/panel/inbox", "/panel/team", "/panel/settings/privacy"):
         answer = await karim.get(path)
         assert (answer.status_code, answer.headers.get("location")) == (303, "/panel/settings/security"), path
-    refused = await karim.post(f"/panel/conversations/{shop.talks['huda']}/close")
+    refused = await karim.post(f"/panel/conversations/{shop.talks['huda']}/status")
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "second_step_needed")
     page = await karim.get("/panel/settings/security")
     assert "Your role signs in with two steps" in page.text

@@ -193,7 +193,7 @@ async def plant(connection: asyncpg.Connection, metadata: MetaData, person: Pers
         theirs = f"FROM {place.table} WHERE workspace_id = $1 AND {by} = $2"
         if not await connection.fetchval(f"SELECT count(*) {theirs}", person.store.workspace_id, mine):
             await _insert(connection, table, person)
-        for column in personal(metadata)[place.table]:
+        for column in personal(metadata).get(place.table, ()):
             cast = "::jsonb" if isinstance(column.type, JSONB) else ""
             await connection.execute(
                 f"UPDATE {place.table} SET {column.name} = $3{cast} WHERE workspace_id = $1 AND {by} = $2 "
