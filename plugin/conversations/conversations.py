@@ -459,12 +459,11 @@ async def retitle(tx: Tx, conversation: Conversation, subject: str) -> None:
 
 async def read_by(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool:
     """One agent has read up to `seq`; never back. The shopper is told of the first who does. Returns whether news."""
-    last = await tx.scalar(
-        select(TABLE.c.last_seq).where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id)
-    )
-    if last is None:
+    # The conversation first, as whoever writes into it does: the other way round two of us would lock each other out.
+    head = await lock(tx, conversation_id)
+    if head is None:
         return False
-    news = await remember_read(tx, conversation_id, agent, min(seq, last))
+    news = await remember_read(tx, conversation_id, agent, min(seq, head.last_seq))
     if not await mark_read(tx, conversation_id, who="agent", seq=seq) and news:
         # A colleague had read it before: only one's own windows have to know.
         tx.publish("queue", {"conversation_id": str(conversation_id)})

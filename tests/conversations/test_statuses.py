@@ -1,5 +1,6 @@
 """Whose turn it is: pending, snoozed, resolved, spam, and what brings a conversation back."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -145,3 +146,24 @@ async def test_everybody_reads_for_themselves_and_the_shopper_hears_of_the_first
         assert not await threads.read_by(tx, id, omar, 2)
         assert not await threads.read_by(tx, uuid4(), omar, 2)
     assert (await only(app, workspace)).agent_read_seq == 2
+
+
+async def test_reading_while_one_answers_locks_nobody_out(
+    app: App, workspace: UUID, shopper: Shopper, noa: Agent
+) -> None:
+    await say(app, workspace, shopper)
+    id = (await only(app, workspace)).id
+
+    async def answer() -> None:
+        async with app.db.transaction(workspace) as tx:
+            conversation = await tx.get(Conversation, id)
+            assert conversation is not None
+            await messages.reply(tx, conversation, noa, uuid4(), "on its way")
+
+    async def read() -> None:
+        async with app.db.transaction(workspace) as tx:
+            await threads.read_by(tx, id, noa, 99)
+
+    for _ in range(10):
+        await asyncio.gather(answer(), read(), read(), answer())
+    assert (await only(app, workspace)).last_seq == 21
