@@ -718,7 +718,7 @@ async def test_by_keyboard_alone(demo: Demo, meet: Meet) -> None:
     await keys.press("a")
     await expect(panel.find("#assign")).not_to_have_value("")
     await keys.press("e")
-    await expect(panel.find("#thread-head[data-status=closed]")).to_be_visible()
+    await expect(panel.find("#thread-head[data-status=resolved]")).to_be_visible()
     await expect(chat.frame.locator("body")).not_to_contain_text(f"note {token}")
 
 
