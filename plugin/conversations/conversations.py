@@ -339,8 +339,7 @@ async def turn(
     `seen` is the status that `by` decided on: raises Conflict when somebody else changed it meanwhile. Raises
     AhlanError for a snooze that ends in the past or in more than a year.
     """
-    if to is Status.SNOOZED:
-        until = _checked(until)
+    until = _checked(until) if to is Status.SNOOZED else None
     head = await lock(tx, conversation.id)
     if head is None:
         return False
@@ -355,7 +354,7 @@ async def turn(
         )
     values: dict[str, Any] = {
         "status": to,
-        "snoozed_until": until if to is Status.SNOOZED else None,
+        "snoozed_until": until,
         "resolved_at": func.now() if to is RESOLVED else None,
     }
     if not _TURNS[to].waits:
@@ -363,9 +362,10 @@ async def turn(
     await tx.execute(
         update(TABLE).where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation.id).values(**values)
     )
-    data = {"until": until.isoformat()} if to is Status.SNOOZED and until else None
-    await _record(tx, _TURNS[to].event, conversation, by, data)
-    if to is Status.SNOOZED and until is not None:
+    if to is OPEN:
+        await _let_go(tx, conversation.id)
+    await _record(tx, _TURNS[to].event, conversation, by, {"until": until.isoformat()} if until else None)
+    if until is not None:
         delay = max(0.0, (until - datetime.now(UTC)).total_seconds())
         await tx.enqueue("wake_conversation", delay=delay, conversation_id=conversation.id)
     _tell_status(tx, conversation.id, to)
@@ -394,6 +394,7 @@ async def wake_conversation(app: App, workspace_id: UUID, *, conversation_id: st
             )
         ).one_or_none()
         if woken is not None:
+            await _let_go(tx, id)
             await tx.record(
                 "conversation.woken",
                 subject_id=woken.id,
@@ -418,19 +419,20 @@ async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -
         customer_id=conversation.customer_id,
         actor=actor,
     )
-    if conversation.assignee_id is not None:
-        # Whoever had it may have left meanwhile: then it is everybody's again.
-        gone = select(Agent.id).where(
-            Agent.workspace_id == tx.workspace_id,
-            Agent.id == conversation.assignee_id,
-            Agent.deactivated_at.is_not(None),
-        )
-        await tx.execute(
-            update(TABLE)
-            .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation.id, gone.exists())
-            .values(assignee_id=None)
-        )
+    await _let_go(tx, conversation.id)
     _tell_status(tx, conversation.id, OPEN)
+
+
+async def _let_go(tx: Tx, conversation_id: UUID) -> None:
+    """Whoever had it may have left meanwhile: then it is everybody's again."""
+    left = select(Agent.id).where(
+        Agent.workspace_id == tx.workspace_id, Agent.id == TABLE.c.assignee_id, Agent.deactivated_at.is_not(None)
+    )
+    await tx.execute(
+        update(TABLE)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id, left.exists())
+        .values(assignee_id=None)
+    )
 
 
 async def rank(tx: Tx, conversation: Conversation, priority: Priority, *, by: Agent | None) -> bool:

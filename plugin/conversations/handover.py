@@ -5,11 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from plugin.conversations.conversations import OPEN, TABLE
+from plugin.conversations.conversations import TABLE, Status
 from plugin.kernel.db import Happening, Tx
 from plugin.kernel.errors import NotFound
 from plugin.kernel.lazy import _
 from plugin.team import Agent, Permission, deactivate, staff
+
+_DONE = (Status.RESOLVED, Status.SPAM)
 
 
 async def let_go(tx: Tx, agent: Agent, *, to: Agent | None, by: Agent) -> int:
@@ -36,7 +38,7 @@ async def _hand_over(tx: Tx, of: UUID, to: UUID | None, *, by: Agent) -> int:
     moved = (
         await tx.execute(
             update(TABLE)
-            .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.assignee_id == of, TABLE.c.status == OPEN)
+            .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.assignee_id == of, TABLE.c.status.not_in(_DONE))
             .values(assignee_id=to)
             .returning(TABLE.c.id, TABLE.c.store_id, TABLE.c.customer_id)
         )

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from plugin import stores, team
 from plugin.app import App
 from plugin.conversations import conversations, handover
-from plugin.conversations.conversations import RESOLVED, Conversation
+from plugin.conversations.conversations import RESOLVED, Conversation, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import Conflict, Forbidden, NotFound
 from plugin.kernel.events import Event
@@ -188,7 +188,7 @@ async def test_unlinked_they_are_a_stranger_again(app: App, store: Store, owner:
 async def test_who_leaves_hands_over_what_is_open(app: App, store: Store, owner: Agent, hire: Hire) -> None:
     noa, karim = await hire(Role.AGENT), await hire(Role.ADMIN)
     first, second, done = (
-        await talk(app, store, noa), await talk(app, store, noa), await talk(app, store, noa, RESOLVED),
+        await talk(app, store, noa), await talk(app, store, noa, Status.SNOOZED), await talk(app, store, noa, RESOLVED),
     )  # fmt: skip
     theirs = await talk(app, store, karim)
     async with app.db.transaction(store.workspace_id) as tx:
@@ -237,5 +237,5 @@ async def test_what_comes_back_from_somebody_who_left_is_everybodys(
     async with app.db.transaction(store.workspace_id) as tx:
         row = await tx.get(Conversation, done)
         assert row is not None
-        assert await conversations.reopen(tx, row, by=owner)
+        assert await conversations.turn(tx, row, Status.OPEN, by=owner)
     assert await assignee(app, store, done) is None
