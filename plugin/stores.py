@@ -88,7 +88,7 @@ class ConnectGrant(TenantRow, Base):
     """A store authorization under way, one-time and bound to one store address and one browser or agent."""
 
     __tablename__ = "connect_grants"
-    __table_args__ = {"info": nobody("a merchant who connects a shop")}  # noqa: RUF012
+    __table_args__ = {"info": nobody("a merchant who connects a shop")}  # noqa: RUF012 - read once, by SQLAlchemy
 
     platform: Mapped[str]
     token_hash: Mapped[str]

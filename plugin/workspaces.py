@@ -17,7 +17,7 @@ class Workspace(Tenant, Base):
     """
 
     __tablename__ = "workspaces"
-    __table_args__ = {"info": nobody("the merchant's own")}  # noqa: RUF012
+    __table_args__ = {"info": nobody("the merchant's own")}  # noqa: RUF012 - read once, by SQLAlchemy
 
     name: Mapped[str]
     locale: Mapped[str] = mapped_column(server_default="en")

@@ -25,7 +25,7 @@ class Tag(Tenant, Base):
     """A word that the team uses. `name` is as it was first written, `key` folded: Gift and gift are one tag."""
 
     __tablename__ = "tags"
-    __table_args__ = {"info": {"moves": "stays", **nobody("words that a team sorts by")}}  # noqa: RUF012
+    __table_args__ = {"info": {"moves": "stays", **nobody("words that a team sorts by")}}  # noqa: RUF012 - read once, by SQLAlchemy
 
     key: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]

@@ -318,7 +318,7 @@ UPDATE store_customers p SET
     spent_exponent = coalesce(r.spent_exponent, p.spent_exponent)
 FROM {bulk.recordset(_PART)}
 WHERE p.workspace_id = :workspace AND p.store_id = :store AND p.external_id = r.external_id AND p.deleted_at IS NULL
-"""  # noqa: S608
+"""  # noqa: S608 - names of our tables
 )
 
 

@@ -54,7 +54,7 @@ class StoreMove(TenantRow, Base):
     """
 
     __tablename__ = "store_moves"
-    __table_args__ = {"info": {"moves": "agreement", **nobody("which store goes where")}}  # noqa: RUF012
+    __table_args__ = {"info": {"moves": "agreement", **nobody("which store goes where")}}  # noqa: RUF012 - read once, by SQLAlchemy
 
     side: Mapped[str]
     state: Mapped[str]
@@ -353,7 +353,7 @@ async def contents(tx: Tx, store_id: UUID) -> Contents:
     """What a store would take along."""
     names = ("store_customers", "orders", "products", "conversations", "messages")
     counted = ", ".join(  # names of our own tables
-        f"(SELECT count(*) FROM {name} WHERE workspace_id = :workspace AND store_id = :store)"  # noqa: S608
+        f"(SELECT count(*) FROM {name} WHERE workspace_id = :workspace AND store_id = :store)"  # noqa: S608 - names of our tables
         for name in names
     )
     counts = await tx.execute(text(f"SELECT {counted}"), {"workspace": tx.workspace_id, "store": store_id})

@@ -38,7 +38,7 @@ class DataKey(TenantRow, Base):
     """A workspace's data key, wrapped by the master key named `master`."""
 
     __tablename__ = "data_keys"
-    __table_args__ = {"info": nobody("keys")}  # noqa: RUF012
+    __table_args__ = {"info": nobody("keys")}  # noqa: RUF012 - read once, by SQLAlchemy
 
     master: Mapped[str]
     wrapped: Mapped[bytes] = mapped_column(LargeBinary)
@@ -49,7 +49,7 @@ class KeyCheck(Base):
 
     __tablename__ = "key_checks"
     # SQLAlchemy reads this name from the class and wants it plain, without ClassVar.
-    __table_args__ = {"info": {"access": "none", "grants": "SELECT, INSERT, DELETE", **nobody("keys")}}  # noqa: RUF012
+    __table_args__ = {"info": {"access": "none", "grants": "SELECT, INSERT, DELETE", **nobody("keys")}}  # noqa: RUF012 - read once, by SQLAlchemy
 
     master: Mapped[str] = mapped_column(primary_key=True)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)

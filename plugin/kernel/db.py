@@ -69,7 +69,7 @@ class Base(DeclarativeBase):
         }
     )
     # SQLAlchemy reads this name and __table_args__ from the class and wants them plain, without ClassVar.
-    type_annotation_map = {  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012 - read once, by SQLAlchemy
         datetime: DateTime(timezone=True),
         UUID: Uuid(),
         dict[str, Any]: JSONB(),
@@ -364,7 +364,7 @@ class Directory(Base):
     """External key to tenant, nothing personal. Read only through `ahlan_lookup`; hash what could name a person."""
 
     __tablename__ = "directory"
-    __table_args__ = {"info": {"access": "directory", **nobody("names of shops, hashes of staff")}}  # noqa: RUF012
+    __table_args__ = {"info": {"access": "directory", **nobody("names of shops, hashes of staff")}}  # noqa: RUF012 - read once, by SQLAlchemy
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

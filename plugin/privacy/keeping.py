@@ -36,7 +36,7 @@ class RetentionPeriod(Tenant, Base):
     """How many days the merchant wants a kind of data kept, where that is not the default; 0 is for ever."""
 
     __tablename__ = "retention_periods"
-    __table_args__ = {"info": nobody("the merchant's own rules")}  # noqa: RUF012
+    __table_args__ = {"info": nobody("the merchant's own rules")}  # noqa: RUF012 - read once, by SQLAlchemy
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     days: Mapped[int]
