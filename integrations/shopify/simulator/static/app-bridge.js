@@ -19,7 +19,7 @@
       if (type === "scopes" && detail.action === "request") return;
       setTimeout(() => {
         if (waiting.delete(id)) reject(new Error(`App Bridge: no answer to ${type}`));
-      }, 10000);
+      }, 30000);
     });
   const tell = (type, detail = {}) => window.parent.postMessage({ bridge: "app", type, ...detail }, admin);
 
