@@ -230,7 +230,7 @@ def _name(header: bytes) -> str:
 
 async def _body(headers: Mapping[str, bytes], receive: Receive) -> bytes | None:
     length = headers.get("content-length", b"0")
-    if length.isdigit() and int(length) > BODY_LIMIT:
+    if length.isdigit() and (len(length) > 18 or int(length) > BODY_LIMIT):
         return None
     message = await receive()
     body: bytes = message.get("body", b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -18,6 +19,7 @@ from plugin import privacy, stores, team
 from plugin.conversations import attachments, conversations, delivery, history, messages, presence, tags
 from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, TooLarge
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
@@ -524,8 +526,7 @@ async def typing(desk: Desk) -> Response:
 
 async def attach(desk: Desk) -> Response:
     """Upload a file for the next message."""
-    length = desk.request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > attachments.MAX_BYTES + 65_536:
+    if (whole(desk.request.headers.get("content-length", ""), sys.maxsize) or 0) > attachments.MAX_BYTES + 65_536:
         raise attachments.too_large()
     form = await desk.request.form(max_files=1, max_part_size=attachments.MAX_BYTES)
     file = form.get("file")
@@ -560,4 +561,4 @@ async def customer(desk: Desk) -> Response:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return whole(text, 999_999_999) or 0

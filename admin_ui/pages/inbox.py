@@ -23,6 +23,7 @@ from plugin.conversations.views import BUILT_IN, COUNT_LIMIT, DEFAULT, Listed, R
 from plugin.crm import stakes
 from plugin.crm.stakes import OpenCart, OpenOrder
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -167,8 +168,7 @@ def _label(t: Translator, view: View) -> str:
 
 async def _list(tx: Tx, desk: Desk, asked: _Asked, saved: Sequence[View]) -> dict[str, Any]:
     query = desk.request.query_params
-    length = query.get("rows", "")
-    limit = min(_MAX_ROWS, max(views.PAGE, int(length))) if length.isascii() and length.isdigit() else views.PAGE
+    limit = max(views.PAGE, whole(query.get("rows", ""), _MAX_ROWS) or 0)
     reader = Reader(desk.agent.id, desk.t.timezone)
     page = views.Page([], None)
     if not asked.problem:

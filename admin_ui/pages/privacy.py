@@ -20,7 +20,9 @@ from admin_ui.words import State
 from plugin import privacy, stores, team
 from plugin.app import App
 from plugin.crm import customers, identities
+from plugin.kernel.config import MOST_DAYS
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import Forbidden
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -169,10 +171,10 @@ async def preview(desk: Desk) -> Response:
 
 def _asked(said: Mapping[str, Any]) -> tuple[str, int]:
     name = str(said.get("kind", ""))
-    days = str(said.get(name, ""))
-    if name not in KEPT or not days.isascii() or not days.isdigit() or int(days) > keeping.CHOICES[-1]:
+    days = whole(str(said.get(name, "")), MOST_DAYS)
+    if name not in KEPT or days is None:
         raise nothing_here()
-    return name, int(days)
+    return name, days
 
 
 async def save_keeping(desk: Desk) -> Response:
@@ -181,9 +183,9 @@ async def save_keeping(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         before = await keeping.periods(tx, desk.app.settings)
         for name in KEPT:
-            said = str(form.get(name, ""))
-            if said.isascii() and said.isdigit():
-                await keeping.keep(tx, desk.app.settings, name, int(said), desk.agent)
+            if said := str(form.get(name, "")):
+                days = whole(said, MOST_DAYS)
+                await keeping.keep(tx, desk.app.settings, name, -1 if days is None else days, desk.agent)
         if changes := audit.changed(before, await keeping.periods(tx, desk.app.settings)):
             audit.note(tx, "settings.keeping", by=desk.agent.id, changes=changes)
     return desk.go("settings/privacy", saved="keeping")

@@ -25,6 +25,7 @@ from plugin.health.rules import MENDED, Problem, Severity
 from plugin.health.state import Freshness, Gap, Health
 from plugin.health.words import RESOURCES, cause, say
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
@@ -34,8 +35,7 @@ from plugin.team import Permission
 
 _PLATFORMS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
 _REPLAY_SECONDS = 5
-# One less than the largest bigint has.
-_DIGITS = 19
+_MOST = 2**63 - 1
 
 MOVING = State(_("Being moved to another workspace"), "warn", "truck")
 
@@ -352,7 +352,7 @@ def _seconds(t: Translator, seconds: float | None) -> str:
 
 def _number(text: str) -> int | None:
     """A delivery's number; what is none, or larger than any, is nothing."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < _DIGITS else None
+    return whole(text, _MOST)
 
 
 async def banner(desk: Desk) -> Response:

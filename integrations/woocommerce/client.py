@@ -9,6 +9,7 @@ test holds all three ways to the official client. Nothing here logs a URL with i
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from woocommerce.oauth import OAuth
 
 from integrations.woocommerce import mapping
+from plugin.kernel.digits import whole
 from plugin.kernel.http import AddressRefused, Http, HttpError, Response
 from plugin.platform import PlatformError
 
@@ -159,8 +161,7 @@ def _said(status: int, body: Mapping[str, Any]) -> PlatformError:
 
 
 def _count(answer: Response, name: str) -> int | None:
-    text = answer.headers.get(name, "")
-    return int(text) if text.isdecimal() else None
+    return whole(answer.headers.get(name, ""), sys.maxsize)
 
 
 def _text(value: object) -> str:

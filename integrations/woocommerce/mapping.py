@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from integrations.woocommerce import webhooks
+from plugin.kernel.digits import whole
 from plugin.kernel.money import Money, parse
 from plugin.platform import (
     Address,
@@ -230,14 +231,14 @@ def _fulfilments(document: Json) -> tuple[FulfilmentRecord, ...]:
         number = str(item.get("tracking_number") or "")
         if not number:
             continue
-        shipped = str(item.get("date_shipped") or "")
+        shipped = whole(str(item.get("date_shipped") or ""), 9_999_999_999)
         parcels[number] = FulfilmentRecord(
             external_id=f"{document['id']}:{number}",
             status=status,
             tracking_number=number,
             tracking_url=_web(item.get("custom_tracking_link") or item.get("tracking_link")),
             carrier=str(item.get("tracking_provider") or item.get("custom_tracking_provider") or ""),
-            shipped_at=datetime.fromtimestamp(int(shipped), UTC) if shipped.isdecimal() and len(shipped) < 11 else sent,
+            shipped_at=sent if shipped is None else datetime.fromtimestamp(shipped, UTC),
         )
     number = _meta(document, _TRACKING_NUMBERS)
     if number and number not in parcels:

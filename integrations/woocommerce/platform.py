@@ -20,6 +20,7 @@ from plugin import stores
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Database, Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.http import Http, HttpError, Response
 from plugin.kernel.money import exponent_of
 from plugin.platform import (
@@ -444,7 +445,7 @@ async def read_profile(http: Http, url: str, client: StoreClient) -> StoreProfil
         str(row["id"]): str(row.get("value") or "") for row in _rows((await client.get("settings/general")).body)
     }
     currency = settings.get("woocommerce_currency", "")
-    decimals = settings.get("woocommerce_price_num_decimals", "")
+    decimals = whole(settings.get("woocommerce_price_num_decimals", ""), 9)
     addresses = (url, str(index.get("home") or url), str(index.get("url") or url))
     origins = {origin for address in addresses if (origin := _origin(address))}
     return StoreProfile(
@@ -452,7 +453,7 @@ async def read_profile(http: Http, url: str, client: StoreClient) -> StoreProfil
         url=url,
         origins=tuple(sorted(origins)),
         currency=currency,
-        currency_decimals=int(decimals) if decimals.isdecimal() else exponent_of(currency),
+        currency_decimals=exponent_of(currency) if decimals is None else decimals,
         timezone=_timezone(index),
         locale=await _language(client),
         country=settings.get("woocommerce_default_country", "").partition(":")[0],

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import SetupError
+
+MOST_DAYS = 36_500
+"""A hundred years: no period that anything is kept for is longer, but for ever."""
 
 
 def _default_data_dir() -> Path:
@@ -98,7 +102,7 @@ class Settings:
 def load(env: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises SetupError with one sentence when a value cannot be used."""
     env = os.environ if env is None else env
-    port = _integer(env, "AHLAN_PORT", 8000)
+    port = _integer(env, "AHLAN_PORT", 8000, most=65_535)
     return Settings(
         data_dir=Path(env.get("AHLAN_DATA_DIR") or _default_data_dir()).expanduser().resolve(),
         port=port,
@@ -119,13 +123,13 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=env.get("AHLAN_TRUSTED_PROXIES", "127.0.0.1"),
         log_format=_choice(env, "AHLAN_LOG_FORMAT", ("console", "json")),
         log_level=_choice(env, "AHLAN_LOG_LEVEL", ("info", "debug", "warning", "error")),
-        webhook_retention_days=_integer(env, "AHLAN_WEBHOOK_RETENTION_DAYS", 30),
-        event_retention_days=_integer(env, "AHLAN_EVENT_RETENTION_DAYS", 0),
-        access_log_retention_days=_integer(env, "AHLAN_ACCESS_LOG_RETENTION_DAYS", 365),
-        audit_retention_days=_integer(env, "AHLAN_AUDIT_RETENTION_DAYS", 365),
-        conversation_retention_days=_integer(env, "AHLAN_CONVERSATION_RETENTION_DAYS", 0),
+        webhook_retention_days=_integer(env, "AHLAN_WEBHOOK_RETENTION_DAYS", 30, most=MOST_DAYS),
+        event_retention_days=_integer(env, "AHLAN_EVENT_RETENTION_DAYS", 0, most=MOST_DAYS),
+        access_log_retention_days=_integer(env, "AHLAN_ACCESS_LOG_RETENTION_DAYS", 365, most=MOST_DAYS),
+        audit_retention_days=_integer(env, "AHLAN_AUDIT_RETENTION_DAYS", 365, most=MOST_DAYS),
+        conversation_retention_days=_integer(env, "AHLAN_CONVERSATION_RETENTION_DAYS", 0, most=MOST_DAYS),
         metrics_token=env.get("AHLAN_METRICS_TOKEN", ""),
-        upload_megabytes=_integer(env, "AHLAN_UPLOAD_MEGABYTES", 1024),
+        upload_megabytes=_integer(env, "AHLAN_UPLOAD_MEGABYTES", 1024, most=1 << 20),
         smtp_url=env.get("AHLAN_SMTP_URL", ""),
         mail_from=env.get("AHLAN_MAIL_FROM", ""),
         demo=Demo(
@@ -153,13 +157,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.replace(",", " ").split() if word)
 
 
-def _integer(env: Mapping[str, str], name: str, default: int) -> int:
+def _integer(env: Mapping[str, str], name: str, default: int, *, most: int) -> int:
     text = env.get(name, "")
     if not text:
         return default
-    if not text.isascii() or not text.isdigit():
-        raise SetupError(f"{name} must be a whole number, not {text!r}.")
-    return int(text)
+    if (value := whole(text, most)) is None:
+        raise SetupError(f"{name} must be a whole number of at most {most}, not {text[:40]!r}.")
+    return value
 
 
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -33,6 +33,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import SetupError
 
 if sys.platform != "win32":
@@ -185,7 +186,8 @@ async def _lock(data_dir: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-            if (owner.isdigit() and not _alive(int(owner)) and time.monotonic() < deadline) or not owner:
+            pid = whole(owner, 2**31 - 1)
+            if (pid is not None and not _alive(pid) and time.monotonic() < deadline) or not owner:
                 await asyncio.sleep(0.05)
                 continue
             os.close(descriptor)

@@ -13,6 +13,7 @@ import ipaddress
 import random
 import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ import httpcore
 import httpx
 import orjson
 
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import SetupError
 from plugin.kernel.log import redact_text
 
@@ -432,8 +434,7 @@ class Streamed:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The decoded body in pieces. Raises HttpError once it exceeds the cap, before holding it."""
-        declared = self.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._max_bytes:
+        if (whole(self.headers.get("content-length", ""), sys.maxsize) or 0) > self._max_bytes:
             raise self._too_large()
         total = 0
         async for chunk in self._answer.aiter_bytes():

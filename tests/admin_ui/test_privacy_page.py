@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from admin_ui.pages.privacy import KEPT
 from plugin import privacy, stores
 from plugin.app import App
 from plugin.kernel import jobs
@@ -125,3 +126,17 @@ async def test_a_link_is_worth_nothing_once_its_maker_may_not(
         assert agent is not None
         agent.role = Role.AGENT
     assert (await visitor.get(link)).status_code == 404
+
+
+@pytest.mark.parametrize("days", ["9" * 5000, "²", "-1", "8", str(2**63), "soon"], ids=lambda days: days[:20])
+async def test_a_time_that_nobody_can_choose_is_refused(shop: Shop, sign_in: SignIn, days: str) -> None:
+    browser = await sign_in(shop.email)
+    chosen = r'<option value="(\d+)" selected'
+    before = re.findall(chosen, (await browser.get("/panel/settings/privacy")).text)
+    assert len(before) == len(KEPT)
+    refused = await browser.post("/panel/settings/privacy/keeping", data={"carts": days})
+    assert refused.status_code == 400
+    assert "This cannot be chosen." in refused.text
+    shown = await browser.get("/panel/settings/privacy/keeping", params={"kind": "carts", "carts": days})
+    assert shown.status_code == (200 if days == "8" else 404), "what eight days would delete can be said all the same"
+    assert re.findall(chosen, (await browser.get("/panel/settings/privacy")).text) == before

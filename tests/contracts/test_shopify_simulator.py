@@ -777,6 +777,15 @@ async def test_the_storefront_speaks_three_languages(
     assert f'<html lang="{language}" dir="{direction}">' in page.text
 
 
+@pytest.mark.parametrize("said", ["9" * 5000, "²", "one", "-1", "7"], ids=lambda said: said[:20])
+async def test_what_no_shop_sells_is_no_fault(http: httpx.AsyncClient, said: str) -> None:
+    http.base_url = httpx.URL(STORE)
+    for path in ("/cart/add", "/cart/change"):
+        assert (await http.post(path, data={"id": said, "quantity": said})).status_code == 422
+        assert (await http.post(f"{path}.js", json={"id": said, "quantity": said})).status_code == 422
+    assert (await http.get("/cart.js")).json()["item_count"] == 0
+
+
 async def test_buying_in_arabic(sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp) -> None:
     http.base_url = httpx.URL(STORE)
     product = (await http.get("/ar/products/morning-mug")).text

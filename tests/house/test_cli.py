@@ -126,6 +126,8 @@ async def test_serve_refuses_in_a_terminal_too(tmp_path: Path) -> None:
     ("setting", "words"),
     [
         ({"AHLAN_PORT": "eighty"}, "AHLAN_PORT must be a whole number"),
+        ({"AHLAN_PORT": "65536"}, "of at most 65535"),
+        ({"AHLAN_EVENT_RETENTION_DAYS": "9" * 5000}, "AHLAN_EVENT_RETENTION_DAYS must be a whole number"),
         ({"AHLAN_LOG_FORMAT": "xml"}, "AHLAN_LOG_FORMAT must be one of"),
         (
             {"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"},
@@ -133,7 +135,7 @@ async def test_serve_refuses_in_a_terminal_too(tmp_path: Path) -> None:
         ),
         ({"AHLAN_ENCRYPTION_KEYS": "short:abc"}, "32 bytes in base64"),
     ],
-    ids=["port", "format", "no keys", "short key"],
+    ids=["port", "no such port", "days", "format", "no keys", "short key"],
 )
 async def test_a_setting_that_cannot_work_is_named(
     here: Here, house: Servers, setting: dict[str, str], words: str

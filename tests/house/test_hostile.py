@@ -10,6 +10,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, urlencode
 from uuid import UUID, uuid4
@@ -18,6 +19,10 @@ import jwt
 import pytest
 from starlette.routing import BaseRoute, WebSocketRoute
 
+import admin_ui
+import integrations
+import plugin.widget
+from admin_ui.pages import privacy as privacy_page
 from integrations.woocommerce import pairing
 from plugin import bootstrap, team
 from plugin.app import App
@@ -43,6 +48,8 @@ TEXTS = (
     "-1",
     "1e999",
     "9" * 40,
+    "9" * 5_000,
+    "²",
     "null",
     "[]",
     "../../etc/passwd",
@@ -76,81 +83,39 @@ TEXTS = (
     "+1" * 30,
     "ar",
     "owner",
+    "conversations",
+    "status:snoozed",
     "me-again@shop.example",
     "http://169.254.169.254/latest/",
     "http://localhost:5432/",
     "\r\nset-cookie: a=b",
 )
+# Beside what `_asked_for` finds in the code: fields of JSON, and what platforms put into an address.
 NAMES = (
-    "email",
-    "password",
-    "name",
-    "workspace",
-    "csrf",
-    "text",
-    "client_id",
-    "attachments",
-    "to",
-    "agent",
-    "assignee",
-    "seen",
-    "other",
-    "merge",
-    "customer",
-    "role",
-    "status",
-    "locale",
-    "next",
-    "site",
-    "hand_over",
-    "store",
-    "secret",
-    "identity",
-    "page",
-    "seq",
-    "timezone",
-    "greeting",
-    "accent",
-    "answer_time",
-    "files",
-    "current",
-    "new",
-    "q",
-    "query",
-    "view",
-    "after",
-    "before",
-    "limit",
-    "id",
-    "id_token",
-    "shop",
-    "hmac",
-    "host",
-    "timestamp",
-    "signature",
-    "logged_in_customer_id",
-    "path_prefix",
-    "state",
-    "code",
-    "user_id",
-    "success",
-    "request",
-    "admin",
-    "nonce",
-    "ticket",
-    "shopify-reload",
-    "consumer_key",
-    "consumer_secret",
-    "key_permissions",
-    "key_id",
-    "title",
-    "url",
-    "reply",
-    "hidden",
-)
+    "accent", "admin", "assignee", "attachments", "client_id", "consumer_key", "consumer_secret", "email", "files",
+    "hidden", "hmac", "host", "identity", "key_id", "key_permissions", "limit", "logged_in_customer_id", "merge",
+    "page", "path_prefix", "query", "reply", "secret", "seq", "shop", "shopify-reload", "signature", "status",
+    "store", "text", "timestamp", "title", "url",
+)  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "BREW")
 OVERSIZED = [b"a" * (1 << 20)] * 13
 DEEP = b"[" * 20_000
+
+
+def _asked_for() -> dict[str, tuple[str, ...]]:
+    """What the module of each handler reads from forms and addresses, by the handler's name."""
+    words = r'(?:form|query|query_params|said)(?:\(\))?\)?\.get(?:list)?\(\s*"([\w-]+)"'
+    found: dict[str, set[str]] = {}
+    for package in (admin_ui, plugin.widget, integrations):
+        for path in Path(next(iter(package.__path__))).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            names = {} if "simulator" in path.parts else set(re.findall(words, text))
+            for handler in re.findall(r"^ *(?:async )?def (\w+)", text, re.MULTILINE) if names else ():
+                found.setdefault(handler, set()).update(names)
+    # The form's fields are the kinds themselves.
+    found["save_keeping"] |= privacy_page.KEPT.keys()
+    found["preview"] |= privacy_page.KEPT.keys()
+    return {handler: tuple(sorted(names)) for handler, names in found.items()}
 
 
 class Hostile:
@@ -160,6 +125,8 @@ class Hostile:
         self.app, self.mine, self.theirs = app, mine, theirs
         self.random = random.Random(seed)
         self.routes = routes
+        self.asked_for = _asked_for()
+        self.everything = tuple(sorted({*NAMES, *(name for names in self.asked_for.values() for name in names)}))
         other = Vault({"other": bytes(32)})
         self.session_id: UUID | None = None
         own, there = self._passes(mine, mine), self._passes(theirs, theirs)
@@ -301,21 +268,26 @@ class Hostile:
         # A server decodes the path before the application sees it.
         return re.sub(r"\{[\w:]+\}", fill, route.path).encode()
 
-    def _query(self) -> bytes:
+    def _name(self, route: Any) -> str:
+        """A field's name: mostly one that this address reads."""
+        fitting = self.asked_for.get(route.name.rpartition(":")[2])
+        return self.random.choice(fitting if fitting and self.random.random() < 0.7 else self.everything)
+
+    def _query(self, route: Any) -> bytes:
         if self.random.random() < 0.4:
             return b""
         if self.random.random() < 0.05:
             return self.random.choice((b"%", b"&&&==", b"a" * 20_000, b"\xff\xfe=%ff", b"id=1" * 300))
-        pairs = [(self.random.choice(NAMES), self._value()) for _ in range(self.random.randint(1, 6))]
+        pairs = [(self._name(route), self._value()) for _ in range(self.random.randint(1, 6))]
         return urlencode(pairs, errors="replace").encode()
 
     def _request(self, route: Any) -> Asked:
         allowed = sorted((route.methods or {"GET"}) - {"HEAD"})
         method = self.random.choice(allowed) if self.random.random() < 0.9 else self.random.choice(METHODS)
-        asked = Asked(method, self._path(route), self._query(), [(b"host", b"localhost:8000")])
+        asked = Asked(method, self._path(route), self._query(route), [(b"host", b"localhost:8000")])
         self._sign(asked, route.path)
         if method not in ("GET", "HEAD") or self.random.random() < 0.03:
-            self._fill(asked, as_json=route.path.startswith("/widget/"))
+            self._fill(asked, route, as_json=route.path.startswith("/widget/"))
         self._games(asked)
         return asked
 
@@ -352,9 +324,9 @@ class Hostile:
         if self.random.random() < 0.9:
             asked.headers.append((b"sec-fetch-site", b"same-origin"))
 
-    def _fill(self, asked: Asked, *, as_json: bool) -> None:
+    def _fill(self, asked: Asked, route: Any, *, as_json: bool) -> None:
         kind = self.random.random()
-        fields = {self.random.choice(NAMES): self._value() for _ in range(self.random.randint(0, 8))}
+        fields = {self._name(route): self._value() for _ in range(self.random.randint(0, 8))}
         fields.setdefault("client_id", str(uuid4()))
         if self.random.random() < 0.5:
             fields["csrf"] = self.app.vault.sign("public form", {}, 600)

@@ -16,10 +16,15 @@ from integrations.shopify.simulator import embed, pages, pictures, proxy, trade
 from integrations.shopify.simulator import merchandise as goods
 from integrations.shopify.simulator.shop import Shop, amount, minor
 from integrations.shopify.simulator.state import Doc
+from plugin.kernel.digits import whole
 
 COOKIE = "demo_shop"
 CURRENT = {"en": "English", "ar": "العربية", "he": "עברית"}
 Handler = Callable[[Request, "Visit"], Awaitable[Response]]
+
+
+class Unreadable(Exception):
+    """A form names something by no number, or by one that nothing has."""
 
 
 @dataclass(slots=True)
@@ -120,7 +125,10 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         cart = visit.cart
         quantities = {line["variant_id"]: line["quantity"] for line in cart["line_items"]} if cart else {}
         for variant_id, quantity in changes.items():
-            stock = trade.find_variant(shop, variant_id)[1]["inventory_quantity"]
+            try:
+                stock = trade.find_variant(shop, variant_id)[1]["inventory_quantity"]
+            except LookupError as error:
+                raise Unreadable(str(error)) from error
             wanted = quantities.get(variant_id, 0) + quantity if add else quantity
             quantities[variant_id] = max(0, min(wanted, stock, 20))
         visit.held["cart"] = visit.held.get("cart") or secrets.token_hex(16)
@@ -133,12 +141,12 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
 
     async def cart_add(request: Request, visit: Visit) -> Response:
         form = await request.form()
-        put_in_cart(visit, {int(str(form["id"])): int(str(form.get("quantity", "1")))}, add=True)
+        put_in_cart(visit, {_number(form["id"]): _number(form.get("quantity", "1"))}, add=True)
         return bounce(visit, "/cart")
 
     async def cart_change(request: Request, visit: Visit) -> Response:
         form = await request.form()
-        put_in_cart(visit, {int(str(form["id"])): int(str(form["quantity"]))}, add=False)
+        put_in_cart(visit, {_number(form["id"]): _number(form["quantity"])}, add=False)
         return bounce(visit, "/cart")
 
     async def cart_js(request: Request, visit: Visit) -> Response:
@@ -147,12 +155,12 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
     async def cart_add_js(request: Request, visit: Visit) -> Response:
         sent = await request.json()
         items = sent.get("items") or [sent]
-        put_in_cart(visit, {int(item["id"]): int(item.get("quantity", 1)) for item in items}, add=True)
+        put_in_cart(visit, {_number(item["id"]): _number(item.get("quantity", 1)) for item in items}, add=True)
         return cart_answer(visit)
 
     async def cart_change_js(request: Request, visit: Visit) -> Response:
         sent = await request.json()
-        put_in_cart(visit, {int(sent["id"]): int(sent["quantity"])}, add=False)
+        put_in_cart(visit, {_number(sent["id"]): _number(sent["quantity"])}, add=False)
         return cart_answer(visit)
 
     def cart_answer(visit: Visit) -> Response:
@@ -280,7 +288,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         return render(visit, "login.html", path="/account/login", choices={**first, **choices}, names=CURRENT)
 
     async def sign_in(request: Request, visit: Visit) -> Response:
-        visit.held["customer"] = int(str((await request.form())["customer"]))
+        visit.held["customer"] = _number((await request.form())["customer"])
         return bounce(visit, "/account")
 
     async def sign_out(request: Request, visit: Visit) -> Response:
@@ -344,7 +352,10 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
     def localized(path: str, handler: Handler, method: str = "GET") -> list[Route]:
         def bound(locale: str) -> Callable[[Request], Awaitable[Response]]:
             async def endpoint(request: Request) -> Response:
-                return await handler(request, visit_of(shop, request, locale))
+                try:
+                    return await handler(request, visit_of(shop, request, locale))
+                except Unreadable as error:
+                    return PlainTextResponse(str(error), 422)
 
             return endpoint
 
@@ -374,6 +385,12 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         Route("/cdn/theme/storefront.css", stylesheet),
         Route("/{path:path}", anything_else, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
+
+
+def _number(said: object) -> int:
+    if (number := whole(str(said), 2**53)) is None:
+        raise Unreadable("that is no number")
+    return number
 
 
 def order_state(order: Doc) -> str:

@@ -31,6 +31,7 @@ from integrations.woocommerce.simulator.pictures import picture
 from integrations.woocommerce.simulator.plugin import Plugin
 from integrations.woocommerce.simulator.shop import GATEWAYS, STATUSES, Shop, Wanted
 from integrations.woocommerce.simulator.wire import WpError, php_json
+from plugin.kernel.digits import whole
 
 HERE = Path(__file__).parent
 LOCALE = Path(str(ahlan.__file__)).parent / "locale"
@@ -613,8 +614,8 @@ def _change(session: Json, product_id: int, variation_id: int, quantity: int, *,
 
 
 def _number(value: object, default: int = 0) -> int:
-    text = str(value or "")
-    return int(text) if text.isdecimal() else default
+    number = whole(str(value or ""), 2**31)
+    return default if number is None else number
 
 
 def _with(url: str, **values: str) -> str:

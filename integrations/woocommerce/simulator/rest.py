@@ -141,7 +141,7 @@ def _bounded(call: Call, name: str, default: int, low: int, high: int | None) ->
     text = call.params.get(name)
     if text is None or text == "":
         return default
-    value = int(text) if re.fullmatch(r"-?\d+", text) else None
+    value = int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
     if value is not None and value >= low and (high is None or value <= high):
         return value
     limit = f"between {low} (inclusive) and {high} (inclusive)" if high else f"greater than or equal to {low}"
