@@ -37,6 +37,7 @@ keys = typer.Typer(no_args_is_help=True, help="Encryption keys.")
 cli.add_typer(keys, name="keys")
 console = Console()
 
+_MOST_HOURS = config.MOST_DAYS * 24
 StoreOption = Annotated[str, typer.Option(help="Only this store: its id, address or myshopify domain.")]
 
 
@@ -168,7 +169,7 @@ def backfill(store: StoreOption = "", again: Annotated[bool, typer.Option(help="
 @cli.command()
 def reconcile(
     store: StoreOption = "",
-    hours: Annotated[int, typer.Option(help="How far back to compare, in hours.")] = 48,
+    hours: Annotated[int, typer.Option(help="How far back to compare, in hours.", min=1, max=_MOST_HOURS)] = 48,
 ) -> None:
     """Compare stores with what we have and fetch what was missed."""
     settings = _settings()
@@ -200,10 +201,17 @@ def _compared(found: crm_reconcile.Found) -> str:
 
 @cli.command()
 def replay(
-    ids: Annotated[list[int] | None, typer.Argument(help="Rows of the webhook inbox; none: every parked one.")] = None,
-    hours: Annotated[int, typer.Option(help="Everything received in the last hours instead.")] = 0,
+    ids: Annotated[
+        list[int] | None,
+        typer.Argument(help="Rows of the webhook inbox; none: every parked one.", min=1, max=2**63 - 1),
+    ] = None,
+    hours: Annotated[
+        int | None, typer.Option(help="Everything received in the last hours instead.", min=1, max=_MOST_HOURS)
+    ] = None,
 ) -> None:
     """Read webhooks again: parked ones, those named, or the last hours. Doing it twice changes nothing."""
+    if ids and hours:
+        raise typer.BadParameter("Name rows or hours, not both.")
     settings = _settings()
 
     async def run() -> None:

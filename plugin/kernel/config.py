@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import SetupError
@@ -107,9 +108,9 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         data_dir=Path(env.get("AHLAN_DATA_DIR") or _default_data_dir()).expanduser().resolve(),
         port=port,
         host=env.get("AHLAN_HOST", "127.0.0.1"),
-        public_url=env.get("AHLAN_PUBLIC_URL", f"http://localhost:{port}").rstrip("/"),
-        database_url=env.get("DATABASE_URL", ""),
-        redis_url=env.get("REDIS_URL", ""),
+        public_url=_public(env.get("AHLAN_PUBLIC_URL") or f"http://localhost:{port}"),
+        database_url=_server(env, "DATABASE_URL", ("postgresql", "postgres")),
+        redis_url=_server(env, "REDIS_URL", ("redis", "rediss", "unix")),
         encryption_keys=_words(env.get("AHLAN_ENCRYPTION_KEYS", "")),
         shopify=ShopifyApp(
             client_id=env.get("SHOPIFY_API_KEY", ""),
@@ -151,6 +152,41 @@ def _oidc(env: Mapping[str, str]) -> Oidc:
         raise SetupError("AHLAN_OIDC_ISSUER must be an https address where AHLAN_PUBLIC_URL is one.")
     host = issuer.partition("://")[2].partition("/")[0]
     return Oidc(issuer, client_id, secret, name or host)
+
+
+def _public(address: str) -> str:
+    """The address of a whole host, without a path: cookies, sockets and the platforms' callbacks hang on it."""
+    parts = _parts(address)
+    if (
+        parts is None
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise SetupError(f"AHLAN_PUBLIC_URL must look like https://support.example.com, not {address[:100]!r}.")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _server(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    """What cannot be an address is not shown: it may hold a password."""
+    address = env.get(name, "")
+    parts = _parts(address)
+    if address and (parts is None or parts.scheme.partition("+")[0] not in schemes):
+        raise SetupError(f"{name} must look like {schemes[0]}://user:password@host:port/….")
+    return address
+
+
+def _parts(address: str) -> SplitResult | None:
+    """The parts of an address whose port, if it has one, is one."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -125,7 +125,10 @@ async def start(data_dir: Path, *, postgres_settings: Mapping[str, str] | None =
     postgres, initdb = _postgres_binary("postgres"), _postgres_binary("initdb")
     valkey = _valkey_binary()
     account = _account()
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SetupError(f"{data_dir} cannot be used ({error.strerror}): choose another AHLAN_DATA_DIR.") from error
     lock_fd = await _lock(data_dir)
     servers = Servers(data_dir, _socket_dir(data_dir), None, lock_fd)
     try:
@@ -169,7 +172,7 @@ def _absolute(path: Path) -> Path:
 def _state(data_dir: Path) -> dict[str, int]:
     try:
         state: dict[str, int] = json.loads((data_dir / "servers.json").read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return state
 

@@ -10,7 +10,7 @@ from plugin.kernel.lazy import Lazy
 class AhlanError(Exception):
     """An error with words for a person.
 
-    `code` is stable and goes into JSON and docs/errors.md; `message` and `hint` are lazy catalogue texts,
+    `code` is stable and goes into JSON; `message` and `hint` are lazy catalogue texts,
     rendered in the reader's language at the edge; `values` fill their placeholders.
     """
 

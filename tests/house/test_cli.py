@@ -129,19 +129,30 @@ async def test_serve_refuses_in_a_terminal_too(tmp_path: Path) -> None:
         ({"AHLAN_PORT": "65536"}, "of at most 65535"),
         ({"AHLAN_EVENT_RETENTION_DAYS": "9" * 5000}, "AHLAN_EVENT_RETENTION_DAYS must be a whole number"),
         ({"AHLAN_LOG_FORMAT": "xml"}, "AHLAN_LOG_FORMAT must be one of"),
+        ({"AHLAN_PUBLIC_URL": "support.example"}, "AHLAN_PUBLIC_URL must look like https://support.example.com"),
+        ({"AHLAN_PUBLIC_URL": "https://x.example/ahlan"}, "AHLAN_PUBLIC_URL must look like"),
+        ({"AHLAN_PUBLIC_URL": "https://x.example:99999"}, "AHLAN_PUBLIC_URL must look like"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL must look like postgresql://"),
+        ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL must look like postgresql://"),
+        ({"DATABASE_URL": "postgresql://me:hush@x:port/y"}, "DATABASE_URL must look like postgresql://"),
+        ({"REDIS_URL": "http://x"}, "REDIS_URL must look like redis://"),
+        ({"REDIS_URL": "redis://me:hush@x:port"}, "REDIS_URL must look like redis://"),
+        ({"AHLAN_DATA_DIR": "/proc/nowhere"}, "/proc/nowhere cannot be used"),
+        ({"AHLAN_DATA_DIR": "/dev/null"}, "/dev/null cannot be used"),
         (
             {"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"},
             "AHLAN_ENCRYPTION_KEYS is empty",
         ),
         ({"AHLAN_ENCRYPTION_KEYS": "short:abc"}, "32 bytes in base64"),
     ],
-    ids=["port", "no such port", "days", "format", "no keys", "short key"],
+    ids=lambda setting: "" if isinstance(setting, str) else "-".join(setting),
 )
 async def test_a_setting_that_cannot_work_is_named(
     here: Here, house: Servers, setting: dict[str, str], words: str
 ) -> None:
     said = one_sentence(await here("migrate", **{"AHLAN_DATA_DIR": str(house.data_dir), **setting}))
     assert words in said
+    assert "hush" not in said
 
 
 async def test_a_database_that_is_not_there_is_one_sentence(here: Here, tmp_path: Path) -> None:
@@ -201,6 +212,32 @@ async def test_migrate_may_be_repeated(here: Here, house: Servers) -> None:
         said = await here("migrate", AHLAN_DATA_DIR=str(house.data_dir))
         assert (said.code, said.error) == (0, ""), said
         assert "up to date" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["replay", "99999999999999999999"], "9223372036854775807"),
+        (["replay", "0"], "greater than or equal to 1"),
+        (["replay", "--hours", "0"], "greater than or equal to 1"),
+        (["replay", "--hours", "999999999"], "less than or equal to 876000"),
+        (["replay", "1", "--hours", "3"], "rows or hours, not both"),
+        (["reconcile", "--hours", "-3"], "greater than or equal to 1"),
+        (["reconcile", "--hours", "9" * 5000], "integer"),
+        (["frobnicate"], "No such command"),
+        (["serve", "--nope"], "No such option"),
+        (["migrate", "now"], "unexpected extra argument"),
+        (["keys", "new"], "Missing argument"),
+    ],
+    ids=lambda one: "" if isinstance(one, str) else " ".join(one)[:40],
+)
+async def test_wrong_usage_is_named_before_anything_starts(
+    here: Here, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    said = await here(*arguments, AHLAN_DATA_DIR=str(tmp_path / "data"))
+    assert said.code == 2, said
+    assert words in said.error
+    assert not (tmp_path / "data").exists()
 
 
 async def test_a_command_without_a_store_says_so(here: Here, house: Servers) -> None:
