@@ -104,7 +104,7 @@ def read(headers: Mapping[str, bytes], body: bytes, secrets: Sequence[str]) -> D
 
     The signature comes first, whatever else is missing. The delivery id is the same on every retry, so `(shop,
     delivery id)` tells duplicates apart; two subscriptions of one topic have two of them, which handlers survive.
-    An Events delivery is called `<Topic>/<action>`.
+    An Events delivery is called `<Topic>/<action>`; where the newer headers name a classic topic, it is that one.
     """
     return _read(headers, body, _keyed(secrets))
 
@@ -122,7 +122,7 @@ def _read(headers: Mapping[str, bytes], body: bytes, keyed: Iterable[hmac.HMAC])
     id = _told(headers, f"{x}shopify-webhook-id")
     if shop is None or not topic or not id or not version:
         return Answer.INCOMPLETE
-    if not classic:
+    if not classic and topic not in TOPICS:
         topic = f"{topic}/{_told(headers, 'shopify-action')}"
     if topic not in TOPICS:
         return Answer.UNKNOWN_TOPIC

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -87,6 +87,33 @@ async def test_a_signed_in_customer_of_shopify_is_known_and_their_orders_stand_b
         assert told["message"]["seq"] == 2
 
 
+async def test_a_reply_in_the_admin_brings_its_block_back_and_everybody_elses_screen_follows(
+    world: World, shopify_store: Store, shopper: Callable[[Store], Shopper]
+) -> None:
+    visitor = shopper(shopify_store)
+    await visitor.open()
+    await visitor.say("is anybody there?", str(uuid4()))
+    conversation = await _conversation(world, shopify_store, "is anybody there?")
+    bearer, colleague = await _staff(world), await _staff(world, user="someone-else")
+    async with (
+        world.client(base_url=world.url, headers=bearer) as agent,
+        world.client(base_url=world.url, headers=colleague) as other,
+    ):
+        watched = {"conversation": str(conversation.id)}
+        async with other.stream("GET", "/shopify/live", params=watched) as screen:
+            assert screen.status_code == 200
+            lines = screen.aiter_lines()
+            assert await anext(lines) == "event: live:open"
+            path = f"/shopify/conversations/{conversation.id}/reply"
+            block = await agent.post(path, data={"text": "Yes, always", "client_id": str(uuid4())})
+            assert "Yes, always" in block.text
+            assert "<html" not in block.text, "the block, not the page"
+            async with asyncio.timeout(10):
+                heard = {line async for line in _until(lines, "event: ", 2)}
+        assert heard == {"event: live:message", "event: live:queue"}
+        assert "Yes, always" in (await other.get(f"/shopify/inbox/{conversation.id}")).text
+
+
 async def test_a_socket_that_comes_back_hears_what_it_missed(
     world: World, shopify_store: Store, shopper: Callable[[Store], Shopper]
 ) -> None:
@@ -154,8 +181,19 @@ async def _identity(storefront: Any, customer_id: str) -> str:
     return token
 
 
-async def _staff(world: World) -> dict[str, str]:
-    token = (await world.control(f"https://{SHOP}", "id-token"))["token"]
+async def _until(lines: AsyncIterator[str], start: str, count: int) -> AsyncIterator[str]:
+    """The first lines that begin so."""
+    async for line in lines:
+        if line.startswith(start):
+            yield line
+            count -= 1
+            if not count:
+                return
+
+
+async def _staff(world: World, user: str = "") -> dict[str, str]:
+    path = f"id-token?user={user}" if user else "id-token"
+    token = (await world.control(f"https://{SHOP}", path))["token"]
     return {"authorization": f"Bearer {token}", "hx-request": "true"}
 
 

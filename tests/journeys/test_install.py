@@ -86,7 +86,19 @@ async def test_a_woocommerce_store_is_connected_without_the_plugin_too(world: Wo
     assert len(found) == 1
 
 
-async def test_a_denied_grant_connects_nothing(world: World) -> None:
+async def test_a_denied_grant_connects_nothing(world: World, woo_store: Store, owner: Owner) -> None:
+    keys = (await world.control(WOO, "state"))["counts"]["key"]
+    page = await owner.browser.get(f"{world.url}/panel/connect/woocommerce")
+    grant = await owner.browser.submit(page, "site", {"site": WOO})
+    back = await owner.browser.click(grant, "deny")
+    assert urlsplit(str(back.url)).path == RETURN
+    assert "was not connected" in back.text
+    assert (await world.control(WOO, "state"))["counts"]["key"] == keys
+    (store,) = await world.all(owner.workspace_id, Store, Store.external_id == WOO)
+    assert store.status == stores.CONNECTED, "who said no to a second connection keeps the first"
+
+
+async def test_a_shop_that_is_somebody_elses_is_asked_for_nothing(world: World, woo_store: Store) -> None:
     stranger = world.browser()
     page = await stranger.get(f"{world.url}/sign-up")
     fields = {"name": "Gal", "workspace": "Other", "email": "gal@other.example", "password": "another long evening"}

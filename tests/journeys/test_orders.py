@@ -77,6 +77,12 @@ async def test_an_order_at_woocommerce_arrives(world: World, woo_store: Store, o
 
 @pytest.mark.parametrize("platform", ["shopify", "woocommerce"])
 async def test_an_unsigned_order_is_refused(world: World, platform: str, woo_store: Store) -> None:
-    path = "/webhooks/shopify" if platform == "shopify" else f"/webhooks/woocommerce/{woo_store.public_key}"
+    path = "/webhooks/shopify" if platform == "shopify" else f"/webhooks/woocommerce/{woo_store.id}"
+    named = {
+        "x-shopify-topic": "orders/create", "x-shopify-shop-domain": SHOP, "x-shopify-api-version": "2026-10",
+        "x-shopify-webhook-id": "1", "x-wc-webhook-topic": "order.created", "x-wc-webhook-id": "1",
+    }  # fmt: skip
+    forged = {"x-shopify-hmac-sha256": "Zm9yZ2Vk", "x-wc-webhook-signature": "Zm9yZ2Vk"}
     async with world.client(base_url=world.url) as http:
-        assert (await http.post(path, json={"id": 1})).status_code == 401
+        for headers in ({}, named, {**named, **forged}):
+            assert (await http.post(path, json={"id": 1}, headers=headers)).status_code == 401

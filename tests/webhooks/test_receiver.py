@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import select, text
 
 from integrations.shopify.webhooks import ShopifySource
@@ -138,11 +139,28 @@ async def test_a_signed_delivery_without_its_headers_is_400(client: httpx.AsyncC
     assert answer.status_code == 400
 
 
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("ahlan_webhooks_received_total", {"source": "shopify", "outcome": outcome}) or 0
+
+
 async def test_an_unknown_topic_is_counted_and_not_kept(app: App, client: httpx.AsyncClient) -> None:
     body = b'{"id": 6}'
-    sent = headers(body, topic="themes/publish")
+    sent, before = headers(body, topic="themes/publish"), counted("unknown_topic")
     assert (await client.post("/webhooks/shopify", content=body, headers=sent)).status_code == 200
     assert await stored(app, sent["x-shopify-webhook-id"]) == []
+    assert counted("unknown_topic") == before + 1
+
+
+async def test_the_newer_family_of_headers_is_taken_as_well(app: App, client: httpx.AsyncClient) -> None:
+    body = b'{"id": 9}'
+    sent = {name.removeprefix("x-"): value for name, value in headers(body).items()}
+    answers = [await client.post("/webhooks/shopify", content=body, headers=sent) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    [row] = await stored(app, sent["shopify-webhook-id"])
+    assert (row.topic, row.headers["triggered_at"]) == ("orders/updated", "2026-11-02T08:00:00.123456Z")
+    for missing, status in (("hmac-sha256", 401), ("topic", 400), ("webhook-id", 400), ("shop-domain", 400)):
+        fewer = {name: value for name, value in sent.items() if name != f"shopify-{missing}"}
+        assert (await client.post("/webhooks/shopify", content=body, headers=fewer)).status_code == status
 
 
 async def test_strange_bytes_in_headers_break_nothing(client: httpx.AsyncClient) -> None:
