@@ -180,9 +180,13 @@ async def test_replay_changes_nothing(app: App, workspace: UUID, store: Store, d
             ]
 
     before = await everything()
+    # One thing that happened, told by a second subscription: another delivery id, the same event id.
+    await deliver(door, store, "orders/updated", order(1020))
+    assert await handlers.drain(app) == 1
+    assert await everything() == before
     async with app.db.queue.connect() as connection:
         ids = list((await connection.execute(select(InboxRow.id).where(InboxRow.workspace_id == workspace))).scalars())
-    assert await inbox.replay(app.db, ids=ids) == 10
+    assert await inbox.replay(app.db, ids=ids) == 11
     await handlers.drain(app)
     assert await everything() == before
 
