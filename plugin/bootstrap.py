@@ -72,7 +72,7 @@ async def start(
     the tests send platform hosts to the simulators). Raises SetupError with one sentence.
     """
     sealed = vault(settings)
-    urls = await migrate.prepare(database_url, migrate.derived_passwords(sealed.oldest), metadata)
+    urls = await migrate.prepare(database_url, migrate.derived_passwords(sealed.oldest), metadata, sealed.opens)
     database = db.connect(urls.app, urls.queue, pool_size=pool_size)
     jobs = Jobs(redis_url, REACTIONS)
     hub = Hub(redis_url)

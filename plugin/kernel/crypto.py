@@ -12,6 +12,7 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -72,6 +73,25 @@ class Vault:
         """The master key that a database role's password is derived from while a rotation is under way."""
         return self._masters[next(reversed(self._masters))]
 
+    def opens(self, known: Mapping[str, bytes]) -> bytes:
+        """The installation's root out of its copies, by master key; empty where there is none yet.
+
+        Raises SetupError when a master key is missing or differs.
+        """
+        root = b""
+        for name, sealed in known.items():
+            if name not in self._masters:
+                raise SetupError(
+                    f"The encryption key {name!r} is missing from AHLAN_ENCRYPTION_KEYS; data is sealed with it."
+                )
+            opened = _open(self._masters[name], sealed, _ROOT)
+            if opened is None:
+                raise SetupError(
+                    f"The encryption key {name!r} is not the one that this database's data is sealed with."
+                )
+            root = opened
+        return root
+
     async def check(self, engine: AsyncEngine) -> None:
         """Open the installation's root, made at the first start. Refuses a master key that is missing or differs."""
         async with engine.begin() as connection:
@@ -79,18 +99,7 @@ class Vault:
             known = {
                 row.master: row.sealed for row in await connection.execute(select(KeyCheck.master, KeyCheck.sealed))
             }
-            for name, sealed in known.items():
-                if name not in self._masters:
-                    raise SetupError(
-                        f"The encryption key {name!r} is missing from AHLAN_ENCRYPTION_KEYS; data is sealed with it."
-                    )
-                opened = _open(self._masters[name], sealed, _ROOT)
-                if opened is None:
-                    raise SetupError(
-                        f"The encryption key {name!r} is not the one that this database's data is sealed with."
-                    )
-                self._root = opened
-            self._root = self._root or secrets.token_bytes(32)
+            self._root = self.opens(known) or secrets.token_bytes(32)
             if self._current not in known:
                 mine = _seal(self._masters[self._current], self._root, _ROOT)
                 await connection.execute(insert(KeyCheck).values(master=self._current, sealed=mine))

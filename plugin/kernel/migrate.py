@@ -5,6 +5,7 @@ Runs as a role that may create roles (the embedded superuser, or the managed ser
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from alembic.config import Config
 from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
 
-from plugin.kernel.crypto import derive
+from plugin.kernel.crypto import KeyCheck, derive
 from plugin.kernel.db import APP, OWNER, QUEUE, planner_statements, role_url, security_statements
 from plugin.kernel.errors import SetupError
 from plugin.kernel.moving import MOVER, moving_statements
@@ -33,15 +34,20 @@ class Urls:
     queue: str = field(repr=False)
 
 
-async def prepare(admin_url: str, passwords: dict[str, str], metadata: MetaData) -> Urls:
+async def prepare(
+    admin_url: str, passwords: dict[str, str], metadata: MetaData, fits: Callable[[Mapping[str, bytes]], object]
+) -> Urls:
     """Create roles and extensions, run the migrations, derive the security. Returns the roles' URLs.
 
-    `passwords` maps role to password, kept by the caller; roles that exist get that password again.
+    `passwords` maps role to password, kept by the caller; roles that exist get that password again. `fits` is asked
+    before that whether the caller's master keys are this database's, and raises SetupError when they are not: else
+    whoever comes with a wrong key would lock out the processes that have the right one.
     """
     urls = Urls(*(role_url(admin_url, role, passwords[role]) for role in (OWNER, APP, QUEUE)))
     connection = await _admin(admin_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        fits(await _key_checks(connection))
         database = make_url(admin_url).database
         for role in (OWNER, APP, QUEUE):
             await _role(connection, role, passwords[role])
@@ -54,7 +60,13 @@ async def prepare(admin_url: str, passwords: dict[str, str], metadata: MetaData)
             await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
         await asyncio.to_thread(upgrade, urls.owner)
         made = (security_statements, planner_statements, moving_statements)
-        await _secure(urls.owner, [statement for make in made for statement in make(metadata)])
+        admin = await connection.fetchval("SELECT quote_ident(current_user)")
+        looks = f"GRANT SELECT ON {KeyCheck.__tablename__} TO {admin}"
+        await _secure(urls.owner, [*(statement for make in made for statement in make(metadata)), looks])
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise SetupError(
+            f"The role of DATABASE_URL must be able to create roles and own its database; PostgreSQL says: {error}."
+        ) from error
     finally:
         await connection.close()
     return urls
@@ -96,18 +108,40 @@ def derived_passwords(secret: bytes) -> dict[str, str]:
 
 
 async def _role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, password: str) -> None:
-    exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
-    verb = "ALTER" if exists else "CREATE"
+    await _weak(connection, role, login=True)
     # DDL takes no parameters; quote_literal is PostgreSQL's own quoting.
     quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
-    await connection.execute(f"{verb} ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE PASSWORD {quoted}")
+    await connection.execute(f"ALTER ROLE {role} PASSWORD {quoted}")
+
+
+async def _weak(connection: "asyncpg.Connection[asyncpg.Record]", role: str, *, login: bool) -> None:
+    """The role exists and has no rights of its own.
+
+    Of a role that is so already nothing is said: a managed service's administrator is no superuser, and only one may
+    so much as name these attributes of a role that exists.
+    """
+    wanted = f"{'LOGIN' if login else 'NOLOGIN'} NOSUPERUSER NOBYPASSRLS NOCREATEROLE"
+    fits = await connection.fetchval(
+        "SELECT rolcanlogin = $2 AND NOT (rolsuper OR rolbypassrls OR rolcreaterole) FROM pg_roles WHERE rolname = $1",
+        role,
+        login,
+    )
+    if not fits:
+        await connection.execute(f"{'CREATE' if fits is None else 'ALTER'} ROLE {role} {wanted}")
+
+
+async def _key_checks(connection: "asyncpg.Connection[asyncpg.Record]") -> Mapping[str, bytes]:
+    """What the master keys in use are known by; nothing before the first start."""
+    try:
+        rows = await connection.fetch(f"SELECT master, sealed FROM {KeyCheck.__tablename__}")  # noqa: S608 - our own name
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        return {}
+    return {row["master"]: row["sealed"] for row in rows}
 
 
 async def _mover(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """The role that owns the one function between two tenants: nobody can sign in as it."""
-    exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", MOVER)
-    verb = "ALTER" if exists else "CREATE"
-    await connection.execute(f"{verb} ROLE {MOVER} NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE")
+    await _weak(connection, MOVER, login=False)
 
 
 async def _admin(url: str) -> "asyncpg.Connection[asyncpg.Record]":

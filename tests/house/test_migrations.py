@@ -1,10 +1,13 @@
 """The migrations and the tables of the code say the same, and migrating again changes nothing."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, pool
@@ -13,9 +16,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from plugin import bootstrap
 from plugin.app import App
-from plugin.kernel import migrate
+from plugin.kernel import crypto, embedded, migrate
 from plugin.kernel.config import Settings
 from plugin.kernel.db import OWNER, role_url
+from plugin.kernel.errors import SetupError
 from plugin.schema import metadata
 
 OWN = {"security_state", "alembic_version"}
@@ -36,9 +40,70 @@ async def test_the_migrations_make_the_tables_of_the_code(app: App, settings: Se
 
 
 async def test_preparing_again_changes_nothing(app: App, settings: Settings, database_url: str) -> None:
-    passwords = migrate.derived_passwords(bootstrap.vault(settings).oldest)
-    urls = await migrate.prepare(database_url, passwords, metadata)
+    vault = bootstrap.vault(settings)
+    urls = await migrate.prepare(database_url, migrate.derived_passwords(vault.oldest), metadata, vault.opens)
     assert urls.queue == app.queue_url
+
+
+async def _roles(url: str) -> list[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(
+            "SELECT rolname, rolpassword, rolsuper, rolbypassrls, rolcreaterole, rolcanlogin FROM pg_authid "
+            "WHERE rolname LIKE 'ahlan_%' ORDER BY rolname"
+        )
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("keys", [("another",), ("tests",), ("another", "tests")], ids="-".join)
+async def test_a_wrong_key_is_refused_before_it_changes_anything(
+    app: App, settings: Settings, database_url: str, redis_url: str, keys: tuple[str, ...]
+) -> None:
+    before = await _roles(database_url)
+    assert len(before) == 4
+    wrong = replace(settings, encryption_keys=tuple(crypto.new_master_key(name) for name in keys))
+    with pytest.raises(SetupError, match="The encryption key 'tests' is"):
+        async with bootstrap.start(wrong, database_url=database_url, redis_url=redis_url):
+            pass
+    assert await _roles(database_url) == before, "those who have the right key can still connect"
+
+
+async def test_an_administrator_who_is_no_superuser_starts_it_as_often_as_they_like(tmp_path: Path) -> None:
+    """As at a managed service: a role that may create roles and owns its database, and nothing more."""
+    servers = await embedded.start(tmp_path / "data")
+    try:
+        superuser = await asyncpg.connect(servers.database_url)
+        await superuser.execute("CREATE ROLE manager LOGIN CREATEROLE PASSWORD 'managed'")
+        await superuser.execute("CREATE DATABASE managed OWNER manager")
+        await superuser.close()
+        url = make_url(servers.database_url_for("managed")).set(username="manager", password="managed")
+        managed, key = url.render_as_string(hide_password=False), crypto.new_master_key("first")
+        settings = Settings(data_dir=tmp_path, encryption_keys=(key,))
+        for _ in range(2):
+            async with bootstrap.start(settings, database_url=managed, redis_url=servers.redis_url) as app:
+                assert await app.db.workspaces() == []
+        before = await _roles(servers.database_url)
+        assert not any(role[name] for role in before for name in ("rolsuper", "rolbypassrls", "rolcreaterole"))
+        wrong = replace(settings, encryption_keys=(crypto.new_master_key("second"),))
+        with pytest.raises(SetupError, match="'first' is missing"):
+            async with bootstrap.start(wrong, database_url=managed, redis_url=servers.redis_url):
+                pass
+        assert await _roles(servers.database_url) == before
+        superuser = await asyncpg.connect(servers.database_url)
+        await superuser.execute("CREATE ROLE nobody LOGIN; ALTER ROLE ahlan_app BYPASSRLS")
+        await superuser.close()
+        nobody = url.set(username="nobody").render_as_string(hide_password=False)
+        for who, words in ((nobody, "permission denied"), (managed, "permission denied to alter role")):
+            with pytest.raises(SetupError, match=f"(?s)must be able to create roles.*{words}"):
+                async with bootstrap.start(settings, database_url=who, redis_url=servers.redis_url):
+                    pass
+        whole = servers.database_url_for("managed")
+        async with bootstrap.start(settings, database_url=whole, redis_url=servers.redis_url):
+            pass
+        assert not any(role["rolbypassrls"] for role in await _roles(whole)), "taken back by whoever may"
+    finally:
+        await servers.stop()
 
 
 async def test_closed_conversations_are_resolved_ones_afterwards(settings: Settings, database_url: str) -> None:
