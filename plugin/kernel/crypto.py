@@ -199,7 +199,7 @@ def read_keys(configured: tuple[str, ...]) -> dict[str, bytes]:
         name, _, encoded = entry.partition(":")
         try:
             key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             key = b""
         if not name or len(key) != 32:
             raise SetupError("AHLAN_ENCRYPTION_KEYS entries are name:key, where key is 32 bytes in base64.")
