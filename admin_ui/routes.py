@@ -20,6 +20,7 @@ from admin_ui.pages import (
     settings,
     stores,
     team,
+    work,
 )
 from admin_ui.pages.landing import landing
 from admin_ui.pages.link import link
@@ -122,6 +123,12 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/security/provider/{id}/unlink", security.unlink_provider, read, "POST"),
         *door.routes("/settings/security/stores/{id}/unlink", security.unlink_store, read, "POST"),
         *door.routes("/settings/security/rules", security.save_rules, house, "POST"),
+        *door.routes("/settings/work", work.index, read),
+        *door.routes("/settings/work/teams", work.new_team, crew),
+        *door.routes("/settings/work/teams", work.save_team, crew, "POST"),
+        *door.routes("/settings/work/teams/{id}", work.team_page, crew),
+        *door.routes("/settings/work/teams/{id}", work.save_team, crew, "POST"),
+        *door.routes("/settings/work/teams/{id}/delete", work.delete_team, crew, "POST"),
         *door.routes("/settings/privacy", privacy.index, duty),
         *door.routes("/settings/privacy/access", privacy.looks, duty),
         *door.routes("/settings/privacy/keeping", privacy.preview, duty),

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -27,7 +28,7 @@ from starlette.websockets import WebSocket
 
 from plugin import stores
 from plugin.app import App
-from plugin.conversations import attachments, messages, presence, waiting
+from plugin.conversations import attachments, messages, presence, teams, waiting
 from plugin.conversations import conversations as threads
 from plugin.conversations.delivery import EMAIL
 from plugin.conversations.waiting import Usual
@@ -126,7 +127,7 @@ class Widget:
         origins = self._origins(store)
         nonce = secrets.token_urlsafe(16)
         config = {
-            **await self._config(store),
+            **await self._config(store, translator.locale),
             "store": store.public_key,
             "base": "",
             "locale": translator.locale,
@@ -174,14 +175,16 @@ class Widget:
         known = {*store.origins, *self.app.settings.demo.frame_ancestors}
         return sorted(origin for origin in known if _ORIGIN.match(origin))
 
-    async def _config(self, store: Store) -> dict[str, Any]:
+    async def _config(self, store: Store, locale: str) -> dict[str, Any]:
         usual = await self._usually(store.workspace_id, store.id)
+        async with self.app.db.transaction(store.workspace_id) as tx:
+            back = await teams.back_at(tx, store.id, locale, datetime.now(UTC))
         return {
             "agents": await self._agents_here(store.workspace_id),
             "answers": waiting.honest(store.widget.get("answer_time", ""), usual),
             "reply_minutes": _minutes(usual.seconds),
             "away_minutes": _minutes(usual.at_this_hour),
-            "back_at": None,
+            "back_at": back.isoformat().replace("+00:00", "Z") if back else None,
             "mails": EMAIL in self.app.channels,
             "accent": store.widget.get("accent", "#0b7a75"),
         }
@@ -209,7 +212,7 @@ class Widget:
         async with self.app.db.transaction(held.workspace_id) as tx:
             store = await tx.get(Store, held.store_id)
         assert store is not None
-        return _json({**opened, "config": await self._config(store)})
+        return _json({**opened, "config": await self._config(store, opening.locale or store.locale)})
 
     async def messages(self, request: Request) -> Response:
         """`after` a number, waiting up to `wait` seconds for something new; or the page `before` a number."""

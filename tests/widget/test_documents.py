@@ -3,11 +3,15 @@
 import gzip
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
 
+from plugin.conversations import hours, teams
+from plugin.conversations.hours import span
+from plugin.conversations.teams import Team
 from plugin.stores import Store
 
 
@@ -74,6 +78,20 @@ async def test_frame_speaks(browser: Any, locale: str, lang: str, direction: str
     assert config["attachments"]["max_bytes"] == 10 * 1024 * 1024
     assert config["agents"] == 0
     assert config["strings"]["chat.send"]
+
+
+async def test_the_frame_says_when_somebody_is_back(browser: Any) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    week = [[span("12:00", "13:00")] if day == tomorrow.weekday() else [] for day in range(7)]
+    async with browser.site.app.db.transaction(browser.store.workspace_id) as tx:
+        await teams.save(tx, Team(name="Lunch", hours=hours.to_json(week, {}), languages=["ar"]))
+    backs = []
+    for locale in ("ar", "he"):
+        page = (await frame(browser, locale)).text
+        found = re.search(r'id="config"[^>]*>(.*?)</script>', page, re.DOTALL)
+        assert found is not None
+        backs.append(json.loads(found[1])["back_at"])
+    assert backs == [f"{tomorrow}T12:00:00Z", None]
 
 
 async def test_frame_names_files_that_are_there(browser: Any) -> None:
