@@ -119,7 +119,7 @@ async def _hang_up(websocket: WebSocket) -> None:
 
 
 async def _lease(desk: Desk) -> Lease:
-    topics = ["queue", "stores", "backfill", team.access_topic(desk.agent.id)]
+    topics = ["queue", "stores", "backfill", team.access_topic(desk.agent.id), f"agent:{desk.agent.id}"]
     asked = desk.request.query_params.get("conversation", "")
     if asked:
         conversation_id = as_id(asked)
@@ -159,6 +159,9 @@ async def _events(app: App, lease: Lease) -> AsyncIterator[tuple[str, dict[str, 
         while (left := ends - time.monotonic()) > 0:
             try:
                 topic, payload = await asyncio.wait_for(listener.get(), min(_HEARTBEAT_SECONDS, left))
+                if payload.get("type") == "available":
+                    # The switch was used: the window comes again, as somebody who is here or away.
+                    return
             except TimeoutError:
                 yield None
                 await _here(app, lease)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
-from plugin.conversations import conversations, delivery
+from plugin.conversations import clocks, conversations, delivery, routing
 from plugin.crm import backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
@@ -29,9 +29,14 @@ TASKS: Mapping[str, Task] = {
     "watch_store": alerts.watch_store,
     "mail_alert": alerts.mail_alert,
     "wake_conversation": conversations.wake_conversation,
+    "watch_inbox": routing.watch_inbox,
+    "reckon_clocks": clocks.reckon_clocks,
+    "give_conversation": routing.give_conversation,
+    "release_agent": routing.release_agent,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
     "message.sent": ("deliver_reply",),
+    "agent.deactivated": ("release_agent",),
 }

@@ -14,6 +14,9 @@ class Workspace(Tenant, Base):
     """The tenant itself. `locale` is the panel's default language, `timezone` an IANA name.
 
     Agents of `second_factor_roles` sign in with two steps where they sign in with us.
+
+    `unattended_minutes`: business time after which what nobody took is told; `away_minutes`: after which an agent who
+    is away gives back what they have. 0: never.
     """
 
     __tablename__ = "workspaces"
@@ -23,6 +26,8 @@ class Workspace(Tenant, Base):
     locale: Mapped[str] = mapped_column(server_default="en")
     timezone: Mapped[str] = mapped_column(server_default="UTC")
     second_factor_roles: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    unattended_minutes: Mapped[int] = mapped_column(server_default=text("60"))
+    away_minutes: Mapped[int] = mapped_column(server_default=text("60"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

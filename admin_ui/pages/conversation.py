@@ -16,7 +16,7 @@ from admin_ui import words
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team
-from plugin.conversations import attachments, conversations, delivery, history, messages, presence, tags
+from plugin.conversations import attachments, clocks, conversations, delivery, history, messages, presence, tags
 from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -27,7 +27,7 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 from plugin.team import Agent
 
-_CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
+CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
 _MORNING = time(9)
 
 _TURNED: dict[Status, Lazy] = {
@@ -102,6 +102,39 @@ class Thread:
     first_position: int
     last_seq: int
     shopper_read_seq: int
+    clock: Clock | None = None
+    clocks: Sequence[tuple[str, str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How long is left until something is due, or how long it is overdue; `urgency` is late, soon or nothing."""
+
+    text: str
+    title: str
+    due_at: datetime
+    urgency: str
+
+
+def clock_of(t: Translator, talk: Conversation, now: datetime) -> Clock | None:
+    """The clock that runs out first; None while none runs."""
+    if talk.due_at is None:
+        return None
+    left = (talk.due_at - now).total_seconds()
+    when = isolate(t.format_datetime(talk.due_at, "short"))
+    if left <= 0:
+        text = t.gettext("%(time)s overdue", time=t.duration(-left))
+        return Clock(text, t.gettext("Was due %(when)s", when=when), talk.due_at, "late")
+    soon = talk.warn_at is not None and talk.warn_at <= now
+    text = t.gettext("%(time)s left", time=t.duration(left))
+    return Clock(text, t.gettext("Due %(when)s", when=when), talk.due_at, "soon" if soon else "")
+
+
+_KINDS: dict[str, Lazy] = {
+    "first": _("First answer"),
+    "next": _("Next answer"),
+    "resolution": _("Resolution"),
+}
 
 
 def called(t: Translator, name: str, email: str, typed_name: str = "", typed_email: str = "") -> str:
@@ -111,7 +144,7 @@ def called(t: Translator, name: str, email: str, typed_name: str = "", typed_ema
 
 def channel_of(t: Translator, channel: str) -> tuple[str, str]:
     """A channel's sign and name."""
-    sign, name = _CHANNELS.get(channel, ("message-circle", Lazy(channel)))
+    sign, name = CHANNELS.get(channel, ("message-circle", Lazy(channel)))
     return sign, t.gettext(name)
 
 
@@ -209,7 +242,18 @@ async def _thread(
         first_position=first_position,
         last_seq=talk.last_seq,
         shopper_read_seq=talk.shopper_read_seq,
+        clock=clock_of(desk.t, talk, datetime.now(UTC)),
+        clocks=[_promise(desk.t, one) for one in await clocks.of_conversation(tx, talk.id)],
     )
+
+
+def _promise(t: Translator, one: clocks.ConversationClock) -> tuple[str, str, str]:
+    """A clock in words: what it counts to, when that is, and how urgent."""
+    name = t.gettext(_KINDS[one.kind])
+    if one.due_at is None:
+        return name, t.gettext("stands still"), ""
+    when = t.format_datetime(one.due_at, "short")
+    return name, when, "late" if one.due_at <= datetime.now(UTC) else ""
 
 
 def _woven(
@@ -268,6 +312,8 @@ _SAID: dict[str, Lazy] = {
     "conversation.pending": _("%(name)s waits for the customer"),
     "conversation.snoozed": _("%(name)s snoozed this until %(when)s"),
     "conversation.woken": _("The snooze is over"),
+    "conversation.overdue": _("Overdue: %(what)s"),
+    "conversation.unattended": _("Nobody has taken this in time"),
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),
@@ -311,6 +357,9 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         what = str(event.data.get("tag", ""))
         if event.kind == "conversation.ranked":
             what = t.gettext(words.PRIORITIES[Priority(event.data["to"])][1])
+        if event.kind == "conversation.overdue":
+            kind = event.data["target"]
+            what = t.gettext(_KINDS[kind])
         text = t.gettext(_SAID[event.kind], name=who, when=isolate(when), what=isolate(what))
     elif event.data.get("to") is None:
         text = t.gettext("%(name)s gave this back to everybody", name=who)

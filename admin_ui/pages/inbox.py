@@ -14,6 +14,7 @@ from starlette.responses import Response
 from admin_ui import words
 from admin_ui.desk import Desk, as_id
 from admin_ui.pages import conversation
+from admin_ui.pages.conversation import Clock
 from plugin import team
 from plugin.conversations import bulk, filters, tags, views
 from plugin.conversations.bulk import Change, Verb
@@ -30,25 +31,25 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.stores import all_stores
 
 _MAX_ROWS = 200
-# Minutes after which a wait is worth a colour; until workspaces set their own targets.
-_SOON, _LATE = 5, 30
 
 _LABELS: dict[str, tuple[str, Lazy]] = {
     "open": ("inbox", _("Open")),
     "mine": ("user-check", _("Mine")),
     "unassigned": ("user-x", _("Unassigned")),
     "waiting": ("clock", _("Waiting longest")),
+    "breaching": ("timer", _("Due soon")),
     "pending": ("hourglass", _("Waiting for the customer")),
     "snoozed": ("alarm-clock", _("Snoozed")),
     "resolved": ("archive", _("Resolved")),
     "spam": ("ban", _("Spam")),
 }
 # Lists whose number says that something is to be done; counting what is done and gone would only cost.
-_COUNTED = ("open", "mine", "unassigned", "waiting", "pending", "snoozed")
+_COUNTED = ("open", "mine", "unassigned", "waiting", "breaching", "pending", "snoozed")
 _SORTS: dict[Sort, Lazy] = {
     Sort.NEWEST: _("Newest first"),
     Sort.OLDEST: _("Oldest first"),
     Sort.WAITING: _("Longest waiting first"),
+    Sort.DUE: _("Due first"),
 }
 
 
@@ -75,7 +76,7 @@ class Row:
     unread: int
     waiting_since: datetime | None
     waiting_seconds: float
-    urgency: str
+    clock: Clock | None
     snoozed_until: datetime | None
     priority: str
     tags: Sequence[str]
@@ -293,7 +294,6 @@ def _row(
 ) -> Row:
     talk = listed.conversation
     seconds = (now - talk.waiting_since).total_seconds() if talk.waiting_since else 0
-    urgency = "late" if seconds >= _LATE * 60 else "soon" if seconds >= _SOON * 60 else ""
     return Row(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
@@ -304,7 +304,7 @@ def _row(
         unread=listed.unread,
         waiting_since=talk.waiting_since,
         waiting_seconds=seconds,
-        urgency=urgency,
+        clock=conversation.clock_of(t, talk, now),
         snoozed_until=talk.snoozed_until,
         priority=words.PRIORITIES[Priority(talk.priority)][0] if talk.priority != Priority.NORMAL else "",
         tags=on,
@@ -348,6 +348,8 @@ def _blank(t: Translator, asked: _Asked, connected: bool) -> Blank:
     if not connected and asked.view is DEFAULT:
         text = _("Connect a store, and what its shoppers write arrives here.")
         return Blank("store", _("No store yet"), text, "stores")
+    if asked.view.key == "breaching":
+        return Blank("timer", _("Nothing is due soon"), _("What has to be answered within half an hour appears here."))
     if asked.view.key in ("open", "unassigned", "waiting"):
         return Blank("coffee", _("Everybody has an answer"), _("New messages appear here by themselves."))
     if asked.view.key == "mine":

@@ -16,6 +16,7 @@ from admin_ui.desk import Desk, nothing_here
 from admin_ui.look import file_size
 from admin_ui.words import State
 from plugin import deliveries, joining, stores, team
+from plugin.conversations import routing
 from plugin.crm.backfill import RUNNING, Backfill, resync
 from plugin.crm.reconcile import compare_now
 from plugin.deliveries import Delivery
@@ -362,8 +363,9 @@ async def banner(desk: Desk) -> Response:
     """
     async with desk.transaction() as tx:
         found = await incidents.open_now(tx) if desk.may(Permission.MANAGE_STORES) else []
+        waiting = await routing.unattended(tx) if desk.may(Permission.REPLY) else None
     shown = [(one, say(desk.t, one.problem).what) for one in found]
-    return desk.page("alerts.html", shown=shown)
+    return desk.page("alerts.html", shown=shown, waiting=waiting)
 
 
 async def replay(desk: Desk) -> Response:

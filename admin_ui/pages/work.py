@@ -14,19 +14,35 @@ from babel.dates import get_day_names
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
-from plugin import stores, team
-from plugin.conversations import hours, tags, teams
+from admin_ui.pages.conversation import CHANNELS, channel_of
+from plugin import stores, team, workspaces
+from plugin.conversations import clocks, hours, presence, tags, teams
+from plugin.conversations.clocks import AnswerTarget
+from plugin.conversations.conversations import Priority
 from plugin.conversations.hours import Span, Special
-from plugin.conversations.teams import Team
+from plugin.conversations.teams import Giving, Team
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator, zone_of
-from plugin.kernel.lazy import _
+from plugin.kernel.lazy import Lazy, _
+from plugin.team import Agent
 
 _SLOTS = 2
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _MOST_SPECIAL = 100
+
+
+GIVINGS: dict[Giving, tuple[Lazy, Lazy]] = {
+    Giving.MANUAL: (_("People take them"), _("Nothing is given by itself.")),
+    Giving.TURNS: (_("In turn"), _("Whoever got one longest ago gets the next.")),
+    Giving.LOAD: (_("To whoever has the fewest"), _("By how many open conversations somebody has.")),
+}
+_UNITS = {"minutes": 1, "hours": 60, "days": 1440}
+_KINDS = ("first", "next", "resolution")
+_MOST_CAPACITY = 1000
+_MOST_MINUTES = 60 * 24 * 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +72,49 @@ async def index(desk: Desk) -> Response:
         found = await teams.all_teams(tx)
         names = {str(agent.id): agent.name for agent in await team.colleagues(tx)}
         shops = {str(store.id): store.name for store in await stores.all_stores(tx)}
+        promises = await clocks.all_targets(tx)
+        people = await team.colleagues(tx)
+        limits = await workspaces.current(tx)
     now = datetime.now(UTC)
     return desk.page(
         "work.html",
         heading=desk.t.gettext("How the team works"),
         teams=[_card(desk.t, one, names, shops, now) for one in found],
+        targets=[_promise(desk.t, one, shops) for one in promises],
+        people=people,
+        limits=limits,
+        gives=any(one.giving != Giving.MANUAL for one in found),
         saved=desk.request.query_params.get("saved", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A policy in the list: what it promises, and to whom."""
+
+    id: UUID
+    name: str
+    what: str
+    whom: str
+
+
+def _promise(t: Translator, one: AnswerTarget, shops: dict[str, str]) -> Promise:
+    said = [
+        t.gettext(text, time=t.duration(minutes * 60))
+        for text, minutes in (
+            (_("first answer within %(time)s"), one.first),
+            (_("next answers within %(time)s"), one.next),
+            (_("resolved within %(time)s"), one.resolution),
+        )
+        if minutes is not None
+    ]
+    whom = [
+        t.listing([t.gettext(words.PRIORITIES[Priority(rank)][1]) for rank in one.priorities], "or"),
+        t.listing([channel_of(t, channel)[1] for channel in one.channels], "or"),
+        t.listing([shops[id] for id in one.stores if id in shops], "or"),
+    ]
+    return Promise(
+        one.id, one.name, t.listing(said), " · ".join(part for part in whom if part) or t.gettext("All conversations")
     )
 
 
@@ -124,7 +177,7 @@ async def _form(tx: Tx, desk: Desk, one: Team) -> dict[str, Any]:
         ],
         "people": await team.colleagues(tx),
         "shops": shops if len(shops) > 1 else [],
-        "tags": await tags.all_tags(tx),
+        "givings": [(key, t.gettext(name), t.gettext(what)) for key, (name, what) in GIVINGS.items()],
         "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
     }  # fmt: skip
 
@@ -151,9 +204,12 @@ async def save_team(desk: Desk) -> Response:
         one.stores = _chosen(form, "store", shops)
         one.languages = [code for code in _words(form, "languages") if _LANGUAGE.fullmatch(code)]
         one.skills = [tags.folded(word) for word in _words(form, "skills")][: tags.MOST]
+        giving = str(form.get("giving", ""))
+        one.giving = giving if giving in set(Giving) else Giving.MANUAL
         one.timezone = zone if zone in available_timezones() else desk.workspace.timezone
         one.hours = {} if form.get("when") == "always" else hours.to_json(_week(desk.t, form), _special(form))
         await teams.save(tx, one)
+        await clocks.reckon(tx)
     return desk.go("settings/work", saved="teams")
 
 
@@ -161,6 +217,7 @@ async def delete_team(desk: Desk) -> Response:
     """Delete a team; what was its becomes everybody's."""
     async with desk.transaction() as tx:
         await teams.remove(tx, (await _find(tx, desk)).id)
+        await clocks.reckon(tx)
     return desk.go("settings/work", saved="teams")
 
 
@@ -219,3 +276,136 @@ def _span(opens: str, closes: str, day: str) -> Span | None:
             values={"day": day},
             code="hours",
         ) from error
+
+
+async def new_target(desk: Desk) -> Response:
+    """The form of a promise that is not there yet."""
+    async with desk.transaction() as tx:
+        shops = await stores.all_stores(tx)
+    fresh = AnswerTarget(name="", priorities=[], channels=[], stores=[], first=60, next=240, resolution=None)
+    return _target(desk, fresh, shops, desk.t.gettext("New answer target"))
+
+
+async def target_page(desk: Desk) -> Response:
+    """The form of a promise."""
+    async with desk.transaction() as tx:
+        found = await _find_target(tx, desk)
+        shops = await stores.all_stores(tx)
+    return _target(desk, found, shops, found.name)
+
+
+def _target(desk: Desk, one: AnswerTarget, shops: Sequence[stores.Store], heading: str) -> Response:
+    t = desk.t
+    labels = {
+        "first": t.gettext("First answer within"),
+        "next": t.gettext("Next answers within"),
+        "resolution": t.gettext("Resolved within"),
+    }
+    return desk.page(
+        "work_target.html",
+        heading=heading,
+        target=one,
+        times=[(kind, labels[kind], *_in_units(getattr(one, kind))) for kind in _KINDS],
+        units=[
+            ("minutes", t.gettext("minutes")),
+            ("hours", t.gettext("hours")),
+            ("days", t.gettext("days of 24 hours")),
+        ],
+        channels=[(key, channel_of(t, key)[1]) for key in CHANNELS],
+        shops=shops if len(shops) > 1 else [],
+    )
+
+
+def _in_units(minutes: int | None) -> tuple[str, str]:
+    """A number and the largest unit in which it is whole."""
+    if minutes is None:
+        return "", "hours"
+    unit = next(name for name in ("days", "hours", "minutes") if minutes % _UNITS[name] == 0)
+    return str(minutes // _UNITS[unit]), unit
+
+
+async def save_target(desk: Desk) -> Response:
+    """Keep a promise as its form says."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        one = await _find_target(tx, desk) if "id" in desk.request.path_params else AnswerTarget()
+        shops = {str(store.id) for store in await stores.all_stores(tx)}
+        one.name = str(form.get("name", ""))
+        one.priorities = [int(rank) for rank in _chosen(form, "priority", {str(int(rank)) for rank in Priority})]
+        one.channels = _chosen(form, "channel", set(CHANNELS))
+        one.stores = _chosen(form, "store", shops)
+        for kind in _KINDS:
+            setattr(one, kind, _minutes(str(form.get(kind, "")), str(form.get(f"{kind}-unit", ""))))
+        await clocks.save(tx, one)
+    return desk.go("settings/work", saved="targets")
+
+
+def _minutes(number: str, unit: str) -> int | None:
+    if not number.strip():
+        return None
+    return _number(number, clocks.LONGEST) * _UNITS.get(unit, 1)
+
+
+def _number(text: str, most: int) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) > most:
+        raise AhlanError(_("%(value)s is no number that can be used here."), values={"value": text[:20]}, code="number")
+    return int(text)
+
+
+async def move_target(desk: Desk) -> Response:
+    """Ask it sooner, or later, than its neighbour."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        await clocks.move(tx, await _find_target(tx, desk), up=form.get("to") == "up")
+    return desk.go("settings/work", saved="targets")
+
+
+async def delete_target(desk: Desk) -> Response:
+    """Take a promise back; its clocks go."""
+    async with desk.transaction() as tx:
+        await clocks.remove(tx, (await _find_target(tx, desk)).id)
+    return desk.go("settings/work", saved="targets")
+
+
+async def _find_target(tx: Tx, desk: Desk) -> AnswerTarget:
+    found = await tx.get(AnswerTarget, desk.path_id(), lock=True)
+    if found is None:
+        raise nothing_here()
+    return found
+
+
+async def save_limits(desk: Desk) -> Response:
+    """When what nobody takes is told, and when who is away gives back what they have."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        workspace = await workspaces.current(tx)
+        assert workspace is not None
+        workspace.unattended_minutes = _number(str(form.get("unattended", "")) or "0", _MOST_MINUTES)
+        workspace.away_minutes = _number(str(form.get("away", "")) or "0", _MOST_MINUTES)
+        await clocks.watch(tx)
+    return desk.go("settings/work", saved="limits")
+
+
+async def save_people(desk: Desk) -> Response:
+    """How many open conversations each may be given at once."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        for one in await team.colleagues(tx):
+            if (said := form.get(f"capacity-{one.id}")) is not None:
+                one.capacity = _number(str(said) or "0", _MOST_CAPACITY)
+        await clocks.watch(tx)
+    return desk.go("settings/work", saved="people")
+
+
+async def switch_away(desk: Desk) -> Response:
+    """One's own switch: away, or back."""
+    async with desk.transaction() as tx:
+        me = await tx.get(Agent, desk.agent.id, lock=True)
+        assert me is not None
+        await team.set_available(tx, me, not me.available)
+        await clocks.watch(tx)
+        desk.agent.available = me.available
+    if not desk.agent.available:
+        await presence.agent_gone(desk.app.hub, desk.workspace_id, desk.agent.id)
+    return desk.page("panel.html", block="away")

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
+from plugin.conversations import clocks
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.events import Event
@@ -52,7 +53,9 @@ class Conversation(TenantRow, Base):
     `waiting_since` is when the shopper's oldest unanswered message came; null when nobody waits for us. `active_at`
     orders the lists: the last message, or the moment it woke from a snooze. `agent_read_seq` is what any agent read,
     which the shopper is told; who of the team read what is in `conversation_reads`. `reply_email` was typed for this
-    conversation: it may get this conversation's own replies and nothing else.
+    conversation: it may get this conversation's own replies and nothing else. `due_at` is when the first of its clocks
+    runs out, `warn_at` when that comes near, `look_at` when there is something to tell next, `breached_at` when a
+    promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it.
     """
 
     __tablename__ = "conversations"
@@ -67,6 +70,8 @@ class Conversation(TenantRow, Base):
             "id",
             postgresql_where=text("waiting_since IS NOT NULL"),
         ),
+        Index("ix_conversations_due", "workspace_id", "due_at", "id", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_conversations_look", "workspace_id", "look_at", postgresql_where=text("look_at IS NOT NULL")),
         Index(None, "workspace_id", "customer_id", "last_message_at"),
         Index(None, "workspace_id", "visitor_id"),
         Index(None, "workspace_id", "store_id", "created_at"),
@@ -99,6 +104,11 @@ class Conversation(TenantRow, Base):
     waiting_since: Mapped[datetime | None]
     first_replied_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    warn_at: Mapped[datetime | None]
+    look_at: Mapped[datetime | None]
+    breached_at: Mapped[datetime | None]
+    unattended_at: Mapped[datetime | None]
 
 
 class ConversationRead(Tenant, Base):
@@ -290,6 +300,8 @@ async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Ag
         .values(assignee_id=to.id if to else None)
         .returning(TABLE.c.id)
     )
+    if changed is not None and to is None:
+        await clocks.watch(tx)
     if changed is None:
         await tx.session.refresh(conversation)
         if conversation.assignee_id == (to.id if to else None):
@@ -303,8 +315,8 @@ async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Ag
     await tx.session.refresh(conversation)
 
 
-async def assigned(tx: Tx, conversation: "Conversation | Head", to: UUID | None, *, by: Agent) -> None:
-    """Record and tell that the conversation has a new assignee."""
+async def assigned(tx: Tx, conversation: "Conversation | Head", to: UUID | None, *, by: Agent | None) -> None:
+    """Record and tell that the conversation has a new assignee; without `by` a rule decided."""
     await _record(tx, "conversation.assigned", conversation, by, {"to": str(to) if to else None})
     _tell_team(tx, conversation.id, {"type": "assigned", "to": str(to) if to else None})
 
@@ -369,6 +381,9 @@ async def turn(
         delay = max(0.0, (until - datetime.now(UTC)).total_seconds())
         await tx.enqueue("wake_conversation", delay=delay, conversation_id=conversation.id)
     _tell_status(tx, conversation.id, to)
+    if to is OPEN:
+        await clocks.watch(tx)
+    await clocks.keep(tx, conversation.id)
     await tx.session.refresh(conversation)
     return True
 
@@ -403,6 +418,7 @@ async def wake_conversation(app: App, workspace_id: UUID, *, conversation_id: st
                 actor="system",
             )
             _tell_status(tx, id, OPEN)
+            await clocks.keep(tx, id)
         # The clock that set the alarm may be ahead of the database's.
         left = await tx.scalar(select(func.extract("epoch", TABLE.c.snoozed_until - func.now())).where(*asleep))
         if left is not None and woken is None:
@@ -448,6 +464,7 @@ async def rank(tx: Tx, conversation: Conversation, priority: Priority, *, by: Ag
     data = {"from": conversation.priority, "to": int(priority)}
     await _record(tx, "conversation.ranked", conversation, by, data)
     _tell_team(tx, conversation.id, {"type": "assigned"})
+    await clocks.keep(tx, conversation.id)
     await tx.session.refresh(conversation)
     return True
 

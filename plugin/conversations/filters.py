@@ -31,6 +31,8 @@ class Key(StrEnum):
     LANGUAGE = "language"
     UNREAD = "unread"
     WAITING = "waiting"
+    DUE = "due"
+    BREACHED = "breached"
     CREATED = "created"
     ACTIVE = "active"
 
@@ -59,6 +61,8 @@ SHAPES: dict[Key, Shape] = {
     Key.LANGUAGE: Shape.WORD,
     Key.UNREAD: Shape.CHOICE,
     Key.WAITING: Shape.SPAN,
+    Key.DUE: Shape.SPAN,
+    Key.BREACHED: Shape.CHOICE,
     Key.CREATED: Shape.TIME,
     Key.ACTIVE: Shape.TIME,
 }
@@ -66,6 +70,7 @@ CHOICES: dict[Key, tuple[str, ...]] = {
     Key.STATUS: STATUSES,
     Key.PRIORITY: PRIORITIES,
     Key.UNREAD: ("yes", "no"),
+    Key.BREACHED: ("yes", "no"),
 }
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}

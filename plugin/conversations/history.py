@@ -12,12 +12,14 @@ from plugin.kernel.events import Event
 KINDS = (
     "conversation.assigned",
     "conversation.marked_spam",
+    "conversation.overdue",
     "conversation.pending",
     "conversation.ranked",
     "conversation.reopened",
     "conversation.resolved",
     "conversation.snoozed",
     "conversation.tagged",
+    "conversation.unattended",
     "conversation.untagged",
     "conversation.woken",
 )

@@ -11,7 +11,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.conversations import attachments
+from plugin.conversations import attachments, clocks
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper, Status
 from plugin.crm import customers
@@ -347,6 +347,8 @@ async def _append(
     )
     if kind == MESSAGE and head.status not in (OPEN, Status.SPAM):
         await threads.reopened(tx, head, actor=actor)
+    if kind == MESSAGE and author != BOT:
+        await clocks.keep(tx, head.id)
     message = _json(message_id, seq, client_id, author, name, body, carried, at)
     _tell(tx, head.id, message, kind)
     return message

@@ -7,6 +7,8 @@ from sqlalchemy import Index, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
+from plugin.conversations import clocks
+from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import Conversation
 from plugin.kernel.db import Base, Tenant, Tx, tenant_key
 from plugin.kernel.errors import AhlanError
@@ -133,3 +135,6 @@ async def _record(tx: Tx, kind: str, conversation: Conversation, name: str, by: 
     )
     tx.publish(f"panel:conversation:{conversation.id}", {"type": "assigned"})
     tx.publish("queue", {"conversation_id": str(conversation.id)})
+    # A skill may have come or gone, and with it the team whose hours count.
+    await threads.lock(tx, conversation.id)
+    await clocks.keep(tx, conversation.id)

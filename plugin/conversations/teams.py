@@ -131,7 +131,7 @@ async def back_at(tx: Tx, store_id: UUID, locale: str, now: datetime) -> datetim
 
 
 async def save(tx: Tx, team: Team) -> None:
-    """Keep a new or a changed team. Raises AhlanError without a name, or beyond 50 teams."""
+    """Keep a new or a changed team; `clocks.reckon` follows. Raises AhlanError without a name, or beyond 50 teams."""
     team.name = " ".join(team.name.split())
     if not team.name or len(team.name) > _NAME:
         raise AhlanError(_("Give the team a name of at most 60 characters."), code="team_name")
@@ -140,18 +140,11 @@ async def save(tx: Tx, team: Team) -> None:
         raise AhlanError(_("There are 50 teams already."), _("Delete one first."), code="teams_full")
     tx.add(team)
     await tx.flush()
-    await changed(tx)
 
 
 async def remove(tx: Tx, team_id: UUID) -> None:
-    """Delete a team; its conversations and people stay."""
+    """Delete a team; its conversations and people stay, `clocks.reckon` follows."""
     await tx.execute(delete(Team).where(Team.workspace_id == tx.workspace_id, Team.id == team_id))
-    await changed(tx)
-
-
-async def changed(tx: Tx) -> None:
-    """Hours or targets are others now: open widgets and lists look again."""
-    tx.publish("queue", {})
 
 
 async def _count(tx: Tx) -> int:

@@ -33,11 +33,13 @@ _person = aliased(Customer)
 
 
 class Sort(StrEnum):
-    """newest: the latest activity first · oldest: the longest inactive first · waiting: who waits longest first."""
+    """newest: the latest activity first · oldest: the longest inactive first · waiting: who waits longest first ·
+    due: whose clock runs out first."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
     WAITING = "waiting"
+    DUE = "due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ BUILT_IN: Mapping[str, View] = {
     for key, asked, sort in (
         ("open", "status:open", Sort.NEWEST),
         ("mine", "status:open assignee:me", Sort.NEWEST),
-        ("unassigned", "status:open assignee:none", Sort.NEWEST),
+        ("unassigned", "status:open assignee:none", Sort.OLDEST),
         ("waiting", "status:open waiting:>0m", Sort.WAITING),
+        ("breaching", "status:open due:<30m", Sort.DUE),
         ("pending", "status:pending", Sort.NEWEST),
         ("snoozed", "status:snoozed", Sort.NEWEST),
         ("resolved", "status:resolved", Sort.NEWEST),
@@ -66,6 +69,9 @@ BUILT_IN: Mapping[str, View] = {
     )
 }
 DEFAULT = BUILT_IN["open"]
+
+# Orders by a moment that not every conversation has; those without it are not in the list.
+_BY: Mapping[Sort, Any] = {Sort.WAITING: Conversation.waiting_since, Sort.DUE: Conversation.due_at}
 
 
 class SavedView(TenantRow, Base):
@@ -124,7 +130,7 @@ async def queue(
     tx: Tx, asked: Filter, reader: Reader, *, sort: Sort = Sort.NEWEST, cursor: str | None = None, limit: int = PAGE
 ) -> Page:
     """A page of the conversations that `asked` lets through. A cursor that is none begins at the top."""
-    moment = Conversation.waiting_since if sort is Sort.WAITING else Conversation.active_at
+    moment = _BY.get(sort, Conversation.active_at)
     descending = sort is Sort.NEWEST
     statement = (
         select(
@@ -145,8 +151,8 @@ async def queue(
         .order_by(*((moment.desc(), Conversation.id.desc()) if descending else (moment, Conversation.id)))
         .limit(limit + 1)
     )
-    if sort is Sort.WAITING:
-        statement = statement.where(Conversation.waiting_since.is_not(None))
+    if sort in _BY:
+        statement = statement.where(moment.is_not(None))
     if (place := _read_cursor(cursor)) is not None:
         here = tuple_(moment, Conversation.id)
         statement = statement.where(here < tuple_(*place) if descending else here > tuple_(*place))
@@ -299,6 +305,13 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
             return unread if text == "yes" else not_(unread)
         case Key.WAITING:
             return _moment(Conversation.waiting_since, value, reader, now)
+        case Key.DUE:
+            # What is left: less than half an hour is due before half an hour from now, and all that is overdue.
+            assert value.span is not None
+            return _compared(Conversation.due_at, value.compare, now + value.span)
+        case Key.BREACHED:
+            broken = or_(Conversation.breached_at.is_not(None), func.coalesce(Conversation.due_at < now, False))
+            return broken if text == "yes" else not_(broken)
         case Key.CREATED:
             return _moment(Conversation.created_at, value, reader, now)
         case Key.ACTIVE:
@@ -360,7 +373,7 @@ def _read(reader: Reader) -> Any:
 
 
 def _write_cursor(sort: Sort, conversation: Conversation) -> str:
-    moment = conversation.waiting_since if sort is Sort.WAITING else conversation.active_at
+    moment = getattr(conversation, _BY[sort].key) if sort in _BY else conversation.active_at
     assert moment is not None
     return f"{(moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)}-{conversation.id.hex}"
 

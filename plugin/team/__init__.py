@@ -13,6 +13,7 @@ from plugin.team.agents import (
     has_owner,
     may_give,
     may_grant,
+    set_available,
 )
 from plugin.team.audit import AuditEntry
 from plugin.team.devices import Origin, browser_of, network_of, origin
@@ -96,6 +97,7 @@ __all__ = [
     "second_factor",
     "session_agent",
     "sessions",
+    "set_available",
     "set_password",
     "staff",
     "staff_agent",

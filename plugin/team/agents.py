@@ -1,7 +1,7 @@
 """The people who work here: who they are, what each may do, and letting them go."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,9 @@ class Agent(TenantRow, Base):
     """A member of the team. `password_hash` is argon2id, empty for those who only come through a store's admin.
 
     `rights` and the refund columns hold what was given beside the role (`Rights`). `alerts`: whether a problem of a
-    store is mailed to them, where their role looks after stores.
+    store is mailed to them, where their role looks after stores. `away_since`: when they went, while not `available`.
+    `capacity`: open conversations at once that a rule may give them, 0 without limit; `given_at`: when a rule gave
+    them the last one.
     """
 
     __tablename__ = "agents"
@@ -37,6 +39,9 @@ class Agent(TenantRow, Base):
     timezone: Mapped[str] = mapped_column(server_default="")
     password_hash: Mapped[str] = mapped_column(server_default="")
     available: Mapped[bool] = mapped_column(server_default=text("true"))
+    away_since: Mapped[datetime | None]
+    capacity: Mapped[int] = mapped_column(server_default=text("0"))
+    given_at: Mapped[datetime | None]
     alerts: Mapped[bool] = mapped_column(server_default=text("true"))
     last_seen_at: Mapped[datetime | None]
     deactivated_at: Mapped[datetime | None]
@@ -106,6 +111,16 @@ async def colleagues(tx: Tx) -> Sequence[Agent]:
             .order_by(func.lower(Agent.name), Agent.id)
         )
     )
+
+
+async def set_available(tx: Tx, agent: Agent, available: bool) -> None:
+    """Go away, or come back: an agent's own word. Rules give nothing to who is away; people still can."""
+    if agent.available == available:
+        return
+    agent.available = available
+    agent.away_since = None if available else datetime.now(UTC)
+    await tx.record("agent.back" if available else "agent.away", subject_id=agent.id, actor=f"agent:{agent.id}")
+    tx.publish(f"agent:{agent.id}", {"type": "available", "available": available})
 
 
 async def by_email(tx: Tx, email: str) -> Agent | None:

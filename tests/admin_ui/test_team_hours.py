@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
+from plugin import workspaces
 from plugin.app import App
-from plugin.conversations import teams
+from plugin.conversations import clocks, routing, teams
+from plugin.conversations.conversations import Conversation
 from plugin.conversations.hours import Span
 from plugin.conversations.teams import Team
+from plugin.team import Agent
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
 
@@ -81,3 +85,70 @@ async def test_agents_see_the_hours_and_change_none(app: App, shop: Shop, sign_i
     assert "settings/work/teams" not in page.text
     assert (await noa.get("/panel/settings/work/teams")).status_code == 403
     assert (await noa.post("/panel/settings/work/teams", data=form(shop))).status_code == 403
+
+
+async def test_a_promise_is_made_moved_and_taken_back(app: App, shop: Shop, maya: Browser) -> None:
+    new = "/panel/settings/work/targets"
+    assert 'value="1"' in (await maya.get(new)).text
+    form = {"name": "All", "first": "90", "first-unit": "minutes", "next": "2", "next-unit": "days", "resolution": ""}
+    assert (await maya.post(new, data=form)).status_code == 303
+    urgent = {"name": "Urgent", "first": "5", "first-unit": "minutes", "priority": ["3", "9"], "channel": "widget"}
+    assert (await maya.post(new, data=urgent)).status_code == 303
+    async with app.db.transaction(shop.workspace_id) as tx:
+        made = await clocks.all_targets(tx)
+    assert [(one.name, one.first, one.next, one.resolution) for one in made] == [
+        ("Urgent", 5, None, None),
+        ("All", 90, 2880, None),
+    ]
+    assert (made[0].priorities, made[0].channels) == ([3], ["widget"])
+    page = (await maya.get("/panel/settings/work")).text
+    assert "first answer within 5 minutes · Urgent · Chat" in page
+    assert page.index(">Urgent<") < page.index(">All<")
+    assert (await maya.post(f"{new}/{made[1].id}/move", data={"to": "up"})).status_code == 303
+    page = (await maya.get("/panel/settings/work")).text
+    assert page.index(">All<") < page.index(">Urgent<")
+    assert 'value="90"' in (await maya.get(f"{new}/{made[1].id}")).text
+    for wrong in ({"first": "soon"}, {"first": "-1"}, {"first": ""}, {"first": "0"}, {"first": "999999999999"}):
+        answer = await maya.post(f"{new}/{made[0].id}", data={**urgent, **wrong})
+        assert answer.status_code == 400, wrong
+    assert (await maya.post(f"{new}/{made[0].id}/delete")).status_code == 303
+    async with app.db.transaction(shop.workspace_id) as tx:
+        assert [one.name for one in await clocks.all_targets(tx)] == ["All"]
+
+
+async def test_limits_and_capacities_are_kept(app: App, shop: Shop, maya: Browser) -> None:
+    assert (await maya.post("/panel/settings/work/limits", data={"unattended": "25", "away": ""})).status_code == 303
+    assert (await maya.post("/panel/settings/work/people", data={f"capacity-{shop.owner.id}": "7"})).status_code == 303
+    assert (await maya.post("/panel/settings/work/limits", data={"unattended": "often"})).status_code == 400
+    async with app.db.transaction(shop.workspace_id) as tx:
+        workspace = await workspaces.current(tx)
+        me = await tx.get(Agent, shop.owner.id)
+        assert workspace is not None
+        assert me is not None
+        assert (workspace.unattended_minutes, workspace.away_minutes, me.capacity) == (25, 0, 7)
+
+
+async def test_the_switch_says_whether_one_is_there(app: App, shop: Shop, maya: Browser, sign_in: SignIn) -> None:
+    assert "I am here" in (await maya.get("/panel/inbox")).text
+    assert "I am away" in (await maya.post("/panel/settings/away")).text
+    assert "I am away" in (await maya.get("/panel/inbox")).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        me = await tx.get(Agent, shop.owner.id)
+        assert me is not None
+        assert not me.available
+        assert me.away_since is not None
+    assert "I am here" in (await maya.post("/panel/settings/away")).text
+    light = await sign_in(shop.colleagues["lior"].email or "")
+    assert 'id="away"' not in (await light.get("/panel/inbox")).text
+    assert (await light.post("/panel/settings/away")).status_code == 403
+
+
+async def test_the_banner_says_that_nobody_takes_it(app: App, shop: Shop, maya: Browser) -> None:
+    assert "nobody" not in (await maya.get("/panel/alerts")).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await tx.execute(update(Conversation).values(waiting_since=datetime.now(UTC) - timedelta(hours=3)))
+        told = await routing.tell_unattended(tx, datetime.now(UTC))
+    assert told >= 1
+    banner = await maya.get("/panel/alerts")
+    assert "nobody" in banner.text
+    assert "inbox?view=unassigned" in banner.text

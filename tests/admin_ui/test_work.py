@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from uuid import UUID, uuid4
 
@@ -113,12 +113,22 @@ async def test_nobody_is_given_work_they_may_not_do(shop: Shop, maya: Browser) -
     assert f'<option value="{light}"' not in page.text
 
 
-async def test_the_list_names_who_waits_and_how_long(shop: Shop, maya: Browser) -> None:
+async def test_the_list_names_who_waits_and_how_long(app: App, shop: Shop, maya: Browser) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        # Nobody has promised anything until somebody does.
+        for name, minutes in (("huda", -5), ("emma", 20)):
+            talk = await tx.get(Conversation, shop.talks[name])
+            assert talk is not None
+            talk.due_at = datetime.now(UTC) + timedelta(minutes=minutes, seconds=10)
     page = await maya.get("/panel/inbox", headers={"hx-request": "true", "hx-target": "section#queue",
                                                    "hx-request-type": "partial"})  # fmt: skip
     assert page.text.lstrip().startswith("<section")
     assert page.text.count('class="row') >= 4
-    assert "waiting late" in page.text
+    assert re.search(r'class="waiting late".{0,1500}5 minutes overdue', page.text, re.DOTALL)
+    assert "20 minutes left" in page.text
+    due = await maya.get("/panel/inbox?view=breaching")
+    assert due.text.index(str(shop.talks["huda"])) < due.text.index(str(shop.talks["emma"]))
+    assert str(shop.talks["tamar"]) not in due.text
     mine = await maya.get("/panel/inbox?view=mine")
     assert str(shop.talks["huda"]) in mine.text
     assert str(shop.talks["emma"]) not in mine.text

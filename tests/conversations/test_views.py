@@ -143,7 +143,10 @@ async def test_pages_join_without_a_gap_in_every_order(
 ) -> None:
     moment = datetime.now(UTC) - timedelta(hours=1)
     # Three share a moment: only the id tells them apart.
-    ids = [await make(active_at=at, waiting_since=at) for at in (moment, moment, moment, moment + timedelta(minutes=1))]
+    ids = [
+        await make(active_at=at, waiting_since=at, due_at=at)
+        for at in (moment, moment, moment, moment + timedelta(minutes=1))
+    ]
     reader, seen, cursor = Reader(noa.id, UTC), [], None
     while True:
         async with app.db.transaction(workspace) as tx:
