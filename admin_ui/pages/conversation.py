@@ -102,8 +102,7 @@ class Thread:
     first_position: int
     last_seq: int
     shopper_read_seq: int
-    clock: Clock | None = None
-    clocks: Sequence[tuple[str, str, str]] = ()
+    clocks: Sequence[tuple[str, Clock]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +111,22 @@ class Clock:
 
     text: str
     title: str
-    due_at: datetime
+    due_at: datetime | None
     urgency: str
 
 
-def clock_of(t: Translator, talk: Conversation, now: datetime) -> Clock | None:
-    """The clock that runs out first; None while none runs."""
-    if talk.due_at is None:
+def clock_of(t: Translator, one: Conversation | clocks.ConversationClock, now: datetime) -> Clock | None:
+    """The clock that runs out first, or this one; None while none runs."""
+    if one.due_at is None:
         return None
-    left = (talk.due_at - now).total_seconds()
-    when = isolate(t.format_datetime(talk.due_at, "short"))
+    left = (one.due_at - now).total_seconds()
+    when = isolate(t.format_datetime(one.due_at, "short"))
     if left <= 0:
         text = t.gettext("%(time)s overdue", time=t.duration(-left))
-        return Clock(text, t.gettext("Was due %(when)s", when=when), talk.due_at, "late")
-    soon = talk.warn_at is not None and talk.warn_at <= now
+        return Clock(text, t.gettext("Was due %(when)s", when=when), one.due_at, "late")
+    soon = one.warn_at is not None and one.warn_at <= now
     text = t.gettext("%(time)s left", time=t.duration(left))
-    return Clock(text, t.gettext("Due %(when)s", when=when), talk.due_at, "soon" if soon else "")
+    return Clock(text, t.gettext("Due %(when)s", when=when), one.due_at, "soon" if soon else "")
 
 
 _KINDS: dict[str, Lazy] = {
@@ -242,18 +241,17 @@ async def _thread(
         first_position=first_position,
         last_seq=talk.last_seq,
         shopper_read_seq=talk.shopper_read_seq,
-        clock=clock_of(desk.t, talk, datetime.now(UTC)),
         clocks=[_promise(desk.t, one) for one in await clocks.of_conversation(tx, talk.id)],
     )
 
 
-def _promise(t: Translator, one: clocks.ConversationClock) -> tuple[str, str, str]:
-    """A clock in words: what it counts to, when that is, and how urgent."""
-    name = t.gettext(_KINDS[one.kind])
-    if one.due_at is None:
-        return name, t.gettext("stands still"), ""
-    when = t.format_datetime(one.due_at, "short")
-    return name, when, "late" if one.due_at <= datetime.now(UTC) else ""
+def _promise(t: Translator, one: clocks.ConversationClock) -> tuple[str, Clock]:
+    """What a clock counts to, and what it shows."""
+    clock = clock_of(t, one, datetime.now(UTC))
+    if clock is None:
+        why = t.gettext("It goes on when it is your turn again.")
+        clock = Clock(t.gettext("stands still"), why, None, "late" if one.breached_at else "")
+    return t.gettext(_KINDS[one.kind]), clock
 
 
 def _woven(
@@ -313,7 +311,7 @@ _SAID: dict[str, Lazy] = {
     "conversation.snoozed": _("%(name)s snoozed this until %(when)s"),
     "conversation.woken": _("The snooze is over"),
     "conversation.overdue": _("Overdue: %(what)s"),
-    "conversation.unattended": _("Nobody has taken this in time"),
+    "conversation.unattended": _("Everybody was told that nobody has taken this"),
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),

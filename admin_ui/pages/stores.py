@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -365,7 +365,8 @@ async def banner(desk: Desk) -> Response:
         found = await incidents.open_now(tx) if desk.may(Permission.MANAGE_STORES) else []
         waiting = await routing.unattended(tx) if desk.may(Permission.REPLY) else None
     shown = [(one, say(desk.t, one.problem).what) for one in found]
-    return desk.page("alerts.html", shown=shown, waiting=waiting)
+    waited = (datetime.now(UTC) - waiting.since).total_seconds() if waiting else 0
+    return desk.page("alerts.html", shown=shown, waiting=waiting, waited=waited)
 
 
 async def replay(desk: Desk) -> Response:

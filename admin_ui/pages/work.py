@@ -22,15 +22,18 @@ from plugin.conversations import clocks, hours, presence, tags, teams
 from plugin.conversations.clocks import AnswerTarget
 from plugin.conversations.conversations import Priority
 from plugin.conversations.hours import Span, Special
+from plugin.conversations.targets import Segment
 from plugin.conversations.teams import Giving, Team
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import folded, isolate
 from plugin.team import Agent
 
 _SLOTS = 2
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
+# What shoppers mostly write, in this order; a team's own others stay beside them.
+_LANGUAGES = ("ar", "he", "en", "fr", "de", "es", "it", "pt", "nl", "tr", "fa", "ur", "ru", "uk", "am", "hi")
 _MOST_SPECIAL = 100
 
 
@@ -38,6 +41,11 @@ GIVINGS: dict[Giving, tuple[Lazy, Lazy]] = {
     Giving.MANUAL: (_("People take them"), _("Nothing is given by itself.")),
     Giving.TURNS: (_("In turn"), _("Whoever got one longest ago gets the next.")),
     Giving.LOAD: (_("To whoever has the fewest"), _("By how many open conversations somebody has.")),
+}
+SEGMENTS: dict[Segment, Lazy] = {
+    Segment.NEW: _("No order yet"),
+    Segment.ONCE: _("One order"),
+    Segment.RETURNING: _("Several orders"),
 }
 _UNITS = {"minutes": 1, "hours": 60, "days": 1440}
 _KINDS = ("first", "next", "resolution")
@@ -61,7 +69,7 @@ class Card:
     id: UUID
     name: str
     open: bool
-    opens: datetime | None
+    opens: str
     who: str
     what: str
 
@@ -102,39 +110,55 @@ def _promise(t: Translator, one: AnswerTarget, shops: dict[str, str]) -> Promise
     said = [
         t.gettext(text, time=t.duration(minutes * 60))
         for text, minutes in (
-            (_("first answer within %(time)s"), one.first),
-            (_("next answers within %(time)s"), one.next),
-            (_("resolved within %(time)s"), one.resolution),
+            (_("First answer: %(time)s"), one.first),
+            (_("Next answers: %(time)s"), one.next),
+            (_("Resolution: %(time)s"), one.resolution),
         )
         if minutes is not None
     ]
     whom = [
         t.listing([t.gettext(words.PRIORITIES[Priority(rank)][1]) for rank in one.priorities], "or"),
         t.listing([channel_of(t, channel)[1] for channel in one.channels], "or"),
-        t.listing([shops[id] for id in one.stores if id in shops], "or"),
+        t.listing([isolate(shops[id]) for id in one.stores if id in shops], "or"),
+        t.listing([t.gettext(SEGMENTS[Segment(key)]) for key in one.segments], "or"),
+        t.listing([isolate(tag) for tag in one.tags], "or"),
     ]
     return Promise(
-        one.id, one.name, t.listing(said), " · ".join(part for part in whom if part) or t.gettext("All conversations")
+        one.id, one.name, " · ".join(said), " · ".join(part for part in whom if part) or t.gettext("All conversations")
     )
 
 
 def _card(t: Translator, one: Team, names: dict[str, str], shops: dict[str, str], now: datetime) -> Card:
     rules = one.rules()
-    members = [names[id] for id in one.members if id in names]
+    members = [isolate(names[id]) for id in one.members if id in names]
     what = [
-        t.listing([shops[id] for id in one.stores if id in shops]),
+        t.listing([isolate(shops[id]) for id in one.stores if id in shops]),
         t.listing([language_name(t, code) for code in one.languages]),
-        t.listing(one.skills),
+        t.listing([isolate(skill) for skill in one.skills]),
     ]
     there = hours.is_open(rules.hours, now)
     return Card(
         one.id,
         one.name,
         there,
-        None if there else hours.next_opening(rules.hours, now),
+        _opening(t, hours.next_opening(rules.hours, now), now),
         t.listing(members) or t.gettext("Everybody"),
         " · ".join(part for part in what if part) or t.gettext("All conversations"),
     )
+
+
+def _opening(t: Translator, moment: datetime | None, now: datetime) -> str:
+    """As short as it can be said: the time today, the weekday within a week, else the day."""
+    if moment is None:
+        return ""
+    there = moment.astimezone(t.timezone)
+    match (there.date() - now.astimezone(t.timezone).date()).days:
+        case 0:
+            return t.format_time(moment)
+        case 1 | 2 | 3 | 4 | 5 | 6:
+            day = get_day_names("wide", locale=t.language.locale)[there.weekday()]
+            return f"{day} {t.format_time(moment)}"
+    return t.format_datetime(moment, "short")
 
 
 def language_name(t: Translator, code: str) -> str:
@@ -177,6 +201,7 @@ async def _form(tx: Tx, desk: Desk, one: Team) -> dict[str, Any]:
         ],
         "people": await team.colleagues(tx),
         "shops": shops if len(shops) > 1 else [],
+        "languages": [(code, language_name(t, code)) for code in dict.fromkeys((*_LANGUAGES, *one.languages))],
         "givings": [(key, t.gettext(name), t.gettext(what)) for key, (name, what) in GIVINGS.items()],
         "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
     }  # fmt: skip
@@ -202,8 +227,8 @@ async def save_team(desk: Desk) -> Response:
         one.name = str(form.get("name", ""))
         one.members = _chosen(form, "member", people)
         one.stores = _chosen(form, "store", shops)
-        one.languages = [code for code in _words(form, "languages") if _LANGUAGE.fullmatch(code)]
-        one.skills = [tags.folded(word) for word in _words(form, "skills")][: tags.MOST]
+        one.languages = _chosen(form, "language", {*_LANGUAGES, *(one.languages or ())})
+        one.skills = _tags(form, "skills")
         giving = str(form.get("giving", ""))
         one.giving = giving if giving in set(Giving) else Giving.MANUAL
         one.timezone = zone if zone in available_timezones() else desk.workspace.timezone
@@ -235,6 +260,10 @@ def _chosen(form: FormData, name: str, known: set[str]) -> list[str]:
 def _words(form: FormData, name: str) -> list[str]:
     found = (" ".join(part.split()).lower() for part in re.split(r"[,،;]", str(form.get(name, ""))))
     return list(dict.fromkeys(part for part in found if part))
+
+
+def _tags(form: FormData, name: str) -> list[str]:
+    return [folded(word) for word in _words(form, name)][: tags.MOST]
 
 
 def _week(t: Translator, form: FormData) -> list[list[Span]]:
@@ -282,7 +311,8 @@ async def new_target(desk: Desk) -> Response:
     """The form of a promise that is not there yet."""
     async with desk.transaction() as tx:
         shops = await stores.all_stores(tx)
-    fresh = AnswerTarget(name="", priorities=[], channels=[], stores=[], first=60, next=240, resolution=None)
+    fresh = AnswerTarget(name="", priorities=[], channels=[], stores=[], segments=[], tags=[],
+                         first=60, next=240, resolution=None)  # fmt: skip
     return _target(desk, fresh, shops, desk.t.gettext("New answer target"))
 
 
@@ -313,6 +343,7 @@ def _target(desk: Desk, one: AnswerTarget, shops: Sequence[stores.Store], headin
         ],
         channels=[(key, channel_of(t, key)[1]) for key in CHANNELS],
         shops=shops if len(shops) > 1 else [],
+        segments=[(key, t.gettext(name)) for key, name in SEGMENTS.items()],
     )
 
 
@@ -334,6 +365,8 @@ async def save_target(desk: Desk) -> Response:
         one.priorities = [int(rank) for rank in _chosen(form, "priority", {str(int(rank)) for rank in Priority})]
         one.channels = _chosen(form, "channel", set(CHANNELS))
         one.stores = _chosen(form, "store", shops)
+        one.segments = _chosen(form, "segment", set(Segment))
+        one.tags = _tags(form, "tags")
         for kind in _KINDS:
             setattr(one, kind, _minutes(str(form.get(kind, "")), str(form.get(f"{kind}-unit", ""))))
         await clocks.save(tx, one)
@@ -400,12 +433,13 @@ async def save_people(desk: Desk) -> Response:
 
 async def switch_away(desk: Desk) -> Response:
     """One's own switch: away, or back."""
+    here = (await desk.request.form()).get("to") == "here"
     async with desk.transaction() as tx:
         me = await tx.get(Agent, desk.agent.id, lock=True)
         assert me is not None
-        await team.set_available(tx, me, not me.available)
+        await team.set_available(tx, me, here)
         await clocks.watch(tx)
         desk.agent.available = me.available
     if not desk.agent.available:
         await presence.agent_gone(desk.app.hub, desk.workspace_id, desk.agent.id)
-    return desk.page("panel.html", block="away")
+    return desk.page("away.html")

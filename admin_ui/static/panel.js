@@ -456,6 +456,13 @@ document.addEventListener("live:open", () => {
   opened = true;
 });
 document.addEventListener("live:queue", refreshQueue);
+// Waits and clocks grow older while nothing happens.
+setInterval(() => {
+  if (document.hidden || !$(".waiting, .promise")) return;
+  refreshQueue();
+  const thread = $("#thread[data-conversation]");
+  if (thread && $(".promise", thread) && !$("#thread-head").contains(document.activeElement)) refresh(thread.dataset.head, "#thread-head");
+}, 60_000);
 // Where an answer goes changes when the shopper comes, leaves, or leaves an address.
 const refreshReach = later(() => {
   const thread = $("#thread[data-conversation]");

@@ -18,12 +18,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
 from plugin.conversations import targets
-from plugin.conversations.targets import Clock, Kind, News, Policy, Shown, State, Told
+from plugin.conversations.targets import Clock, Kind, News, Policy, Segment, Shown, State, Told
 from plugin.conversations.teams import Giving, Rules, hours_of, responsible
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
+from plugin.kernel.text import folded
 
 MOST = 50
 LONGEST = 60 * 24 * 90
@@ -37,7 +38,8 @@ _NAME = 60
 class AnswerTarget(TenantRow, Base):
     """A policy: minutes until the first answer, the next one, and until it is resolved; None: no promise.
 
-    Empty lists mean all. The first that fits a conversation, by `position`, counts.
+    Empty lists mean all. The first that fits a conversation, by `position`, counts. `segments` are `targets.Segment`;
+    `tags`, folded, are those of the conversation, or of the customer in any store.
     """
 
     __tablename__ = "answer_targets"
@@ -48,10 +50,17 @@ class AnswerTarget(TenantRow, Base):
     priorities: Mapped[list[int]] = mapped_column(JSONB, server_default=text("'[]'"))
     channels: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     stores: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    segments: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     first: Mapped[int | None]
     next: Mapped[int | None]
     resolution: Mapped[int | None]
     since: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def for_all(self) -> bool:
+        """Whether it asks for nothing: what stands after it is never asked."""
+        return not (self.priorities or self.channels or self.stores or self.segments or self.tags)
 
 
 class ConversationClock(Tenant, Base):
@@ -86,9 +95,18 @@ SELECT c.status, c.priority, c.channel, c.store_id, c.customer_id, c.locale, c.a
     (SELECT jsonb_agg(to_jsonb(k)) FROM conversation_clocks k
         WHERE k.workspace_id = c.workspace_id AND k.conversation_id = c.id) AS clocks,
     (SELECT jsonb_agg(g.key) FROM conversation_tags g
-        WHERE g.workspace_id = c.workspace_id AND g.conversation_id = c.id) AS tags
+        WHERE g.workspace_id = c.workspace_id AND g.conversation_id = c.id) AS tags,
+    CASE WHEN EXISTS (SELECT FROM answer_targets p
+        WHERE p.workspace_id = c.workspace_id AND (p.segments <> '[]' OR p.tags <> '[]'))
+    THEN (SELECT jsonb_build_object('orders', w.orders_count, 'tags', (
+            SELECT jsonb_agg(DISTINCT word) FROM customers m
+            JOIN store_customers s ON s.workspace_id = m.workspace_id AND s.customer_id = m.id AND s.deleted_at IS NULL
+            CROSS JOIN LATERAL jsonb_array_elements_text(s.tags) word
+            WHERE m.workspace_id = w.workspace_id AND (m.id = w.id OR m.merged_into = w.id)))
+        FROM customers a JOIN customers w ON w.workspace_id = a.workspace_id AND w.id = coalesce(a.merged_into, a.id)
+        WHERE a.workspace_id = c.workspace_id AND a.id = c.customer_id) END AS person
 FROM conversations c WHERE c.workspace_id = :workspace AND c.id = :id
-""").columns(teams=JSONB, policies=JSONB, clocks=JSONB, tags=JSONB)
+""").columns(teams=JSONB, policies=JSONB, clocks=JSONB, tags=JSONB, person=JSONB)
 
 _SHOW = text("""
 UPDATE conversations SET due_at = :due_at, warn_at = :warn_at, look_at = :look_at, breached_at = :breached_at
@@ -113,7 +131,7 @@ async def keep(tx: Tx, conversation_id: UUID) -> None:
         await tx.enqueue("give_conversation", conversation_id=conversation_id)
     if not (row.policies or row.clocks):
         return
-    state = State(row.status, row.priority, row.channel, row.store_id, row.waiting_since, row.first_replied_at)
+    state = _state(row)
     before = {Kind(one["kind"]): _read(one) for one in row.clocks or ()}
     policy = targets.chosen([Policy.of(one) for one in row.policies or ()], state)
     found, told = targets.step(before, policy, hours_of(team), state, row.now)
@@ -125,6 +143,22 @@ async def keep(tx: Tx, conversation_id: UUID) -> None:
         tx.publish("queue", {"conversation_id": str(conversation_id)})
     for one in told:
         await _record(tx, conversation_id, row, one)
+
+
+def _state(row: Any) -> State:
+    # Asked only where a promise is made to some customers.
+    person = row.person or {}
+    theirs = {folded(tag) for tag in person.get("tags") or ()}
+    return State(
+        row.status,
+        row.priority,
+        row.channel,
+        row.store_id,
+        row.waiting_since,
+        row.first_replied_at,
+        Segment.of(person.get("orders", 0)),
+        frozenset(theirs | set(row.tags or ())),
+    )
 
 
 async def watch(tx: Tx) -> None:
@@ -210,7 +244,7 @@ async def save(tx: Tx, one: AnswerTarget) -> None:
         if len(have) >= MOST:
             raise AhlanError(_("There are 50 targets already."), _("Delete one first."), code="targets_full")
         one.position = len(have)
-        if have and not (have[-1].priorities or have[-1].channels or have[-1].stores):
+        if have and have[-1].for_all:
             have[-1].position, one.position = len(have), len(have) - 1
     one.since = await tx.scalar(select(func.now()))
     tx.add(one)

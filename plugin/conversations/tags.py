@@ -14,6 +14,7 @@ from plugin.kernel.db import Base, Tenant, Tx, tenant_key
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
+from plugin.kernel.text import folded as folded
 from plugin.team import Agent
 
 LONGEST = 40
@@ -45,11 +46,6 @@ class ConversationTag(Tenant, Base):
     conversation_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
-
-
-def folded(name: str) -> str:
-    """What makes two spellings one tag: case and blanks do not count."""
-    return " ".join(name.split()).casefold()
 
 
 async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> bool:

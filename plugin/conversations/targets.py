@@ -28,6 +28,19 @@ class Kind(StrEnum):
     RESOLUTION = "resolution"
 
 
+class Segment(StrEnum):
+    """Customers by what they bought: nothing yet, one order, or several."""
+
+    NEW = "new"
+    ONCE = "once"
+    RETURNING = "returning"
+
+    @classmethod
+    def of(cls, orders: int) -> Segment:
+        """Of somebody with so many orders."""
+        return cls.NEW if orders < 1 else cls.ONCE if orders == 1 else cls.RETURNING
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Promises in minutes of business time, for the conversations that fit; empty sets mean all.
@@ -35,7 +48,7 @@ class Policy:
     `since`: what waited before that counts from then on, so that a new promise is not broken at its birth.
     """
 
-    NAMES = ("id", "priorities", "channels", "stores", *Kind, "since")
+    NAMES = ("id", "priorities", "channels", "stores", "segments", "tags", *Kind, "since")
 
     id: UUID
     priorities: frozenset[int]
@@ -43,6 +56,8 @@ class Policy:
     stores: frozenset[str]
     minutes: Mapping[Kind, int]
     since: datetime
+    segments: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Policy:
@@ -55,6 +70,8 @@ class Policy:
             frozenset(row["stores"]),
             {kind: row[kind] for kind in Kind if row[kind] is not None},
             since if isinstance(since, datetime) else datetime.fromisoformat(since),
+            frozenset(row["segments"]),
+            frozenset(row["tags"]),
         )
 
     def fits(self, state: State) -> bool:
@@ -63,12 +80,14 @@ class Policy:
             (not self.priorities or state.priority in self.priorities)
             and (not self.channels or state.channel in self.channels)
             and (not self.stores or str(state.store_id) in self.stores)
+            and (not self.segments or state.segment in self.segments)
+            and (not self.tags or not self.tags.isdisjoint(state.tags))
         )
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What of a conversation matters to its clocks."""
+    """What of a conversation matters to its clocks. `tags`, folded, are its own and those of the customer."""
 
     status: str
     priority: int
@@ -76,6 +95,8 @@ class State:
     store_id: UUID | None
     waiting_since: datetime | None
     first_replied_at: datetime | None
+    segment: Segment = Segment.NEW
+    tags: frozenset[str] = frozenset()
 
     @property
     def ours(self) -> bool:

@@ -72,6 +72,11 @@ def search_key(text: str) -> str:
     return " ".join(_NO_WORD.sub(" ", text).split())
 
 
+def folded(name: str) -> str:
+    """What makes two spellings one tag: case and blanks do not count."""
+    return " ".join(name.split()).casefold()
+
+
 def language_of(text: str) -> str | None:
     """`ar`, `he` or `en` by counting letters of each script; None when there are none, or it is Persian or Urdu.
 

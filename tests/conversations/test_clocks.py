@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -15,12 +16,14 @@ from plugin.conversations.clocks import AnswerTarget, ConversationClock
 from plugin.conversations.conversations import Conversation, Priority, Shopper, Status
 from plugin.conversations.teams import Team
 from plugin.conversations.views import BUILT_IN, Reader, Sort
+from plugin.crm.customers import Customer, StoreCustomer
 from plugin.kernel import jobs
-from plugin.kernel.db import Tx
+from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.events import Event
 from plugin.kernel.jobs import JobRow
 from plugin.reactions import TASKS
+from plugin.stores import Store
 from plugin.team import Agent
 from tests.conversations.conftest import MakeShopper
 
@@ -120,6 +123,47 @@ async def test_a_message_sets_the_clock_and_an_answer_stops_it(
     again = await read(app, workspace, id)
     assert again.waiting_since is not None
     assert again.due_at == again.waiting_since + timedelta(minutes=10)
+
+
+async def test_who_is_known_in_a_store_has_their_own_promise(
+    app: App, workspace: UUID, shopper: Shopper, store: Store, noa: Agent
+) -> None:
+    """Orders are those of the whole person, tags those of any store, or of the conversation."""
+    async with app.db.transaction(workspace) as tx:
+        head = Customer(id=new_id(), orders_count=1)
+        tx.add(head)
+        await tx.flush()
+        part = Customer(id=new_id(), merged_into=head.id)
+        tx.add(part)
+        await tx.flush()
+        known = StoreCustomer(id=new_id(), store_id=store.id, external_id="7", customer_id=part.id,
+                              version=datetime.now(UTC), tags=["  VIP", "b2b"])  # fmt: skip
+        tx.add(known)
+    asks = replace(shopper, customer_id=part.id)
+    for minutes, whom in ((5, {"segments": ["returning"]}), (15, {"tags": ["vip"]}), (60, {})):
+        async with app.db.transaction(workspace) as tx:
+            await clocks.save(tx, AnswerTarget(name=str(minutes), first=minutes, **whom))
+    id = await ask(app, workspace, asks)
+
+    async def minutes() -> int:
+        talk = await read(app, workspace, id)
+        assert talk.due_at is not None
+        assert talk.waiting_since is not None
+        return round((talk.due_at - talk.waiting_since).total_seconds() / 60)
+
+    assert await minutes() == 15
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(Customer).where(Customer.id == head.id).values(orders_count=2))
+    await ask(app, workspace, asks)
+    assert await minutes() == 5
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(Customer).where(Customer.id == head.id).values(orders_count=1))
+        await tx.execute(update(StoreCustomer).values(tags=[]))
+    await ask(app, workspace, asks)
+    assert await minutes() == 60
+    async with app.db.transaction(workspace) as tx:
+        await tags.put(tx, await held(tx, id), "Vip", by=noa)
+    assert await minutes() == 15
 
 
 async def test_snooze_and_pending_stop_it_and_waking_goes_on(

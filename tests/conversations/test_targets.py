@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from plugin.conversations import hours as business
 from plugin.conversations.hours import ALWAYS, Hours, span
-from plugin.conversations.targets import Clock, Kind, News, Policy, State, chosen, shown, step
+from plugin.conversations.targets import Clock, Kind, News, Policy, Segment, State, chosen, shown, step
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 OFFICE = Hours((((span("09:00", "17:00"),),) * 5) + ((), ()), ZoneInfo("UTC"))
@@ -140,6 +140,16 @@ def test_the_first_policy_that_fits_counts(state: State, fits: bool) -> None:
     assert chosen([urgent, POLICY], state) is (urgent if fits else POLICY)
     assert chosen([urgent], NEW) is None
     assert chosen([replace(POLICY, stores=frozenset({"x"}))], NEW) is None
+
+
+@pytest.mark.parametrize(
+    ("orders", "tags", "which"),
+    [(0, {"vip"}, "all"), (1, {"vip"}, "all"), (2, {"gift"}, "all"), (2, {"gift", "vip"}, "vip"), (9, {"vip"}, "vip")],
+)
+def test_a_promise_may_be_for_some_customers(orders: int, tags: set[str], which: str) -> None:
+    vip = replace(POLICY, id=UUID(int=2), segments=frozenset({"returning"}), tags=frozenset({"vip", "press"}))
+    state = replace(NEW, segment=Segment.of(orders), tags=frozenset(tags))
+    assert chosen([vip, POLICY], state) is {"vip": vip, "all": POLICY}[which]
 
 
 CHANGES = st.lists(st.tuples(st.sampled_from(["ask", "answer", "snooze", "wake", "pend", "resolve", "look"]),

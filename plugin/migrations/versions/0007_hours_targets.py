@@ -23,6 +23,8 @@ def upgrade() -> None:
         ),
         sa.Column("channels", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("stores", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("segments", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("tags", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("first", sa.Integer(), nullable=True),
         sa.Column("next", sa.Integer(), nullable=True),
         sa.Column("resolution", sa.Integer(), nullable=True),
