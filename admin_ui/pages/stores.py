@@ -16,7 +16,7 @@ from admin_ui.desk import Desk, nothing_here
 from admin_ui.look import file_size
 from admin_ui.words import State
 from plugin import deliveries, joining, stores, team
-from plugin.conversations import routing
+from plugin.conversations import clocks, routing
 from plugin.crm.backfill import RUNNING, Backfill, resync
 from plugin.crm.reconcile import compare_now
 from plugin.deliveries import Delivery
@@ -363,10 +363,12 @@ async def banner(desk: Desk) -> Response:
     """
     async with desk.transaction() as tx:
         found = await incidents.open_now(tx) if desk.may(Permission.MANAGE_STORES) else []
-        waiting = await routing.unattended(tx) if desk.may(Permission.REPLY) else None
+        replies = desk.may(Permission.REPLY)
+        waiting = await routing.unattended(tx) if replies else None
+        pressing = await clocks.pressing(tx, desk.agent.id) if replies else 0
     shown = [(one, say(desk.t, one.problem).what) for one in found]
     waited = (datetime.now(UTC) - waiting.since).total_seconds() if waiting else 0
-    return desk.page("alerts.html", shown=shown, waiting=waiting, waited=waited)
+    return desk.page("alerts.html", shown=shown, waiting=waiting, waited=waited, pressing=pressing)
 
 
 async def replay(desk: Desk) -> Response:

@@ -218,6 +218,18 @@ async def of_conversation(tx: Tx, conversation_id: UUID) -> Sequence[Conversatio
     return list(rows)
 
 
+_PRESSING = text("""
+SELECT count(*) FROM conversations
+WHERE workspace_id = :workspace AND assignee_id = :agent AND status = 'open' AND due_at IS NOT NULL AND warn_at <= now()
+""")
+
+
+async def pressing(tx: Tx, agent_id: UUID) -> int:
+    """How many conversations of an agent are due soon or overdue: what the warning says."""
+    count: int = await tx.scalar(_PRESSING, {"workspace": tx.workspace_id, "agent": agent_id})
+    return count
+
+
 async def all_targets(tx: Tx) -> Sequence[AnswerTarget]:
     """Every policy, in the order in which they are asked."""
     rows = await tx.scalars(

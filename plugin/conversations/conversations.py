@@ -300,7 +300,7 @@ async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Ag
         .values(assignee_id=to.id if to else None)
         .returning(TABLE.c.id)
     )
-    if changed is not None and to is None:
+    if changed is not None:
         await clocks.watch(tx)
     if changed is None:
         await tx.session.refresh(conversation)

@@ -24,6 +24,9 @@ from plugin.conversations.teams import Giving, Rules, hours_of, responsible
 from plugin.kernel.db import Tx
 from plugin.team import ALLOWED, Agent, Permission, Role
 
+HERE = timedelta(minutes=10)
+"""How long somebody counts as there after the last sign of their panel, which gives one every five minutes."""
+
 _MANY = 2000
 _REPLIERS = [role for role in Role if Permission.REPLY in ALLOWED[role]]
 
@@ -102,10 +105,12 @@ async def _next(tx: Tx, team: Rules) -> UUID | None:
 
 
 def _able(tx: Tx) -> tuple[Any, ...]:
+    """Who may be given something: at work, not away, with the panel open."""
     return (
         Agent.workspace_id == tx.workspace_id,
         Agent.deactivated_at.is_(None),
         Agent.available,
+        Agent.last_seen_at > func.now() - HERE,
         Agent.role.in_(_REPLIERS),
     )
 
@@ -179,14 +184,17 @@ SELECT EXISTS (SELECT FROM conversations WHERE workspace_id = :workspace AND loo
         AND (:gives OR :tells AND (c.unattended_at IS NULL OR c.unattended_at < c.waiting_since)))
     OR EXISTS (SELECT FROM conversations c JOIN agents a ON a.workspace_id = c.workspace_id AND a.id = c.assignee_id
         WHERE c.workspace_id = :workspace AND c.waiting_since IS NOT NULL AND c.status = 'open'
-        AND (NOT a.available OR a.deactivated_at IS NOT NULL))
+        AND (:frees OR a.deactivated_at IS NOT NULL))
 """)
 
 
 async def _left(tx: Tx) -> bool:
     rules = [one.rules() for one in await teams.all_teams(tx)]
     given = any(one.giving is not Giving.MANUAL for one in rules)
-    values = {"workspace": tx.workspace_id, "gives": given, "tells": bool(await _limit(tx, rules))}
+    workspace = await workspaces.current(tx)
+    assert workspace is not None
+    frees = bool(workspace.away_minutes) and len(await people.colleagues(tx)) > 1
+    values = {"workspace": tx.workspace_id, "gives": given, "tells": bool(await _limit(tx, rules)), "frees": frees}
     found: bool = await tx.scalar(_LEFT, values)
     return found
 
@@ -202,15 +210,19 @@ async def _limit(tx: Tx, rules: Sequence[Rules]) -> int:
 
 
 async def _free_the_gone(app: App, workspace_id: UUID) -> None:
-    """Waiting conversations of agents who left, or are away for long while a colleague is there."""
+    """Waiting conversations of agents who left, or are away for long while a colleague is there.
+
+    Away is who said so, and who closed the panel.
+    """
     async with app.db.transaction(workspace_id) as tx:
         workspace = await workspaces.current(tx)
         assert workspace is not None
         somebody = await tx.scalar(select(Agent.id).where(*_able(tx)).limit(1)) is not None
         gone: list[Any] = [Agent.deactivated_at.is_not(None)]
         if workspace.away_minutes and somebody:
-            since = func.now() - timedelta(minutes=workspace.away_minutes)
-            gone.append((~Agent.available) & (Agent.away_since < since))
+            limit = timedelta(minutes=workspace.away_minutes)
+            gone.append((~Agent.available) & (Agent.away_since < func.now() - limit))
+            gone.append(func.coalesce(Agent.last_seen_at, Agent.created_at) < func.now() - max(limit, HERE))
         for id in list(await tx.scalars(select(Agent.id).where(Agent.workspace_id == workspace_id, or_(*gone)))):
             await release(tx, id, only_waiting=True)
 

@@ -28,6 +28,10 @@ async def kept(app: App, shop: Shop) -> list[Team]:
         return list(await teams.all_teams(tx))
 
 
+def ago(minutes: float) -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=minutes)
+
+
 def plain(page: str) -> str:
     """Without the isolates around names."""
     return page.replace("\u2068", "").replace("\u2069", "")
@@ -162,3 +166,18 @@ async def test_the_banner_says_that_nobody_takes_it(app: App, shop: Shop, maya: 
     banner = await maya.get("/panel/alerts")
     assert "Nobody has taken" in banner.text
     assert "inbox?view=unassigned" in banner.text
+
+
+async def test_who_has_it_is_warned_before_it_is_too_late(app: App, shop: Shop, maya: Browser, sign_in: SignIn) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        mine = update(Conversation).where(Conversation.id == shop.talks["emma"])
+        await tx.execute(mine.values(assignee_id=shop.owner.id, status="open", due_at=ago(-20), warn_at=ago(-5)))
+    assert "due soon" not in (await maya.get("/panel/alerts")).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await tx.execute(mine.values(warn_at=ago(1)))
+    assert "1 conversation of yours is due soon or overdue." in (await maya.get("/panel/alerts")).text
+    noa = await sign_in(shop.colleagues["noa"].email or "")
+    assert "due soon" not in (await noa.get("/panel/alerts")).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await tx.execute(mine.values(status="resolved"))
+    assert "due soon" not in (await maya.get("/panel/alerts")).text

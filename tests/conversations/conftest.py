@@ -1,6 +1,7 @@
 """A store with a visitor, and people to talk to."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -48,7 +49,9 @@ async def shopper(make_shopper: MakeShopper) -> Shopper:
 
 async def _agent(app: App, workspace: UUID, name: str) -> Agent:
     async with app.db.transaction(workspace) as tx:
-        agent = Agent(id=new_id(), name=name, email=f"{uuid4().hex}@shop.example", role=Role.AGENT)
+        agent = Agent(
+            id=new_id(), name=name, email=f"{uuid4().hex}@shop.example", role=Role.AGENT, last_seen_at=datetime.now(UTC)
+        )
         tx.add(agent)
     return agent
 

@@ -175,6 +175,21 @@ async def test_who_is_away_for_long_gives_back_what_waits_if_a_colleague_is_ther
     assert ((await read(app, workspace, id)).assignee_id is None) == freed
 
 
+async def test_who_has_closed_the_panel_is_given_nothing_and_gives_back_what_waits(
+    app: App, workspace: UUID, make_shopper: MakeShopper, noa: Agent, omar: Agent
+) -> None:
+    await team(app, workspace, Giving.TURNS)
+    await change(app, workspace, noa, last_seen_at=datetime.now(UTC) - timedelta(minutes=11))
+    ids = [await ask(app, workspace, await make_shopper()) for _ in range(3)]
+    assert [await give(app, workspace, id) for id in ids] == [omar.id] * 3
+    await change(app, workspace, omar, last_seen_at=datetime.now(UTC) - timedelta(minutes=61))
+    await watch(app, workspace)
+    assert (await read(app, workspace, ids[0])).assignee_id == omar.id, "nobody else is there either"
+    await change(app, workspace, noa, last_seen_at=datetime.now(UTC))
+    await watch(app, workspace)
+    assert [(await read(app, workspace, id)).assignee_id for id in ids] == [noa.id] * 3
+
+
 async def test_what_nobody_takes_is_told_once_and_until_somebody_does(
     app: App, workspace: UUID, shopper: Shopper, noa: Agent, omar: Agent
 ) -> None:
