@@ -33,7 +33,11 @@ class Key(StrEnum):
     WAITING = "waiting"
     DUE = "due"
     BREACHED = "breached"
+    ANSWERED = "answered"
+    TEAM = "team"
     CREATED = "created"
+    WEEKDAY = "weekday"
+    HOUR = "hour"
     ACTIVE = "active"
 
 
@@ -45,10 +49,12 @@ class Shape(StrEnum):
     RANK = "rank"
     SPAN = "span"
     TIME = "time"
+    NUMBER = "number"
 
 
 STATUSES = ("open", "pending", "snoozed", "resolved", "spam")
 PRIORITIES = ("low", "normal", "high", "urgent")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 NOBODY, ME, SOMEBODY = "none", "me", "any"
 
 SHAPES: dict[Key, Shape] = {
@@ -63,13 +69,19 @@ SHAPES: dict[Key, Shape] = {
     Key.WAITING: Shape.SPAN,
     Key.DUE: Shape.SPAN,
     Key.BREACHED: Shape.CHOICE,
+    Key.ANSWERED: Shape.CHOICE,
+    Key.TEAM: Shape.WORD,
     Key.CREATED: Shape.TIME,
+    Key.WEEKDAY: Shape.CHOICE,
+    Key.HOUR: Shape.NUMBER,
     Key.ACTIVE: Shape.TIME,
 }
 CHOICES: dict[Key, tuple[str, ...]] = {
     Key.STATUS: STATUSES,
     Key.PRIORITY: PRIORITIES,
     Key.UNREAD: ("yes", "no"),
+    Key.ANSWERED: ("yes", "no"),
+    Key.WEEKDAY: WEEKDAYS,
     Key.BREACHED: ("yes", "no"),
 }
 
@@ -80,6 +92,7 @@ _TOKEN = re.compile(rf"(?P<not>-?)(?:(?P<key>[a-z]+):(?P<value>{_PIECES}*)|(?P<w
 _VALUE = re.compile(r'"([^"]*)"|([^,"]+)')
 _COMPARED = re.compile(r"(>=|<=|>|<)?(.*)", re.DOTALL)
 _SPAN = re.compile(r"([0-9]{1,4})([mhdw])")
+_HOUR = re.compile(r"[01]?[0-9]|2[0-3]", re.ASCII)
 _PLAIN = re.compile(r'[^\s",]+')
 
 
@@ -188,6 +201,14 @@ def _value(key: Key, said: str) -> Value:
                 values={"name": key.value, "value": said, "names": ", ".join(CHOICES[key])},
             )
         return Value(text, compare)
+    if shape is Shape.NUMBER:
+        if not _HOUR.fullmatch(text):
+            raise FilterError(
+                _("%(name)s cannot be %(value)s."),
+                _("Write an hour from 0 to 23."),
+                values={"name": key.value, "value": said},
+            )
+        return Value(str(int(text)), compare)
     if (span := _span(text)) is not None:
         if compare == "=":
             raise FilterError(

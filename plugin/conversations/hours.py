@@ -83,12 +83,18 @@ def next_opening(hours: Hours, moment: datetime) -> datetime | None:
 
 def elapsed(hours: Hours, begin: datetime, end: datetime) -> float:
     """Seconds of business time from `begin` to `end`; none when the end comes first."""
-    total = 0.0
-    for opens, closes in _open(hours, begin) if begin < end else ():
+    found = spans(hours, begin, end) if begin < end else ()
+    return sum((min(closes, end) - max(opens, begin)).total_seconds() for opens, closes in found)
+
+
+def spans(hours: Hours, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """The times (UTC) of being open that touch the time between two moments, in order, without overlap."""
+    found = []
+    for opens, closes in _open(hours, begin):
         if opens >= end:
             break
-        total += (min(closes, end) - max(opens, begin)).total_seconds()
-    return total
+        found.append((opens, closes))
+    return found
 
 
 def after(hours: Hours, moment: datetime, seconds: float) -> datetime | None:

@@ -100,9 +100,13 @@ class Rules:
 def responsible(teams: Iterable[Rules], store_id: UUID | None, locale: str, tags: Collection[str] = ()) -> Rules | None:
     """The team that a conversation belongs to: of those that fit the narrowest, then the oldest; None: everybody's."""
     language = language_of(locale)
-    fitting = [team for team in teams if team.fits(store_id, language, tags)]
+    return next((team for team in ranked(teams) if team.fits(store_id, language, tags)), None)
+
+
+def ranked(teams: Iterable[Rules]) -> list[Rules]:
+    """Whom to ask first whether a conversation is theirs."""
     # Ids are made in the order of time.
-    return min(fitting, key=lambda team: (*(not part for part in team.narrow), team.id.int), default=None)
+    return sorted(teams, key=lambda team: (*(not part for part in team.narrow), team.id.int))
 
 
 def language_of(locale: str) -> str:

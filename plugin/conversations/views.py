@@ -1,19 +1,20 @@
 """The team's lists of conversations: filters as SQL, page by page at any depth, how many are in each, saved ones."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Index, and_, delete, false, func, literal, not_, or_, select, tuple_, union_all
+from sqlalchemy import Index, and_, case, delete, false, func, literal, not_, or_, select, true, tuple_, union_all
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from plugin.conversations import filters
 from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
-from plugin.conversations.filters import Filter, Key, Term, Value
+from plugin.conversations.filters import WEEKDAYS, Filter, Key, Term, Value
 from plugin.conversations.tags import ConversationTag, folded
+from plugin.conversations.teams import Rules, Team, all_teams, ranked
 from plugin.crm import customers
 from plugin.crm.customers import Customer
 from plugin.crm.visitors import Visitor
@@ -30,6 +31,9 @@ MOST_SAVED = 30
 _PEOPLE = 200
 
 _person = aliased(Customer)
+
+language: Any = func.lower(func.split_part(func.replace(Conversation.locale, "_", "-"), "-", 1))
+"""The language of a conversation: `ar` of `ar-SA`."""
 
 
 class Sort(StrEnum):
@@ -246,9 +250,51 @@ async def forget(tx: Tx, agent: Agent, view_id: UUID) -> None:
     tx.publish("queue", {})
 
 
+async def conditions(tx: Tx, asked: Filter, reader: Reader) -> list[Any]:
+    """The filter as SQL over `Conversation`, for whoever counts what a list shows; `unread` is not among it."""
+    return [Conversation.workspace_id == tx.workspace_id, *await _conditions(tx, asked, reader)]
+
+
+def begun_at(reader: Reader) -> Any:
+    """What the clock on the reader's wall showed when a conversation began."""
+    return func.timezone(str(reader.zone), Conversation.created_at)
+
+
+def overdue(now: datetime) -> Any:
+    """An answer target was missed, at some time or just now."""
+    return or_(Conversation.breached_at.is_not(None), func.coalesce(Conversation.due_at < now, False))
+
+
+def by_team(tx: Tx, teams: Sequence[Rules], values: Mapping[UUID, Any], otherwise: Any) -> Any:
+    """A value by the team that a conversation belongs to, as `teams.responsible` decides; else `otherwise`."""
+    whens = [(_fits(tx, team), values.get(team.id, otherwise)) for team in ranked(teams)]
+    return case(*whens, else_=otherwise) if whens else otherwise
+
+
+def _fits(tx: Tx, team: Rules) -> Any:
+    parts: list[Any] = [true()]
+    if team.stores:
+        parts.append(Conversation.store_id.in_([UUID(store) for store in team.stores]))
+    if team.languages:
+        parts.append(language.in_(team.languages))
+    if team.skills:
+        parts.append(
+            select(ConversationTag.key)
+            .where(
+                ConversationTag.workspace_id == tx.workspace_id,
+                ConversationTag.conversation_id == Conversation.id,
+                ConversationTag.key.in_(team.skills),
+            )
+            .correlate(Conversation)
+            .exists()
+        )
+    return and_(*parts)
+
+
 async def _conditions(tx: Tx, asked: Filter, reader: Reader) -> list[Any]:
     now = datetime.now(UTC)
-    conditions = [_condition(tx, term, reader, now) for term in asked.terms]
+    teams = await all_teams(tx) if asked.of(Key.TEAM) else []
+    conditions = [_condition(tx, term, reader, now, teams) for term in asked.terms]
     if asked.words:
         page = await customers.search(tx, " ".join(asked.words), limit=_PEOPLE)
         heads = [person.id for person in page.customers]
@@ -259,13 +305,13 @@ async def _conditions(tx: Tx, asked: Filter, reader: Reader) -> list[Any]:
     return conditions
 
 
-def _condition(tx: Tx, term: Term, reader: Reader, now: datetime) -> Any:
-    inside = or_(*(_one(tx, term.key, value, reader, now) for value in term.values))
+def _condition(tx: Tx, term: Term, reader: Reader, now: datetime, teams: Sequence[Team]) -> Any:
+    inside = or_(*(_one(tx, term.key, value, reader, now, teams) for value in term.values))
     # A comparison with nothing is neither true nor false; turned round it has to be true.
     return not_(func.coalesce(inside, False)) if term.negated else inside
 
 
-def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
+def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: Sequence[Team]) -> Any:
     text = value.text
     match key:
         case Key.STATUS:
@@ -282,6 +328,7 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
                     ConversationTag.conversation_id == Conversation.id,
                     ConversationTag.key == folded(text),
                 )
+                .correlate(Conversation)
                 .exists()
             )
         case Key.CHANNEL:
@@ -299,7 +346,7 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
                 )
             )
         case Key.LANGUAGE:
-            return func.split_part(Conversation.locale, "-", 1) == text.lower().partition("-")[0]
+            return language == text.lower().partition("-")[0]
         case Key.UNREAD:
             unread = Conversation.last_seq > func.coalesce(ConversationRead.seq, 0)
             return unread if text == "yes" else not_(unread)
@@ -310,10 +357,18 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime) -> Any:
             assert value.span is not None
             return _compared(Conversation.due_at, value.compare, now + value.span)
         case Key.BREACHED:
-            broken = or_(Conversation.breached_at.is_not(None), func.coalesce(Conversation.due_at < now, False))
-            return broken if text == "yes" else not_(broken)
+            return overdue(now) if text == "yes" else not_(overdue(now))
+        case Key.ANSWERED:
+            answered = Conversation.first_replied_at.is_not(None)
+            return answered if text == "yes" else not_(answered)
+        case Key.TEAM:
+            return _team(tx, teams, text)
         case Key.CREATED:
             return _moment(Conversation.created_at, value, reader, now)
+        case Key.WEEKDAY:
+            return func.extract("isodow", begun_at(reader)) == WEEKDAYS.index(text) + 1
+        case Key.HOUR:
+            return _compared(func.extract("hour", begun_at(reader)), value.compare, int(text))
         case Key.ACTIVE:
             return _moment(Conversation.active_at, value, reader, now)
 
@@ -331,6 +386,14 @@ def _assignee(tx: Tx, who: str, reader: Reader) -> Any:
             Agent.workspace_id == tx.workspace_id, or_(func.lower(Agent.name) == name, Agent.email == name)
         )
     )
+
+
+def _team(tx: Tx, teams: Sequence[Team], name: str) -> Any:
+    rules = [team.rules() for team in teams]
+    if name == filters.NOBODY:
+        return by_team(tx, rules, {team.id: literal(False) for team in teams}, literal(True))
+    wanted = {team.id: literal(True) for team in teams if team.name.lower() == name.lower()}
+    return by_team(tx, rules, wanted, literal(False))
 
 
 def _moment(column: Any, value: Value, reader: Reader, now: datetime) -> Any:
