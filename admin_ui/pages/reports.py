@@ -150,7 +150,7 @@ async def index(desk: Desk) -> Response:
         rows=rows,
         names=TABLES,
         week=_week(desk, question, hours),
-        address=lambda by: desk.url("reports/export", by=by.value, **picked),
+        address=lambda by: desk.url("reports/export", by=str(by), **picked),
     )
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from sqlalchemy import ARRAY, DateTime, Float, Table, and_, case, func, literal, select
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.sql.elements import Grouping
 
 from plugin.conversations import hours as clock
@@ -266,7 +267,7 @@ def _worked(begin: Any, end: Any, hours: Hours, since: datetime, until: datetime
 
 
 def _percentiles(seconds: Any) -> Any:
-    return func.percentile_disc(literal([0.5, 0.9], ARRAY(Float))).within_group(seconds)
+    return func.percentile_disc(literal([0.5, 0.9], ARRAY(Float))).within_group(sql_cast(seconds, Float))
 
 
 async def backlog(tx: Tx, question: Question) -> dict[str, int]:

@@ -32,7 +32,8 @@ def test_words_of_every_script_and_order_numbers_are_searched_for() -> None:
 @pytest.mark.parametrize(
     "wrong",
     ["status:closed", "status:>open", "priority:>=7", "waiting:30m", "waiting:>soon", "created:2026-02-30",
-     "colour:red", "tag:", 'tag:""', 'tag:"vip', "x" * (LIMIT + 1), "created:2026-11-22T00:00"],
+     "colour:red", "tag:", 'tag:""', 'tag:"vip', "x" * (LIMIT + 1), "created:2026-11-22T00:00",
+     "hour:24", "hour:-1", "hour:noon", "hour:²", "weekday:>mon", "answered:maybe"],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused_with_words(wrong: str) -> None:
     with pytest.raises(FilterError) as refused:
@@ -57,6 +58,8 @@ def _values(key: Key) -> st.SearchStrategy[str]:
         return st.sampled_from(CHOICES[key])
     if shape is Shape.RANK:
         return st.builds(str.__add__, st.sampled_from(["", ">", ">=", "<", "<="]), st.sampled_from(CHOICES[key]))
+    if shape is Shape.NUMBER:
+        return st.builds(str.__add__, st.sampled_from(["", ">", ">=", "<", "<="]), st.integers(0, 23).map(str))
     compared = st.builds(str.__add__, _COMPARED, _SPANS)
     return compared if shape is Shape.SPAN else st.one_of(compared, _DAYS, st.builds(str.__add__, _COMPARED, _DAYS))
 

@@ -12,8 +12,9 @@ from sqlalchemy import select, update
 
 from plugin.app import App
 from plugin.conversations import conversations as threads
-from plugin.conversations import filters, messages, tags, views
+from plugin.conversations import filters, messages, tags, teams, views
 from plugin.conversations.conversations import Conversation, Priority, Shopper, Status
+from plugin.conversations.teams import Team
 from plugin.conversations.views import BUILT_IN, Reader, Sort, View
 from plugin.crm.customers import Customer
 from plugin.crm.terms import PROFILE, write
@@ -96,6 +97,33 @@ async def test_each_key_means_what_it_says(app: App, workspace: UUID, make: Make
     assert await ask("created:>1w") == {old}
     assert await ask("created:<1w") == everything - {old}
     assert await ask("active:>1w active:<2w") == {old}
+
+
+async def test_when_it_began_is_asked_by_the_readers_clock(app: App, workspace: UUID, make: Make, noa: Agent) -> None:
+    # Saturday evening in London is Sunday morning in Riyadh.
+    late = await make(created_at=datetime(2026, 11, 21, 22, 30, tzinfo=UTC), first_replied_at=datetime.now(UTC))
+    early = await make(created_at=datetime(2026, 11, 21, 6, 30, tzinfo=UTC))
+    here, there = Reader(noa.id, UTC), Reader(noa.id, RIYADH)
+    assert await found(app, workspace, "weekday:sat hour:22", here) == [late]
+    assert await found(app, workspace, "weekday:sun hour:1", there) == [late]
+    assert await found(app, workspace, "weekday:sat,mon hour:<12", there) == [early]
+    assert await found(app, workspace, "-weekday:sat", here) == []
+    assert await found(app, workspace, "answered:yes", here) == [late]
+    assert await found(app, workspace, "answered:no", here) == [early]
+
+
+async def test_a_team_is_asked_for_by_name(app: App, workspace: UUID, make: Make, noa: Agent) -> None:
+    reader = Reader(noa.id, UTC)
+    hebrew, arabic, gift = await make(locale="he"), await make(locale="ar-SA"), await make(locale="ar")
+    async with app.db.transaction(workspace) as tx:
+        await teams.save(tx, Team(name="Arabic desk", languages=["ar"]))
+        await teams.save(tx, Team(name="Gifts", skills=["gift"]))
+        await tags.put(tx, await conversation(tx, gift), "Gift", by=noa)
+    assert await found(app, workspace, 'team:"arabic DESK"', reader) == [arabic]
+    assert await found(app, workspace, "team:gifts", reader) == [gift]
+    assert await found(app, workspace, "team:none", reader) == [hebrew]
+    assert await found(app, workspace, "-team:gifts,none", reader) == [arabic]
+    assert await found(app, workspace, "team:nosuch", reader) == []
 
 
 async def test_a_day_is_the_readers_own(app: App, workspace: UUID, make: Make, noa: Agent) -> None:

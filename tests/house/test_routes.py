@@ -75,6 +75,7 @@ PUBLIC = {
     "/files/{token}": "a signed link",
     "/exports/{token}": "a signed link",
     "/exports/audit/{token}": "a signed link",
+    "/exports/report/{token}": "a signed link",
 }
 
 
