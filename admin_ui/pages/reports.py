@@ -73,6 +73,7 @@ _NARROWED: Final = {
     "channel": Key.CHANNEL,
 }
 _SHADES: Final = 5
+_WORTH_SAYING: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ def _fields(
     found = [
         ("store", _("Store"), _("All stores"), [(str(one.id), one.name) for one in choices.stores], 2),
         ("team", _("Team"), _("All teams"), [(str(one.id), one.name) for one in choices.teams], 1),
-        ("agent", _("Agent"), _("Everybody"), [(str(one.id), one.name) for one in choices.agents], 2),
+        ("agent", _("Who"), _("Everybody"), [(str(one.id), one.name) for one in choices.agents], 2),
         ("language", _("Language"), _("All languages"), [(one, language_name(t, one)) for one in sorted(languages)], 2),
         ("channel", _("Channel"), _("All channels"), channels, 2),
     ]
@@ -302,7 +303,7 @@ def _share(t: Translator, share: float | None) -> str:
 
 def _change(t: Translator, now: float | None, then: float | None, better: int) -> tuple[str, bool, str]:
     """How a number moved since the days before: in words, whether it grew, whether that is good or bad."""
-    if now is None or not then or round(now / then, 2) == 1:
+    if now is None or not then or abs(now / then - 1) < _WORTH_SAYING:
         return "", False, ""
     grew = now > then
     share = t.format_percent(round(abs(now / then - 1), 2))
