@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
+from admin_ui import mail_stop, remote_pictures
 from admin_ui.auth import Accounts
 from admin_ui.desk import Door
 from admin_ui.live import live, socket, ticket
@@ -15,6 +16,7 @@ from admin_ui.pages import (
     home,
     inbox,
     joining,
+    mail,
     privacy,
     reports,
     security,
@@ -50,6 +52,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         privacy.download(app, web),
         audit.download(app),
         reports.download(app),
+        remote_pictures.route(app),
+        mail_stop.route(app, web),
         socket(app),
         *door.patch_routes(),
         *door.routes("", home.index, read),
@@ -72,6 +76,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/conversations/{id}/subject", conversation.retitle, reply, "POST"),
         *door.routes("/conversations/{id}/tag", conversation.tag, note, "POST"),
         *door.routes("/conversations/{id}/untag", conversation.untag, note, "POST"),
+        *door.routes("/conversations/{id}/mail/{message}", mail.whole, read),
         *door.routes("/changes", inbox.change_many, reply, "POST"),
         *door.routes("/changes/{id}/undo", inbox.undo_many, reply, "POST"),
         *door.routes("/views", inbox.save_view, note, "POST"),
@@ -149,4 +154,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/privacy/{id}/export", privacy.export_link, out),
         *door.routes("/settings/privacy/{id}/handed-over", privacy.hand_over, duty, "POST"),
         *door.routes("/settings/widget/{id}", settings.save_widget, setting, "POST"),
+        *door.routes("/settings/mail/{id}", mail.index, setting),
+        *door.routes("/settings/mail/{id}", mail.save, setting, "POST"),
+        *door.routes("/settings/mail/{id}/test", mail.test, setting, "POST"),
+        *door.routes("/settings/mail/{id}/look", mail.look, setting, "POST"),
     ]

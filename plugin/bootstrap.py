@@ -21,17 +21,17 @@ import integrations.shopify.routes
 import integrations.woocommerce.routes
 import plugin.widget.routes
 from integrations.channels.email.send import EmailChannel
+from integrations.channels.email.source import MailSource
 from integrations.shopify.platform import ShopifyPlatform
 from integrations.shopify.webhooks import ShopifySource
 from integrations.woocommerce.platform import WooCommercePlatform
 from integrations.woocommerce.source import WooCommerceSource
 from plugin.app import App
-from plugin.channel import Channel
 from plugin.kernel import crypto, db, i18n, migrate, web
 from plugin.kernel.config import Settings
 from plugin.kernel.db import Database
 from plugin.kernel.errors import SetupError
-from plugin.kernel.http import Http
+from plugin.kernel.http import Http, tls_context
 from plugin.kernel.jobs import Jobs, wake
 from plugin.kernel.metrics import exposition
 from plugin.platform import Platform, WebhookSource
@@ -79,6 +79,9 @@ async def start(
     http = Http(
         allow_private_hosts=settings.allow_private_hosts, extra_ca_file=settings.extra_ca_file, transport=transport
     )
+    email = EmailChannel(
+        settings.smtp_url, settings.mail_from, check_host=http.check_host, context=tls_context(settings.extra_ca_file)
+    )
     database.outbox = jobs
     jobs.publisher = hub.publish
     try:
@@ -92,11 +95,12 @@ async def start(
             hub=hub,
             catalogues=i18n.load(),
             platforms=_platforms(settings, database, sealed, http),
-            channels=_channels(settings),
+            channels={email.kind: email},
             queue_url=urls.queue,
             redis_url=redis_url,
         )
     finally:
+        await email.close()
         await hub.close()
         await jobs.close()
         await http.close()
@@ -111,13 +115,9 @@ def _platforms(settings: Settings, database: Database, sealed: crypto.Vault, htt
     }
 
 
-def _channels(settings: Settings) -> Mapping[str, Channel]:
-    return {"email": EmailChannel(settings.smtp_url, settings.mail_from)} if settings.smtp_url else {}
-
-
 def serve(app: App) -> ASGIApp:
     """The whole web process as one ASGI application."""
-    inbox = Inbox(app.queue_url, lambda: _ring_inbox(app))
+    inbox = Inbox(app.queue_url, lambda: ring_inbox(app))
     pages = web.Web(
         app.catalogues,
         [Path(admin_ui.routes.__file__).parent / "templates", Path(plugin.widget.routes.__file__).parent / "templates"],
@@ -154,10 +154,11 @@ def _sources(app: App) -> Mapping[str, WebhookSource]:
     return {
         "shopify": ShopifySource(app.settings.shopify.secrets),
         "woocommerce": WooCommerceSource(app.db, app.vault),
+        "mail": MailSource(app.db, app.vault),
     }
 
 
-async def _ring_inbox(app: App) -> None:
+async def ring_inbox(app: App) -> None:
     """Ask a worker to empty the inbox; asked often, it is asked once. The sweep asks too, should Valkey be away."""
     with contextlib.suppress(*app.jobs.unavailable):
         pool = await app.jobs.pool()

@@ -445,10 +445,20 @@ class Answer(StrEnum):
     UNKNOWN_STORE = "unknown_store"
 
 
+WEBHOOK_LIMIT = 5 * 1024 * 1024
+"""Bytes of a platform's delivery: the largest orders of either are far below."""
+
+
 class WebhookSource(Protocol):
     """One vendor's deliveries at `/webhooks/<name>[/<tail>]`: verify the raw bytes, name the delivery, nothing else."""
 
     name: str
+    body_limit: int
+    """The most bytes that a delivery may have; above WEBHOOK_LIMIT, `knows` is asked before the first is read."""
+
+    async def knows(self, tail: str) -> bool:
+        """Whether anybody at all may send to this address: strangers cannot make us hold large bodies."""
+        ...
 
     async def read(self, tail: str, headers: Mapping[str, bytes], body: bytes) -> Delivery | Answer:
         """`headers` have lower-case names. The signature is checked before anything else is missed."""

@@ -1,18 +1,17 @@
-"""The worker process: job rows, the webhook inbox, housekeeping. Any number of them may run."""
+"""The worker process: job rows, the webhook inbox, mailboxes that we read, housekeeping. Any number of them may run."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import structlog
 
 from plugin.app import App
-from plugin.bootstrap import DRAIN
+from plugin.bootstrap import DRAIN, ring_inbox
 from plugin.kernel import jobs
 from plugin.kernel.jobs import Worker
 from plugin.reactions import TASKS
-from webhooks import handlers, inbox
+from webhooks import handlers, inbox, reader
 
 log = structlog.get_logger(__name__)
 
@@ -29,13 +28,13 @@ async def run(app: App, stop: asyncio.Event) -> None:
     def make() -> Worker:
         return jobs.worker(app.redis_url, app.db, app, TASKS, bells={DRAIN: drain})
 
-    pruning = asyncio.create_task(_prune(app))
+    beside = [asyncio.create_task(_prune(app)), asyncio.create_task(reader.run(app, lambda: ring_inbox(app)))]
     try:
         await jobs.run_worker(make, stop)
     finally:
-        pruning.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pruning
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 async def _prune(app: App) -> None:

@@ -22,7 +22,7 @@ from plugin.crm import sync
 from plugin.kernel.db import Tx, unavailable
 from plugin.platform import Record, StoreNotice
 from plugin.stores import Store
-from webhooks import inbox
+from webhooks import inbox, mail
 from webhooks.inbox import Claimed
 
 log = structlog.get_logger(__name__)
@@ -78,27 +78,32 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
     if store is None or store.moving_since is not None:
         await _elsewhere(app, workspace_id, rows, missing=store is None)
         return 0
+    done = 0
+    for row in rows:
+        if row.source == mail.SOURCE:
+            done += await _mail(app, workspace_id, store_id, row)
     readable: list[Read] = []
     for row in rows:
+        if row.source == mail.SOURCE:
+            continue
         try:
             readable.append((row, _read(app, store, row)))
         except Exception as error:
             # A store signs what it likes: whatever its body makes a reader raise must not stop the stores behind it.
             await _park(app, row, error)
     if not readable:
-        return 0
+        return done
     try:
-        return await _apply(app, workspace_id, store_id, readable)
+        return done + await _apply(app, workspace_id, store_id, readable)
     except _Elsewhere:
         await _elsewhere(app, workspace_id, [row for row, _ in readable])
-        return 0
+        return done
     except Exception as error:
         if unavailable(error):
             # The database went away, not the data wrong: the batch comes back whole.
             await _later(app, readable, error)
-            return 0
+            return done
         log.warning("batch_isolated", count=len(readable), error=repr(error))
-    done = 0
     for one in readable:
         try:
             done += await _apply(app, workspace_id, store_id, [one])
@@ -110,6 +115,23 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
             else:
                 await _park(app, one[0], error)
     return done
+
+
+async def _mail(app: App, workspace_id: UUID, store_id: UUID, row: Claimed) -> int:
+    try:
+        await mail.arrived(app, workspace_id, store_id, row)
+    except mail.Elsewhere:
+        await _elsewhere(app, workspace_id, [row])
+        return 0
+    except Exception as error:
+        # Whatever a stranger's mail makes a reader raise must not stop the mails behind it.
+        if unavailable(error):
+            await _later(app, [(row, ())], error)
+        else:
+            await _park(app, row, error)
+        return 0
+    HANDLED.labels("done").inc()
+    return 1
 
 
 class _Elsewhere(Exception):

@@ -21,7 +21,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, Database, Tx
@@ -84,6 +85,9 @@ CLAIM_SECONDS = 15
 CLAIM_STORES = 8
 CLAIM_ROWS = 250
 CLAIM_LOOKED_AT = 64
+CLAIM_BYTES = 32 * 1024 * 1024
+"""A claim takes the oldest rows that fit into this, and one row at least: mails may have 40 MB each."""
+
 MAX_ATTEMPTS = 8
 
 
@@ -116,22 +120,25 @@ _CLAIM = text(
         GROUP BY waiting.store_kind, waiting.store_key ORDER BY first LIMIT :stores
     ),
     chosen AS (
-        SELECT mine.id, whose.workspace_id, whose.store_id
+        SELECT mine.id, mine.size, whose.workspace_id, whose.store_id
         FROM oldest
         LEFT JOIN LATERAL (SELECT * FROM ahlan_lookup(oldest.store_kind, oldest.store_key) LIMIT 1) whose ON true
         CROSS JOIN LATERAL (
-            SELECT id FROM webhook_inbox w
+            SELECT id, octet_length(body) AS size FROM webhook_inbox w
             WHERE w.store_key = oldest.store_key AND w.store_kind = oldest.store_kind
               AND done_at IS NULL AND parked_at IS NULL AND (claimed_until IS NULL OR claimed_until < now())
             ORDER BY id LIMIT :rows FOR UPDATE SKIP LOCKED
         ) mine
+    ),
+    fitting AS (
+        SELECT *, sum(size) OVER (ORDER BY id) AS filled FROM chosen
     )
     UPDATE webhook_inbox w SET claimed_until = now() + make_interval(secs => :seconds), attempts = w.attempts + 1,
-        workspace_id = CASE WHEN chosen.store_id IS NULL THEN w.workspace_id ELSE chosen.workspace_id END,
-        store_id = coalesce(chosen.store_id, w.store_id)
-    FROM chosen WHERE w.id = chosen.id
-    RETURNING w.id, source, store_kind, store_key, topic, body, headers, received_at, attempts, chosen.workspace_id,
-        chosen.store_id
+        workspace_id = CASE WHEN fitting.store_id IS NULL THEN w.workspace_id ELSE fitting.workspace_id END,
+        store_id = coalesce(fitting.store_id, w.store_id)
+    FROM fitting WHERE w.id = fitting.id AND (filled <= :bytes OR filled = size)
+    RETURNING w.id, source, store_kind, store_key, topic, body, headers, received_at, attempts, fitting.workspace_id,
+        fitting.store_id
     """
 ).columns(headers=JSONB)
 
@@ -145,11 +152,23 @@ async def claim(db: Database) -> list[Claimed]:
     the row holds, so that its redaction still finds it.
     """
     limits = {
-        "looked_at": CLAIM_LOOKED_AT, "stores": CLAIM_STORES, "rows": CLAIM_ROWS, "seconds": CLAIM_SECONDS
+        "looked_at": CLAIM_LOOKED_AT, "stores": CLAIM_STORES, "rows": CLAIM_ROWS, "seconds": CLAIM_SECONDS,
+        "bytes": CLAIM_BYTES,
     }  # fmt: skip
     async with db.queue.begin() as connection:
         rows = await connection.execute(_CLAIM, limits)
         return sorted((Claimed(*row) for row in rows), key=lambda row: row.id)
+
+
+async def add(
+    connection: AsyncConnection, *, source: str, key: str, store_kind: str, store_key: str, topic: str, body: bytes
+) -> None:
+    """Put what we fetched ourselves beside what was posted, in the caller's transaction; once only."""
+    await connection.execute(
+        insert(InboxRow)
+        .values(source=source, key=key, store_kind=store_kind, store_key=store_key, topic=topic, body=body, headers={})
+        .on_conflict_do_nothing()
+    )
 
 
 async def stamp(tx: Tx, ids: Sequence[int]) -> set[int]:

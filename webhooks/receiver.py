@@ -21,16 +21,16 @@ from sqlalchemy.engine import make_url
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plugin.kernel import bulk
-from plugin.platform import Answer, Delivery, WebhookSource
+from plugin.platform import WEBHOOK_LIMIT, Answer, Delivery, WebhookSource
 
 log = structlog.get_logger(__name__)
 
-BODY_LIMIT = 5 * 1024 * 1024
 BATCH = 256
 BATCH_BYTES = 32 * 1024 * 1024
 FLUSHES = 2
 WORTH_A_FLUSH = 64
 WAITING_LIMIT = 10_000
+WAITING_BYTES = 256 * 1024 * 1024
 
 RECEIVED = Counter("ahlan_webhooks_received_total", "Webhook deliveries", ["source", "outcome"])
 
@@ -64,16 +64,19 @@ class Inbox:
         self._ring = ring
         self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
+        self._bytes = 0
         self._flushing = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ringing = False
 
     async def put(self, row: Row) -> None:
         """Return once the row is committed. Raises when it is not: then the sender must try again."""
-        if len(self._waiting) >= WAITING_LIMIT:
+        size = len(row[5])
+        if len(self._waiting) >= WAITING_LIMIT or (self._waiting and self._bytes + size > WAITING_BYTES):
             raise ConnectionError("the webhook inbox does not keep up")
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
+        self._bytes += size
         # A further flush beside one under way has to be worth it: rows that wait for that one to end share the next.
         if not self._flushing or (self._flushing < FLUSHES and len(self._waiting) >= WORTH_A_FLUSH):
             self._flushing += 1
@@ -101,6 +104,7 @@ class Inbox:
                 break
             count += 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._bytes -= sum(len(row[5]) for row, _ in batch)
         return batch
 
     async def _write(self, batch: list[tuple[Row, asyncio.Future[None]]]) -> None:
@@ -177,8 +181,12 @@ class Receiver:
             await _answer(send, 405)
             return
         source, refused = found
+        if source.body_limit > WEBHOOK_LIMIT and not await source.knows(tail):
+            refused.inc()
+            await _answer(send, 401)
+            return
         headers = {_name(key): value for key, value in scope["headers"]}
-        body = await _body(headers, receive)
+        body = await _body(headers, receive, source.body_limit)
         if body is None:
             refused.inc()
             await _answer(send, 413)
@@ -228,14 +236,14 @@ def _name(header: bytes) -> str:
     return header.decode("latin-1")
 
 
-async def _body(headers: Mapping[str, bytes], receive: Receive) -> bytes | None:
+async def _body(headers: Mapping[str, bytes], receive: Receive, limit: int) -> bytes | None:
     length = headers.get("content-length", b"0")
-    if length.isdigit() and (len(length) > 18 or int(length) > BODY_LIMIT):
+    if length.isdigit() and (len(length) > 18 or int(length) > limit):
         return None
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
-        return body if len(body) <= BODY_LIMIT else None
+        return body if len(body) <= limit else None
     parts, size = [body], len(body)
     while message.get("more_body"):
         message = await receive()
@@ -243,7 +251,7 @@ async def _body(headers: Mapping[str, bytes], receive: Receive) -> bytes | None:
             return None
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > BODY_LIMIT:
+        if size > limit:
             return None
     return b"".join(parts)
 

@@ -70,6 +70,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "team.reactivated": _("Let in again"),
     "settings.workspace": _("Workspace settings changed"),
     "settings.widget": _("Chat settings changed"),
+    "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.keeping": _("Times of keeping changed"),
     "data.customer_exported": _("A shopper's data was downloaded"),

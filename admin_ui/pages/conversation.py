@@ -16,7 +16,19 @@ from admin_ui import words
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team
-from plugin.conversations import attachments, clocks, conversations, delivery, history, messages, presence, tags
+from plugin.channel import Automatic
+from plugin.conversations import (
+    attachments,
+    clocks,
+    conversations,
+    delivery,
+    history,
+    letters,
+    mailboxes,
+    messages,
+    presence,
+    tags,
+)
 from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -55,6 +67,8 @@ class Said:
     edited: bool
     day: str
     day_key: str
+    talk_id: UUID
+    mail: MailView | None = None
     kind: str = "message"
 
 
@@ -170,14 +184,64 @@ async def is_here(desk: Desk, conversation_id: UUID) -> bool:
     return await presence.shopper_is_here(desk.app.hub, desk.workspace_id, conversation_id)
 
 
+@dataclass(frozen=True, slots=True)
+class MailView:
+    """What a message that came as a mail shows besides its words."""
+
+    message_id: UUID
+    sender: str
+    sender_name: str
+    subject: str
+    verified: bool
+    other_sender: bool
+    bulk: bool
+    folded: str
+    html: bool
+    left_out: Sequence[str]
+
+
+def _answers(subject: str, first: str) -> bool:
+    return bool(first) and subject != first and subject.casefold().endswith(first.casefold())
+
+
+async def mails_among(tx: Tx, talk: Conversation, page: Sequence[messages.Message]) -> Mapping[UUID, MailView]:
+    """The mails among messages. An answer does not say again what the first one was about."""
+    found = await letters.of_messages(tx, [message.id for message in page if message.author == messages.SHOPPER])
+    return {
+        id: MailView(
+            message_id=id,
+            sender=letter.party,
+            sender_name=letter.party_name,
+            subject="" if _answers(letter.subject, talk.subject) else letter.subject,
+            verified=letter.verified,
+            other_sender=letter.other_sender,
+            bulk=letter.automatic == Automatic.BULK,
+            folded=letter.folded,
+            html=bool(letter.html),
+            left_out=letter.left_out,
+        )
+        for id, letter in found.items()
+    }
+
+
 async def _reach(tx: Tx, desk: Desk, talk: Conversation, here: bool) -> Reach | None:
-    if here or talk.channel != conversations.WIDGET or talk.status != conversations.OPEN:
+    if here or talk.channel not in (conversations.WIDGET, conversations.EMAIL) or talk.status != conversations.OPEN:
         return None
     t = desk.t
     email = await delivery.recipient(tx, talk)
+    if talk.channel == conversations.EMAIL:
+        if await mailboxes.can_send(desk.app, tx, talk.store_id):
+            return Reach(t.gettext("Your answer goes out as an e-mail to"), "mail", email=email)
+        return Reach(
+            t.gettext("E-mail is not set up: nothing would go out. To write yourself:"), "mail-warning", "warn", email
+        )
     if not email:
         return Reach(t.gettext("Not in the chat just now: answers wait in the chat."), "clock")
-    if delivery.EMAIL in desk.app.channels:
+    if await letters.is_stopped(tx, talk.id, email):
+        return Reach(
+            t.gettext("Not in the chat just now; no more e-mail is wanted, so answers wait in the chat."), "clock"
+        )
+    if await mailboxes.can_send(desk.app, tx, talk.store_id):
         return Reach(t.gettext("Not in the chat just now. Answers also go to"), "mail", email=email)
     text = t.gettext("Not in the chat just now. E-mail is not set up, so answers wait there. To write yourself:")
     return Reach(text, "mail-warning", "warn", email)
@@ -203,7 +267,7 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool) -> dict
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
     names = {agent.id: agent.name for agent in await team.agents(tx)}
-    items = _woven(desk, talk, page, happened, names)
+    items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
     thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0)
     return {"thread": thread, "person": who, "heading": who.name, "reach": await _reach(tx, desk, talk, here)}
 
@@ -261,6 +325,7 @@ def _woven(
     happened: Sequence[Event],
     names: Mapping[UUID, str],
     previous: messages.Message | None = None,
+    mails: Mapping[UUID, MailView] | None = None,
 ) -> list[Said | Happened]:
     """Messages with the days they fall on, and what happened between them; `previous` is the message before."""
     woven: list[Said | Happened] = []
@@ -270,7 +335,7 @@ def _woven(
     for message in page:
         while waiting and waiting[0].at < message.created_at:
             woven.append(_happened(desk.t, waiting.pop(0), position, names))
-        said = _said(desk, talk, message, day)
+        said = _said(desk, talk, message, day, (mails or {}).get(message.id))
         day = said.day_key
         position = message.position
         woven.append(said)
@@ -278,7 +343,9 @@ def _woven(
     return woven
 
 
-def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before: str) -> Said:
+def _said(
+    desk: Desk, talk: Conversation, message: messages.Message, day_before: str, mail: MailView | None = None
+) -> Said:
     t = desk.t
     shown = attachments.with_links(desk.app.vault, desk.workspace_id, messages.as_json(message))
     day_key = _day_key(desk, message)
@@ -297,6 +364,8 @@ def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before:
         edited=message.edited_at is not None,
         day=t.format_date(message.created_at, "full") if day_key != day_before else "",
         day_key=day_key,
+        talk_id=talk.id,
+        mail=mail,
     )
 
 
@@ -305,6 +374,10 @@ def _day_key(desk: Desk, message: messages.Message) -> str:
 
 
 _SAID: dict[str, Lazy] = {
+    "mail.bounced": _("The mail to %(party)s came back: %(reason)s"),
+    "mail.refused": _("The mail to %(party)s could not be sent: %(reason)s"),
+    "mail.stopped": _("%(party)s wants no more e-mail about this conversation"),
+    "mail.answered_itself": _("An automatic answer came from %(party)s: %(reason)s"),
     "conversation.resolved": _("%(name)s resolved this"),
     "conversation.reopened": _("%(name)s opened this again"),
     "conversation.pending": _("%(name)s waits for the customer"),
@@ -358,7 +431,11 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         if event.kind == "conversation.overdue":
             kind = event.data["target"]
             what = t.gettext(_KINDS[kind])
-        text = t.gettext(_SAID[event.kind], name=who, when=isolate(when), what=isolate(what))
+        party = isolate(str(event.data.get("party", "")))
+        reason = isolate(str(event.data.get("reason") or event.data.get("said") or ""))
+        text = t.gettext(
+            _SAID[event.kind], name=who, when=isolate(when), what=isolate(what), party=party, reason=reason
+        )
     elif event.data.get("to") is None:
         text = t.gettext("%(name)s gave this back to everybody", name=who)
     elif event.actor == f"agent:{event.data['to']}":
@@ -396,9 +473,10 @@ async def more(desk: Desk) -> Response:
         if "before" in query:
             happened = [event for event in happened if page and event.at <= page[-1].created_at]
         names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
+        mails = await mails_among(tx, talk, page)
         if talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
-    items = _woven(desk, talk, page, happened, names, previous)
+    items = _woven(desk, talk, page, happened, names, previous, mails)
     older = "before" in query and bool(page) and page[0].position > 1
     return desk.page(
         "messages.html",

@@ -297,7 +297,9 @@ def _row(
     return Row(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
-        name=conversation.called(t, listed.customer_name, listed.customer_email, listed.typed_name, listed.typed_email),
+        name=conversation.called(
+            t, listed.customer_name, listed.customer_email, listed.typed_name, listed.typed_email or talk.reply_email
+        ),
         preview=talk.preview or t.gettext("No message yet"),
         ours=talk.preview_author == "agent",
         at=talk.last_message_at,

@@ -11,7 +11,7 @@ from admin_ui import words
 from admin_ui.auth import change_password
 from admin_ui.desk import Desk, nothing_here
 from plugin import privacy, stores, workspaces
-from plugin.conversations import waiting
+from plugin.conversations import mailboxes, waiting
 from plugin.kernel.db import Tx
 from plugin.kernel.lazy import Lazy, _
 from plugin.team import Agent, Permission, audit
@@ -48,7 +48,7 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
         "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         "duties": len(await privacy.open_requests(tx)) if desk.may(Permission.MANAGE_PRIVACY) else 0,
         "answer_times": [(key, t.gettext(text)) for key, text in ANSWER_TIMES.items()],
-        "mail": "email" in desk.app.channels,
+        "mail": mailboxes.mails(desk.app),
         "heading": t.gettext("Settings"),
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},

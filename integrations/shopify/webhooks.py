@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from integrations.shopify import identity
-from plugin.platform import Answer, Delivery
+from plugin.platform import WEBHOOK_LIMIT, Answer, Delivery
 
 SOURCE: Final = "shopify"
 STORE_KIND: Final = "store"
@@ -145,9 +145,14 @@ class ShopifySource:
     """`/webhooks/shopify` and `/webhooks/shopify/compliance`: one receiver, whatever the tail."""
 
     name = SOURCE
+    body_limit = WEBHOOK_LIMIT
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._keyed = _keyed(secrets)
+
+    async def knows(self, tail: str) -> bool:
+        """Anybody: the signature tells, and no body is large."""
+        return True
 
     async def read(self, tail: str, headers: Mapping[str, bytes], body: bytes) -> Delivery | Answer:
         """See `read`."""

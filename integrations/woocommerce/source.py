@@ -15,7 +15,7 @@ from integrations.woocommerce.platform import KIND, STORE_KIND, secrets_of_plugi
 from plugin import stores
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Database
-from plugin.platform import Answer, Delivery
+from plugin.platform import WEBHOOK_LIMIT, Answer, Delivery
 
 FRESH_SECONDS: Final = 60.0
 """How long an opened secret serves without asking the database: a rotation is noticed at once by its bad signature."""
@@ -34,11 +34,16 @@ class WooCommerceSource:
     """Verifies the raw bytes with the store's own secret and names the delivery (`platform.WebhookSource`)."""
 
     name = KIND
+    body_limit = WEBHOOK_LIMIT
 
     def __init__(self, db: Database, vault: Vault) -> None:
         self._db = db
         self._vault = vault
         self._secrets: dict[UUID, _Secrets] = {}
+
+    async def knows(self, tail: str) -> bool:
+        """Anybody: the signature tells, and no body is large."""
+        return True
 
     async def read(self, tail: str, headers: Mapping[str, bytes], body: bytes) -> Delivery | Answer:
         """Ping first (B2): it comes while the store is still being connected and names no store we could know."""

@@ -211,6 +211,23 @@ def clean_name(name: str, ending: str) -> str:
     return f"{stem.strip(' ._')[:_NAME_LENGTH] or 'file'}.{ending}"
 
 
+def shown_name(name: str) -> str:
+    """A file's name as its sender wrote it, fit to be read: no direction marks, no control characters."""
+    kept = "".join(character for character in _BIDI.sub("", name) if unicodedata.category(character)[0] != "C")
+    return kept[:_NAME_LENGTH]
+
+
+async def whole(tx: Tx, ids: Sequence[UUID]) -> list[tuple[str, str, bytes]]:
+    """Name, type and bytes of files, in the order asked; those that are gone are left out."""
+    rows = await tx.execute(
+        select(_TABLE.c.id, _TABLE.c.name, _TABLE.c.media_type, _TABLE.c.content).where(
+            _TABLE.c.workspace_id == tx.workspace_id, _TABLE.c.id.in_(ids)
+        )
+    )
+    found = {row.id: (row.name, row.media_type, row.content) for row in rows}
+    return [found[id] for id in ids if id in found]
+
+
 async def save(tx: Tx, upload: Upload, *, uploader: str, store_id: UUID | None) -> dict[str, Any]:
     """Store a checked file that no message names yet, and drop this uploader's forgotten ones. Returns its JSON."""
     await tx.execute(
@@ -244,12 +261,12 @@ def _as_json(attachment: Any) -> dict[str, Any]:
     return {**known, "width": attachment.width, "height": attachment.height} if attachment.width else known
 
 
-async def find(tx: Tx, ids: Sequence[UUID], *, uploader: str) -> list[dict[str, Any]]:
+async def find(tx: Tx, ids: Sequence[UUID], *, uploader: str, most: int = MAX_PER_MESSAGE) -> list[dict[str, Any]]:
     """What a new message may carry, in the order asked: this uploader's own files that no message names yet.
 
     Raises AhlanError when there are too many, or one is missing: gone, taken, or somebody else's.
     """
-    if len(ids) > MAX_PER_MESSAGE:
+    if len(ids) > most:
         raise AhlanError(
             _("Too many files for one message."), _("Send them in several messages."), code="too_many_files"
         )

@@ -43,6 +43,7 @@ OPEN = Status.OPEN
 RESOLVED = Status.RESOLVED
 
 WIDGET = "widget"
+EMAIL = "email"
 
 LONGEST_SNOOZE = timedelta(days=366)
 
@@ -255,6 +256,35 @@ async def _begin(tx: Tx, shopper: Shopper) -> UUID:
     return conversation.id
 
 
+async def begin_by_mail(tx: Tx, store_id: UUID, sender: str, subject: str) -> UUID:
+    """A mail begins a conversation with an address, not with a person: the address is only what the mail says."""
+    conversation = Conversation(
+        id=new_id(), store_id=store_id, channel=EMAIL, subject=" ".join(subject.split())[:200], reply_email=sender
+    )
+    tx.add(conversation)
+    await tx.flush()
+    await tx.record(
+        "conversation.started",
+        subject_id=conversation.id,
+        store_id=store_id,
+        actor="system",
+        data={"channel": EMAIL},
+    )
+    return conversation.id
+
+
+async def belongs(tx: Tx, conversation_id: UUID, customer_id: UUID) -> None:
+    """A proof arrived with what was written: the conversation, and what happened in it, is this customer's."""
+    owned = await tx.scalar(
+        update(TABLE)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == conversation_id, TABLE.c.customer_id.is_(None))
+        .values(customer_id=customer_id)
+        .returning(TABLE.c.id)
+    )
+    if owned is not None:
+        await _theirs_now(tx, [conversation_id], customer_id)
+
+
 async def attach(tx: Tx, visitor_id: UUID, customer_id: UUID) -> int:
     """A proof arrived for this visitor: what they wrote anonymously becomes the customer's. Returns how many."""
     attached = list(
@@ -269,8 +299,12 @@ async def attach(tx: Tx, visitor_id: UUID, customer_id: UUID) -> int:
             .returning(TABLE.c.id)
         )
     )
-    if not attached:
-        return 0
+    if attached:
+        await _theirs_now(tx, attached, customer_id)
+    return len(attached)
+
+
+async def _theirs_now(tx: Tx, attached: list[UUID], customer_id: UUID) -> None:
     events = cast(Table, Event.__table__)
     await tx.execute(
         update(events)
@@ -282,7 +316,6 @@ async def attach(tx: Tx, visitor_id: UUID, customer_id: UUID) -> int:
     for conversation_id in attached:
         tx.publish(f"panel:conversation:{conversation_id}", {"type": "customer"})
         tx.publish("queue", {"conversation_id": str(conversation_id)})
-    return len(attached)
 
 
 async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Agent, seen: UUID | None) -> None:

@@ -22,6 +22,10 @@ KINDS = (
     "conversation.unattended",
     "conversation.untagged",
     "conversation.woken",
+    "mail.answered_itself",
+    "mail.bounced",
+    "mail.refused",
+    "mail.stopped",
 )
 LIMIT = 100
 

@@ -86,6 +86,36 @@ async def receive(tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: S
     return message
 
 
+MAX_MAIL = 60_000
+"""Characters of a mail that stand in the thread."""
+
+
+async def receive_mail(
+    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, files: Sequence[UUID], *, actor: str
+) -> dict[str, Any]:
+    """The other side writes by e-mail: `body` is `cleaned`, the files are `actor`'s. A mail may carry nothing but them.
+
+    Returns the message's JSON. Raises NotFound.
+    """
+    head = await threads.lock(tx, conversation_id)
+    if head is None:
+        raise NotFound(_("This conversation is no longer there."))
+    message = await _append(
+        tx, head, SHOPPER, client_id, body, files, uploader=actor, actor=actor, event="message.received",
+        most=len(files),
+    )  # fmt: skip
+    if message is None:
+        return await _resent(tx, head.id, client_id)
+    if head.customer_id is not None:
+        await customers.contacted(tx, head.customer_id, datetime.now(UTC))
+    return message
+
+
+def cleaned(body: str) -> str:
+    """Text from elsewhere without control characters, cut where a thread ends to be readable."""
+    return _CONTROLS.sub("", body.replace("\r\n", "\n")).strip()[:MAX_MAIL]
+
+
 async def reply(
     tx: Tx, conversation: Conversation, by: Agent, client_id: UUID, body: str, files: Sequence[UUID] = ()
 ) -> dict[str, Any]:
@@ -304,13 +334,14 @@ async def _append(
     event: str,
     kind: str = MESSAGE,
     agent: Agent | None = None,
+    most: int = attachments.MAX_PER_MESSAGE,
 ) -> dict[str, Any] | None:
     """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
     carried: list[dict[str, Any]] = []
     if files:
         if await _there(tx, head.id, client_id):
             return None
-        carried = await attachments.find(tx, files, uploader=uploader)
+        carried = await attachments.find(tx, files, uploader=uploader, most=most)
     message_id = new_id()
     seq = head.last_seq + 1 if kind == MESSAGE else None
     name = agent.name if agent else ""

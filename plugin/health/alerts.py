@@ -17,6 +17,8 @@ import structlog
 from plugin import stores, team, workspaces
 from plugin.app import App
 from plugin.channel import Outbound
+from plugin.conversations import mailboxes
+from plugin.conversations.conversations import EMAIL
 from plugin.health import incidents, state
 from plugin.health.incidents import Incident, Mailing
 from plugin.health.rules import Notice, Problem
@@ -30,13 +32,11 @@ from plugin.team import Agent, Permission
 
 log = structlog.get_logger(__name__)
 
-EMAIL = "email"
-
 
 async def watch_store(app: App, workspace_id: UUID, *, store_id: str) -> None:
     """Task, after each check and comparison of a store and when something breaks: keep its incidents and their mail."""
     async with app.db.transaction(workspace_id) as tx:
-        await look(tx, UUID(store_id), datetime.now(UTC), mail=EMAIL in app.channels)
+        await look(tx, UUID(store_id), datetime.now(UTC), mail=mailboxes.mails(app))
 
 
 async def look(tx: Tx, store_id: UUID, now: datetime, *, mail: bool) -> None:
@@ -63,7 +63,7 @@ class _Letter:
 async def mail_alert(app: App, workspace_id: UUID, *, mailing_id: str) -> None:
     """Task: send one alert to everybody whom it concerns and who does not have it yet, each in their own language."""
     id = UUID(mailing_id)
-    channel = app.channels.get(EMAIL)
+    channel = app.channels.get(EMAIL) if mailboxes.mails(app) else None
     async with app.db.transaction(workspace_id) as tx:
         letters = await _letters(app, tx, id) if channel is not None else []
     for letter in letters:

@@ -28,9 +28,8 @@ from starlette.websockets import WebSocket
 
 from plugin import stores
 from plugin.app import App
-from plugin.conversations import attachments, messages, presence, teams, waiting
+from plugin.conversations import attachments, mailboxes, messages, presence, teams, waiting
 from plugin.conversations import conversations as threads
-from plugin.conversations.delivery import EMAIL
 from plugin.conversations.waiting import Usual
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.lazy import _
@@ -185,9 +184,15 @@ class Widget:
             "reply_minutes": _minutes(usual.seconds),
             "away_minutes": _minutes(usual.at_this_hour),
             "back_at": back.isoformat().replace("+00:00", "Z") if back else None,
-            "mails": EMAIL in self.app.channels,
+            "mails": await self._mails(store),
             "accent": store.widget.get("accent", "#0b7a75"),
         }
+
+    async def _mails(self, store: Store) -> bool:
+        if mailboxes.mails(self.app):
+            return True
+        async with self.app.db.transaction(store.workspace_id) as tx:
+            return await mailboxes.can_send(self.app, tx, store.id)
 
     async def _agents_here(self, workspace_id: UUID) -> int:
         known = self._agents.get(workspace_id)

@@ -38,6 +38,9 @@ class Post:
     refused: set[str] = field(default_factory=set)
     dies_after: int | None = None
 
+    def ready(self, account: object) -> bool:
+        return True
+
     async def send(self, message: Outbound) -> str:
         if message.recipient in self.refused:
             raise TaskError("no such address", retry=False)

@@ -72,6 +72,8 @@ PUBLIC = {
     "/widget/email": "a widget session",
     "/widget/ticket": "a widget session",
     "/widget/socket": "a one-time ticket",
+    "/mail-pictures/{token}": "a signed link, good for minutes, to one picture of one letter",
+    "/mail/stop/{token}": "the signed link in a mail; opening it changes nothing",
     "/files/{token}": "a signed link",
     "/exports/{token}": "a signed link",
     "/exports/audit/{token}": "a signed link",

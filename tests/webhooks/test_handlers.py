@@ -297,3 +297,24 @@ async def test_uninstall_of_an_earlier_life_is_ignored(app: App, workspace: UUID
     await handlers.drain(app)
     async with app.db.transaction(workspace) as tx:
         assert (await stores.get(tx, store.id)).status == stores.UNINSTALLED
+
+
+async def test_a_claim_takes_no_more_bytes_than_a_worker_can_hold(
+    app: App, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """250 mails of 40 MB are 250 claims, not one."""
+    await handlers.drain(app)
+    monkeypatch.setattr(inbox, "CLAIM_BYTES", 1_000_000)
+    sizes = [400_000, 400_000, 400_000, 3_000_000, 10, 10, 999_990, 1_000_001]
+    async with app.db.queue.begin() as connection:
+        for number, size in enumerate(sizes):
+            await inbox.add(
+                connection, source="shopify", key=f"{store.id}:{number}", store_kind="widget",
+                store_key=store.public_key, topic="unknown/topic", body=b"x" * size,
+            )  # fmt: skip
+    claims = []
+    while claimed := await inbox.claim(app.db):
+        claims.append([len(row.body) for row in claimed])
+        await inbox.ignore(app.db, [row.id for row in claimed], "counted")
+    assert claims == [[400_000, 400_000], [400_000], [3_000_000], [10, 10], [999_990], [1_000_001]]
+    assert inbox.CLAIM_BYTES * handlers.LANES < 1024**3

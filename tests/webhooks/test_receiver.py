@@ -14,8 +14,9 @@ from sqlalchemy import select, text
 
 from integrations.shopify.webhooks import ShopifySource
 from plugin.app import App
+from plugin.platform import WEBHOOK_LIMIT as BODY_LIMIT
 from webhooks.inbox import InboxRow
-from webhooks.receiver import BODY_LIMIT, Inbox, Receiver
+from webhooks.receiver import Inbox, Receiver
 
 SECRET = "receiver-secret"
 PREVIOUS = "receiver-secret-before"
