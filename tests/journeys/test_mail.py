@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from html import unescape
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ import websockets
 from sqlalchemy import String, cast, func, select
 
 from integrations.channels.email import inbound
+from integrations.channels.email.imap import Mailboxes
 from plugin.conversations import delivery
 from plugin.conversations.conversations import EMAIL, Conversation
 from plugin.conversations.mailboxes import Mailbox
@@ -22,7 +24,7 @@ from plugin.crm.orders import Order, OrderLine
 from plugin.kernel.jobs import JobRow
 from plugin.stores import Store
 from tests.journeys.conftest import Owner, Shopper, World, csrf
-from tests.mailroom import Post, smtp_server, written
+from tests.mailroom import PASSWORD, USER, Post, pymap_server, smtp_server, written
 
 KEY = "the-key-that-signs-posted-mail"
 RELAY = "mx.zaytouna.example"
@@ -347,3 +349,37 @@ async def test_who_wrote_by_mail_gets_an_answer_that_needs_no_way_out(mails: Mai
     sent = await mails.mail_that_says("Hello Nadia.")
     assert sent["List-Unsubscribe"] is None
     assert sent["Auto-Submitted"] is None, "a person answered"
+
+
+async def test_a_mailbox_that_the_worker_reads_is_a_way_in_and_back(
+    mails: MailWorld, world: World, owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pymap_server(tmp_path) as server:
+        boxes = Mailboxes(world.app.http.check_host, server.trust)
+        monkeypatch.setattr(world.app.channels[EMAIL], "_mailboxes", boxes)
+        await server.deliver(written("from long before", sender="old@example.com", to=USER))
+        form = {
+            "address": ADDRESS, "provider": "imap", "imap_host": "localhost", "imap_port": str(server.port),
+            "imap_user": USER, "imap_password": PASSWORD, "plus": "1", "smtp_host": "localhost",
+            "smtp_port": str(mails.post.port),
+        }  # fmt: skip
+        page = f"{world.url}/panel/settings/mail/{mails.store.id}"
+        shown = await owner.browser.get(page)
+        await owner.browser.post(page, form, **{"x-csrf-token": csrf(shown.text)})
+
+        async def being_read() -> bool:
+            return "The mailbox is being read" in (await owner.browser.get(page)).text
+
+        await world.until(being_read, what="reading the mailbox")
+        words = f"by IMAP {uuid4().hex[:6]}"
+        await server.deliver(written(words, sender="Nadia <nadia@example.com>", to=ADDRESS))
+        talk = await mails.talk(words)
+        await mails.answer(talk.id, "An answer by SMTP.")
+        sent = await mails.mail_that_says("An answer by SMTP.")
+        back = f"and back {uuid4().hex[:6]}"
+        await server.deliver(written(back, sender="nadia@example.com", to=str(sent["Reply-To"])))
+        assert (await mails.talk(back)).id == talk.id
+        assert await server.count("SEEN") == 2
+        shown = await owner.browser.get(page)
+        await owner.browser.post(page, {"address": ADDRESS, "provider": ""}, **{"x-csrf-token": csrf(shown.text)})
+        boxes.close()
