@@ -68,12 +68,19 @@ def _settings(*, demo: bool = False) -> Settings:
     return settings
 
 
+def _real(settings: Settings) -> Settings:
+    """Of an installation that is nobody's demo: the password of a demo's owner is public."""
+    if not settings.database_url and demo_story.is_demo(settings.data_dir):
+        raise SetupError(f"{settings.data_dir} holds the demo's data: choose another AHLAN_DATA_DIR for real stores.")
+    return settings
+
+
 @cli.command()
 def serve(
     worker: Annotated[bool, typer.Option(help="Also run a worker when PostgreSQL and Valkey are embedded.")] = True,
 ) -> None:
     """Serve the panel, the widget and the webhooks; embedded PostgreSQL and Valkey unless configured."""
-    settings = _settings()
+    settings = _real(_settings())
 
     async def run() -> None:
         stop = processes.stop_signal()
@@ -96,7 +103,7 @@ def serve(
 @cli.command()
 def worker() -> None:
     """Run jobs and empty the webhook inbox. Any number of workers may run."""
-    _work(_settings())
+    _work(_real(_settings()))
 
 
 def _work(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -36,6 +37,8 @@ SHOPIFY_ADMIN = "admin-shopify-demo.localhost"
 WOO_HOST = "woo-demo.localhost"
 EMAIL = "owner@ahlan-demo.example"
 PASSWORD = "marhaba-shalom-hello"  # noqa: S105 - printed on the first page
+STORES = "stores"
+"""Folder of a data directory that holds the demo's two stores: where it is, the rest is the demo's too."""
 TRICKLE_SECONDS = 12.0
 READY_SECONDS = 60.0
 
@@ -86,7 +89,11 @@ async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
         processes.Child("worker", ["plugin", "demo-worker"], own),
     ]
     console.print("Starting PostgreSQL, Valkey, the panel, a worker and two stores …")
+    _begin(settings.data_dir)
     async with processes.services(replace(settings, database_url="", redis_url=""), attach=False):
+        if not is_demo(settings.data_dir):
+            # Its owner's password is public, and its stores would stand among real ones.
+            raise SetupError(f"{settings.data_dir} holds a real installation: choose another AHLAN_DATA_DIR.")
         # Whoever else answers there would be taken for ours.
         for port in (settings.port, settings.port + 1):
             processes.listen(settings.host, port).close()
@@ -99,6 +106,19 @@ async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
         finally:
             console.print("Stopping …")
             await asyncio.gather(*(child.stop() for child in children))
+
+
+def is_demo(data_dir: Path) -> bool:
+    """Whether the data there is a demo's."""
+    return (data_dir / STORES).exists()
+
+
+def _begin(data_dir: Path) -> None:
+    """Mark an empty data directory as the demo's. Whether it can be used at all is said by whoever starts servers."""
+    if not (data_dir / "postgres").exists():
+        with contextlib.suppress(OSError):
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (data_dir / STORES).mkdir(exist_ok=True)
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, object], stop: asyncio.Event) -> None:

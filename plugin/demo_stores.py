@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from integrations.shopify.simulator import create_app as shopify_simulator
 from integrations.woocommerce.simulator import create_app as woocommerce_simulator
 from plugin import processes
-from plugin.demo import WOO_HOST
+from plugin.demo import STORES, WOO_HOST
 from plugin.kernel import config
 from plugin.kernel.config import Settings
 from plugin.kernel.log import configure
@@ -29,7 +29,7 @@ def main() -> None:
 async def run(settings: Settings) -> None:
     """Both stores in one process, told apart by Host header; their state lives in the data directory."""
     stop = processes.stop_signal()
-    folder = settings.data_dir / "stores"
+    folder = settings.data_dir / STORES
     folder.mkdir(parents=True, exist_ok=True)
     port = settings.port + 1
     shopify = shopify_simulator(

@@ -197,6 +197,25 @@ async def test_a_demo_does_not_take_what_else_answers_on_its_ports_for_its_own()
     assert "ready" not in said.out
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+async def test_a_demos_data_is_not_served_to_the_world(here: Here, tmp_path: Path, command: str) -> None:
+    (tmp_path / "data" / demo.STORES).mkdir(parents=True)
+    said = one_sentence(await here(command, AHLAN_DATA_DIR=str(tmp_path / "data")))
+    assert "holds the demo's data" in said
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [demo.STORES], "nothing was started"
+
+
+async def test_a_demo_does_not_move_into_a_real_installation() -> None:
+    data = Path(tempfile.mkdtemp(prefix="ahlan-real-"))
+    try:
+        await (await embedded.start(data)).stop()
+        said = one_sentence(await ahlan("demo", AHLAN_DATA_DIR=str(data), AHLAN_PORT=str(_free_port())))
+        assert f"{data} holds a real installation" in said
+        assert not demo.is_demo(data)
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
