@@ -211,15 +211,15 @@ async def _backlog(app: App) -> AsyncIterator[Diagnosis]:
             )
         ).one()
     yield Diagnosis(
-        row.late == 0, f"{row.late} webhooks wait for more than five minutes.",
+        row.late == 0, f"{_counted(row.late, 'webhook waits', 'webhooks wait')} for more than five minutes.",
         "" if row.late == 0 else "Start more workers, or look at their logs.",
     )  # fmt: skip
     yield Diagnosis(
-        row.parked == 0, f"{row.parked} webhooks are parked.",
+        row.parked == 0, f"{_counted(row.parked, 'webhook is', 'webhooks are')} parked.",
         "" if row.parked == 0 else "Stores → webhook log shows why; `ahlan replay` reads them again.",
     )  # fmt: skip
     yield Diagnosis(
-        row.failed == 0, f"{row.failed} jobs failed for good.",
+        row.failed == 0, f"{_counted(row.failed, 'job', 'jobs')} failed for good.",
         "" if row.failed == 0 else "Their errors are in the table jobs, column last_error.",
     )  # fmt: skip
 
@@ -239,8 +239,11 @@ async def _stores(app: App) -> AsyncIterator[Diagnosis]:
             for finding in of_store(words, health):
                 yield finding
     if well:
-        which = "store is" if well == 1 else "stores are"
-        yield Diagnosis(True, f"{well} {which} well: connected, heard and compared.")
+        yield Diagnosis(True, f"{_counted(well, 'store is', 'stores are')} well: connected, heard and compared.")
+
+
+def _counted(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
 
 
 def of_store(words: Translator, health: Health) -> list[Diagnosis]:

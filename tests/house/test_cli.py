@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from plugin import bootstrap, cli, demo, doctor, stores, workspaces
@@ -376,8 +377,9 @@ def good(settings: Settings, database_url: str, redis_url: str) -> Settings:
 
 async def test_doctor_finds_a_good_set_up_good(app: App, good: Settings, valkey: Redis) -> None:
     await valkey.set("arq:queue:health-check", "j_complete=0", ex=60)
-    said = _by_words([one for one in await doctor.examine(good) if "jobs failed" not in one.what
-                      and "webhooks" not in one.what and not one.store])  # fmt: skip
+    # What other tests left lying in the queue is not looked at.
+    said = _by_words([one for one in await doctor.examine(good) if "failed for good" not in one.what
+                      and "webhook" not in one.what and not one.store])  # fmt: skip
     await valkey.delete("arq:queue:health-check")
     assert "NOT" not in said
     for words in ("PostgreSQL answers", "keys fit", "cannot bypass row-level security", "append-only", "at work"):
@@ -418,6 +420,40 @@ async def test_doctor_says_what_is_wrong(app: App, good: Settings, bad: Bad, wor
 async def test_doctor_misses_a_worker(app: App, good: Settings, valkey: Redis) -> None:
     await valkey.delete("arq:queue:health-check")
     assert "NOT No worker is running. Start `ahlan worker`" in _by_words(await doctor.examine(good))
+
+
+async def test_doctor_counts_what_was_left_lying(app: App, good: Settings, workspace: UUID) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await tx.enqueue("nothing", unique="doctor")
+    row = (
+        "INSERT INTO webhook_inbox (source, key, store_kind, store_key, topic, body, headers, received_at, parked_at) "
+    )
+    left = (
+        (
+            f"{row} SELECT 'doctor', 'late', '', '', '', '', '{{}}', now() - interval '6 minutes', NULL",
+            "more than five",
+        ),
+        (f"{row} SELECT 'doctor', 'parked', '', '', '', '', '{{}}', now(), now()", "`ahlan replay` reads them again"),
+        ("UPDATE jobs SET failed_at = now() WHERE unique_key = 'doctor'", "failed for good"),
+    )
+    before = {one.what for one in await doctor.examine(good)}
+    try:
+        for statement, _ in left:
+            async with app.db.queue.begin() as connection:
+                await connection.execute(text(statement))
+        news = [one for one in await doctor.examine(good) if one.what not in before and not one.ok]
+        assert len(news) == len(left)
+        for (_, words), one in zip(left, news, strict=True):
+            assert words in f"{one.what} {one.remedy}"
+    finally:
+        async with app.db.queue.begin() as connection:
+            await connection.execute(text("DELETE FROM webhook_inbox WHERE source = 'doctor'"))
+            await connection.execute(text("UPDATE jobs SET done_at = now() WHERE unique_key = 'doctor'"))
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 dogs are"), (1, "1 dog is"), (2, "2 dogs are")])
+def test_doctor_counts_as_people_do(count: int, said: str) -> None:
+    assert doctor._counted(count, "dog is", "dogs are") == said
 
 
 async def test_doctors_command_fails_when_something_is_wrong(here: Here, house: Servers) -> None:
