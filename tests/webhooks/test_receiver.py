@@ -102,9 +102,15 @@ async def test_the_previous_secret_is_good_while_it_rotates(client: httpx.AsyncC
 async def test_other_methods_are_refused_first(client: httpx.AsyncClient) -> None:
     for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
         assert (await client.request(method, "/webhooks/shopify")).status_code == 405
+    body = b"x" * (BODY_LIMIT + 1)
+    assert (await client.put("/webhooks/shopify", content=body, headers=headers(body))).status_code == 405
 
 
 async def test_five_megabytes_are_the_limit_whatever_the_signature(client: httpx.AsyncClient) -> None:
+    assert BODY_LIMIT == 5 * 1024 * 1024
+    just = b'{"id": 10, "note": "' + b"x" * (BODY_LIMIT - 22) + b'"}'
+    assert len(just) == BODY_LIMIT
+    assert (await client.post("/webhooks/shopify", content=just, headers=headers(just))).status_code == 200
     body = b"x" * (BODY_LIMIT + 1)
     assert (await client.post("/webhooks/shopify", content=body, headers=headers(body))).status_code == 413
 
