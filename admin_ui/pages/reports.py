@@ -29,6 +29,7 @@ from plugin.conversations.filters import NOBODY, WEEKDAYS, Filter, Key, Term, Va
 from plugin.conversations.teams import Team, all_teams
 from plugin.conversations.views import Reader
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import Lazy, _
@@ -207,7 +208,7 @@ def _period(name: str, today: date) -> tuple[date, date]:
     if name == "last":
         end = month - timedelta(days=1)
         return end.replace(day=1), end
-    return today - timedelta(days=(int(name) if name.isdigit() else 30) - 1), today
+    return today - timedelta(days=(whole(name, reports.LONGEST) or 30) - 1), today
 
 
 def _of_store(store: Store) -> str:

@@ -25,6 +25,7 @@ from plugin.conversations.hours import Span, Special
 from plugin.conversations.targets import Segment
 from plugin.conversations.teams import Giving, Team
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import Lazy, _
@@ -381,9 +382,9 @@ def _minutes(number: str, unit: str) -> int | None:
 
 def _number(text: str, most: int) -> int:
     text = text.strip()
-    if not (text.isascii() and text.isdigit()) or int(text[:9]) > most:
+    if (number := whole(text, most)) is None:
         raise AhlanError(_("%(value)s is no number that can be used here."), values={"value": text[:20]}, code="number")
-    return int(text)
+    return number
 
 
 async def move_target(desk: Desk) -> Response:
