@@ -20,6 +20,7 @@ from plugin import privacy, stores
 from plugin.app import App
 from plugin.crm import sync
 from plugin.kernel.db import Tx, unavailable
+from plugin.kernel.log import request_id
 from plugin.platform import Record, StoreNotice
 from plugin.stores import Store
 from webhooks import inbox, mail
@@ -52,7 +53,12 @@ async def _lane(app: App, batch: Sequence[Claimed]) -> int:
     done = 0
     while batch or (batch := await inbox.claim(app.db)):
         for (workspace_id, store_id), rows in (await _by_store(app, batch)).items():
-            done += await _work(app, workspace_id, store_id, rows)
+            # A batch answers many requests: what it logs and asks for leads back to their rows.
+            token = request_id.set(f"inbox-{rows[0].id}-{rows[-1].id}")
+            try:
+                done += await _work(app, workspace_id, store_id, rows)
+            finally:
+                request_id.reset(token)
         batch = ()
     return done
 

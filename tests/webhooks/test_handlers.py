@@ -191,6 +191,18 @@ async def test_replay_changes_nothing(app: App, workspace: UUID, store: Store, d
     assert await everything() == before
 
 
+async def test_a_job_leads_back_to_the_delivery_that_asked_for_it(
+    app: App, workspace: UUID, store: Store, door: Inbox
+) -> None:
+    first = await deliver(door, store, "orders/create", order(1040))
+    last = await deliver(door, store, "app/scopes_update", {"id": 1, "myshopify_domain": store.external_id})
+    assert await handlers.drain(app) == 2
+    rows = [(await row_of(app, key)).id for key in (first, last)]
+    async with app.db.transaction(workspace) as tx:
+        job = (await tx.scalars(select(JobRow).where(JobRow.unique_key == f"check-now:{store.id}"))).one()
+    assert job.request_id == f"inbox-{min(rows)}-{max(rows)}"
+
+
 async def test_a_row_of_an_unknown_store_is_closed_and_touches_nobody(app: App, door: Inbox, store: Store) -> None:
     key = str(uuid4())
     await door.put(("shopify", key, "store", "shopify:stranger.myshopify.com", "orders/create", b"{}", "{}"))
