@@ -12,11 +12,21 @@ from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
 
-from admin_ui import words
+from admin_ui import sending, words
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team
-from plugin.conversations import attachments, clocks, conversations, delivery, history, messages, presence, tags
+from plugin.conversations import (
+    attachments,
+    clocks,
+    conversations,
+    delivery,
+    history,
+    mentions,
+    messages,
+    presence,
+    tags,
+)
 from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -55,6 +65,7 @@ class Said:
     edited: bool
     day: str
     day_key: str
+    mentions: Sequence[str] = ()
     kind: str = "message"
 
 
@@ -297,6 +308,7 @@ def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before:
         edited=message.edited_at is not None,
         day=t.format_date(message.created_at, "full") if day_key != day_before else "",
         day_key=day_key,
+        mentions=message.data.get("mentions", ()),
     )
 
 
@@ -416,23 +428,42 @@ async def _before(tx: Tx, talk: Conversation, position: int) -> messages.Message
 
 
 async def reply(desk: Desk) -> Response:
-    """Answer the customer."""
-    return await _write(desk, messages.reply)
+    """Answer the customer, with what a macro does besides; held back where the writer should look again first."""
+    form = await desk.request.form()
+    client_id, conversation_id = as_id(str(form.get("client_id", ""))), desk.path_id()
+    async with desk.transaction() as tx:
+        talk = await find(tx, conversation_id)
+        await stores.standing_still(tx, talk.store_id)
+        await conversations.lock(tx, talk.id)
+        fresh = not await messages.is_there(tx, talk.id, client_id)
+        if fresh and (held := await sending.held(tx, desk, talk, form)) is not None:
+            return held
+        said = await messages.reply(tx, talk, desk.agent, client_id, str(form.get("text", "")), _files(form))
+        if fresh:
+            await sending.follow(tx, desk, talk, form)
+    await presence.agent_wrote(desk.app.hub, desk.workspace_id, conversation_id, desk.agent.id)
+    return await _written(desk, said)
 
 
 async def note(desk: Desk) -> Response:
-    """Write to the team."""
-    return await _write(desk, messages.note)
-
-
-async def _write(desk: Desk, verb: Any) -> Response:
+    """Write to the team; `mention` are those who were chosen from the list of names."""
     form = await desk.request.form()
-    client_id = as_id(str(form.get("client_id", "")))
-    files = [as_id(str(value)) for value in form.getlist("attachment")]
+    client_id, chosen = as_id(str(form.get("client_id", ""))), [as_id(str(id)) for id in form.getlist("mention")]
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await stores.standing_still(tx, talk.store_id)
-        said = await verb(tx, talk, desk.agent, client_id, str(form.get("text", "")), files)
+        body = str(form.get("text", ""))
+        said = await messages.note(tx, talk, desk.agent, client_id, body, _files(form), chosen=chosen)
+    await presence.agent_wrote(desk.app.hub, desk.workspace_id, desk.path_id(), desk.agent.id)
+    return await _written(desk, said)
+
+
+def _files(form: Any) -> list[UUID]:
+    return [as_id(str(value)) for value in form.getlist("attachment")]
+
+
+async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
+    """What was just written, as the thread shows it."""
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         written = await tx.get(messages.Message, UUID(said["id"]))
@@ -558,6 +589,7 @@ async def read(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await conversations.read_by(tx, talk.id, desk.agent, _number(str(form.get("seq", "0"))))
+        await mentions.read(tx, talk.id, desk.agent, _number(str(form.get("position", "0"))))
     return Response(status_code=204, headers=desk.headers())
 
 

@@ -30,6 +30,7 @@ class Key(StrEnum):
     STORE = "store"
     LANGUAGE = "language"
     UNREAD = "unread"
+    MENTIONS = "mentions"
     WAITING = "waiting"
     DUE = "due"
     BREACHED = "breached"
@@ -66,6 +67,7 @@ SHAPES: dict[Key, Shape] = {
     Key.STORE: Shape.WORD,
     Key.LANGUAGE: Shape.WORD,
     Key.UNREAD: Shape.CHOICE,
+    Key.MENTIONS: Shape.CHOICE,
     Key.WAITING: Shape.SPAN,
     Key.DUE: Shape.SPAN,
     Key.BREACHED: Shape.CHOICE,
@@ -83,6 +85,7 @@ CHOICES: dict[Key, tuple[str, ...]] = {
     Key.ANSWERED: ("yes", "no"),
     Key.WEEKDAY: WEEKDAYS,
     Key.BREACHED: ("yes", "no"),
+    Key.MENTIONS: ("me", "unread"),
 }
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
