@@ -127,7 +127,7 @@ async def _filled(tx: Tx, desk: Desk, talk: Conversation, text: str, code: str) 
 
 
 def _first_words(texts: Mapping[str, str], code: str) -> str:
-    return " ".join(wording.plain(texts.get(code, "")).split())[:140]
+    return wording.glimpse(texts.get(code, ""))[:140]
 
 
 async def _names(tx: Tx) -> Mapping[str, str]:

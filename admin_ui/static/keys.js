@@ -12,7 +12,8 @@ const acts = {
   filter: byName("find"),
   views: () => {
     showViews(true);
-    ($("#views [aria-current]") || $("#views a"))?.focus();
+    // What is still on its way in takes no focus.
+    setTimeout(() => ($("#views [aria-current]") || $("#views a"))?.focus(), 50);
   },
   back: click("#thread .back"),
   reply: () => setMode("reply"),

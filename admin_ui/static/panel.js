@@ -269,6 +269,8 @@ async function catchUp() {
   try {
     const response = await fetch(`${thread.dataset.messages}?after=${lastPosition()}`, { headers: { "HX-Request": "true" } });
     if (response.ok && $("#thread") === thread) place(await response.text());
+  } catch {
+    // No connection: the next hint, or being online again, asks anew.
   } finally {
     fetching = false;
     if (again) {

@@ -4,7 +4,7 @@
 // --- what is typed before the cursor -------------------------------------------------------------------------------
 
 const UNFILLED = /\{\{\s*([a-z_.]+)\s*(?:\|[^{}]*)?\}\}/g;
-const token = (sign) => new RegExp(`(?:^|\\s)\\${sign}((?:[^\\s${sign}][^\\n${sign}]{0,39})?)$`, "u");
+const token = (sign) => new RegExp(`(?:^|\\s)${sign}((?:[^\\s${sign}][^\\n${sign}]{0,39})?)$`);
 const macroToken = token("/");
 const mentionToken = token("@");
 
@@ -107,7 +107,6 @@ function pickOption(option) {
   if (option.dataset.macro) return useMacro(option.dataset.macro, sought);
   const form = $("#composer");
   callable.set(option.dataset.name, option.dataset.mention);
-  form.dataset.called = "1";
   replace(sought.from, sought.to, `@${option.dataset.name} `);
 }
 
@@ -239,6 +238,8 @@ document.addEventListener("ahlan:sending", (event) => {
   const { id, data, note, text, files } = event.detail;
   closePalette();
   dismissed = -1;
+  // The box is emptied next.
+  queueMicrotask(tellUnfilled);
   if (note) {
     for (const [name, agent] of callable) if (text.includes(`@${name}`)) data.append("mention", agent);
     return;
@@ -268,7 +269,8 @@ async function heldBack(id, response) {
   // What came meanwhile stands above it now, and both are in view.
   item.parentElement.append(item);
   toEnd();
-  $("[data-send-held]", item).focus();
+  // Not on the other one: whoever pressed Enter twice has read nothing yet.
+  $("[data-change-held]", item).focus();
   return true;
 }
 

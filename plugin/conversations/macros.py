@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Index, Table, and_, func, or_, select, text
+from sqlalchemy import Index, Table, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -172,7 +172,7 @@ async def find(tx: Tx, agent: Agent, macro_id: UUID) -> Macro:
     """A macro that this agent may use. Raises NotFound, for a colleague's own one too."""
     macro = await tx.get(Macro, macro_id)
     if macro is None or macro.agent_id not in (None, agent.id):
-        raise NotFound(_("This macro is no longer there."), _("Choose another one."))
+        raise NotFound(_("This macro is no longer there."), _("Choose another macro."))
     return macro
 
 
@@ -236,6 +236,13 @@ async def used(tx: Tx, macro: Macro, agent: Agent) -> None:
             set_={"times": _USES.c.times + 1, "last_at": func.now()},
         )
     )
+
+
+async def inherit(tx: Tx, of: UUID, to: UUID) -> None:
+    """Two rows turn out to be one person: the macros of the one are the other's."""
+    for column in (Macro.agent_id, Macro.created_by):
+        theirs = update(Macro).where(Macro.workspace_id == tx.workspace_id, column == of)
+        await tx.execute(theirs.values({column: to}))
 
 
 async def perform(tx: Tx, conversation: Conversation, actions: Sequence[Action], *, by: Agent) -> None:

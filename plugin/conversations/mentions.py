@@ -126,3 +126,19 @@ async def read(tx: Tx, conversation_id: UUID, agent: Agent, position: int) -> bo
     if news:
         tx.publish("queue", {"conversation_id": str(conversation_id)})
     return news
+
+
+async def inherit(tx: Tx, of: UUID, to: UUID) -> None:
+    """Two rows turn out to be one person: who called the one called the other."""
+    known = _TABLE.alias()
+    already = select(known.c.position).where(
+        known.c.workspace_id == _TABLE.c.workspace_id,
+        known.c.conversation_id == _TABLE.c.conversation_id,
+        known.c.position == _TABLE.c.position,
+        known.c.agent_id == to,
+    )
+    await tx.execute(
+        update(_TABLE)
+        .where(_TABLE.c.workspace_id == tx.workspace_id, _TABLE.c.agent_id == of, ~already.exists())
+        .values(agent_id=to)
+    )

@@ -94,6 +94,11 @@ def unfilled(text: str) -> tuple[Name, ...]:
     return tuple(dict.fromkeys(Name(name) for name in said if name in set(Name)))
 
 
+def glimpse(text: str) -> str:
+    """A text on one line for a list: what stands behind a bar, and three dots for what each conversation fills in."""
+    return " ".join(_PLACE.sub(lambda place: place[1].partition("|")[2].strip() or "…", text).split())
+
+
 def plain(text: str) -> str:
     """A text without its names: what it is found by."""
     return _PLACE.sub(" ", text)

@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from plugin.app import App
-from plugin.conversations import conversations, filters, mentions, messages, views
+from plugin.conversations import conversations, filters, macros, mentions, messages, views
 from plugin.conversations.conversations import Conversation, Shopper
+from plugin.conversations.macros import Draft
 from plugin.conversations.views import BUILT_IN, UNREAD_MENTIONS, Reader
-from plugin.kernel.db import new_id
+from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import AhlanError
 from plugin.team import Agent, Role
 
@@ -129,3 +130,28 @@ async def test_mentions_can_be_asked_for_in_a_filter(
     async with app.db.transaction(workspace) as tx:
         for asked, held in (("mentions:unread status:open", 1), ("-mentions:me", 0), ("mentions:me status:spam", 0)):
             assert len((await views.queue(tx, filters.parse(asked), reader)).rows) == held, asked
+
+
+async def test_who_turns_out_to_be_somebody_else_takes_calls_and_macros_along(
+    app: App, workspace: UUID, shopper: Shopper, noa: Agent, omar: Agent
+) -> None:
+    id = await begin(app, workspace, shopper)
+    await note(app, workspace, id, noa, "@Omar")
+    async with app.db.transaction(workspace) as tx:
+        sara = Agent(id=new_id(), name="Sara", email=f"{uuid4().hex}@shop.example", role=Role.AGENT)
+        tx.add(sara)
+        await macros.write(tx, omar, Draft("own", {"en": "x"}))
+        await note_both(tx, id, noa)
+    async with app.db.transaction(workspace) as tx:
+        await mentions.inherit(tx, omar.id, sara.id)
+        await macros.inherit(tx, omar.id, sara.id)
+    assert await lists(app, workspace, sara) == (1, 1, True)
+    async with app.db.transaction(workspace) as tx:
+        assert [one.macro.name for one in await macros.available(tx, sara)] == ["own"]
+        assert await macros.available(tx, omar) == []
+
+
+async def note_both(tx: Tx, id: UUID, by: Agent) -> None:
+    talk = await tx.get(Conversation, id)
+    assert talk is not None
+    await messages.note(tx, talk, by, uuid4(), "@Omar and @Sara, both of you")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin.conversations.wording import Filled, Name, WordingError, check, fill, plain, unfilled
+from plugin.conversations.wording import Filled, Name, WordingError, check, fill, glimpse, plain, unfilled
 
 
 def test_names_are_filled_in_and_what_is_missing_stays_and_is_told() -> None:
@@ -32,6 +32,11 @@ def test_names_are_filled_in_and_what_is_missing_stays_and_is_told() -> None:
 def test_what_is_no_name_is_refused_when_it_is_written(text: str) -> None:
     with pytest.raises(WordingError):
         check(text)
+
+
+def test_a_glimpse_reads_like_a_sentence() -> None:
+    text = "Hello {{ customer.first_name | there }},\nyour order {{ order.number }} is on its way."
+    assert glimpse(text) == "Hello there, your order … is on its way."
 
 
 def test_one_brace_is_only_a_brace() -> None:
