@@ -85,6 +85,7 @@ KEYS: Sequence[Group] = (
             Key("inbox", ("g", "i"), _("Go to the inbox"), ("KeyG", "KeyI")),
             Key("customers", ("g", "c"), _("Go to the customers"), ("KeyG", "KeyC")),
             Key("stores", ("g", "s"), _("Go to the stores"), ("KeyG", "KeyS")),
+            Key("reports", ("g", "r"), _("Go to the reports"), ("KeyG", "KeyR"), needs="[data-nav$='/reports']"),
             Key("team", ("g", "t"), _("Go to the team"), ("KeyG", "KeyT")),
             Key("settings", ("g", "e"), _("Go to the settings"), ("KeyG", "KeyE")),
             Key("search", ("/",), _("Search customers"), signs="/"),

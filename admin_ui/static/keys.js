@@ -46,6 +46,7 @@ const acts = {
   inbox: visit("/inbox"),
   customers: visit("/customers"),
   stores: visit("/stores"),
+  reports: visit("/reports"),
   team: visit("/team"),
   settings: visit("/settings"),
   search,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
 from plugin.app import App
 from plugin.conversations import conversations, filling, macros, messages, starters, tags, wording
@@ -12,10 +13,13 @@ from plugin.conversations.macros import Draft, Macro, parse
 from plugin.conversations.wording import Name, WordingError
 from plugin.crm import identities, sync
 from plugin.crm.visitors import Visitor
+from plugin.kernel import jobs
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
+from plugin.kernel.jobs import JobRow
 from plugin.kernel.money import Money
 from plugin.platform import CustomerRecord, FulfilmentRecord, OrderRecord
+from plugin.reactions import TASKS
 from plugin.stores import Store
 from plugin.team import Agent, Role
 
@@ -289,3 +293,13 @@ async def test_an_unknown_name_is_told_by_name(app: App, workspace: UUID, noa: A
         with pytest.raises(WordingError) as raised:
             await macros.write(tx, noa, Draft("x", {"en": "{{ order.colour }}"}))
     assert raised.value.values == {"name": "order.colour"}
+
+
+async def test_the_job_of_a_new_workspace_plants_the_set(app: App, workspace: UUID, noa: Agent) -> None:
+    async with app.db.transaction(workspace) as tx:
+        job = await tx.scalar(select(JobRow.id).where(JobRow.task == "plant_macros"))
+    await jobs.run(app.db, app, TASKS, workspace, job)
+    async with app.db.transaction(workspace) as tx:
+        planted = await macros.listed(tx, noa)
+        assert [one.macro.name for one in planted] == [one.name for one in starters.starters(app.catalogues, "en")]
+        assert await tx.scalar(select(JobRow.done_at).where(JobRow.id == job)) is not None
