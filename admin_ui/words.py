@@ -108,6 +108,7 @@ SIGNS: Mapping[str, str] = {
     "conversation.marked_spam": "ban",
     "conversation.ranked": "flag",
     "conversation.tagged": "tag",
+    "conversation.field_changed": "pencil",
     "conversation.untagged": "tag",
     "note.added": "lock",
 }

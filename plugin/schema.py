@@ -6,6 +6,7 @@ from plugin.conversations import (
     bulk,
     clocks,
     conversations,
+    fields,
     macros,
     mentions,
     messages,
@@ -20,7 +21,8 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, bulk, carts, clocks, consents, conversations, crypto, customers, events, identities, inbox,
+    attachments, backfill, bulk, carts, clocks, consents, conversations, crypto, customers, events, fields,
+    identities, inbox,
     incidents, jobs, joining, macros, mentions, messages, orders, privacy, products, reconcile, stores, tags, team,
     teams, terms, views, visitors, workspaces,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from plugin.conversations import (
     clocks,
     conversations,
     delivery,
+    fields,
     history,
     mentions,
     messages,
@@ -114,6 +115,8 @@ class Thread:
     last_seq: int
     shopper_read_seq: int
     clocks: Sequence[tuple[str, Clock]] = ()
+    fields: Sequence[fields.Field] = ()
+    field_values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +233,7 @@ async def _thread(
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
+    own_fields = await fields.all_fields(tx)
     return Thread(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
@@ -253,6 +257,8 @@ async def _thread(
         last_seq=talk.last_seq,
         shopper_read_seq=talk.shopper_read_seq,
         clocks=[_promise(desk.t, one) for one in await clocks.of_conversation(tx, talk.id)],
+        fields=own_fields,
+        field_values=await fields.values(tx, talk.id) if own_fields else {},
     )
 
 
@@ -327,6 +333,7 @@ _SAID: dict[str, Lazy] = {
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),
+    "conversation.field_changed": _("%(name)s changed the field %(what)s"),
     "conversation.untagged": _("%(name)s took off the tag %(what)s"),
 }
 
@@ -364,7 +371,7 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         until = event.data.get("until")
         when = t.format_datetime(datetime.fromisoformat(until), "short") if until else ""
         # A priority's name, or a tag.
-        what = str(event.data.get("tag", ""))
+        what = str(event.data.get("tag") or event.data.get("field", ""))
         if event.kind == "conversation.ranked":
             what = t.gettext(words.PRIORITIES[Priority(event.data["to"])][1])
         if event.kind == "conversation.overdue":

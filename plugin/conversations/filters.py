@@ -26,6 +26,7 @@ class Key(StrEnum):
     ASSIGNEE = "assignee"
     PRIORITY = "priority"
     TAG = "tag"
+    FIELD = "field"
     CHANNEL = "channel"
     STORE = "store"
     LANGUAGE = "language"
@@ -63,6 +64,7 @@ SHAPES: dict[Key, Shape] = {
     Key.ASSIGNEE: Shape.WORD,
     Key.PRIORITY: Shape.RANK,
     Key.TAG: Shape.WORD,
+    Key.FIELD: Shape.WORD,
     Key.CHANNEL: Shape.WORD,
     Key.STORE: Shape.WORD,
     Key.LANGUAGE: Shape.WORD,

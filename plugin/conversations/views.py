@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Index, and_, case, delete, false, func, literal, not_, or_, select, true, tuple_, union_all
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from plugin.conversations import filters
+from plugin.conversations import fields, filters
 from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
 from plugin.conversations.filters import WEEKDAYS, Filter, Key, Term, Value
 from plugin.conversations.mentions import Mention
@@ -340,6 +340,8 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
                 .correlate(Conversation)
                 .exists()
             )
+        case Key.FIELD:
+            return fields.condition(tx, fields.asked(text))
         case Key.CHANNEL:
             return Conversation.channel == text.lower()
         case Key.STORE:

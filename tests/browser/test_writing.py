@@ -11,8 +11,9 @@ from playwright.async_api import Page, Route, expect
 
 from admin_ui.keys import KEYS
 from plugin.app import App
-from plugin.conversations import macros, messages, starters
+from plugin.conversations import fields, macros, messages, starters
 from plugin.conversations.conversations import Conversation
+from plugin.conversations.fields import Kind
 from plugin.conversations.macros import Draft
 from plugin.team import Agent
 from tests.admin_ui.shop import Panel, Shop
@@ -305,3 +306,21 @@ async def test_an_older_workspace_begins_with_the_set_by_a_click(panel: Panel, s
     await page.locator(".macro-row [title=Archive]").nth(1).click()
     await expect(page.locator("#macros-shared .macro-row")).to_have_count(planted - 1, timeout=SOON)
     await expect(page.locator("#macros-away")).to_contain_text("1 archived")
+
+
+async def test_a_field_is_filled_in_beside_the_conversation_and_a_colleague_sees_it(
+    panel: Panel, shop: Shop, open_as: Open
+) -> None:
+    async with panel.app.db.transaction(shop.workspace_id) as tx:
+        await fields.make(tx, "المقاس", Kind.NUMBER)
+        await fields.make(tx, "Reason", Kind.CHOICE, ["Damaged", "Too late"])
+    maya = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
+    karim = await open_as(shop.colleagues["karim"].email or "", f"inbox/{shop.talks['huda']}")
+    await expect(karim.locator("#colleagues")).to_be_visible(timeout=SOON)
+    await maya.get_by_label("المقاس").fill("42")
+    await maya.get_by_label("Reason").select_option("Damaged")
+    await expect(karim.get_by_label("المقاس")).to_have_value("42", timeout=SOON)
+    await expect(karim.get_by_label("Reason")).to_have_value("Damaged", timeout=SOON)
+    await maya.get_by_label("المقاس").fill("large")
+    await maya.keyboard.press("Tab")
+    await expect(maya.locator(".toast")).to_contain_text("This field holds a number.", timeout=SOON)
