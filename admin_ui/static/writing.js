@@ -87,7 +87,7 @@ async function offer() {
   if (loading !== mine) return;
   loading = null;
   const list = palette();
-  list.innerHTML = html;
+  list.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.children);
   // A stroke between two words, or an address: nothing is meant.
   if (!options().length && sought.query.length > 12) return closePalette();
   list.hidden = false;

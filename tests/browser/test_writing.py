@@ -318,6 +318,7 @@ async def test_a_field_is_filled_in_beside_the_conversation_and_a_colleague_sees
     karim = await open_as(shop.colleagues["karim"].email or "", f"inbox/{shop.talks['huda']}")
     await expect(karim.locator("#colleagues")).to_be_visible(timeout=SOON)
     await maya.get_by_label("المقاس").fill("42")
+    await maya.keyboard.press("Tab")
     await maya.get_by_label("Reason").select_option("Damaged")
     await expect(karim.get_by_label("المقاس")).to_have_value("42", timeout=SOON)
     await expect(karim.get_by_label("Reason")).to_have_value("Damaged", timeout=SOON)
