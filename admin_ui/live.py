@@ -47,6 +47,7 @@ _EVENTS = {
     "assigned": "live:head",
     "customer": "live:customer",
     "here": "live:reach",
+    "colleagues": "live:colleagues",
 }
 
 
@@ -60,6 +61,7 @@ class Lease:
     until: float
     answers: bool
     topics: list[str]
+    conversation_id: UUID | None = None
 
 
 async def live(desk: Desk) -> Response:
@@ -120,15 +122,16 @@ async def _hang_up(websocket: WebSocket) -> None:
 
 async def _lease(desk: Desk) -> Lease:
     topics = ["queue", "stores", "backfill", team.access_topic(desk.agent.id), f"agent:{desk.agent.id}"]
-    asked = desk.request.query_params.get("conversation", "")
+    asked, shown = desk.request.query_params.get("conversation", ""), None
     if asked:
         conversation_id = as_id(asked)
         async with desk.transaction() as tx:
             await conversation_page.find(tx, conversation_id)
         topics += [f"conversation:{conversation_id}", f"panel:conversation:{conversation_id}"]
+        shown = conversation_id
     answers = desk.agent.available and desk.agent.may(Permission.REPLY)
     until = desk.until.timestamp() if desk.until is not None else 0.0
-    return Lease(desk.workspace_id, desk.agent.id, desk.session_id, until, answers, topics)
+    return Lease(desk.workspace_id, desk.agent.id, desk.session_id, until, answers, topics, shown)
 
 
 async def _redeem(app: App, key: str) -> Lease | None:
@@ -155,21 +158,25 @@ async def _events(app: App, lease: Lease) -> AsyncIterator[tuple[str, dict[str, 
             return
         # Whoever comes back may have missed hints: the first event makes the window look again.
         yield "live:open", {}
-        await _here(app, lease)
-        while (left := ends - time.monotonic()) > 0:
-            try:
-                topic, payload = await asyncio.wait_for(listener.get(), min(_HEARTBEAT_SECONDS, left))
-                if payload.get("type") == "available":
-                    # The switch was used: the window comes again, as somebody who is here or away.
+        window = secrets.token_hex(8)
+        try:
+            await _here(app, lease, window)
+            while (left := ends - time.monotonic()) > 0:
+                try:
+                    topic, payload = await asyncio.wait_for(listener.get(), min(_HEARTBEAT_SECONDS, left))
+                    if payload.get("type") == "available":
+                        # The switch was used: the window comes again, as somebody who is here or away.
+                        return
+                except TimeoutError:
+                    yield None
+                    await _here(app, lease, window)
+                    continue
+                if topic in (access, "hub.resync") and not await _good(app, lease):
                     return
-            except TimeoutError:
-                yield None
-                await _here(app, lease)
-                continue
-            if topic in (access, "hub.resync") and not await _good(app, lease):
-                return
-            if (event := _translate(topic, payload)) is not None:
-                yield event
+                if (event := _translate(topic, payload)) is not None:
+                    yield event
+        finally:
+            _gone(app, lease, window)
 
 
 async def _good(app: App, lease: Lease) -> bool:
@@ -178,10 +185,28 @@ async def _good(app: App, lease: Lease) -> bool:
         return await team.still_here(tx, lease.agent_id, lease.session_id)
 
 
-async def _here(app: App, lease: Lease) -> None:
-    """Shoppers are told that somebody is there: whoever has the panel open and may answer."""
+async def _here(app: App, lease: Lease, window: str) -> None:
+    """Shoppers are told that somebody is there: whoever has the panel open and may answer. Colleagues, who looks at
+    the same conversation.
+    """
     if lease.answers:
         await presence.agent_here(app.hub, lease.workspace_id, lease.agent_id)
+    if lease.conversation_id is not None:
+        await presence.agent_looks(app.hub, lease.workspace_id, lease.conversation_id, lease.agent_id, window)
+
+
+_leaving: set[asyncio.Task[None]] = set()
+
+
+def _gone(app: App, lease: Lease, window: str) -> None:
+    """The window shows something else. As a task of its own: a stream that is hung up on may not wait any more."""
+    if lease.conversation_id is None:
+        return
+    leaving = asyncio.create_task(
+        presence.agent_looks_away(app.hub, lease.workspace_id, lease.conversation_id, lease.agent_id, window)
+    )
+    _leaving.add(leaving)
+    leaving.add_done_callback(_leaving.discard)
 
 
 def _translate(topic: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:

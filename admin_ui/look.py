@@ -12,6 +12,8 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from admin_ui import words
+from admin_ui.keys import KEYS
+from plugin.conversations import mentions
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
@@ -70,6 +72,9 @@ def furnish(web: Web) -> None:
         navigation=navigation,
         isolate=isolate,
         typed=typed,
+        calling=mentions.parts,
+        filled_words=filled_words,
+        keys=KEYS,
         statuses=words.STATUSES,
         ranks=words.PRIORITIES,
         priorities=dict(words.PRIORITIES.values()),
@@ -134,6 +139,12 @@ def file_size(t: Translator, size: int) -> str:
     if size < 1024 * 1024:
         return t.gettext("%(size)s KB", size=t.format_number(max(1, round(size / 1024))))
     return t.gettext("%(size)s MB", size=t.format_number(round(size / 1024 / 1024, 1)))
+
+
+def filled_words(t: Translator) -> Markup:
+    """What can be filled into a text, by its name in it, as JSON for a data attribute."""
+    named = {name.value: t.gettext(text) for name, text in words.FILLED.items()}
+    return script_json(named).replace("'", "\\u0027")
 
 
 def panel_words(t: Translator) -> Markup:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plugin.conversations.conversations import Priority, Status
+from plugin.conversations.wording import Name
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 
@@ -107,6 +108,7 @@ SIGNS: Mapping[str, str] = {
     "conversation.marked_spam": "ban",
     "conversation.ranked": "flag",
     "conversation.tagged": "tag",
+    "conversation.field_changed": "pencil",
     "conversation.untagged": "tag",
     "note.added": "lock",
 }
@@ -161,4 +163,22 @@ PRIORITIES: dict[Priority, tuple[str, Lazy]] = {
     Priority.HIGH: ("high", _("High")),
     Priority.NORMAL: ("normal", _("Normal")),
     Priority.LOW: ("low", _("Low")),
+}
+
+# What can be filled into a macro.
+FILLED: Mapping[Name, Lazy] = {
+    Name.CUSTOMER_FIRST_NAME: _("the customer's first name"),
+    Name.CUSTOMER_NAME: _("the customer's name"),
+    Name.CUSTOMER_EMAIL: _("the customer's e-mail address"),
+    Name.ORDER_NUMBER: _("the order's number"),
+    Name.ORDER_TOTAL: _("the order's amount"),
+    Name.ORDER_DATE: _("the day of the order"),
+    Name.ORDER_LINK: _("the page of the order"),
+    Name.TRACKING_NUMBER: _("the tracking number"),
+    Name.TRACKING_LINK: _("the carrier's page"),
+    Name.TRACKING_CARRIER: _("the carrier"),
+    Name.AGENT_FIRST_NAME: _("your first name"),
+    Name.AGENT_NAME: _("your name"),
+    Name.STORE_NAME: _("the store's name"),
+    Name.STORE_LINK: _("the store's address"),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
-from plugin.conversations import clocks, conversations, delivery, routing
+from plugin.conversations import clocks, conversations, delivery, routing, starters
 from plugin.crm import backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
@@ -33,6 +33,7 @@ TASKS: Mapping[str, Task] = {
     "reckon_clocks": clocks.reckon_clocks,
     "give_conversation": routing.give_conversation,
     "release_agent": routing.release_agent,
+    "plant_macros": starters.plant_macros,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {

@@ -202,6 +202,11 @@ class Hub:
         """How many are in `group` now."""
         return int(await self._redis.zcount(group, time.time(), "+inf"))
 
+    async def members(self, group: str) -> list[str]:
+        """Who is in `group` now."""
+        found: list[bytes] = await self._redis.zrangebyscore(group, time.time(), "+inf")
+        return [member.decode() for member in found]
+
     async def append_only(self) -> bool:
         """Whether Valkey survives its own death; False also where a managed one does not say."""
         try:

@@ -6,8 +6,11 @@ from plugin.conversations import (
     bulk,
     clocks,
     conversations,
+    fields,
     letters,
+    macros,
     mailboxes,
+    mentions,
     messages,
     readings,
     tags,
@@ -21,9 +24,9 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, bulk, carts, clocks, consents, conversations, crypto, customers, events, identities, inbox,
-    incidents, jobs, joining, letters, mailboxes, messages, orders, privacy, products, readings, reconcile, stores,
-    tags, team, teams, terms, views, visitors, workspaces,
+    attachments, backfill, bulk, carts, clocks, consents, conversations, crypto, customers, events, fields, identities,
+    inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders, privacy, products,
+    readings, reconcile, stores, tags, team, teams, terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

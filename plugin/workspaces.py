@@ -43,6 +43,7 @@ async def create(tx: Tx, name: str, *, locale: str = "en", timezone: str = "UTC"
     tx.add(Directory(kind="workspace", key=str(tx.workspace_id), workspace_id=tx.workspace_id))
     await tx.flush()
     await tx.enqueue("retention", every=86_400, unique="retention")
+    await tx.enqueue("plant_macros")
     return workspace
 
 

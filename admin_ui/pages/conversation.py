@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
 
-from admin_ui import words
+from admin_ui import sending, words
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team
@@ -22,9 +22,11 @@ from plugin.conversations import (
     clocks,
     conversations,
     delivery,
+    fields,
     history,
     letters,
     mailboxes,
+    mentions,
     messages,
     presence,
     tags,
@@ -69,6 +71,7 @@ class Said:
     day_key: str
     talk_id: UUID
     mail: MailView | None = None
+    mentions: Sequence[str] = ()
     kind: str = "message"
 
 
@@ -117,6 +120,8 @@ class Thread:
     last_seq: int
     shopper_read_seq: int
     clocks: Sequence[tuple[str, Clock]] = ()
+    fields: Sequence[fields.Field] = ()
+    field_values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +288,7 @@ async def _thread(
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
+    own_fields = await fields.all_fields(tx)
     return Thread(
         id=talk.id,
         key=str(talk.customer_id or talk.visitor_id or talk.id),
@@ -306,6 +312,8 @@ async def _thread(
         last_seq=talk.last_seq,
         shopper_read_seq=talk.shopper_read_seq,
         clocks=[_promise(desk.t, one) for one in await clocks.of_conversation(tx, talk.id)],
+        fields=own_fields,
+        field_values=await fields.values(tx, talk.id) if own_fields else {},
     )
 
 
@@ -366,6 +374,7 @@ def _said(
         day_key=day_key,
         talk_id=talk.id,
         mail=mail,
+        mentions=message.data.get("mentions", ()),
     )
 
 
@@ -388,6 +397,7 @@ _SAID: dict[str, Lazy] = {
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),
+    "conversation.field_changed": _("%(name)s changed the field %(what)s"),
     "conversation.untagged": _("%(name)s took off the tag %(what)s"),
 }
 
@@ -425,7 +435,7 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         until = event.data.get("until")
         when = t.format_datetime(datetime.fromisoformat(until), "short") if until else ""
         # A priority's name, or a tag.
-        what = str(event.data.get("tag", ""))
+        what = str(event.data.get("tag") or event.data.get("field", ""))
         if event.kind == "conversation.ranked":
             what = t.gettext(words.PRIORITIES[Priority(event.data["to"])][1])
         if event.kind == "conversation.overdue":
@@ -494,23 +504,42 @@ async def _before(tx: Tx, talk: Conversation, position: int) -> messages.Message
 
 
 async def reply(desk: Desk) -> Response:
-    """Answer the customer."""
-    return await _write(desk, messages.reply)
+    """Answer the customer, with what a macro does besides; held back where the writer should look again first."""
+    form = await desk.request.form()
+    client_id, conversation_id = as_id(str(form.get("client_id", ""))), desk.path_id()
+    async with desk.transaction() as tx:
+        talk = await find(tx, conversation_id)
+        await stores.standing_still(tx, talk.store_id)
+        await conversations.lock(tx, talk.id)
+        fresh = not await messages.is_there(tx, talk.id, client_id)
+        if fresh and (held := await sending.held(tx, desk, talk, form)) is not None:
+            return held
+        said = await messages.reply(tx, talk, desk.agent, client_id, str(form.get("text", "")), _files(form))
+        if fresh:
+            await sending.follow(tx, desk, talk, form)
+    await presence.agent_wrote(desk.app.hub, desk.workspace_id, conversation_id, desk.agent.id)
+    return await _written(desk, said)
 
 
 async def note(desk: Desk) -> Response:
-    """Write to the team."""
-    return await _write(desk, messages.note)
-
-
-async def _write(desk: Desk, verb: Any) -> Response:
+    """Write to the team; `mention` are those who were chosen from the list of names."""
     form = await desk.request.form()
-    client_id = as_id(str(form.get("client_id", "")))
-    files = [as_id(str(value)) for value in form.getlist("attachment")]
+    client_id, chosen = as_id(str(form.get("client_id", ""))), [as_id(str(id)) for id in form.getlist("mention")]
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await stores.standing_still(tx, talk.store_id)
-        said = await verb(tx, talk, desk.agent, client_id, str(form.get("text", "")), files)
+        body = str(form.get("text", ""))
+        said = await messages.note(tx, talk, desk.agent, client_id, body, _files(form), chosen=chosen)
+    await presence.agent_wrote(desk.app.hub, desk.workspace_id, desk.path_id(), desk.agent.id)
+    return await _written(desk, said)
+
+
+def _files(form: Any) -> list[UUID]:
+    return [as_id(str(value)) for value in form.getlist("attachment")]
+
+
+async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
+    """What was just written, as the thread shows it."""
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         written = await tx.get(messages.Message, UUID(said["id"]))
@@ -636,6 +665,7 @@ async def read(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await conversations.read_by(tx, talk.id, desk.agent, _number(str(form.get("seq", "0"))))
+        await mentions.read(tx, talk.id, desk.agent, _number(str(form.get("position", "0"))))
     return Response(status_code=204, headers=desk.headers())
 
 

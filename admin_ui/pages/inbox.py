@@ -20,7 +20,16 @@ from plugin.conversations import bulk, filters, tags, views
 from plugin.conversations.bulk import Change, Verb
 from plugin.conversations.conversations import Priority, Status
 from plugin.conversations.filters import Filter, FilterError
-from plugin.conversations.views import BUILT_IN, COUNT_LIMIT, DEFAULT, Listed, Reader, Sort, View
+from plugin.conversations.views import (
+    BUILT_IN,
+    COUNT_LIMIT,
+    DEFAULT,
+    UNREAD_MENTIONS,
+    Listed,
+    Reader,
+    Sort,
+    View,
+)
 from plugin.crm import stakes
 from plugin.crm.stakes import OpenCart, OpenOrder
 from plugin.kernel.db import Tx
@@ -38,6 +47,7 @@ _LABELS: dict[str, tuple[str, Lazy]] = {
     "unassigned": ("user-x", _("Unassigned")),
     "waiting": ("clock", _("Waiting longest")),
     "breaching": ("timer", _("Due soon")),
+    "mentions": ("at-sign", _("Mentions")),
     "pending": ("hourglass", _("Waiting for the customer")),
     "snoozed": ("alarm-clock", _("Snoozed")),
     "resolved": ("archive", _("Resolved")),
@@ -74,6 +84,7 @@ class Row:
     ours: bool
     at: datetime
     unread: int
+    mentioned: bool
     waiting_since: datetime | None
     waiting_seconds: float
     clock: Clock | None
@@ -176,7 +187,7 @@ async def _list(tx: Tx, desk: Desk, asked: _Asked, saved: Sequence[View]) -> dic
         page = await views.queue(
             tx, asked.view.filter, reader, sort=asked.view.sort, cursor=query.get("after"), limit=limit
         )
-    counts = await views.counts(tx, [*(BUILT_IN[key] for key in _COUNTED), *saved], reader)
+    counts = await views.counts(tx, [*(BUILT_IN[key] for key in _COUNTED), UNREAD_MENTIONS, *saved], reader)
     shops = await all_stores(tx)
     connected = any(store.status == "connected" for store in shops)
     names = {store.id: store.name for store in shops} if len(shops) > 1 else {}
@@ -304,6 +315,7 @@ def _row(
         ours=talk.preview_author == "agent",
         at=talk.last_message_at,
         unread=listed.unread,
+        mentioned=listed.mentioned,
         waiting_since=talk.waiting_since,
         waiting_seconds=seconds,
         clock=conversation.clock_of(t, talk, now),
@@ -359,6 +371,10 @@ def _blank(t: Translator, asked: _Asked, connected: bool) -> Blank:
             "user-check",
             _("Nothing is yours"),
             _("Take a conversation with the key a, or answer one: it becomes yours."),
+        )
+    if asked.view.key == "mentions":
+        return Blank(
+            "at-sign", _("Nobody has called you"), _("Notes that name you with @ bring their conversation here.")
         )
     if asked.view.key == "snoozed":
         return Blank("alarm-clock", _("Nothing is snoozed"), _("Put one off with the key s: it comes back by itself."))

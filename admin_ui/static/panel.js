@@ -48,6 +48,7 @@ function toast(message, hint = "", request = "", undo = null) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet";
+    button.dataset.undo = "";
     button.textContent = undo.undo;
     button.addEventListener("click", () => takeBack(box, undo));
     box.append(button);
@@ -268,6 +269,8 @@ async function catchUp() {
   try {
     const response = await fetch(`${thread.dataset.messages}?after=${lastPosition()}`, { headers: { "HX-Request": "true" } });
     if (response.ok && $("#thread") === thread) place(await response.text());
+  } catch {
+    // No connection: the next hint, or being online again, asks anew.
   } finally {
     fetching = false;
     if (again) {
@@ -304,11 +307,14 @@ const seen = later(async () => {
   if (!thread || document.hidden) return;
   const seqs = $$("#messages > .message").map((item) => Number(item.dataset.seq) || 0);
   const seq = Math.max(0, ...seqs);
-  const key = `${thread.dataset.conversation}:${seq}`;
-  if (!seq || told === key) return;
+  // Notes have no seq, and calls stand in notes.
+  const position = lastPosition();
+  const key = `${thread.dataset.conversation}:${seq}:${position}`;
+  if (!position || told === key) return;
   told = key;
   const data = new FormData();
   data.set("seq", seq);
+  data.set("position", position);
   await post(thread.dataset.read, data).catch(() => (told = ""));
 }, 400);
 
@@ -338,15 +344,18 @@ function setMode(value) {
 
 function send(form) {
   const field = $("textarea", form);
-  const files = $$(".chip[data-id]", form);
+  const files = $$("#files [data-id]", form);
   const text = field.value.trim();
-  if ((!text && !files.length) || $(".chip.is-busy", form)) return;
+  if ($("#files .is-busy", form)) return;
+  if (!text && !files.length) return void form.dispatchEvent(new Event("ahlan:empty", { bubbles: true }));
   const note = mode() === "note";
   const id = crypto.randomUUID();
   const data = new FormData();
   data.set("client_id", id);
   data.set("text", text);
   for (const file of files) data.append("attachment", file.dataset.id);
+  const detail = { id: `m-${id}`, data, note, text, files };
+  form.dispatchEvent(new CustomEvent("ahlan:sending", { bubbles: true, detail }));
   const item = $("#bubble").content.firstElementChild.cloneNode(true);
   item.id = `m-${id}`;
   item.classList.toggle("is-note", note);
@@ -369,11 +378,13 @@ async function deliver(id) {
   item?.classList.add("is-pending");
   try {
     const response = await post(url, data);
+    if (response.status === 409 && (await heldBack(id, response))) return;
     if (!response.ok) {
       await explain(response);
       throw new Error(String(response.status));
     }
     unsent.delete(id);
+    underWay.delete(id);
     if (document.getElementById(id)) place(await response.text());
   } catch {
     const shown = document.getElementById(id);
@@ -698,7 +709,7 @@ document.addEventListener("click", async (event) => {
   } else if ("views" in target.dataset) {
     showViews(!viewsShown);
   } else if ("unpick" in target.dataset) unpick();
-  else if ("keys" in target.dataset) $("#keys").showModal();
+  else if ("keys" in target.dataset) showKeys();
   else if (target.dataset.ask || target.dataset.giveBack) askPermission(target);
   else if ("copy" in target.dataset) {
     const field = $("[data-copy-from]", target.parentElement);
@@ -762,42 +773,6 @@ function walk(step) {
   next.scrollIntoView({ block: "nearest" });
   next.click();
 }
-
-document.addEventListener("keydown", (event) => {
-  if (event.target.id === "words" && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.preventDefault();
-    send(event.target.form);
-    return;
-  }
-  if (event.key === "Escape") {
-    const menu = event.target.closest?.("details.menu[open]");
-    closeMenus();
-    showViews(false);
-    if (menu) $("summary", menu).focus();
-    else if (event.target.closest?.("#composer, .finder, .thread-marks")) event.target.blur();
-  }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select, dialog[open]")) return;
-  // The key's place, not its letter: j is j on an Arabic and a Hebrew keyboard too.
-  const key = event.key === "?" || event.key === "/" ? event.key : event.shiftKey && event.code === "Slash" ? "?" : event.code;
-  const act = {
-    KeyJ: () => walk(1),
-    KeyK: () => walk(-1),
-    KeyR: () => setMode("reply"),
-    KeyN: () => setMode("note"),
-    KeyE: () => $("#turn")?.click(),
-    KeyA: () => take(),
-    KeyS: () => openMenu("snooze"),
-    KeyT: () => $("#tag")?.focus(),
-    KeyX: () => pickHere(),
-    KeyF: () => $("#find")?.focus(),
-    "?": () => $("#keys").showModal(),
-    "/": () => search(),
-    Slash: () => search(),
-  }[key];
-  if (!act) return;
-  event.preventDefault();
-  act();
-});
 
 function take() {
   const choice = $("#assign");

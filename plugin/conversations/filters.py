@@ -26,10 +26,12 @@ class Key(StrEnum):
     ASSIGNEE = "assignee"
     PRIORITY = "priority"
     TAG = "tag"
+    FIELD = "field"
     CHANNEL = "channel"
     STORE = "store"
     LANGUAGE = "language"
     UNREAD = "unread"
+    MENTIONS = "mentions"
     WAITING = "waiting"
     DUE = "due"
     BREACHED = "breached"
@@ -62,10 +64,12 @@ SHAPES: dict[Key, Shape] = {
     Key.ASSIGNEE: Shape.WORD,
     Key.PRIORITY: Shape.RANK,
     Key.TAG: Shape.WORD,
+    Key.FIELD: Shape.WORD,
     Key.CHANNEL: Shape.WORD,
     Key.STORE: Shape.WORD,
     Key.LANGUAGE: Shape.WORD,
     Key.UNREAD: Shape.CHOICE,
+    Key.MENTIONS: Shape.CHOICE,
     Key.WAITING: Shape.SPAN,
     Key.DUE: Shape.SPAN,
     Key.BREACHED: Shape.CHOICE,
@@ -83,6 +87,7 @@ CHOICES: dict[Key, tuple[str, ...]] = {
     Key.ANSWERED: ("yes", "no"),
     Key.WEEKDAY: WEEKDAYS,
     Key.BREACHED: ("yes", "no"),
+    Key.MENTIONS: ("me", "unread"),
 }
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}

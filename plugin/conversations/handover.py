@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from plugin.conversations import macros, mentions
 from plugin.conversations.conversations import TABLE, Status
 from plugin.kernel.db import Happening, Tx
 from plugin.kernel.errors import NotFound
@@ -31,6 +32,8 @@ async def become_one(tx: Tx, member: Agent, account: Agent, *, link_id: UUID) ->
     Raises NotFound and Conflict like `team.staff.link`. Returns how many conversations moved.
     """
     await staff.link(tx, member, account, link_id=link_id)
+    await macros.inherit(tx, member.id, account.id)
+    await mentions.inherit(tx, member.id, account.id)
     return await _hand_over(tx, member.id, account.id if account.may(Permission.REPLY) else None, by=account)
 
 

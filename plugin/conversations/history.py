@@ -11,6 +11,7 @@ from plugin.kernel.events import Event
 
 KINDS = (
     "conversation.assigned",
+    "conversation.field_changed",
     "conversation.marked_spam",
     "conversation.overdue",
     "conversation.pending",

@@ -1,7 +1,7 @@
 """Messages of a conversation: received, replied, noted, edited, read again after a number."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.conversations import attachments, clocks
+from plugin.conversations import attachments, clocks, mentions
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper, Status
 from plugin.crm import customers
@@ -38,7 +38,7 @@ class Message(TenantRow, Base):
 
     `client_id` is made by the sender, so that a resend falls through quietly. `seq` counts what the shopper may see
     and is null for notes, so that nobody outside can count them; `position` counts everything. `data.attachments`
-    repeats what the message carries, so that a page of messages is one query.
+    repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query.
     """
 
     __tablename__ = "messages"
@@ -136,17 +136,31 @@ async def reply(
 
 
 async def note(
-    tx: Tx, conversation: Conversation, by: Agent, client_id: UUID, body: str, files: Sequence[UUID] = ()
+    tx: Tx,
+    conversation: Conversation,
+    by: Agent,
+    client_id: UUID,
+    body: str,
+    files: Sequence[UUID] = (),
+    *,
+    chosen: Collection[UUID] = (),
 ) -> dict[str, Any]:
-    """An agent writes to colleagues. Never numbered, counted or told on the shopper's side."""
+    """An agent writes to colleagues. Never numbered, counted or told on the shopper's side.
+
+    Who is called in it (`@` and a name; `chosen` from the list) finds it among their mentions. Raises AhlanError for
+    somebody chosen who has no access.
+    """
     body = clean(body, files)
     head = await _locked(tx, conversation)
     actor = f"agent:{by.id}"
+    called = mentions.called(body, await mentions.people(tx), chosen) if "@" in body or chosen else []
     message = await _append(
-        tx, head, AGENT, client_id, body, files, agent=by, kind=NOTE, uploader=actor, actor=actor, event="note.added"
-    )
+        tx, head, AGENT, client_id, body, files, agent=by, kind=NOTE, uploader=actor, actor=actor, event="note.added",
+        mentioned=[agent.name for agent in called],
+    )  # fmt: skip
     if message is None:
         return await _resent(tx, head.id, client_id)
+    await mentions.remember(tx, head.id, head.last_position + 1, called, by=by)
     await tx.session.refresh(conversation)
     return message
 
@@ -160,6 +174,11 @@ async def edit(tx: Tx, message: Message, by: Agent, body: str) -> dict[str, Any]
     await tx.flush()
     _tell(tx, message.conversation_id, as_json(message), message.kind)
     return as_json(message)
+
+
+async def is_there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
+    """Whether a message that its sender calls `client_id` was written already: what comes now is a resend."""
+    return await _by_client_id(tx, conversation_id, client_id) is not None
 
 
 async def messages_after(tx: Tx, conversation_id: UUID, seq: int, limit: int = PAGE) -> list[Message]:
@@ -335,11 +354,12 @@ async def _append(
     kind: str = MESSAGE,
     agent: Agent | None = None,
     most: int = attachments.MAX_PER_MESSAGE,
+    mentioned: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
     carried: list[dict[str, Any]] = []
     if files:
-        if await _there(tx, head.id, client_id):
+        if await is_there(tx, head.id, client_id):
             return None
         carried = await attachments.find(tx, files, uploader=uploader, most=most)
     message_id = new_id()
@@ -357,7 +377,7 @@ async def _append(
         "name": name,
         "kind": kind,
         "body": body,
-        "data": {"attachments": carried} if carried else {},
+        "data": ({"attachments": carried} if carried else {}) | ({"mentions": [*mentioned]} if mentioned else {}),
     }
     if kind == MESSAGE:
         preview = " ".join(body.split())[:_PREVIEW] or (carried[0]["name"] if carried else "")
@@ -390,10 +410,6 @@ def _tell(tx: Tx, conversation_id: UUID, message: dict[str, Any], kind: str) -> 
     tx.publish(topic, {"type": kind, "message": message})
     if kind == MESSAGE:
         tx.publish("queue", {"conversation_id": str(conversation_id)})
-
-
-async def _there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
-    return await _by_client_id(tx, conversation_id, client_id) is not None
 
 
 async def _resent(tx: Tx, conversation_id: UUID, client_id: UUID) -> dict[str, Any]:

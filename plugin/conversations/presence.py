@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,6 +14,9 @@ from plugin.realtime import Hub
 
 SECONDS = 45
 """How long a sign of life counts: say it again every 20 s."""
+
+WRITING_SECONDS = 7
+"""How long somebody counts as writing after a key: said again every 3 s while they go on."""
 
 AGENTS = "agents"
 """The topic that tells how many agents are here when that changes."""
@@ -56,6 +60,47 @@ async def shopper_is_here(hub: Hub, workspace_id: UUID, conversation_id: UUID) -
     return await _try(hub.present(_shoppers(workspace_id, conversation_id)), 0) > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Colleagues:
+    """Agents with one conversation open: those who write into it just now, and those who look at it."""
+
+    writing: frozenset[UUID] = frozenset()
+    looking: frozenset[UUID] = frozenset()
+
+
+async def agent_looks(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID, window: str) -> None:
+    """An agent has the conversation open, in one window more. Colleagues hear of the first sign at once."""
+    if await _try(hub.appear(_looking(workspace_id, conversation_id), f"{agent_id}:{window}", SECONDS), False):
+        await _tell_colleagues(hub, workspace_id, conversation_id)
+
+
+async def agent_looks_away(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID, window: str) -> None:
+    """That window shows something else, or was closed."""
+    if await _try(hub.vanish(_looking(workspace_id, conversation_id), f"{agent_id}:{window}"), False):
+        await _tell_colleagues(hub, workspace_id, conversation_id)
+
+
+async def agent_writes(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID) -> None:
+    """An agent is writing: good for a few seconds, said again while they go on."""
+    if await _try(hub.appear(_writing(workspace_id, conversation_id), str(agent_id), WRITING_SECONDS), False):
+        await _tell_colleagues(hub, workspace_id, conversation_id)
+
+
+async def agent_wrote(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID) -> None:
+    """What they were writing is sent."""
+    if await _try(hub.vanish(_writing(workspace_id, conversation_id), str(agent_id)), False):
+        await _tell_colleagues(hub, workspace_id, conversation_id)
+
+
+async def colleagues_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, *, but: UUID) -> Colleagues:
+    """Who else has the conversation open; nobody when we cannot know."""
+    looking = await _try(hub.members(_looking(workspace_id, conversation_id)), [])
+    writing = await _try(hub.members(_writing(workspace_id, conversation_id)), [])
+    wrote = frozenset(UUID(member) for member in writing) - {but}
+    looked = frozenset(UUID(member.partition(":")[0]) for member in looking) - {but}
+    return Colleagues(wrote, looked - wrote)
+
+
 async def _tell(hub: Hub, workspace_id: UUID) -> None:
     count = await agents_here(hub, workspace_id)
     await hub.publish(workspace_id, [(AGENTS, {"type": AGENTS, "agents": count})])
@@ -63,6 +108,18 @@ async def _tell(hub: Hub, workspace_id: UUID) -> None:
 
 async def _tell_panel(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> None:
     await hub.publish(workspace_id, [(f"panel:conversation:{conversation_id}", {"type": "here"})])
+
+
+async def _tell_colleagues(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> None:
+    await hub.publish(workspace_id, [(f"panel:conversation:{conversation_id}", {"type": "colleagues"})])
+
+
+def _looking(workspace_id: UUID, conversation_id: UUID) -> str:
+    return f"here:{workspace_id}:{conversation_id}:looking"
+
+
+def _writing(workspace_id: UUID, conversation_id: UUID) -> str:
+    return f"here:{workspace_id}:{conversation_id}:writing"
 
 
 def _agents(workspace_id: UUID) -> str:

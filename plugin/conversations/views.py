@@ -10,9 +10,10 @@ from uuid import UUID
 from sqlalchemy import Index, and_, case, delete, false, func, literal, not_, or_, select, true, tuple_, union_all
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from plugin.conversations import filters
+from plugin.conversations import fields, filters
 from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
 from plugin.conversations.filters import WEEKDAYS, Filter, Key, Term, Value
+from plugin.conversations.mentions import Mention
 from plugin.conversations.tags import ConversationTag, folded
 from plugin.conversations.teams import Rules, Team, all_teams, ranked
 from plugin.crm import customers
@@ -66,6 +67,7 @@ BUILT_IN: Mapping[str, View] = {
         ("unassigned", "status:open assignee:none", Sort.OLDEST),
         ("waiting", "status:open waiting:>0m", Sort.WAITING),
         ("breaching", "status:open due:<30m", Sort.DUE),
+        ("mentions", "mentions:me", Sort.NEWEST),
         ("pending", "status:pending", Sort.NEWEST),
         ("snoozed", "status:snoozed", Sort.NEWEST),
         ("resolved", "status:resolved", Sort.NEWEST),
@@ -73,6 +75,8 @@ BUILT_IN: Mapping[str, View] = {
     )
 }
 DEFAULT = BUILT_IN["open"]
+# Everything that ever called somebody stays in their list; the number beside it is of what they have not seen.
+UNREAD_MENTIONS = View("mentions", filters.parse("mentions:unread"))
 
 # Orders by a moment that not every conversation has; those without it are not in the list.
 _BY: Mapping[Sort, Any] = {Sort.WAITING: Conversation.waiting_since, Sort.DUE: Conversation.due_at}
@@ -106,7 +110,10 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One row: the conversation and who it is with. `typed_name` and `typed_email` are unverified."""
+    """One row: the conversation and who it is with. `typed_name` and `typed_email` are unverified.
+
+    `mentioned`: a note calls the reader, who has not seen it.
+    """
 
     conversation: Conversation
     customer_name: str
@@ -115,6 +122,7 @@ class Listed:
     typed_email: str
     assignee_name: str
     read_seq: int
+    mentioned: bool
 
     @property
     def unread(self) -> int:
@@ -145,6 +153,7 @@ async def queue(
             func.coalesce(Visitor.typed_email, ""),
             func.coalesce(Agent.name, ""),
             func.coalesce(ConversationRead.seq, 0),
+            _mentions(tx, reader, unread=True),
         )
         .outerjoin(Customer, _same(Customer, Conversation.customer_id))
         .outerjoin(_person, _same(_person, func.coalesce(Customer.merged_into, Customer.id)))
@@ -331,6 +340,8 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
                 .correlate(Conversation)
                 .exists()
             )
+        case Key.FIELD:
+            return fields.condition(tx, fields.asked(text))
         case Key.CHANNEL:
             return Conversation.channel == text.lower()
         case Key.STORE:
@@ -350,6 +361,8 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
         case Key.UNREAD:
             unread = Conversation.last_seq > func.coalesce(ConversationRead.seq, 0)
             return unread if text == "yes" else not_(unread)
+        case Key.MENTIONS:
+            return _mentions(tx, reader, unread=text == "unread")
         case Key.WAITING:
             return _moment(Conversation.waiting_since, value, reader, now)
         case Key.DUE:
@@ -371,6 +384,15 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
             return _compared(func.extract("hour", begun_at(reader)), value.compare, int(text))
         case Key.ACTIVE:
             return _moment(Conversation.active_at, value, reader, now)
+
+
+def _mentions(tx: Tx, reader: Reader, *, unread: bool) -> Any:
+    calls = select(Mention.position).where(
+        Mention.workspace_id == tx.workspace_id,
+        Mention.agent_id == reader.agent_id,
+        Mention.conversation_id == Conversation.id,
+    )
+    return (calls.where(Mention.read_at.is_(None)) if unread else calls).exists()
 
 
 def _assignee(tx: Tx, who: str, reader: Reader) -> Any:

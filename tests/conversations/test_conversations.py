@@ -130,7 +130,7 @@ async def test_lists_and_counts(app: App, workspace: UUID, make_shopper, noa: Ag
     async with app.db.transaction(workspace) as tx:
         counted = await views.counts(tx, list(BUILT_IN.values()), reader)
     assert counted == {
-        "open": 4, "mine": 1, "unassigned": 2, "waiting": 4, "breaching": 0,
+        "open": 4, "mine": 1, "unassigned": 2, "waiting": 4, "breaching": 0, "mentions": 0,
             "pending": 0, "snoozed": 0, "resolved": 1, "spam": 0,
     }  # fmt: skip
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from plugin import privacy, stores
 from plugin.app import App
-from plugin.conversations import messages, presence
+from plugin.conversations import mentions, messages, presence
 from plugin.conversations.attachments import Attachment
 from plugin.conversations.conversations import Shopper, current, read_by
 from plugin.crm import consents, customers, identities, sync, visitors
@@ -126,6 +126,10 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         head = await current(tx, shopper)
         assert head is not None
         await read_by(tx, head.id, agent, 1)
+        colleague = Agent(id=new_id(), name="Colleague", email=f"{uuid4().hex}@shop.example", role=Role.AGENT)
+        tx.add(colleague)
+        await tx.flush()
+        await mentions.remember(tx, head.id, 1, [colleague], by=agent)
         file = Attachment(id=new_id(), store_id=store.id, conversation_id=head.id, uploader=shopper.actor, name=mark,
                           media_type="text/plain", size=1, content=mark.encode(), thumbnail=mark.encode())  # fmt: skip
         tx.add(file)
