@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
-from plugin.conversations import clocks, conversations, delivery, routing
+from plugin.conversations import clocks, conversations, delivery, links, ratings, routing, transcripts
 from plugin.crm import backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
@@ -33,10 +33,14 @@ TASKS: Mapping[str, Task] = {
     "reckon_clocks": clocks.reckon_clocks,
     "give_conversation": routing.give_conversation,
     "release_agent": routing.release_agent,
+    "ask_rating": ratings.ask_rating,
+    "preview_links": links.preview_links,
+    "send_transcript": transcripts.send_transcript,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
     "message.sent": ("deliver_reply",),
     "agent.deactivated": ("release_agent",),
+    "conversation.resolved": ("ask_rating",),
 }

@@ -10,13 +10,27 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
 from admin_ui import words
+from admin_ui.carried import Carried, carried
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
-from plugin import privacy, stores, team
-from plugin.conversations import attachments, clocks, conversations, delivery, history, messages, presence, tags
+from plugin import privacy, stores, team, workspaces
+from plugin.conversations import (
+    attachments,
+    cards,
+    changes,
+    clocks,
+    conversations,
+    delivery,
+    history,
+    messages,
+    presence,
+    ratings,
+    tags,
+)
 from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -55,6 +69,7 @@ class Said:
     edited: bool
     day: str
     day_key: str
+    more: Carried
     kind: str = "message"
 
 
@@ -102,6 +117,9 @@ class Thread:
     first_position: int
     last_seq: int
     shopper_read_seq: int
+    rating: ratings.Rating | None
+    typing_preview: bool
+    mark: str
     clocks: Sequence[tuple[str, Clock]] = ()
 
 
@@ -198,13 +216,15 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool) -> dict
     """What the thread, its head and the customer pane show; writes the access log. `here`: the shopper is."""
     talk = await find(tx, conversation_id)
     who = await person.beside(tx, desk, talk)
+    # Before the messages: what changes while they are read is told again rather than never.
+    mark = await changes.mark(tx, talk.id, team=True)
     page = await messages.thread(tx, talk.id, before=talk.last_position + 1)
     older = bool(page) and page[0].position > 1
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
     names = {agent.id: agent.name for agent in await team.agents(tx)}
     items = _woven(desk, talk, page, happened, names)
-    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0)
+    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark)
     return {"thread": thread, "person": who, "heading": who.name, "reach": await _reach(tx, desk, talk, here)}
 
 
@@ -216,6 +236,7 @@ async def _thread(
     items: Sequence[Said | Happened] = (),
     older: bool = False,
     first_position: int = 0,
+    mark: str = "",
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
@@ -242,6 +263,9 @@ async def _thread(
         last_seq=talk.last_seq,
         shopper_read_seq=talk.shopper_read_seq,
         clocks=[_promise(desk.t, one) for one in await clocks.of_conversation(tx, talk.id)],
+        rating=await ratings.of(tx, talk.id),
+        typing_preview=(await workspaces.chat_rules(tx)).typing_preview,
+        mark=mark,
     )
 
 
@@ -297,7 +321,13 @@ def _said(desk: Desk, talk: Conversation, message: messages.Message, day_before:
         edited=message.edited_at is not None,
         day=t.format_date(message.created_at, "full") if day_key != day_before else "",
         day_key=day_key,
+        more=carried(desk, talk, message, shown),
     )
+
+
+def line(desk: Desk, talk: Conversation, message: messages.Message) -> Said:
+    """One message that is on the screen already, as it is now."""
+    return _said(desk, talk, message, _day_key(desk, message))
 
 
 def _day_key(desk: Desk, message: messages.Message) -> str:
@@ -314,6 +344,7 @@ _SAID: dict[str, Lazy] = {
     "conversation.unattended": _("Everybody was told that nobody has taken this"),
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
+    "conversation.rated": _("%(name)s rated this with %(what)s of 5"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),
     "conversation.untagged": _("%(name)s took off the tag %(what)s"),
 }
@@ -358,6 +389,8 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         if event.kind == "conversation.overdue":
             kind = event.data["target"]
             what = t.gettext(_KINDS[kind])
+        if event.kind == "conversation.rated":
+            what = t.format_number(event.data["score"])
         text = t.gettext(_SAID[event.kind], name=who, when=isolate(when), what=isolate(what))
     elif event.data.get("to") is None:
         text = t.gettext("%(name)s gave this back to everybody", name=who)
@@ -382,8 +415,12 @@ def _actor_name(t: Translator, actor: str, names: Mapping[UUID, str]) -> str:
 async def more(desk: Desk) -> Response:
     """What is new after a position, or the page before one (what is older), as list items."""
     query = desk.request.query_params
+    changed: list[messages.Message] = []
+    mark = ""
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
+        if "mark" in query:
+            changed, mark = await changes.since(tx, talk.id, query["mark"], team=True)
         if "before" in query:
             page = await messages.thread(tx, talk.id, before=_number(query["before"]))
             previous = None
@@ -398,12 +435,15 @@ async def more(desk: Desk) -> Response:
         names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
         if talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
-    items = _woven(desk, talk, page, happened, names, previous)
+    fresh = {message.id for message in page}
+    items: list[Said | Happened] = [line(desk, talk, message) for message in changed if message.id not in fresh]
+    items += _woven(desk, talk, page, happened, names, previous)
     older = "before" in query and bool(page) and page[0].position > 1
     return desk.page(
         "messages.html",
         items=items,
         older=desk.url(f"conversations/{talk.id}/messages", before=page[0].position) if older else "",
+        mark=mark,
         read_seq=talk.shopper_read_seq,
         block="items",
     )
@@ -417,7 +457,19 @@ async def _before(tx: Tx, talk: Conversation, position: int) -> messages.Message
 
 async def reply(desk: Desk) -> Response:
     """Answer the customer."""
-    return await _write(desk, messages.reply)
+    return await _write(desk, messages.reply, carried_by)
+
+
+async def carried_by(tx: Tx, talk: Conversation, form: FormData) -> dict[str, Any]:
+    """What a reply carries besides words and files, from the composer's form."""
+    wanted: Sequence[str] = [str(value) for value in form.getlist("card")]
+    answers = cards.answers([str(value) for value in form.getlist("answer")])
+    more: dict[str, Any] = {}
+    if wanted:
+        more["cards"] = await cards.chosen(tx, talk, wanted)
+    if answers:
+        more["replies"] = answers
+    return more
 
 
 async def note(desk: Desk) -> Response:
@@ -425,14 +477,15 @@ async def note(desk: Desk) -> Response:
     return await _write(desk, messages.note)
 
 
-async def _write(desk: Desk, verb: Any) -> Response:
+async def _write(desk: Desk, verb: Any, carrying: Any = None) -> Response:
     form = await desk.request.form()
     client_id = as_id(str(form.get("client_id", "")))
     files = [as_id(str(value)) for value in form.getlist("attachment")]
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await stores.standing_still(tx, talk.store_id)
-        said = await verb(tx, talk, desk.agent, client_id, str(form.get("text", "")), files)
+        more = {"more": await carrying(tx, talk, form)} if carrying is not None else {}
+        said = await verb(tx, talk, desk.agent, client_id, str(form.get("text", "")), files, **more)
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         written = await tx.get(messages.Message, UUID(said["id"]))
@@ -446,6 +499,7 @@ async def _write(desk: Desk, verb: Any) -> Response:
         "messages.html",
         items=_woven(desk, talk, [written], happened, names, previous),
         older="",
+        mark="",
         read_seq=talk.shopper_read_seq,
         block="items",
     )
@@ -454,12 +508,13 @@ async def _write(desk: Desk, verb: Any) -> Response:
 async def head(desk: Desk) -> Response:
     """The head alone: somebody took, closed or opened it meanwhile."""
     async with desk.transaction() as tx:
-        return await _head(tx, desk, await find(tx, desk.path_id()))
+        return await head_of(tx, desk, await find(tx, desk.path_id()))
 
 
-async def _head(
+async def head_of(
     tx: Tx, desk: Desk, talk: Conversation, said: str = "", undo: str = "", values: Mapping[str, Any] | None = None
 ) -> Response:
+    """The head as it is now, with what was just done and how it is undone."""
     who = await person.name_of(tx, desk.t, talk)
     shown = desk.page("inbox.html", block="thread_head", thread=await _thread(tx, desk, talk, who), place={})
     if said:
@@ -487,7 +542,7 @@ async def assign(desk: Desk) -> Response:
         t = desk.t
         said = t.gettext("Given to %(name)s.", name=isolate(to.name)) if to else t.gettext("Nobody has it now.")
         values = {"seen": str(talk.assignee_id or ""), "to": str(before or "")}
-        return await _head(tx, desk, talk, said, "assign", values)
+        return await head_of(tx, desk, talk, said, "assign", values)
 
 
 async def turn(desk: Desk) -> Response:
@@ -508,9 +563,9 @@ async def turn(desk: Desk) -> Response:
             seen=Status(seen) if seen in set(Status) else None,
         )
         if not turned:
-            return await _head(tx, desk, talk)
+            return await head_of(tx, desk, talk)
         values = {"to": was, "seen": to, "until": was_until.isoformat() if was_until else ""}
-        return await _head(tx, desk, talk, desk.t.gettext(_TURNED[Status(to)]), "status", values)
+        return await head_of(tx, desk, talk, desk.t.gettext(_TURNED[Status(to)]), "status", values)
 
 
 async def rank(desk: Desk) -> Response:
@@ -522,7 +577,7 @@ async def rank(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await conversations.rank(tx, talk, Priority(value), by=desk.agent)
-        return await _head(tx, desk, talk)
+        return await head_of(tx, desk, talk)
 
 
 async def tag(desk: Desk) -> Response:
@@ -540,7 +595,7 @@ async def _tag(desk: Desk, verb: Any) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await verb(tx, talk, str(form.get("tag", "")), by=desk.agent)
-        return await _head(tx, desk, talk)
+        return await head_of(tx, desk, talk)
 
 
 async def retitle(desk: Desk) -> Response:
@@ -549,7 +604,7 @@ async def retitle(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await conversations.retitle(tx, talk, str(form.get("subject", "")))
-        return await _head(tx, desk, talk)
+        return await head_of(tx, desk, talk)
 
 
 async def read(desk: Desk) -> Response:
