@@ -182,7 +182,7 @@ class Peer:
 
         async def cut() -> None:
             for channel in sockets:
-                with contextlib.suppress(RuntimeError):
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                     await channel.close(1012)
 
         self._do(cut())

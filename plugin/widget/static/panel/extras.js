@@ -26,7 +26,7 @@ function card(one, fresh) {
   return box(
     one.url,
     { class: `card ${one.kind}` },
-    one.picture ? shown(one.picture, fresh) : el("span", { class: "sign" }, icon(one.kind === "order" ? "package" : "shopping-bag")),
+    one.picture ? shown(one.picture, fresh) : el("span", { class: "sign" }, one.kind === "order" ? icon("package") : icon("shopping-bag")),
     el(
       "span",
       { class: "words" },
