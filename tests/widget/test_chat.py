@@ -1,6 +1,7 @@
 """Chat over the wire: changes that nobody misses, ratings, signs, places, typing; and people who do harm."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -205,13 +206,15 @@ async def test_a_thousand_messages_in_a_minute_harm_nobody_else(
     browser: Browser, another: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MESSAGE", limits.Limit("message", 60, visitor=60, address=100))
+    began = time.monotonic()
     told = [
         await browser.post("messages", client_id=str(uuid4()), text=str(number), attachments=[])
         for number in range(1000)
     ]
-    taken = sum(one.status_code == 200 for one in told)
-    assert taken == 60
-    refused = told[-1]
+    # A slow machine sees more than one minute go by.
+    minutes = 1 + int((time.monotonic() - began) // 60)
+    assert 60 <= sum(one.status_code == 200 for one in told) <= 60 * minutes
+    refused = next(one for one in told if one.status_code != 200)
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "60"
     assert refused.json()["error"]["message"] == "That was a lot in a short time."
