@@ -41,10 +41,12 @@ _HEARTBEAT_SECONDS = 15
 _EVENTS = {
     "message": "live:message",
     "note": "live:message",
+    "changed": "live:message",
     "typing": "live:typing",
     "read": "live:read",
     "status": "live:head",
     "assigned": "live:head",
+    "rating": "live:head",
     "customer": "live:customer",
     "here": "live:reach",
     "colleagues": "live:colleagues",

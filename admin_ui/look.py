@@ -164,6 +164,7 @@ def panel_words(t: Translator) -> Markup:
         "declined": _("Nothing was changed. It can be allowed at any time."),
         "taken_back": _("Taken back. What was read already stays."),
         "not_asked": _("Shopify did not open its question, so nothing was changed. Try again in a moment."),
+        "undo": _("Undo"),
         "chosen": _("Chosen: %(count)s"),
     }
     return script_json(words).replace("'", "\\u0027")

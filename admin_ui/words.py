@@ -107,6 +107,8 @@ SIGNS: Mapping[str, str] = {
     "conversation.woken": "alarm-clock",
     "conversation.marked_spam": "ban",
     "conversation.ranked": "flag",
+    "conversation.rated": "star",
+    "conversation.transcript_asked": "mail",
     "conversation.tagged": "tag",
     "conversation.field_changed": "pencil",
     "conversation.untagged": "tag",
@@ -150,6 +152,14 @@ def order_name(name: str) -> str:
     """The order's number as people say it, left to right inside any text."""
     return isolate(name, "ltr")
 
+
+# What a card in the chat says of its order; the platform's other words say nothing to a shopper.
+CARD_STATES: Mapping[str, Lazy] = {
+    "unfulfilled": _("Not shipped yet"),
+    "partial": _("Partly shipped"),
+    "fulfilled": _("Shipped"),
+    "cancelled": _("Cancelled"),
+}
 
 STATUSES: dict[Status, tuple[str, Lazy]] = {
     Status.OPEN: ("inbox", _("Open")),

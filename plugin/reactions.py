@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
-from plugin.conversations import clocks, conversations, delivery, routing, starters
+from plugin.conversations import (
+    clocks,
+    conversations,
+    delivery,
+    links,
+    ratings,
+    routing,
+    starters,
+    transcripts,
+)
 from plugin.crm import backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
@@ -34,10 +43,14 @@ TASKS: Mapping[str, Task] = {
     "give_conversation": routing.give_conversation,
     "release_agent": routing.release_agent,
     "plant_macros": starters.plant_macros,
+    "ask_rating": ratings.ask_rating,
+    "preview_links": links.preview_links,
+    "send_transcript": transcripts.send_transcript,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
     "message.sent": ("deliver_reply",),
     "agent.deactivated": ("release_agent",),
+    "conversation.resolved": ("ask_rating",),
 }

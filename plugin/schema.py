@@ -4,6 +4,7 @@ from plugin import joining, privacy, stores, team, workspaces
 from plugin.conversations import (
     attachments,
     bulk,
+    changes,
     clocks,
     conversations,
     fields,
@@ -12,6 +13,7 @@ from plugin.conversations import (
     mailboxes,
     mentions,
     messages,
+    ratings,
     readings,
     tags,
     teams,
@@ -24,9 +26,9 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, bulk, carts, clocks, consents, conversations, crypto, customers, events, fields, identities,
-    inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders, privacy, products,
-    readings, reconcile, stores, tags, team, teams, terms, views, visitors, workspaces,
+    attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events, fields,
+    identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders, privacy,
+    products, ratings, readings, reconcile, stores, tags, team, teams, terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -1,6 +1,8 @@
 """A workspace: one merchant with their stores, team and customers. The tenant."""
 
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, text
@@ -28,7 +30,26 @@ class Workspace(Tenant, Base):
     second_factor_roles: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     unattended_minutes: Mapped[int] = mapped_column(server_default=text("60"))
     away_minutes: Mapped[int] = mapped_column(server_default=text("60"))
+    chat: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRules:
+    """How live chat works in a workspace. `typing_preview`: agents read along while a shopper types, who is told so.
+
+    `ratings`: shoppers are asked once, after their conversation was resolved, how it was.
+    """
+
+    typing_preview: bool = False
+    ratings: bool = True
+
+
+async def chat_rules(tx: Tx) -> ChatRules:
+    """The rules of this workspace; what nobody decided is as in a new one."""
+    workspace = await current(tx)
+    kept = workspace.chat if workspace is not None else {}
+    return ChatRules(**{rule.name: bool(kept[rule.name]) for rule in fields(ChatRules) if rule.name in kept})
 
 
 def new_workspace_id() -> UUID:

@@ -10,15 +10,19 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
 from admin_ui import sending, words
+from admin_ui.carried import Carried, carried
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
-from plugin import privacy, stores, team
+from plugin import privacy, stores, team, workspaces
 from plugin.channel import Automatic
 from plugin.conversations import (
     attachments,
+    cards,
+    changes,
     clocks,
     conversations,
     delivery,
@@ -29,6 +33,7 @@ from plugin.conversations import (
     mentions,
     messages,
     presence,
+    ratings,
     tags,
 )
 from plugin.conversations.conversations import Conversation, Priority, Status
@@ -70,6 +75,7 @@ class Said:
     day: str
     day_key: str
     talk_id: UUID
+    more: Carried
     mail: MailView | None = None
     mentions: Sequence[str] = ()
     kind: str = "message"
@@ -119,6 +125,9 @@ class Thread:
     first_position: int
     last_seq: int
     shopper_read_seq: int
+    rating: ratings.Rating | None
+    typing_preview: bool
+    mark: str
     clocks: Sequence[tuple[str, Clock]] = ()
     fields: Sequence[fields.Field] = ()
     field_values: Mapping[str, str] = field(default_factory=dict)
@@ -267,13 +276,15 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool) -> dict
     """What the thread, its head and the customer pane show; writes the access log. `here`: the shopper is."""
     talk = await find(tx, conversation_id)
     who = await person.beside(tx, desk, talk)
+    # Before the messages: what changes while they are read is told again rather than never.
+    mark = await changes.mark(tx, talk.id, team=True)
     page = await messages.thread(tx, talk.id, before=talk.last_position + 1)
     older = bool(page) and page[0].position > 1
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
     names = {agent.id: agent.name for agent in await team.agents(tx)}
     items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
-    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0)
+    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark)
     return {"thread": thread, "person": who, "heading": who.name, "reach": await _reach(tx, desk, talk, here)}
 
 
@@ -285,6 +296,7 @@ async def _thread(
     items: Sequence[Said | Happened] = (),
     older: bool = False,
     first_position: int = 0,
+    mark: str = "",
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
@@ -314,6 +326,9 @@ async def _thread(
         clocks=[_promise(desk.t, one) for one in await clocks.of_conversation(tx, talk.id)],
         fields=own_fields,
         field_values=await fields.values(tx, talk.id) if own_fields else {},
+        rating=await ratings.of(tx, talk.id),
+        typing_preview=(await workspaces.chat_rules(tx)).typing_preview,
+        mark=mark,
     )
 
 
@@ -375,7 +390,19 @@ def _said(
         talk_id=talk.id,
         mail=mail,
         mentions=message.data.get("mentions", ()),
+        more=carried(desk, talk, message, shown),
     )
+
+
+async def line(tx: Tx, desk: Desk, talk: Conversation, message: messages.Message) -> Said:
+    """One message that is on the screen already, as it is now."""
+    return (await lines(tx, desk, talk, [message]))[0]
+
+
+async def lines(tx: Tx, desk: Desk, talk: Conversation, page: Sequence[messages.Message]) -> list[Said]:
+    """Messages that are on the screen already, as they are now."""
+    mails = await mails_among(tx, talk, page)
+    return [_said(desk, talk, message, _day_key(desk, message), mails.get(message.id)) for message in page]
 
 
 def _day_key(desk: Desk, message: messages.Message) -> str:
@@ -396,6 +423,7 @@ _SAID: dict[str, Lazy] = {
     "conversation.unattended": _("Everybody was told that nobody has taken this"),
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
+    "conversation.rated": _("%(name)s rated this with %(what)s of 5"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),
     "conversation.field_changed": _("%(name)s changed the field %(what)s"),
     "conversation.untagged": _("%(name)s took off the tag %(what)s"),
@@ -441,6 +469,8 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
         if event.kind == "conversation.overdue":
             kind = event.data["target"]
             what = t.gettext(_KINDS[kind])
+        if event.kind == "conversation.rated":
+            what = t.format_number(event.data["score"])
         party = isolate(str(event.data.get("party", "")))
         reason = isolate(str(event.data.get("reason") or event.data.get("said") or ""))
         text = t.gettext(
@@ -469,8 +499,12 @@ def _actor_name(t: Translator, actor: str, names: Mapping[UUID, str]) -> str:
 async def more(desk: Desk) -> Response:
     """What is new after a position, or the page before one (what is older), as list items."""
     query = desk.request.query_params
+    changed: list[messages.Message] = []
+    mark = ""
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
+        if "mark" in query:
+            changed, mark = await changes.since(tx, talk.id, query["mark"], team=True)
         if "before" in query:
             page = await messages.thread(tx, talk.id, before=_number(query["before"]))
             previous = None
@@ -484,14 +518,18 @@ async def more(desk: Desk) -> Response:
             happened = [event for event in happened if page and event.at <= page[-1].created_at]
         names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
         mails = await mails_among(tx, talk, page)
+        fresh = {message.id for message in page}
+        again = await lines(tx, desk, talk, [message for message in changed if message.id not in fresh])
         if talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
-    items = _woven(desk, talk, page, happened, names, previous, mails)
+    items: list[Said | Happened] = [*again]
+    items += _woven(desk, talk, page, happened, names, previous, mails)
     older = "before" in query and bool(page) and page[0].position > 1
     return desk.page(
         "messages.html",
         items=items,
         older=desk.url(f"conversations/{talk.id}/messages", before=page[0].position) if older else "",
+        mark=mark,
         read_seq=talk.shopper_read_seq,
         block="items",
     )
@@ -514,11 +552,24 @@ async def reply(desk: Desk) -> Response:
         fresh = not await messages.is_there(tx, talk.id, client_id)
         if fresh and (held := await sending.held(tx, desk, talk, form)) is not None:
             return held
-        said = await messages.reply(tx, talk, desk.agent, client_id, str(form.get("text", "")), _files(form))
+        text, more = str(form.get("text", "")), await carried_by(tx, talk, form)
+        said = await messages.reply(tx, talk, desk.agent, client_id, text, _files(form), more=more)
         if fresh:
             await sending.follow(tx, desk, talk, form)
     await presence.agent_wrote(desk.app.hub, desk.workspace_id, conversation_id, desk.agent.id)
     return await _written(desk, said)
+
+
+async def carried_by(tx: Tx, talk: Conversation, form: FormData) -> dict[str, Any]:
+    """What a reply carries besides words and files, from the composer's form."""
+    wanted: Sequence[str] = [str(value) for value in form.getlist("card")]
+    answers = cards.answers([str(value) for value in form.getlist("answer")])
+    more: dict[str, Any] = {}
+    if wanted:
+        more["cards"] = await cards.chosen(tx, talk, wanted)
+    if answers:
+        more["replies"] = answers
+    return more
 
 
 async def note(desk: Desk) -> Response:
@@ -553,6 +604,7 @@ async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
         "messages.html",
         items=_woven(desk, talk, [written], happened, names, previous),
         older="",
+        mark="",
         read_seq=talk.shopper_read_seq,
         block="items",
     )
@@ -561,12 +613,13 @@ async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
 async def head(desk: Desk) -> Response:
     """The head alone: somebody took, closed or opened it meanwhile."""
     async with desk.transaction() as tx:
-        return await _head(tx, desk, await find(tx, desk.path_id()))
+        return await head_of(tx, desk, await find(tx, desk.path_id()))
 
 
-async def _head(
+async def head_of(
     tx: Tx, desk: Desk, talk: Conversation, said: str = "", undo: str = "", values: Mapping[str, Any] | None = None
 ) -> Response:
+    """The head as it is now, with what was just done and how it is undone."""
     who = await person.name_of(tx, desk.t, talk)
     shown = desk.page("inbox.html", block="thread_head", thread=await _thread(tx, desk, talk, who), place={})
     if said:
@@ -594,7 +647,7 @@ async def assign(desk: Desk) -> Response:
         t = desk.t
         said = t.gettext("Given to %(name)s.", name=isolate(to.name)) if to else t.gettext("Nobody has it now.")
         values = {"seen": str(talk.assignee_id or ""), "to": str(before or "")}
-        return await _head(tx, desk, talk, said, "assign", values)
+        return await head_of(tx, desk, talk, said, "assign", values)
 
 
 async def turn(desk: Desk) -> Response:
@@ -615,9 +668,9 @@ async def turn(desk: Desk) -> Response:
             seen=Status(seen) if seen in set(Status) else None,
         )
         if not turned:
-            return await _head(tx, desk, talk)
+            return await head_of(tx, desk, talk)
         values = {"to": was, "seen": to, "until": was_until.isoformat() if was_until else ""}
-        return await _head(tx, desk, talk, desk.t.gettext(_TURNED[Status(to)]), "status", values)
+        return await head_of(tx, desk, talk, desk.t.gettext(_TURNED[Status(to)]), "status", values)
 
 
 async def rank(desk: Desk) -> Response:
@@ -629,7 +682,7 @@ async def rank(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await conversations.rank(tx, talk, Priority(value), by=desk.agent)
-        return await _head(tx, desk, talk)
+        return await head_of(tx, desk, talk)
 
 
 async def tag(desk: Desk) -> Response:
@@ -647,7 +700,7 @@ async def _tag(desk: Desk, verb: Any) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await verb(tx, talk, str(form.get("tag", "")), by=desk.agent)
-        return await _head(tx, desk, talk)
+        return await head_of(tx, desk, talk)
 
 
 async def retitle(desk: Desk) -> Response:
@@ -656,7 +709,7 @@ async def retitle(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
         await conversations.retitle(tx, talk, str(form.get("subject", "")))
-        return await _head(tx, desk, talk)
+        return await head_of(tx, desk, talk)
 
 
 async def read(desk: Desk) -> Response:

@@ -52,6 +52,7 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
         "heading": t.gettext("Settings"),
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
+        "chat": await workspaces.chat_rules(tx),
         **more,
     }
 

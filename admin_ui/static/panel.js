@@ -72,6 +72,7 @@ async function takeBack(box, undo) {
   for (const [name, value] of Object.entries(undo.values)) data.set(name, value);
   const response = await post(undo.action, data);
   if (!response.ok) return explain(response);
+  if (undo.places) return place(await response.text());
   const thread = $("#thread[data-conversation]");
   if (thread && undo.action.includes(thread.dataset.conversation)) await refresh(thread.dataset.head, "#thread-head");
   refreshQueue();
@@ -235,9 +236,15 @@ function place(html) {
   if (!list) return;
   const stay = atEnd();
   const page = new DOMParser().parseFromString(html, "text/html");
-  for (const item of [...page.querySelectorAll("li")]) {
+  for (const item of [...page.querySelectorAll("body > li")]) {
     if (item.id === "older") continue;
+    if (item.id === "mark") {
+      list.dataset.mark = item.dataset.mark;
+      continue;
+    }
     const known = document.getElementById(item.id);
+    // Changed by somebody else while it is being edited here: the words in the form are not thrown away.
+    if (known && $("form.editing.is-kept", known)) continue;
     if (known) {
       known.replaceWith(item);
       continue;
@@ -267,7 +274,7 @@ async function catchUp() {
   }
   fetching = true;
   try {
-    const response = await fetch(`${thread.dataset.messages}?after=${lastPosition()}`, { headers: { "HX-Request": "true" } });
+    const response = await fetch(`${thread.dataset.messages}?after=${lastPosition()}&mark=${encodeURIComponent($("#messages").dataset.mark)}`, { headers: { "HX-Request": "true" } });
     if (response.ok && $("#thread") === thread) place(await response.text());
   } catch {
     // No connection: the next hint, or being online again, asks anew.
@@ -347,13 +354,15 @@ function send(form) {
   const files = $$("#files [data-id]", form);
   const text = field.value.trim();
   if ($("#files .is-busy", form)) return;
-  if (!text && !files.length) return void form.dispatchEvent(new Event("ahlan:empty", { bubbles: true }));
   const note = mode() === "note";
+  const carried = note ? [] : $$(".chip[data-carried]", form);
+  if (!text && !files.length && !carried.length) return void form.dispatchEvent(new Event("ahlan:empty", { bubbles: true }));
   const id = crypto.randomUUID();
   const data = new FormData();
   data.set("client_id", id);
   data.set("text", text);
   for (const file of files) data.append("attachment", file.dataset.id);
+  for (const chip of carried) data.append(chip.dataset.carried, chip.dataset.value);
   const detail = { id: `m-${id}`, data, note, text, files };
   form.dispatchEvent(new CustomEvent("ahlan:sending", { bubbles: true, detail }));
   const item = $("#bubble").content.firstElementChild.cloneNode(true);
@@ -361,11 +370,11 @@ function send(form) {
   item.classList.toggle("is-note", note);
   $(".text", item).textContent = text;
   $(".meta bdi", item).textContent = form.dataset.author;
-  $(".pending-files", item).textContent = files.map((file) => file.dataset.name).join(", ");
+  $(".pending-files", item).textContent = [...files, ...carried].map((chip) => chip.dataset.name).join(", ");
   $("#messages").append(item);
   unsent.set(item.id, { url: note ? form.dataset.note : form.dataset.reply, data });
   field.value = "";
-  for (const chip of files) chip.remove();
+  for (const chip of [...files, ...carried]) chip.remove();
   drafts.delete(form.dataset.draft);
   toEnd();
   deliver(item.id);

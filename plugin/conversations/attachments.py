@@ -300,11 +300,20 @@ def link(vault: Vault, workspace_id: UUID, attachment_id: str, *, small: bool = 
 
 
 def with_links(vault: Vault, workspace_id: UUID, message: dict[str, Any]) -> dict[str, Any]:
-    """A message's JSON with the `url` (and for pictures `thumbnail`) of each attachment."""
-    if not message["attachments"]:
-        return message
-    linked = [linked_file(vault, workspace_id, file) for file in message["attachments"]]
-    return {**message, "attachments": linked}
+    """A message's JSON with the `url` (and for pictures `thumbnail`) of each attachment, card and link preview."""
+    linked = dict(message)
+    if message["attachments"]:
+        linked["attachments"] = [linked_file(vault, workspace_id, file) for file in message["attachments"]]
+    if "cards" in message:
+        linked["cards"] = [_pictured(vault, workspace_id, card) for card in message["cards"]]
+    if "link" in message:
+        linked["link"] = _pictured(vault, workspace_id, message["link"])
+    return linked
+
+
+def _pictured(vault: Vault, workspace_id: UUID, shown: dict[str, Any]) -> dict[str, Any]:
+    picture = shown.get("picture")
+    return {**shown, "picture": linked_file(vault, workspace_id, picture)} if picture else shown
 
 
 def linked_file(vault: Vault, workspace_id: UUID, file: dict[str, Any]) -> dict[str, Any]:

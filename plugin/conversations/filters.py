@@ -41,6 +41,7 @@ class Key(StrEnum):
     WEEKDAY = "weekday"
     HOUR = "hour"
     ACTIVE = "active"
+    RATING = "rating"
 
 
 class Shape(StrEnum):
@@ -79,6 +80,7 @@ SHAPES: dict[Key, Shape] = {
     Key.WEEKDAY: Shape.CHOICE,
     Key.HOUR: Shape.NUMBER,
     Key.ACTIVE: Shape.TIME,
+    Key.RATING: Shape.RANK,
 }
 CHOICES: dict[Key, tuple[str, ...]] = {
     Key.STATUS: STATUSES,
@@ -88,6 +90,7 @@ CHOICES: dict[Key, tuple[str, ...]] = {
     Key.WEEKDAY: WEEKDAYS,
     Key.BREACHED: ("yes", "no"),
     Key.MENTIONS: ("me", "unread"),
+    Key.RATING: ("1", "2", "3", "4", "5"),
 }
 
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}

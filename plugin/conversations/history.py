@@ -16,6 +16,7 @@ KINDS = (
     "conversation.overdue",
     "conversation.pending",
     "conversation.ranked",
+    "conversation.rated",
     "conversation.reopened",
     "conversation.resolved",
     "conversation.snoozed",

@@ -1,7 +1,7 @@
-"""Messages of a conversation: received, replied, noted, edited, read again after a number."""
+"""Messages of a conversation: received, replied, noted, read again after a number."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,8 +16,9 @@ from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper, Status
 from plugin.crm import customers
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
-from plugin.kernel.errors import AhlanError, Forbidden, NotFound
+from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
+from plugin.kernel.text import harmless
 from plugin.team import Agent
 
 MAX_TEXT = 4000
@@ -38,7 +39,10 @@ class Message(TenantRow, Base):
 
     `client_id` is made by the sender, so that a resend falls through quietly. `seq` counts what the shopper may see
     and is null for notes, so that nobody outside can count them; `position` counts everything. `data.attachments`
-    repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query.
+    repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query;
+    beside them stand `cards`, `replies` (chips that answer it), `link` (what is behind its first address) and `signs`
+    (sign to who put it there). `changed_at` is of whatever became of it later (`changes`); of a deleted one nothing is
+    left here.
     """
 
     __tablename__ = "messages"
@@ -47,6 +51,13 @@ class Message(TenantRow, Base):
         UniqueConstraint("workspace_id", "conversation_id", "client_id"),
         Index("uq_messages_position", "workspace_id", "conversation_id", "position", unique=True),
         Index(None, "workspace_id", "store_id"),
+        Index(
+            "ix_messages_changed",
+            "workspace_id",
+            "conversation_id",
+            "changed_at",
+            postgresql_where=sql("changed_at IS NOT NULL"),
+        ),
         tenant_key("conversation_id", "conversations"),
         tenant_key("agent_id", "agents", ondelete="RESTRICT"),
     )
@@ -63,6 +74,8 @@ class Message(TenantRow, Base):
     text: Mapped[str]
     data: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     edited_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]
 
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
@@ -117,14 +130,23 @@ def cleaned(body: str) -> str:
 
 
 async def reply(
-    tx: Tx, conversation: Conversation, by: Agent, client_id: UUID, body: str, files: Sequence[UUID] = ()
+    tx: Tx,
+    conversation: Conversation,
+    by: Agent,
+    client_id: UUID,
+    body: str,
+    files: Sequence[UUID] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """An agent answers. Opens a resolved conversation, and takes one that nobody has."""
-    body = clean(body, files)
+    """An agent answers. Opens a resolved conversation, and takes one that nobody has.
+
+    `more`: `cards` and `replies` as `cards.py` makes them.
+    """
+    body = clean(body, files or (more or {}).get("cards", ()))
     head = await _locked(tx, conversation)
     actor = f"agent:{by.id}"
     message = await _append(
-        tx, head, AGENT, client_id, body, files, agent=by, uploader=actor, actor=actor, event="message.sent"
+        tx, head, AGENT, client_id, body, files, agent=by, uploader=actor, actor=actor, event="message.sent", more=more
     )
     if message is None:
         return await _resent(tx, head.id, client_id)
@@ -163,17 +185,6 @@ async def note(
     await mentions.remember(tx, head.id, head.last_position + 1, called, by=by)
     await tx.session.refresh(conversation)
     return message
-
-
-async def edit(tx: Tx, message: Message, by: Agent, body: str) -> dict[str, Any]:
-    """Change one's own words. Raises Forbidden for somebody else's."""
-    if message.agent_id != by.id:
-        raise Forbidden(_("Only its author can change a message."))
-    message.text = clean(body, [UUID(file["id"]) for file in message.data.get("attachments", ())])
-    message.edited_at = await tx.scalar(select(func.now()))
-    await tx.flush()
-    _tell(tx, message.conversation_id, as_json(message), message.kind)
-    return as_json(message)
 
 
 async def is_there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
@@ -246,9 +257,10 @@ def as_json(message: Message) -> dict[str, Any]:
         message.author,
         message.author_name,
         message.text,
-        message.data.get("attachments", []),
+        message.data,
         message.created_at,
         message.edited_at,
+        message.deleted_at,
     )
 
 
@@ -259,9 +271,10 @@ def _json(
     author: str,
     author_name: str,
     body: str,
-    files: list[dict[str, Any]],
+    data: Mapping[str, Any],
     at: datetime,
     edited_at: datetime | None = None,
+    deleted_at: datetime | None = None,
 ) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": str(id),
@@ -269,30 +282,55 @@ def _json(
         "client_id": str(client_id),
         "author": author,
         "text": body,
-        "attachments": files,
+        "attachments": data.get("attachments", []),
         "at": _iso(at),
     }
     if author_name:
         shown["author_name"] = author_name
-    if edited_at is not None:
+    if deleted_at is not None:
+        shown["deleted_at"] = _iso(deleted_at)
+    elif edited_at is not None:
         shown["edited_at"] = _iso(edited_at)
+    shown |= {key: data[key] for key in ("replies", "link") if key in data}
+    if "cards" in data:
+        # A picture's own address stays here: whoever looks gets the copy that we fetched.
+        shown["cards"] = [{key: card[key] for key in card if key != "image_url"} for card in data["cards"]]
+    if signs := data.get("signs"):
+        # Who of the team it was stays in the team.
+        shown["signs"] = [{"sign": sign, "own": SHOPPER in who, "count": len(who)} for sign, who in signs.items()]
     return shown
+
+
+def preview_of(body: str, data: Mapping[str, Any]) -> str:
+    """The beginning of a message for a list: its words, else the name of what it carries."""
+    named = [file["name"] for file in data.get("attachments", ())] + [card["title"] for card in data.get("cards", ())]
+    return " ".join(body.split())[:_PREVIEW] or (named[0] if named else "")
 
 
 def _iso(moment: datetime) -> str:
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def clean(body: str, files: Sequence[UUID] = ()) -> str:
-    """What a person typed, without control characters. Raises AhlanError when nothing is left, or too much."""
-    body = _CONTROLS.sub("", body.replace("\r\n", "\n")).strip()
+def clean(body: str, files: Collection[Any] = ()) -> str:
+    """What a person typed, without what could harm where it is shown.
+
+    Raises AhlanError when nothing is left, or too much.
+    """
+    if len(body) > 16 * MAX_TEXT:
+        # Far beyond: not worth a look at each of its signs.
+        raise _too_long()
+    body = harmless(_CONTROLS.sub("", body.replace("\r\n", "\n"))).strip()
     if not body and not files:
         raise AhlanError(_("There is nothing in this message."), code="message_empty")
     if len(body) > MAX_TEXT:
-        raise AhlanError(
-            _("This message is longer than 4000 characters."), _("Send it in two parts."), code="message_too_long"
-        )
+        raise _too_long()
     return body
+
+
+def _too_long() -> AhlanError:
+    return AhlanError(
+        _("This message is longer than 4000 characters."), _("Send it in two parts."), code="message_too_long"
+    )
 
 
 async def _locked(tx: Tx, conversation: Conversation) -> Head:
@@ -355,6 +393,7 @@ async def _append(
     agent: Agent | None = None,
     most: int = attachments.MAX_PER_MESSAGE,
     mentioned: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
     carried: list[dict[str, Any]] = []
@@ -365,6 +404,7 @@ async def _append(
     message_id = new_id()
     seq = head.last_seq + 1 if kind == MESSAGE else None
     name = agent.name if agent else ""
+    data = {**({"attachments": carried} if carried else {}), **(more or {})}
     values = {
         "workspace": tx.workspace_id,
         "id": message_id,
@@ -377,11 +417,10 @@ async def _append(
         "name": name,
         "kind": kind,
         "body": body,
-        "data": ({"attachments": carried} if carried else {}) | ({"mentions": [*mentioned]} if mentioned else {}),
+        "data": data | ({"mentions": [*mentioned]} if mentioned else {}),
     }
     if kind == MESSAGE:
-        preview = " ".join(body.split())[:_PREVIEW] or (carried[0]["name"] if carried else "")
-        values |= {"seq": seq, "preview": preview}
+        values |= {"seq": seq, "preview": preview_of(body, data)}
     result = await tx.execute(_APPEND[NOTE if kind == NOTE else author], values)
     at = result.scalar_one_or_none()
     if at is None:
@@ -396,11 +435,13 @@ async def _append(
         actor=actor,
         data={"message_id": str(message_id), "seq": seq},
     )
+    if kind == MESSAGE and ("://" in body or data.get("cards")):
+        await tx.enqueue("preview_links", message_id=message_id)
     if kind == MESSAGE and head.status not in (OPEN, Status.SPAM):
         await threads.reopened(tx, head, actor=actor)
     if kind == MESSAGE and author != BOT:
         await clocks.keep(tx, head.id)
-    message = _json(message_id, seq, client_id, author, name, body, carried, at)
+    message = _json(message_id, seq, client_id, author, name, body, data, at)
     _tell(tx, head.id, message, kind)
     return message
 

@@ -22,6 +22,8 @@ AGENTS = "agents"
 """The topic that tells how many agents are here when that changes."""
 
 _PATIENCE = 1.0
+_TYPED_SECONDS = 8
+_TYPED_LENGTH = 500
 
 T = TypeVar("T")
 
@@ -101,6 +103,18 @@ async def colleagues_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, *
     return Colleagues(wrote, looked - wrote)
 
 
+async def shopper_types(hub: Hub, workspace_id: UUID, conversation_id: UUID, text: str) -> None:
+    """What a shopper has typed and not sent, for a few seconds; kept nowhere else."""
+    words = text[:_TYPED_LENGTH].encode()
+    await _try(hub.remember(_typed(workspace_id, conversation_id), words, _TYPED_SECONDS), None)
+
+
+async def typed_so_far(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> str:
+    """What a shopper is typing just now; empty when nobody may know, or nothing is typed."""
+    found = await _try(hub.peek(_typed(workspace_id, conversation_id)), None)
+    return found.decode(errors="replace") if found else ""
+
+
 async def _tell(hub: Hub, workspace_id: UUID) -> None:
     count = await agents_here(hub, workspace_id)
     await hub.publish(workspace_id, [(AGENTS, {"type": AGENTS, "agents": count})])
@@ -124,6 +138,10 @@ def _writing(workspace_id: UUID, conversation_id: UUID) -> str:
 
 def _agents(workspace_id: UUID) -> str:
     return f"here:{workspace_id}:agents"
+
+
+def _typed(workspace_id: UUID, conversation_id: UUID) -> str:
+    return f"typed:{workspace_id}:{conversation_id}"
 
 
 def _shoppers(workspace_id: UUID, conversation_id: UUID) -> str:

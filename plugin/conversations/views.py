@@ -14,6 +14,7 @@ from plugin.conversations import fields, filters
 from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
 from plugin.conversations.filters import WEEKDAYS, Filter, Key, Term, Value
 from plugin.conversations.mentions import Mention
+from plugin.conversations.ratings import Rating
 from plugin.conversations.tags import ConversationTag, folded
 from plugin.conversations.teams import Rules, Team, all_teams, ranked
 from plugin.crm import customers
@@ -384,6 +385,16 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
             return _compared(func.extract("hour", begun_at(reader)), value.compare, int(text))
         case Key.ACTIVE:
             return _moment(Conversation.active_at, value, reader, now)
+        case Key.RATING:
+            return (
+                select(Rating.id)
+                .where(
+                    Rating.workspace_id == tx.workspace_id,
+                    Rating.conversation_id == Conversation.id,
+                    _compared(Rating.score, value.compare, int(text)),
+                )
+                .exists()
+            )
 
 
 def _mentions(tx: Tx, reader: Reader, *, unread: bool) -> Any:

@@ -48,6 +48,41 @@ _EMAIL = re.compile(
 )
 
 
+# More marks on one letter than any language writes (pointed Hebrew with accents has five).
+_PILED = (
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff\u1ab0-\u1aff\u1dc0-\u1dff"
+    "\u20d0-\u20ff\ufe20-\ufe2f]"
+)
+_HEAP = re.compile(f"({_PILED}{{6}}){_PILED}+")
+_OVERRIDES = re.compile("[\u202a-\u202e]")
+_ISOLATES = re.compile("[\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """What a person typed, so that it stays inside its own box.
+
+    Marks piled up on one letter ("zalgo") end after six; direction overrides and embeddings, which show a text as what
+    it is not, go; isolates stay where they are closed (UAX #9, 2.2 and 2.3).
+    """
+    # Marks last: what stood between them may be gone.
+    return _HEAP.sub(r"\1", _closed(_OVERRIDES.sub("", text)))
+
+
+def _closed(text: str) -> str:
+    """Without isolates that nobody closes, and ends of none."""
+    if not _ISOLATES.search(text):
+        return text
+    keep: set[int] = set()
+    opened: list[int] = []
+    for found in _ISOLATES.finditer(text):
+        if found[0] != "\u2069":
+            opened.append(found.start())
+        elif opened:
+            keep |= {opened.pop(), found.start()}
+    return "".join(sign for at, sign in enumerate(text) if at in keep or not "\u2066" <= sign <= "\u2069")
+
+
 def normalise(text: str) -> str:
     """The same words in one spelling: compatibility forms, case, Arabic and Hebrew marks, letter variants, digits."""
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())

@@ -41,9 +41,15 @@ class UploadsFull(AhlanError):
 SESSION = Limit("session", 60, address=1200)
 NEW_VISITOR = Limit("visitor", 600, address=600)
 MESSAGE = Limit("message", 60, visitor=60, address=1200)
+FREE_MESSAGES = 10
+"""A visitor's messages in a minute that are nobody else's business."""
+
 UPLOAD = Limit("upload", 600, visitor=30, address=600)
 EMAIL = Limit("email", 3600, visitor=10, address=200)
 TICKET = Limit("ticket", 60, visitor=40, address=2400)
+RATING = Limit("rating", 60, visitor=30)
+TRANSCRIPT = Limit("transcript", 3600, visitor=3, address=60)
+PLACE = Limit("place", 60, visitor=20)
 READING = Limit("reading", 60, visitor=300)
 
 
@@ -64,6 +70,23 @@ class Limits:
                     _("Nothing is lost. Wait a moment, then go on."),
                     retry_after=limit.seconds,
                 )
+
+    async def spend_message(self, visitor_id: UUID, store_id: UUID, address: str) -> None:
+        """Count a message. Raises TooMany beyond what one visitor may write, and what an address may beyond that.
+
+        The first ones of every visitor are counted for nobody else: whoever floods a shop from a shared address, a
+        school's or a phone network's, takes no word from the many others behind it, in this shop or any other.
+        """
+        mine = await self._count(f"limit:{MESSAGE.name}:{visitor_id}", MESSAGE.seconds)
+        if mine <= FREE_MESSAGES:
+            return
+        shared = await self._count(f"limit:{MESSAGE.name}:{store_id}:{address}", MESSAGE.seconds)
+        if mine > MESSAGE.visitor or shared > MESSAGE.address:
+            raise TooMany(
+                _("That was a lot in a short time."),
+                _("Nothing is lost. Wait a moment, then go on."),
+                retry_after=MESSAGE.seconds,
+            )
 
     async def spend_bytes(self, store_id: UUID, size: int, most: int) -> None:
         """Count a file of `size` bytes against what a store's shoppers may upload in a day. Raises UploadsFull.

@@ -19,10 +19,16 @@ ICONS = (
     "circle-alert",
     "clock",
     "file-text",
+    "mail",
     "message-circle",
+    "package",
     "paperclip",
     "rotate-cw",
     "send-horizontal",
+    "shopping-bag",
+    "smile",
+    "smile-plus",
+    "star",
     "x",
 )
 

@@ -26,9 +26,20 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from plugin import stores
+from plugin import stores, workspaces
 from plugin.app import App
-from plugin.conversations import attachments, mailboxes, messages, presence, teams, waiting
+from plugin.conversations import (
+    attachments,
+    changes,
+    mailboxes,
+    messages,
+    place,
+    presence,
+    ratings,
+    teams,
+    transcripts,
+    waiting,
+)
 from plugin.conversations import conversations as threads
 from plugin.conversations.waiting import Usual
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
@@ -42,8 +53,9 @@ from plugin.widget import session
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered
 from plugin.widget.session import Opening, Pass
-from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, check_origin, tell_typing
+from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, Typing, check_origin, tell_typing
 from plugin.widget.strings import strings
+from plugin.workspaces import ChatRules
 
 MAX_JSON = 32 * 1024
 MAX_WAIT = 25
@@ -54,6 +66,7 @@ _PAGE = 200
 _USUAL_SECONDS = 300
 _AGENTS_SECONDS = 5
 _SEEN_SECONDS = 60
+_RULES_SECONDS = 15
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 
 T = TypeVar("T")
@@ -74,6 +87,10 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/widget/typing", widget.typing, methods=["POST"]),
         Route("/widget/read", widget.read, methods=["POST"]),
         Route("/widget/email", widget.email, methods=["POST"]),
+        Route("/widget/rating", widget.rating, methods=["POST"]),
+        Route("/widget/sign", widget.sign, methods=["POST"]),
+        Route("/widget/place", widget.place, methods=["POST"]),
+        Route("/widget/transcript", widget.transcript, methods=["POST"]),
         Route("/widget/ticket", widget.ticket, methods=["POST"]),
         WebSocketRoute("/widget/socket", widget.socket),
         Route("/files/{token}", widget.file),
@@ -86,6 +103,21 @@ class Email(msgspec.Struct):
     email: str
 
 
+class Rated(msgspec.Struct):
+    """How a conversation was: one to five, and why."""
+
+    score: int
+    comment: str = ""
+
+
+class Sign(msgspec.Struct):
+    """A sign put on a message, or taken off."""
+
+    seq: int
+    sign: str
+    on: bool = True
+
+
 class Widget:
     """The endpoints, with what they share in this process."""
 
@@ -93,7 +125,7 @@ class Widget:
         self.app = app
         self.web = web
         self.limits = Limits(app.hub)
-        self.sockets = Sockets(app)
+        self.sockets = Sockets(app, self._rules)
         self._version = panel.version()
         self._loader = _File(panel.loader(), "loader.js")
         self._files = {
@@ -104,6 +136,7 @@ class Widget:
         self._agents: Remembered[UUID, int] = Remembered(_AGENTS_SECONDS)
         self._usual: Remembered[UUID, Usual] = Remembered(_USUAL_SECONDS)
         self._seen: Remembered[UUID, bool] = Remembered(_SEEN_SECONDS)
+        self._chat: Remembered[UUID, ChatRules] = Remembered(_RULES_SECONDS)
 
     # What the browser loads
 
@@ -136,6 +169,7 @@ class Widget:
             "greeting": store.widget.get("greeting", ""),
             "time_zone": store.timezone,
             "max_text": messages.MAX_TEXT,
+            "signs": changes.SIGNS,
             "attachments": {
                 "max_bytes": attachments.MAX_BYTES,
                 "max_count": attachments.MAX_PER_MESSAGE,
@@ -185,6 +219,7 @@ class Widget:
             "away_minutes": _minutes(usual.at_this_hour),
             "back_at": back.isoformat().replace("+00:00", "Z") if back else None,
             "mails": await self._mails(store),
+            "typing_preview": (await self._rules(store.workspace_id)).typing_preview,
             "accent": store.widget.get("accent", "#0b7a75"),
         }
 
@@ -199,6 +234,13 @@ class Widget:
         if known is not None:
             return known
         return self._agents.put(workspace_id, await presence.agents_here(self.app.hub, workspace_id))
+
+    async def _rules(self, workspace_id: UUID) -> ChatRules:
+        known = self._chat.get(workspace_id)
+        if known is not None:
+            return known
+        async with self.app.db.transaction(workspace_id) as tx:
+            return self._chat.put(workspace_id, await workspaces.chat_rules(tx))
 
     async def _usually(self, workspace_id: UUID, store_id: UUID) -> Usual:
         known = self._usual.get(store_id)
@@ -220,21 +262,34 @@ class Widget:
         return _json({**opened, "config": await self._config(store, opening.locale or store.locale)})
 
     async def messages(self, request: Request) -> Response:
-        """`after` a number, waiting up to `wait` seconds for something new; or the page `before` a number."""
+        """`after` a number, waiting up to `wait` seconds for something new; or the page `before` a number.
+
+        `mark` is up to which change of earlier messages the browser knows; `changed` is what changed since.
+        """
         held = self._held(request)
         await self.limits.spend(allowed.READING, visitor=str(held.visitor_id))
         limit = _number(request, "limit", _PAGE, 1, _PAGE)
         if "before" in request.query_params:
             return _json(await self._page(held, before=_number(request, "before", 0, 0, 2**31 - 1), limit=limit))
         after, wait = _number(request, "after", 0, 0, 2**31 - 1), _number(request, "wait", 0, 0, MAX_WAIT)
-        page = await self._page(held, after=after, limit=limit)
-        if wait and not page["messages"]:
-            page = await self._wait(held, after, limit, wait, page)
+        mark = request.query_params.get("mark")
+        page = await self._page(held, after=after, limit=limit, mark=mark)
+        if wait and not (page["messages"] or page["changed"]):
+            page = await self._wait(held, after, limit, wait, page, mark)
         return _json(page)
 
-    async def _page(self, held: Pass, *, after: int = 0, before: int | None = None, limit: int) -> dict[str, Any]:
+    async def _page(
+        self, held: Pass, *, after: int = 0, before: int | None = None, limit: int, mark: str | None = None
+    ) -> dict[str, Any]:
+        changed: list[messages.Message] = []
         async with self.app.db.transaction(held.workspace_id) as tx:
             head = await threads.shown(tx, held.shopper())
+            conversation = await session.conversation_json(tx, head) if head else None
+            if head is not None and mark is not None:
+                changed, mark = await changes.since(tx, head.id, mark)
+            elif head is not None:
+                # Before the rows: what changes while they are read is told again rather than never.
+                mark = await changes.mark(tx, head.id)
             if head is None:
                 # Gone with its store, or erased: the browser begins a new session instead of showing nothing.
                 await session.visitor_of(tx, held)
@@ -245,13 +300,17 @@ class Widget:
                 rows = await messages.messages_after(tx, head.id, after, limit)
         return {
             "messages": [self._linked(held, messages.as_json(row)) for row in rows],
+            "changed": [self._linked(held, messages.as_json(row)) for row in changed],
+            "mark": mark or "",
             "last_seq": head.last_seq if head else 0,
             "seen_seq": head.agent_read_seq if head else 0,
             "agents": await self._agents_here(held.workspace_id),
-            "conversation": session.conversation_json(head) if head else None,
+            "conversation": conversation,
         }
 
-    async def _wait(self, held: Pass, after: int, limit: int, wait: int, page: dict[str, Any]) -> dict[str, Any]:
+    async def _wait(
+        self, held: Pass, after: int, limit: int, wait: int, page: dict[str, Any], mark: str | None
+    ) -> dict[str, Any]:
         """Long polling: listen first, then look, then wait; the hint only says when to look again."""
         until = time.monotonic() + wait
         name = f"poll:{held.visitor_id}"
@@ -262,12 +321,12 @@ class Widget:
             if known:
                 await presence.shopper_here(self.app.hub, held.workspace_id, UUID(known["id"]), name)
             async with self.app.hub.listen(held.workspace_id, topic) as listener:
-                page = await self._page(held, after=after, limit=limit)
-                if page["messages"] or any(page[key] != value for key, value in started.items()):
+                page = await self._page(held, after=after, limit=limit, mark=mark)
+                if page["messages"] or page["changed"] or any(page[key] != value for key, value in started.items()):
                     return page
                 await self._news(listener, until)
-            page = await self._page(held, after=after, limit=limit)
-            if page["messages"] or any(page[key] != value for key, value in started.items()):
+            page = await self._page(held, after=after, limit=limit, mark=mark)
+            if page["messages"] or page["changed"] or any(page[key] != value for key, value in started.items()):
                 return page
         return page
 
@@ -286,7 +345,7 @@ class Widget:
         """A shopper's message; the same answer when it is sent again."""
         held = self._held(request)
         body = await _body(request, NewMessage)
-        await self.limits.spend(allowed.MESSAGE, visitor=str(held.visitor_id), address=address_of(request))
+        await self.limits.spend_message(held.visitor_id, held.store_id, address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
             await stores.standing_still(tx, held.store_id)
@@ -296,7 +355,9 @@ class Widget:
     async def typing(self, request: Request) -> Response:
         """The shopper is typing, for those without a socket."""
         held = self._held(request)
-        await tell_typing(self.app, held.workspace_id, held.conversation_id)
+        body = await _body(request, Typing)
+        await self.limits.spend(allowed.READING, visitor=str(held.visitor_id))
+        await tell_typing(self.app, held.workspace_id, held.conversation_id, body.text, self._rules)
         return Response(status_code=204)
 
     async def read(self, request: Request) -> Response:
@@ -319,6 +380,54 @@ class Widget:
         if kept is None:
             raise AhlanError(_("This address looks incomplete."), _("Check it, then send it again."), code="email")
         return _json({"email": kept})
+
+    async def rating(self, request: Request) -> Response:
+        """How it was, where that was asked."""
+        held = self._held(request)
+        said = await _body(request, Rated)
+        await self.limits.spend(allowed.RATING, visitor=str(held.visitor_id))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            await stores.standing_still(tx, held.store_id)
+            rated = await ratings.rate(tx, held.shopper(), said.score, said.comment)
+        return _json({"rating": rated})
+
+    async def sign(self, request: Request) -> Response:
+        """A sign on a message that the shopper sees, or off it."""
+        held = self._held(request)
+        wanted = await _body(request, Sign)
+        await self.limits.spend(allowed.RATING, visitor=str(held.visitor_id))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            await stores.standing_still(tx, held.store_id)
+            head = await threads.shown(tx, held.shopper())
+            found = await messages.messages_after(tx, head.id, wanted.seq - 1, 1) if head else []
+            if not found or found[0].seq != wanted.seq:
+                raise NotFound(_("This message is no longer there."))
+            await changes.react(tx, found[0], wanted.sign, by=held.shopper(), on=wanted.on)
+            message = messages.as_json(found[0])
+        return _json({"message": self._linked(held, message)})
+
+    async def place(self, request: Request) -> Response:
+        """How many wait before the shopper, and about how long; nothing while nobody is here to answer."""
+        held = self._held(request)
+        await self.limits.spend(allowed.PLACE, visitor=str(held.visitor_id))
+        found = None
+        if await self._agents_here(held.workspace_id):
+            async with self.app.db.transaction(held.workspace_id) as tx:
+                head = await threads.shown(tx, held.shopper())
+                found = await place.place(tx, head.id) if head else None
+        return _json({"place": {"position": found.position, "minutes": found.minutes} if found else None})
+
+    async def transcript(self, request: Request) -> Response:
+        """The conversation by e-mail, to the address that the store vouches for and to no other."""
+        held = self._held(request)
+        await self.limits.spend(allowed.TRANSCRIPT, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            head = await threads.shown(tx, held.shopper())
+            to = await transcripts.ask(self.app, tx, head, held.customer_id, actor=held.shopper().actor)
+        return _json({"email": to})
 
     # Files
 
@@ -387,7 +496,9 @@ class Widget:
             return
         after = websocket.query_params.get("after", "0")
         translator = self.web.translator(websocket, held.locale)
-        await self.sockets.serve(websocket, held, int(after) if re.fullmatch(r"\d{1,9}", after) else 0, translator)
+        mark = websocket.query_params.get("mark", "")[:40]
+        seq = int(after) if re.fullmatch(r"\d{1,9}", after) else 0
+        await self.sockets.serve(websocket, held, seq, translator, mark)
 
     async def _ticket_holder(self, ticket: str) -> Pass:
         try:

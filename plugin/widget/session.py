@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from plugin import stores
 from plugin.app import App
 from plugin.conversations import conversations as threads
-from plugin.conversations import messages
+from plugin.conversations import messages, ratings
 from plugin.conversations.conversations import Head, Shopper
 from plugin.crm import consents, customers, identities, sync, visitors
 from plugin.crm.visitors import Visitor
@@ -158,8 +158,10 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
         held = Pass(workspace_id, store.id, visitor.id, customer_id, None, opening.locale[:16])
         head = await threads.current(tx, held.shopper())
         unread = await messages.unread_by_shopper(tx, head.id, head.shopper_read_seq) if head else 0
+        conversation = await conversation_json(tx, head) if head else None
         name = await customers.own_name(tx, customer_id) if customer_id else ""
-        has_email = bool(visitor.typed_email or (customer_id and await customers.own_email(tx, customer_id)))
+        proven_email = bool(customer_id and await customers.own_email(tx, customer_id))
+        has_email = bool(visitor.typed_email or proven_email)
     held = replace(held, conversation_id=head.id if head else None)
     return held, {
         "token": issue(app.vault, held),
@@ -170,8 +172,9 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
             "name": name or None,
             "identified": customer_id is not None,
             "has_email": has_email,
+            "proven_email": proven_email,
         },
-        "conversation": conversation_json(head) if head else None,
+        "conversation": conversation,
         "unread": unread,
     }
 
@@ -246,9 +249,10 @@ async def embedded(app: App, store: Store) -> None:
             tx.publish("stores", {"store_id": str(store.id)})
 
 
-def conversation_json(head: Head) -> dict[str, Any]:
-    """A conversation as the widget gets it."""
+async def conversation_json(tx: Tx, head: Head) -> dict[str, Any]:
+    """A conversation as the widget gets it. `rating`: what is asked, or was said, about one that was resolved."""
     return {
+        "rating": await ratings.open_question(tx, head),
         "id": str(head.id),
         "status": head.status,
         "last_seq": head.last_seq,

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from plugin import stores
 from plugin.app import App
-from plugin.conversations import attachments, messages, presence
+from plugin.conversations import attachments, changes, messages, presence
 from plugin.conversations import conversations as threads
 from plugin.kernel.errors import AhlanError, Forbidden
 from plugin.kernel.i18n import Translator
@@ -29,6 +29,7 @@ from plugin.kernel.lazy import _
 from plugin.realtime import Listener
 from plugin.widget.limits import Bucket
 from plugin.widget.session import Pass, conversation_json, visitor_of
+from plugin.workspaces import ChatRules
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,12 @@ _PAGE = 100
 _PER_VISITOR = 12
 
 
+MESSAGES_AT_ONCE, MESSAGES_A_SECOND = 20, 1
+
+Rules = Callable[[UUID], Awaitable[ChatRules]]
+"""How chat works in a workspace."""
+
+
 class NewMessage(msgspec.Struct, tag="message"):
     """A shopper's message, over the socket or by request."""
 
@@ -62,7 +69,9 @@ class Read(msgspec.Struct, tag="read"):
 
 
 class Typing(msgspec.Struct, tag="typing"):
-    """The shopper is typing."""
+    """The shopper is typing; `text` so far, where agents may read along."""
+
+    text: str = ""
 
 
 class Ping(msgspec.Struct, tag="ping"):
@@ -77,18 +86,19 @@ _frames: msgspec.json.Decoder[NewMessage | Read | Typing | Ping] = msgspec.json.
 class Sockets:
     """Every open socket of this process: one pulse for all of them."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, rules: Rules) -> None:
         self.app = app
+        self.rules = rules
         self._open: set[Socket] = set()
         self._pulse: asyncio.Task[None] | None = None
 
-    async def serve(self, websocket: WebSocket, held: Pass, after: int, translator: Translator) -> None:
-        """Hold one socket until either side leaves."""
+    async def serve(self, websocket: WebSocket, held: Pass, after: int, translator: Translator, mark: str = "") -> None:
+        """Hold one socket until either side leaves. `mark`: up to which change of messages its browser knows."""
         if sum(other.held.visitor_id == held.visitor_id for other in self._open) >= _PER_VISITOR:
             await websocket.close(1008)
             return
         await websocket.accept()
-        socket = Socket(self.app, websocket, held, after, translator)
+        socket = Socket(self.app, websocket, held, after, translator, mark, self._bucket(held.visitor_id), self.rules)
         self._open.add(socket)
         if self._pulse is None or self._pulse.done():
             self._pulse = asyncio.create_task(self._beat())
@@ -97,6 +107,11 @@ class Sockets:
         finally:
             self._open.discard(socket)
             await socket.leave()
+
+    def _bucket(self, visitor_id: UUID) -> Bucket:
+        """All tabs of a visitor share one: more tabs are not more messages."""
+        others = (other.messages for other in self._open if other.held.visitor_id == visitor_id)
+        return next(others, None) or Bucket(MESSAGES_AT_ONCE, MESSAGES_A_SECOND)
 
     async def _beat(self) -> None:
         while self._open:
@@ -117,8 +132,21 @@ class Sockets:
 class Socket:
     """One open socket."""
 
-    def __init__(self, app: App, websocket: WebSocket, held: Pass, after: int, translator: Translator) -> None:
+    def __init__(
+        self,
+        app: App,
+        websocket: WebSocket,
+        held: Pass,
+        after: int,
+        translator: Translator,
+        mark: str,
+        messages: Bucket,
+        rules: Rules,
+    ) -> None:
         self.app = app
+        self.messages = messages
+        self._rules = rules
+        self._mark = mark
         self.held = held
         self._websocket = websocket
         self._translator = translator
@@ -130,7 +158,6 @@ class Socket:
         self._listener: Listener | None = None
         self._receiving: asyncio.Task[Any] | None = None
         self._dropped = False
-        self._messages = Bucket(20, 1)
         self._frames = Bucket(60, 4)
         self._heard = self._looked = self._born = time.monotonic()
 
@@ -208,8 +235,8 @@ class Socket:
                 await self._message(frame)
             case Read(seq=seq):
                 await self._read(seq)
-            case Typing():
-                await tell_typing(self.app, self.held.workspace_id, self._conversation)
+            case Typing(text=text):
+                await tell_typing(self.app, self.held.workspace_id, self._conversation, text, self._rules)
             case Ping():
                 await self._send({"type": "pong"})
                 if time.monotonic() - self._looked > _DOUBT_SECONDS and self._listener is not None:
@@ -217,7 +244,8 @@ class Socket:
                     self._listener.offer("hub.resync", {})
 
     async def _message(self, frame: NewMessage) -> None:
-        if not self._messages.take():
+        if not self.messages.take():
+            # The browser repeats it by request, whose refusal says how long to wait.
             await self._send({"type": "error", "client_id": str(frame.client_id), "code": "too_many"})
             return
         try:
@@ -280,8 +308,8 @@ class Socket:
         seq = message["seq"]
         if seq > self._last + 1:
             await self._look()
-        elif seq == self._last + 1 or "edited_at" in message:
-            self._last = max(self._last, seq)
+        elif seq == self._last + 1:
+            self._last = seq
             await self._send({"type": "message", "message": self._linked(message)})
 
     async def _look(self) -> None:
@@ -291,21 +319,29 @@ class Socket:
             async with self.app.db.transaction(self.held.workspace_id) as tx:
                 head = await threads.shown(tx, self.held.shopper(self._conversation))
                 newer = await messages.messages_after(tx, head.id, self._last, _PAGE) if head else []
+                changed, mark = await changes.since(tx, head.id, self._mark) if head else ([], self._mark)
+                shown = await conversation_json(tx, head) if head else {}
             if head is None:
                 if self._conversation is not None:
                     # Its store is in another workspace now, or it was erased: the browser begins a new session.
                     await self._close(1001)
                 return
             if not newer or self._conversation != head.id:
-                await self._send({"type": "conversation", "conversation": conversation_json(head)})
+                await self._send({"type": "conversation", "conversation": shown})
             if self._announced != head.id:
                 self._conversation = self._announced = head.id
                 await presence.shopper_here(self.app.hub, self.held.workspace_id, head.id, self._name)
+            for row in changed:
+                if row.seq is not None and row.seq <= self._last:
+                    await self._send({"type": "message", "message": self._linked(messages.as_json(row))})
+            if mark != self._mark:
+                self._mark = mark
+                await self._send({"type": "mark", "mark": mark})
             for row in newer:
                 if row.seq is not None and row.seq > self._last:
                     self._last = row.seq
                     await self._send({"type": "message", "message": self._linked(messages.as_json(row))})
-            if len(newer) < _PAGE:
+            if len(newer) < _PAGE and len(changed) < changes.LIMIT:
                 return
 
     def _linked(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -319,9 +355,11 @@ class Socket:
             await self._websocket.close(code)
 
 
-async def tell_typing(app: App, workspace_id: UUID, conversation_id: UUID | None) -> None:
-    """The team sees that the shopper is typing."""
+async def tell_typing(app: App, workspace_id: UUID, conversation_id: UUID | None, text: str, rules: Rules) -> None:
+    """The team sees that the shopper is typing, and what, where the workspace asked for it and shoppers are told."""
     if conversation_id is not None:
+        if (await rules(workspace_id)).typing_preview:
+            await presence.shopper_types(app.hub, workspace_id, conversation_id, text)
         topic = f"panel:conversation:{conversation_id}"
         await app.hub.publish(workspace_id, [(topic, {"type": "typing", "who": "shopper"})])
 

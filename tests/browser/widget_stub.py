@@ -27,6 +27,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from plugin.conversations import changes
 from plugin.kernel.i18n import Catalogues, load
 from plugin.kernel.web import Assets
 from plugin.widget import page
@@ -52,10 +53,17 @@ class Conversation:
     status: str = "open"
     seen_seq: int = 0
     read_seq: int = 0
+    rating: dict[str, Any] | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def public(self) -> dict[str, Any]:
-        return {"id": self.id, "status": self.status, "last_seq": len(self.messages), "seen_seq": self.seen_seq}
+        return {
+            "id": self.id,
+            "status": self.status,
+            "last_seq": len(self.messages),
+            "seen_seq": self.seen_seq,
+            "rating": self.rating,
+        }
 
     def unread(self) -> int:
         return sum(m["seq"] > self.read_seq and m["author"] in ("agent", "bot") for m in self.messages)
@@ -93,7 +101,12 @@ class Peer:
             "back_at": None,
             "mails": True,
             "accent": "#0b7a75",
+            "typing_preview": False,
         }
+        self.place: dict[str, Any] | None = None
+        self.typed: list[str] = []
+        self.proven = False
+        self.busy = 0
         self._lost: set[WebSocket] = set()
         self.greeting = ""
         self.sockets_refused = False
@@ -169,7 +182,7 @@ class Peer:
 
         async def cut() -> None:
             for channel in sockets:
-                with contextlib.suppress(RuntimeError):
+                with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                     await channel.close(1012)
 
         self._do(cut())
@@ -201,6 +214,10 @@ class Peer:
                 Route("/widget/attachments", self._attach, methods=["POST"]),
                 Route("/widget/files/{id}", self._file),
                 Route("/widget/typing", self._nothing, methods=["POST"]),
+                Route("/widget/rating", self._rating, methods=["POST"]),
+                Route("/widget/sign", self._sign, methods=["POST"]),
+                Route("/widget/place", self._place, methods=["POST"]),
+                Route("/widget/transcript", self._transcript, methods=["POST"]),
                 Route("/widget/read", self._read, methods=["POST"]),
                 Route("/widget/email", self._email, methods=["POST"]),
                 Route("/widget/ticket", self._ticket, methods=["POST"]),
@@ -228,6 +245,7 @@ class Peer:
             "greeting": self.greeting,
             "time_zone": "Asia/Jerusalem",
             "max_text": 4000,
+            "signs": changes.SIGNS,
             "attachments": {
                 "max_bytes": 1_000_000,
                 "max_count": 3,
@@ -273,6 +291,7 @@ class Peer:
                     "name": visitor.name,
                     "identified": bool(visitor.name),
                     "has_email": bool(visitor.email or visitor.name),
+                    "proven_email": self.proven,
                 },
                 "config": self.config,
                 "conversation": conversation.public() if conversation else None,
@@ -325,6 +344,10 @@ class Peer:
         body = await request.json()
         if body["text"] == "refuse this":
             return JSONResponse({"error": {"code": "refused", "message": "This message cannot be sent."}}, 422)
+        if self.busy:
+            self.busy -= 1
+            said = {"error": {"code": "too_many", "message": "That was a lot in a short time."}}
+            return JSONResponse(said, 429, headers={"retry-after": "2"})
         return JSONResponse({"message": await self._accept(visitor, body)})
 
     async def _accept(self, visitor: Visitor, body: dict[str, Any]) -> dict[str, Any]:
@@ -383,6 +406,27 @@ class Peer:
         self.calls["typing"] += 1
         return Response(status_code=204)
 
+    async def _rating(self, request: Request) -> Response:
+        if not (visitor := self._who(request)):
+            return self._stranger()
+        assert visitor.conversation
+        visitor.conversation.rating = await request.json()
+        return JSONResponse({"rating": visitor.conversation.rating})
+
+    async def _sign(self, request: Request) -> Response:
+        if not (visitor := self._who(request)):
+            return self._stranger()
+        wanted = await request.json()
+        message = self._list(visitor)[wanted["seq"] - 1]
+        message["signs"] = [{"sign": wanted["sign"], "own": True, "count": 1}] if wanted["on"] else []
+        return JSONResponse({"message": message})
+
+    async def _place(self, request: Request) -> Response:
+        return JSONResponse({"place": self.place}) if self._who(request) else self._stranger()
+
+    async def _transcript(self, request: Request) -> Response:
+        return JSONResponse({"email": "ana@mail.example"}) if self._who(request) else self._stranger()
+
     async def _read(self, request: Request) -> Response:
         if not (visitor := self._who(request)):
             return self._stranger()
@@ -433,6 +477,10 @@ class Peer:
         match frame["type"]:
             case "ping":
                 await channel.send_json({"type": "pong"})
+            case "typing":
+                self.typed.append(frame["text"])
+            case "message" if self.busy:
+                await channel.send_json({"type": "error", "client_id": frame["client_id"], "code": "too_many"})
             case "read":
                 await self._mark(visitor, frame["seq"])
             case "message" if frame["text"] == "refuse this":

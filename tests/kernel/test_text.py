@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from plugin.kernel.text import isolate, language_of, normalise, normalise_email, normalise_phone, search_key
+from plugin.kernel.text import harmless, isolate, language_of, normalise, normalise_email, normalise_phone, search_key
 
 # Letters, marks and digits of our scripts, mixed as people and keyboards mix them.
 _OURS = st.text(
@@ -165,3 +167,40 @@ def test_an_isolate_cannot_be_left_from_inside(text: str) -> None:
 def test_isolates_state_their_direction() -> None:
     assert isolate("#1001", "ltr") == "\u2066#1001\u2069"
     assert isolate("مرحبا") == "\u2068مرحبا\u2069"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "بِسْمِ ٱللَّهِ ٱلرَّحْمَٰنِ",
+        "בְּרֵאשִׁ֖ית בָּרָ֣א אֱלֹהִ֑ים",
+        "Crème brûlée, tiếng Việt",
+        "👩🏽‍🚀 ❤️",
+        "the order \u2066#1042\u2069 of \u2067ליאור\u2069",
+    ],
+)
+def test_what_people_write_is_left_alone(text: str) -> None:
+    assert harmless(text) == text
+
+
+def test_marks_piled_on_a_letter_end_soon_and_nothing_turns_a_text_round() -> None:
+    zalgo = "H" + "\u0336\u0352\u0314\u0302\u031b\u0344" * 40 + "i"
+    assert len(harmless(zalgo)) == 8
+    assert len(harmless("ب" + "\u064e\u0651" * 500)) == 7
+    assert harmless("invoice\u202efdp.exe") == "invoicefdp.exe"
+    assert harmless("\u2067open \u2066closed\u2069 and \u2069more\u2068") == (
+        "\u2067open \u2066closed\u2069 and \u2069more"
+    )
+    assert harmless("\u2069no \u2066end") == "no end"
+
+
+@given(st.text(st.sampled_from("aب\u0336\u064e\u202e\u2066\u2067\u2069 "), max_size=60))
+def test_harmless_text_has_no_open_ends_and_is_harmless_again(text: str) -> None:
+    found = harmless(text)
+    assert harmless(found) == found
+    depth = 0
+    for sign in found:
+        depth += {"\u2066": 1, "\u2067": 1, "\u2069": -1}.get(sign, 0)
+        assert depth >= 0
+    assert depth == 0
+    assert not re.search("[\u202a-\u202e]|[\u0336\u064e]{7}", found)

@@ -26,9 +26,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from plugin import privacy, stores
 from plugin.app import App
-from plugin.conversations import mentions, messages, presence
+from plugin.conversations import changes, mentions, messages, presence
 from plugin.conversations.attachments import Attachment
-from plugin.conversations.conversations import Shopper, current, read_by
+from plugin.conversations.conversations import Conversation, Shopper, current, read_by
 from plugin.crm import consents, customers, identities, sync, visitors
 from plugin.crm.identities import Proof
 from plugin.kernel import jobs, log
@@ -130,6 +130,13 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         tx.add(colleague)
         await tx.flush()
         await mentions.remember(tx, head.id, 1, [colleague], by=agent)
+        talk = await tx.get(Conversation, head.id)
+        assert talk is not None
+        said = await messages.reply(tx, talk, agent, uuid4(), f"Hello {mark}")
+        for verb in (changes.take_back, changes.bring_back):
+            answer = await changes.find(tx, head.id, UUID(said["id"]))
+            await verb(tx, answer, agent)
+        await changes.edit(tx, answer, agent, f"Good evening {mark}")
         file = Attachment(id=new_id(), store_id=store.id, conversation_id=head.id, uploader=shopper.actor, name=mark,
                           media_type="text/plain", size=1, content=mark.encode(), thumbnail=mark.encode())  # fmt: skip
         tx.add(file)

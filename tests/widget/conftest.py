@@ -158,8 +158,8 @@ class Browser:
         return response.json()["ticket"]
 
     @contextlib.asynccontextmanager
-    async def socket(self, after: int = 0, ticket: str | None = None) -> AsyncIterator["Line"]:
-        address = f"{self.site.ws}/widget/socket?ticket={ticket or await self.ticket()}&after={after}"
+    async def socket(self, after: int = 0, ticket: str | None = None, mark: str = "") -> AsyncIterator["Line"]:
+        address = f"{self.site.ws}/widget/socket?ticket={ticket or await self.ticket()}&after={after}&mark={mark}"
         async with websockets.connect(address, origin=self.site.url) as raw:
             yield Line(raw)
 

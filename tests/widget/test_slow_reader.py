@@ -15,6 +15,7 @@ from plugin.stores import Store
 from plugin.widget import socket as sockets
 from plugin.widget.session import Pass
 from plugin.widget.socket import Sockets
+from plugin.workspaces import ChatRules
 
 
 class Wire:
@@ -36,12 +37,16 @@ class Wire:
         self.sent.append(message)
 
 
+async def as_ever(workspace_id: UUID) -> ChatRules:
+    return ChatRules()
+
+
 async def test_who_does_not_read_stops_the_pulse_of_nobody_else(
     app: App, workspace: UUID, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sockets, "_PULSE_SECONDS", 0.05)
     monkeypatch.setattr(sockets, "_PATIENCE", 1.5)
-    all_of_them = Sockets(app)
+    all_of_them = Sockets(app, as_ever)
     talk = new_id()
     passes = [Pass(workspace, store.id, new_id(), conversation_id=None), Pass(workspace, store.id, new_id())]
     wires = [Wire(reads=False), Wire(reads=True)]

@@ -1,5 +1,6 @@
 // One message on the screen.
 import { el, icon, initials } from "./dom.js";
+import { extras, signs } from "./extras.js";
 import { preview } from "./files.js";
 import { typed } from "./text.js";
 import { config, moment, size, t, time } from "./words.js";
@@ -36,7 +37,7 @@ function attachment(file, fresh) {
 }
 
 /** The bubble of a message; the meta line and grouping are the log's. `fresh(id)` gives a file with new addresses. */
-export function bubble(message, fresh) {
+export function bubble(message, fresh, sign) {
   const { author, text, attachments = [] } = message;
   if (author === "system") return el("p", { class: "system", dir: "auto" }, typed(text));
   const own = author === "shopper";
@@ -49,8 +50,11 @@ export function bubble(message, fresh) {
       "div",
       { class: "stack" },
       el("p", { class: "who" }, el("bdi", {}, name), author === "bot" && el("span", { class: "mark" }, t("chat.bot"))),
+      message.deleted_at && el("p", { class: "text gone" }, t("chat.deleted")),
       text && el("p", { class: "text", dir: "auto" }, typed(text)),
       attachments.map((file) => attachment(file, fresh)),
+      extras(message, fresh),
+      signs(message, sign),
       el("div", { class: "meta", "aria-live": "off" }),
     ),
   );
@@ -71,7 +75,7 @@ export function meta(message, state, { retry, remove }) {
   if (message.edited_at) parts.push(el("span", {}, t("chat.edited")));
   if (state) {
     const [sign, key] = STATES[state];
-    parts.push(el("span", { class: `state ${state}` }, icon(sign), el("bdi", {}, (state === "failed" && message.reason) || t(key))));
+    parts.push(el("span", { class: `state ${state}` }, icon(sign), el("bdi", {}, message.reason || t(key))));
   }
   if (state === "failed") {
     parts.push(el("button", { type: "button", class: "link", on: { click: retry } }, t("chat.retry")));

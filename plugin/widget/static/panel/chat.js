@@ -10,7 +10,7 @@ export class Chat {
   #actions;
   #email = null;
 
-  /** `actions` are the log's, and: back(), close(), email(address). */
+  /** `actions` are the log's, and: back(), close(), email(address), copy(). */
   constructor(state, composer, actions) {
     this.#state = state;
     this.#actions = actions;
@@ -35,16 +35,17 @@ export class Chat {
     this.#head();
     this.log.draw(arrived);
     this.#offer();
-    const { lost, gone } = this.#state;
-    this.line.textContent = gone ? t("chat.gone") : lost ? t("chat.offline") : "";
-    this.line.hidden = !gone && !lost;
+    const { lost, gone, told } = this.#state;
+    this.line.textContent = gone ? t("chat.gone") : lost ? t("chat.offline") : told;
+    this.line.hidden = !this.line.textContent;
   }
 
   #head() {
     const { thread } = this.#state;
     const agent = thread.list().findLast?.((message) => message.author === "agent" && message.author_name)?.author_name;
     const name = agent ?? config.shop;
-    const key = JSON.stringify([name, presence()]);
+    const copy = config.mails && this.#state.visitor?.proven_email && thread.last > 0;
+    const key = JSON.stringify([name, presence(), copy]);
     if (this.header.dataset.key === key) return;
     this.header.dataset.key = key;
     const focused = this.header.contains(document.activeElement) ? document.activeElement.className : null;
@@ -52,6 +53,7 @@ export class Chat {
       iconButton("arrow-left", t("chat.back"), this.#actions.back, { class: "back" }),
       el("span", { class: "avatar", "aria-hidden": "true" }, initials(name)),
       el("div", { class: "words" }, el("h1", { tabindex: "-1" }, el("bdi", {}, name)), presenceLine(true)),
+      ...(copy ? [iconButton("mail", t("chat.copy"), this.#actions.copy, { class: "copy" })] : []),
       iconButton("x", t("close"), this.#actions.close, { class: "close" }),
     );
     if (focused) this.header.getElementsByClassName(focused)[0]?.focus();

@@ -1,5 +1,6 @@
 // Where the shopper writes. What is typed is kept as a draft until it is sent.
 import { announce, el, iconButton } from "./dom.js";
+import { emoji } from "./emoji.js";
 import { Files } from "./files.js";
 import { config, t } from "./words.js";
 
@@ -9,8 +10,9 @@ export class Composer {
   #typing;
   #draft = null;
   #typed = 0;
+  #telling = null;
 
-  /** `send({text, attachments})`, `keep(draft|null)` (text to persist), `typing()` at most every three seconds. */
+  /** `send({text, attachments})`, `keep(draft|null)` (text to persist), `typing(text)` at most every three seconds, every second where agents may read along. */
   constructor({ api, send, keep, typing }) {
     this.#send = send;
     this.#keep = keep;
@@ -28,12 +30,15 @@ export class Composer {
     });
     this.picker = el("input", { type: "file", multiple: true, hidden: true, accept: config.attachments.accept.join(","), on: { change: () => this.#pick() } });
     this.button = iconButton("send-horizontal", t("chat.send"), () => this.submit(), { class: "send", "aria-disabled": "true" });
+    this.signs = emoji((sign) => this.#insert(sign));
     this.view = el(
       "form",
       { class: "composer", on: { submit: (event) => event.preventDefault() } },
       this.note,
       this.files.view,
-      el("div", { class: "line" }, this.picker, iconButton("paperclip", t("file.attach"), () => this.picker.click(), { class: "attach" }), this.text, this.button),
+      config.typing_preview && el("p", { class: "told", id: "told" }, t("chat.told")),
+      this.signs.board,
+      el("div", { class: "line" }, this.picker, iconButton("paperclip", t("file.attach"), () => this.picker.click(), { class: "attach" }), this.text, this.signs.button, this.button),
     );
     this.#fit();
   }
@@ -62,6 +67,9 @@ export class Composer {
     this.#send({ text, attachments: this.files.ready });
     this.text.value = "";
     this.files.clear();
+    this.signs.hide();
+    clearTimeout(this.#telling);
+    this.#telling = null;
     this.complain("");
     this.#fit();
     clearTimeout(this.#draft);
@@ -77,9 +85,22 @@ export class Composer {
   #input() {
     this.#changed();
     this.#fit();
+    if (config.typing_preview) {
+      // The last word counts too, and that everything was deleted again.
+      this.#telling ??= setTimeout(() => {
+        this.#telling = null;
+        this.#typing(this.text.value.slice(0, 500));
+      }, 1000);
+      return;
+    }
     if (Date.now() - this.#typed < 3000 || !this.text.value.trim()) return;
     this.#typed = Date.now();
-    this.#typing();
+    this.#typing("");
+  }
+
+  #insert(sign) {
+    this.text.setRangeText(sign, this.text.selectionStart, this.text.selectionEnd, "end");
+    this.#input();
   }
 
   #changed() {

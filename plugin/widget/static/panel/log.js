@@ -1,7 +1,8 @@
 // The conversation as a scrolling list. Bubbles are built once and moved, never rebuilt while they are read aloud.
 import { bubble, meta } from "./bubble.js";
 import { el, icon } from "./dom.js";
-import { day, plural, t } from "./words.js";
+import { Rating } from "./rating.js";
+import { day, duration, plural, t } from "./words.js";
 
 const CLUSTER = 5 * 60e3; // messages of one person this close together are one thought
 
@@ -14,7 +15,7 @@ export class Log {
   #bottom = true;
   #loading = false;
 
-  /** `actions`: retry(item), discard(item), older() → bool, fresh(id) → file, reply(choice). */
+  /** `actions`: retry(item), discard(item), older() → bool, fresh(id) → file, reply(choice), sign(message, sign, on), rate(score, comment). */
   constructor(state, actions) {
     this.#state = state;
     this.#actions = actions;
@@ -23,7 +24,9 @@ export class Log {
     this.list = el("div", { class: "list", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": t("chat.log") });
     this.typing = el("div", { class: "message agent typing", hidden: true });
     this.replies = el("div", { class: "replies", role: "group", "aria-label": t("chat.replies"), hidden: true });
-    this.scroller = el("div", { class: "scroller", tabindex: "0", on: { scroll: () => this.#scrolled() } }, this.older, this.intro, this.list, this.typing, this.replies);
+    this.rating = new Rating(actions.rate);
+    this.place = el("p", { class: "place", role: "status", hidden: true });
+    this.scroller = el("div", { class: "scroller", tabindex: "0", on: { scroll: () => this.#scrolled() } }, this.older, this.intro, this.list, this.typing, this.replies, this.rating.view, this.place);
     this.pill = el("button", { type: "button", class: "pill", hidden: true, on: { click: () => this.toEnd(true) } });
     this.view = el("div", { class: "log" }, this.scroller, this.pill);
     new ResizeObserver(() => this.#bottom && this.toEnd()).observe(this.scroller);
@@ -61,9 +64,19 @@ export class Log {
     this.intro.hidden = entries.length > 0;
     this.older.hidden = thread.first <= 1;
     this.#offer(entries[entries.length - 1]?.message);
+    this.rating.draw(outbox.items.length ? null : thread.rating);
     if (this.#bottom) this.toEnd();
     else if (arrived) this.#fresh += arrived;
     this.#point();
+  }
+
+  /** How many are before this shopper, and how long it takes: `{position, minutes|null}`; null: nothing is known. */
+  showPlace(found) {
+    const before = found && (found.position > 1 ? plural("chat.before", found.position - 1) : t("chat.next"));
+    const words = found ? [before, found.minutes && t("chat.wait", { time: duration(found.minutes) })].filter(Boolean).join(" ") : "";
+    if (this.place.textContent !== words) this.place.textContent = words;
+    this.place.hidden = !words;
+    if (this.#bottom) this.toEnd();
   }
 
   /** Someone is writing; null when not. */
@@ -85,11 +98,15 @@ export class Log {
 
   #node({ message, item, key }) {
     const { thread, outbox } = this.#state;
-    const body = JSON.stringify([message.text, message.attachments?.map(({ id }) => id), message.edited_at]);
+    const { text, attachments, edited_at, deleted_at, cards, link, signs } = message;
+    const pictured = [...(cards ?? []), link].map((one) => [one?.id, one?.title, one?.picture?.id]);
+    const body = JSON.stringify([text, attachments?.map(({ id }) => id), edited_at, deleted_at, pictured, signs, message.seq && 1]);
     let built = this.#built.get(key);
     if (!built || built.body !== body) {
-      const node = bubble(message, this.#actions.fresh);
+      const node = bubble(message, this.#actions.fresh, this.#actions.sign);
+      const held = built?.node.contains(document.activeElement);
       built?.node.replaceWith(node);
+      if (held) node.querySelector("button")?.focus();
       built = { node, body };
       this.#built.set(key, built);
     }

@@ -9,9 +9,10 @@ import { home } from "./home.js";
 import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
 import { Thread } from "./thread.js";
-import { config, plural } from "./words.js";
+import { config, plural, t } from "./words.js";
 
 const PAGE = 30; // messages a screenful and a bit
+const QUEUE = 20e3; // how often somebody who waits is told their place
 const app = document.getElementById("app");
 const bridge = new Bridge();
 
@@ -24,6 +25,7 @@ const state = {
   lost: false, // no connection
   gone: false, // the server will not have us
   saved: null, // the e-mail just given
+  told: "", // what became of the last thing asked for
 };
 
 let api, stream, chat;
@@ -47,7 +49,7 @@ function begin({ kept = {}, identity, page = null, accent, theme }) {
     api,
     send: (message) => write(message),
     keep: (draft) => bridge.keep("draft", draft),
-    typing: () => stream.send({ type: "typing" }) || api.post("typing").catch(() => {}),
+    typing: (text) => stream.send({ type: "typing", text }) || api.post("typing", { text }).catch(() => {}),
   });
   chat = new Chat(state, composer, {
     back: () => show("home"),
@@ -58,10 +60,13 @@ function begin({ kept = {}, identity, page = null, accent, theme }) {
     older,
     fresh,
     email,
+    sign,
+    rate,
+    copy,
     looked: () => look(),
   });
   if (kept.draft) composer.restore(kept.draft);
-  stream = new Stream({ api, after: () => state.thread.last, news, changed: connection });
+  stream = new Stream({ api, after: () => state.thread.last, mark: () => state.thread.mark ?? "", news, changed: connection });
   bridge.addEventListener("visible", appear);
   bridge.addEventListener("page", ({ detail }) => (api.page = detail));
   document.addEventListener("visibilitychange", () => look());
@@ -70,6 +75,7 @@ function begin({ kept = {}, identity, page = null, accent, theme }) {
     if (bridge.full) trapFocus(event, app);
   });
   addEventListener("online", () => state.outbox.flush());
+  setInterval(queue, QUEUE);
   // The page around gives us the focus a moment after we appear, and the browser forgets what we had chosen.
   addEventListener("focus", () => Date.now() - appeared < 2000 && document.activeElement === document.body && settle());
   state.unread = Number(kept.unread) || 0;
@@ -125,6 +131,7 @@ function follow(conversation) {
   if (thread.id !== null && thread.id !== conversation.id) thread.reset();
   thread.id = conversation.id;
   thread.status = conversation.status;
+  thread.rating = conversation.rating ?? null;
   thread.seen = Math.max(thread.seen, conversation.seen_seq ?? 0);
   thread.read = Math.max(thread.read, conversation.read_seq ?? 0);
 }
@@ -173,8 +180,12 @@ function news(frame) {
       if (frame.conversation) follow(frame.conversation);
       if (typeof frame.agents === "number") config.agents = frame.agents;
       state.thread.seen = Math.max(state.thread.seen, frame.seen_seq ?? 0);
-      for (const message of frame.messages) take(message, false);
+      for (const message of [...(frame.changed ?? []), ...frame.messages]) take(message, false);
+      state.thread.mark = frame.mark ?? state.thread.mark;
       return draw();
+    case "mark":
+      state.thread.mark = frame.mark;
+      return;
     case "typing":
       return typing(frame.who);
     case "read":
@@ -203,6 +214,7 @@ function take(message, redraw = true) {
     bridge.keep("live", String(Date.now()));
   }
   if (thread.gap(message.seq)) fill();
+  if (fresh && message.author !== "system") queue();
   if (redraw) draw(other ? 1 : 0);
   look();
 }
@@ -232,8 +244,9 @@ async function older() {
   const { thread } = state;
   const { id, first } = thread;
   try {
-    const { messages } = await api.get(`messages?before=${first}&limit=${PAGE}`);
+    const { messages, mark } = await api.get(`messages?before=${first}&limit=${PAGE}`);
     if (thread.id !== id || thread.first !== first) return true;
+    thread.mark ??= mark;
     thread.older(messages);
     draw();
     look();
@@ -245,11 +258,13 @@ async function older() {
 
 /** A file as the server has it now: the addresses in the old copy may have run out. */
 async function fresh(id) {
-  const message = state.thread.list().find(({ attachments }) => attachments?.some((file) => file.id === id));
+  const carries = ({ attachments = [], cards = [], link }) => [...attachments, ...[...cards, link].map((one) => one?.picture)].some((file) => file?.id === id);
+  const message = state.thread.list().find(carries);
   if (!message) return null;
   try {
     const { messages } = await api.get(`messages?after=${message.seq - 1}&limit=1&wait=0`);
-    return messages[0]?.attachments.find((file) => file.id === id) ?? null;
+    const [found] = messages;
+    return [...found.attachments, ...[...(found.cards ?? []), found.link].map((one) => one?.picture)].find((file) => file?.id === id) ?? null;
   } catch {
     return null;
   }
@@ -259,6 +274,46 @@ function typing(who) {
   clearTimeout(typingUntil);
   chat.log.showTyping(who);
   if (who) typingUntil = setTimeout(() => chat.log.showTyping(null), 6000);
+}
+
+/** How many are before us and about how long it takes, while we wait for a first answer and look at it. */
+async function queue() {
+  const said = state.thread.list();
+  const waits = config.agents > 0 && said.length > 0 && said.every(({ author }) => author === "shopper" || author === "system");
+  if (!waits || !bridge.open || state.screen !== "chat" || document.visibilityState !== "visible") return chat.log.showPlace(null);
+  const found = await api.post("place").catch(() => null);
+  chat.log.showPlace(found?.place ?? null);
+}
+
+async function sign({ seq }, chosen, on) {
+  try {
+    take((await api.post("sign", { seq, sign: chosen, on })).message);
+  } catch (refused) {
+    chat.composer.complain((refused.final && refused.message) || t("email.failed"));
+  }
+}
+
+async function rate(score, comment) {
+  try {
+    state.thread.rating = (await api.post("rating", { score, comment })).rating;
+  } catch {
+    return false;
+  }
+  draw();
+  return true;
+}
+
+async function copy() {
+  try {
+    state.told = t("chat.copied", { email: (await api.post("transcript")).email });
+  } catch (refused) {
+    state.told = (refused instanceof Refused && refused.message) || t("email.failed");
+  }
+  draw();
+  setTimeout(() => {
+    state.told = "";
+    draw();
+  }, 8000);
 }
 
 async function email(address) {

@@ -75,6 +75,7 @@ export class Outbox {
       while ((item = this.items.find(({ state }) => state !== "failed"))) {
         if (item.state === "waiting") {
           item.state = "sending";
+          item.reason = undefined;
           this.#changed();
         }
         const message = await this.#deliver(item);
@@ -97,6 +98,7 @@ export class Outbox {
       this.#timer = setTimeout(() => this.flush(), 0); // the ones behind it may still go
     } else {
       for (const other of this.items) if (other.state === "sending") other.state = "waiting";
+      if (item) item.reason = error.status === 429 ? error.message : undefined; // a queue of ours is no lost connection
       const pause = error.again || Math.min(30, 2 ** this.#tries++) * (0.5 + Math.random() / 2);
       this.#timer = setTimeout(() => this.flush(), pause * 1000);
     }

@@ -11,6 +11,7 @@ export class Stream {
   state = "connecting";
   #api;
   #after;
+  #mark;
   #news;
   #changed;
   #socket = null;
@@ -22,10 +23,11 @@ export class Stream {
   #asleep = false;
   #doze = null;
 
-  /** `after()` gives the last seq that is here; `news(frame)` takes server frames; `changed()` hears of the state. */
-  constructor({ api, after, news, changed }) {
+  /** `after()` gives the last seq that is here, `mark()` the last change; `news(frame)` takes server frames; `changed()` hears of the state. */
+  constructor({ api, after, mark, news, changed }) {
     this.#api = api;
     this.#after = after;
+    this.#mark = mark;
     this.#news = news;
     this.#changed = changed;
   }
@@ -144,7 +146,7 @@ export class Stream {
     } catch {
       return null;
     }
-    const url = `${location.origin.replace(/^http/, "ws")}${config.base}/widget/socket?ticket=${encodeURIComponent(ticket)}&after=${this.#after()}`;
+    const url = `${location.origin.replace(/^http/, "ws")}${config.base}/widget/socket?ticket=${encodeURIComponent(ticket)}&${this.#place()}`;
     return new Promise((resolve) => {
       let held = "refused";
       const socket = new WebSocket(url);
@@ -179,6 +181,10 @@ export class Stream {
     });
   }
 
+  #place() {
+    return `after=${this.#after()}&mark=${encodeURIComponent(this.#mark())}`;
+  }
+
   #ping(patience) {
     if (!this.send({ type: "ping" })) return;
     clearTimeout(this.#doubt);
@@ -196,7 +202,7 @@ export class Stream {
     this.#poll = new AbortController();
     try {
       const wait = this.state === "polling" ? 25 : 0;
-      const answer = await this.#api.get(`messages?after=${this.#after()}&wait=${wait}`, { signal: this.#poll.signal, wait: 40 });
+      const answer = await this.#api.get(`messages?${this.#place()}&wait=${wait}`, { signal: this.#poll.signal, wait: 40 });
       this.#let("polling");
       this.#news({ type: "page", ...answer });
       return true;

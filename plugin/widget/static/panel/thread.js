@@ -13,6 +13,8 @@ export class Thread {
     this.first = 1;
     this.seen = 0; // agents have read up to here
     this.read = 0; // the shopper has read up to here, on any device
+    this.mark = null; // up to which change of earlier messages this is the truth; null: nothing was read yet
+    this.rating = null; // what is asked, or was said, about a conversation that was resolved
   }
 
   /** Add older messages in front. */
@@ -23,10 +25,11 @@ export class Thread {
 
   /** Take a message in. Returns true when it is new here; an edit replaces the one it edits. */
   accept(message) {
+    if (message.seq < this.first) return false; // changed, but not loaded yet: it will come as it is
     const fresh = !this.messages.has(message.seq);
     this.messages.set(message.seq, message);
     this.#advance();
-    return fresh && message.seq >= this.first;
+    return fresh;
   }
 
   #advance() {

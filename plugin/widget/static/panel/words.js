@@ -34,6 +34,11 @@ const exact = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "s
 export const time = (date) => clock.format(date);
 export const moment = (date) => exact.format(date);
 
+/** Minor units of a currency as people write them. */
+export function money({ amount, currency, exponent }) {
+  return new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount / 10 ** exponent);
+}
+
 const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
 
 /** The day as people say it: today, yesterday, a weekday this week, then the date. */
