@@ -1,7 +1,7 @@
 """Every table of the product in one metadata: for migrations, for row-level security, for the tests of both."""
 
 from plugin import joining, privacy, stores, team, workspaces
-from plugin.conversations import attachments, bulk, clocks, conversations, messages, tags, teams, views
+from plugin.conversations import attachments, bulk, clocks, conversations, messages, search, tags, teams, views
 from plugin.crm import backfill, carts, consents, customers, identities, orders, products, reconcile, terms, visitors
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
@@ -10,8 +10,8 @@ from webhooks import inbox
 
 TABLES = (
     attachments, backfill, bulk, carts, clocks, consents, conversations, crypto, customers, events, identities, inbox,
-    incidents, jobs, joining, messages, orders, privacy, products, reconcile, stores, tags, team, teams, terms, views,
-    visitors, workspaces,
+    incidents, jobs, joining, messages, orders, privacy, products, reconcile, search, stores, tags, team, teams, terms,
+    views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

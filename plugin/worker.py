@@ -9,6 +9,7 @@ import structlog
 
 from plugin.app import App
 from plugin.bootstrap import DRAIN
+from plugin.conversations import search
 from plugin.kernel import jobs
 from plugin.kernel.jobs import Worker
 from plugin.reactions import TASKS
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 JOB_RETENTION_DAYS = 7
 PRUNE_SECONDS = 3600
+INDEX_SECONDS = 1.0
 
 
 async def run(app: App, stop: asyncio.Event) -> None:
@@ -29,13 +31,26 @@ async def run(app: App, stop: asyncio.Event) -> None:
     def make() -> Worker:
         return jobs.worker(app.redis_url, app.db, app, TASKS, bells={DRAIN: drain})
 
-    pruning = asyncio.create_task(_prune(app))
+    beside = [asyncio.create_task(_prune(app)), asyncio.create_task(_index(app))]
     try:
         await jobs.run_worker(make, stop)
     finally:
-        pruning.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pruning
+        for task in beside:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _index(app: App) -> None:
+    """Words of conversations into their index, a second or so after they were written."""
+    while True:
+        done = 0
+        try:
+            done = await search.drain(app, limit=1)
+        except Exception as error:
+            log.warning("index_failed", error=repr(error))
+        # A long list is worked off with pauses: whoever chats meanwhile comes first.
+        await asyncio.sleep(INDEX_SECONDS / 10 if done else INDEX_SECONDS)
 
 
 async def _prune(app: App) -> None:
