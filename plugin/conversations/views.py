@@ -8,8 +8,22 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY, Index, Uuid, and_, any_, case, delete, func, literal, not_, or_, select, true, tuple_, union_all,
-)  # fmt: skip
+    ARRAY,
+    Index,
+    Uuid,
+    and_,
+    any_,
+    case,
+    delete,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy import cast as cast_as
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
