@@ -88,6 +88,7 @@ KEYS: Sequence[Group] = (
             Key("reports", ("g", "r"), _("Go to the reports"), ("KeyG", "KeyR"), needs="[data-nav$='/reports']"),
             Key("team", ("g", "t"), _("Go to the team"), ("KeyG", "KeyT")),
             Key("settings", ("g", "e"), _("Go to the settings"), ("KeyG", "KeyE")),
+            Key("find", ("Ctrl", "K"), _("Search all conversations, from anywhere")),
             Key("search", ("/",), _("Search customers"), signs="/"),
             Key("undo", ("z",), _("Undo what was just done"), ("KeyZ",), needs=".toast [data-undo]"),
             Key("keys", ("?",), _("This list"), signs="?"),

@@ -15,6 +15,7 @@ from rich.console import Console
 from plugin import demo as demo_story
 from plugin import doctor as doctor_story
 from plugin import processes, stores, workspaces
+from plugin import seed as seeding
 from plugin.app import App
 from plugin.crm import backfill as crm_backfill
 from plugin.crm import reconcile as crm_reconcile
@@ -24,7 +25,7 @@ from plugin.kernel.db import Busy
 from plugin.kernel.errors import SetupError
 from plugin.kernel.log import configure
 from plugin.platform import PlatformError
-from plugin.progress import follow_backfills
+from plugin.progress import follow, follow_backfills
 from webhooks import handlers, inbox
 
 cli = typer.Typer(
@@ -227,6 +228,36 @@ def replay(
             count = await inbox.replay(app.db, ids=ids or (), since=since)
             done = await handlers.drain(app)
             console.print(f"{count} put back, {done} read, {await inbox.parked(app.db)} parked now.")
+
+    _run(run())
+
+
+@cli.command()
+def seed(
+    conversations: Annotated[int, typer.Option(min=1, help="How many conversations.")] = 1_000,
+    messages: Annotated[int, typer.Option(min=1, help="How many messages in all.")] = 10_000,
+    store: StoreOption = "",
+    remove: Annotated[bool, typer.Option(help="Take out what was seeded instead.")] = False,
+    anyway: Annotated[bool, typer.Option(help="Also where real shoppers may be.")] = False,
+) -> None:
+    """Fill a store's inbox with made-up conversations in three languages, tagged `seeded`, to try things at size."""
+    settings = _settings(demo=True)
+    if not anyway:
+        seeding.refuse(settings)
+    if messages < conversations:
+        raise SetupError("A conversation has a message at least: --messages must not be less than --conversations.")
+
+    async def run() -> None:
+        async with processes.application(settings) as app:
+            workspace_id, store_id, name = (await _stores(app, store))[0]
+            if remove:
+                gone = await seeding.remove(app, workspace_id)
+                console.print(f"{name}: {gone} seeded conversations taken out.", highlight=False)
+                return
+            await follow(
+                seeding.seed(app, workspace_id, store_id, conversations=conversations, messages=messages), console
+            )
+            console.print(f"{name}: {conversations} conversations, {messages} messages.", highlight=False)
 
     _run(run())
 

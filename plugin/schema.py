@@ -15,6 +15,7 @@ from plugin.conversations import (
     messages,
     ratings,
     readings,
+    search,
     tags,
     teams,
     views,
@@ -28,7 +29,7 @@ from webhooks import inbox
 TABLES = (
     attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events, fields,
     identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders, privacy,
-    products, ratings, readings, reconcile, stores, tags, team, teams, terms, views, visitors, workspaces,
+    products, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -8,6 +8,7 @@ import structlog
 
 from plugin.app import App
 from plugin.bootstrap import DRAIN, ring_inbox
+from plugin.conversations import search
 from plugin.kernel import jobs
 from plugin.kernel.jobs import Worker
 from plugin.reactions import TASKS
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 JOB_RETENTION_DAYS = 7
 PRUNE_SECONDS = 3600
+INDEX_SECONDS = 1.0
 
 
 async def run(app: App, stop: asyncio.Event) -> None:
@@ -28,13 +30,29 @@ async def run(app: App, stop: asyncio.Event) -> None:
     def make() -> Worker:
         return jobs.worker(app.redis_url, app.db, app, TASKS, bells={DRAIN: drain})
 
-    beside = [asyncio.create_task(_prune(app)), asyncio.create_task(reader.run(app, lambda: ring_inbox(app)))]
+    beside = [
+        asyncio.create_task(_prune(app)),
+        asyncio.create_task(_index(app)),
+        asyncio.create_task(reader.run(app, lambda: ring_inbox(app))),
+    ]
     try:
         await jobs.run_worker(make, stop)
     finally:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _index(app: App) -> None:
+    """Words of conversations into their index, a second or so after they were written."""
+    while True:
+        done = 0
+        try:
+            done = await search.drain(app, limit=1)
+        except Exception as error:
+            log.warning("index_failed", error=repr(error))
+        # A long list is worked off with pauses: whoever chats meanwhile comes first.
+        await asyncio.sleep(INDEX_SECONDS / 10 if done else INDEX_SECONDS)
 
 
 async def _prune(app: App) -> None:

@@ -48,6 +48,8 @@ from plugin.team import Agent
 
 CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
 _MORNING = time(9)
+# A message that a search found: how many before it are shown, and how far back a page reaches at most.
+_BEFORE_FOUND, _MOST_BACK = 10, 1000
 
 _TURNED: dict[Status, Lazy] = {
     Status.OPEN: _("Open again."),
@@ -272,20 +274,26 @@ async def reach(desk: Desk) -> Response:
     return desk.page("inbox.html", block="reach", reach=found)
 
 
-async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool) -> dict[str, Any]:
-    """What the thread, its head and the customer pane show; writes the access log. `here`: the shopper is."""
+async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: int = 0) -> dict[str, Any]:
+    """What the thread, its head and the customer pane show; writes the access log. `here`: the shopper is.
+
+    With `at`, a message's position, the page reaches back to it and a little further.
+    """
     talk = await find(tx, conversation_id)
     who = await person.beside(tx, desk, talk)
     # Before the messages: what changes while they are read is told again rather than never.
     mark = await changes.mark(tx, talk.id, team=True)
-    page = await messages.thread(tx, talk.id, before=talk.last_position + 1)
+    back = talk.last_position - at + _BEFORE_FOUND if at else 0
+    limit = min(_MOST_BACK, max(messages.PAGE, back))
+    page = await messages.thread(tx, talk.id, before=talk.last_position + 1, limit=limit)
     older = bool(page) and page[0].position > 1
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
     names = {agent.id: agent.name for agent in await team.agents(tx)}
     items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
     thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark)
-    return {"thread": thread, "person": who, "heading": who.name, "reach": await _reach(tx, desk, talk, here)}
+    reach = await _reach(tx, desk, talk, here)
+    return {"thread": thread, "person": who, "heading": who.name, "reach": reach, "found": at}
 
 
 async def _thread(
@@ -506,10 +514,10 @@ async def more(desk: Desk) -> Response:
         if "mark" in query:
             changed, mark = await changes.since(tx, talk.id, query["mark"], team=True)
         if "before" in query:
-            page = await messages.thread(tx, talk.id, before=_number(query["before"]))
+            page = await messages.thread(tx, talk.id, before=number(query["before"]))
             previous = None
         else:
-            after = _number(query.get("after", "0"))
+            after = number(query.get("after", "0"))
             page = await messages.thread(tx, talk.id, after=after)
             previous = await _before(tx, talk, after + 1)
         since = page[0].created_at if "before" in query and page else previous.created_at if previous else None
@@ -676,7 +684,7 @@ async def turn(desk: Desk) -> Response:
 async def rank(desk: Desk) -> Response:
     """Another priority."""
     form = await desk.request.form()
-    value = _number(str(form.get("priority", "")))
+    value = number(str(form.get("priority", "")))
     if value not in set(Priority):
         raise nothing_here()
     async with desk.transaction() as tx:
@@ -717,8 +725,8 @@ async def read(desk: Desk) -> Response:
     form = await desk.request.form()
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
-        await conversations.read_by(tx, talk.id, desk.agent, _number(str(form.get("seq", "0"))))
-        await mentions.read(tx, talk.id, desk.agent, _number(str(form.get("position", "0"))))
+        await conversations.read_by(tx, talk.id, desk.agent, number(str(form.get("seq", "0"))))
+        await mentions.read(tx, talk.id, desk.agent, number(str(form.get("position", "0"))))
     return Response(status_code=204, headers=desk.headers())
 
 
@@ -768,5 +776,6 @@ async def customer(desk: Desk) -> Response:
     return desk.page("inbox.html", block="customer", thread=thread, person=who)
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """A whole number of somebody's address or form; 0 when it is none."""
     return whole(text, 999_999_999) or 0

@@ -16,7 +16,7 @@ from admin_ui.desk import Desk, as_id
 from admin_ui.pages import conversation
 from admin_ui.pages.conversation import Clock
 from plugin import team
-from plugin.conversations import bulk, filters, tags, views
+from plugin.conversations import bulk, filters, search, tags, views
 from plugin.conversations.bulk import Change, Verb
 from plugin.conversations.conversations import Priority, Status
 from plugin.conversations.filters import Filter, FilterError
@@ -95,6 +95,7 @@ class Row:
     store: str
     channel: tuple[str, str]
     stake: Stake | None
+    hit: search.Hit | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +142,30 @@ async def opened(desk: Desk) -> Response:
 async def _show(desk: Desk, conversation_id: UUID | None) -> Response:
     wanted = desk.wanted("inbox.html")
     context: dict[str, Any] = {
-        "rows": [], "groups": [], "cursor": None, "blank": None, "thread": None, "colleagues": [],
+        "rows": [], "groups": [], "cursor": None, "blank": None, "thread": None, "colleagues": [], "cut": False,
         "heading": desk.t.gettext("Inbox"),
     }  # fmt: skip
     shown = conversation_id if wanted in ("", "page", "thread") else None
     here = shown is not None and await conversation.is_here(desk, shown)
     async with desk.transaction() as tx:
-        saved = await views.saved(tx, desk.agent)
+        # Beside a list that is there already only the conversation is read.
+        named = desk.request.query_params.get("view", DEFAULT.key)
+        saved = [] if wanted == "thread" and named in BUILT_IN else await views.saved(tx, desk.agent)
         asked = _asked(desk, saved)
         context |= {"asked": asked, "place": asked.place, "sorts": _SORTS, "label": _label(desk.t, asked.view)}
         if wanted in ("", "page", "queue"):
             context |= await _list(tx, desk, asked, saved)
         if shown is not None:
-            context |= await conversation.context(tx, desk, shown, here)
+            at = desk.request.query_params.get("at", "")
+            context |= await conversation.context(tx, desk, shown, here, at=conversation.number(at))
+            context["marks"] = await _marks(tx, asked, shown) if at else []
     return desk.page("inbox.html", **context)
+
+
+async def _marks(tx: Tx, asked: _Asked, shown: UUID) -> list[str]:
+    """What was asked for, as it stands in the message that was found."""
+    found = (await search.hits(tx, asked.view.filter.words, [shown])).get(shown)
+    return sorted({piece.text for piece in found.pieces if piece.found}) if found else []
 
 
 def _asked(desk: Desk, saved: Sequence[View]) -> _Asked:
@@ -193,7 +204,9 @@ async def _list(tx: Tx, desk: Desk, asked: _Asked, saved: Sequence[View]) -> dic
     names = {store.id: store.name for store in shops} if len(shops) > 1 else {}
     people = {row.conversation.customer_id for row in page.rows if row.conversation.customer_id is not None}
     open_things = await stakes.at_stake(tx, people)
-    tagged = await tags.of_conversations(tx, [row.conversation.id for row in page.rows])
+    shown = [row.conversation.id for row in page.rows]
+    tagged = await tags.of_conversations(tx, shown)
+    hits = await search.hits(tx, asked.view.filter.words, shown)
     now = datetime.now(UTC)
     t = desk.t
     return {
@@ -205,12 +218,14 @@ async def _list(tx: Tx, desk: Desk, asked: _Asked, saved: Sequence[View]) -> dic
                 names.get(_id(listed.conversation.store_id), ""),
                 open_things.get(_id(listed.conversation.customer_id)),
                 tagged.get(listed.conversation.id, ()),
+                hits.get(listed.conversation.id),
             )
             for listed in page.rows
         ],
         "groups": _groups(t, desk, saved, counts),
         "colleagues": await team.colleagues(tx),
         "cursor": page.cursor,
+        "cut": page.cut,
         "blank": _blank(t, asked, connected),
     }
 
@@ -302,6 +317,7 @@ def _row(
     store: str,
     open_thing: OpenOrder | OpenCart | None,
     on: Sequence[str],
+    hit: search.Hit | None,
 ) -> Row:
     talk = listed.conversation
     seconds = (now - talk.waiting_since).total_seconds() if talk.waiting_since else 0
@@ -326,6 +342,7 @@ def _row(
         store=store,
         channel=conversation.channel_of(t, talk.channel),
         stake=_stake(t, open_thing) if open_thing else None,
+        hit=hit,
     )
 
 
@@ -392,4 +409,7 @@ def _blank(t: Translator, asked: _Asked, connected: bool) -> Blank:
         )
     if asked.view.key == "spam":
         return Blank("ban", _("No spam"), _("What you mark as spam stays here and tells nobody when it goes on."))
+    if asked.view.filter.words:
+        text = _("Try fewer words, or the beginning of one. Names, e-mail addresses and order numbers are found too.")
+        return Blank("search-x", _("Nothing found"), text)
     return Blank("list-filter", _("Nothing fits this filter"), _("Take a condition away, or look in another list."))

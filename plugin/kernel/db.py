@@ -41,6 +41,7 @@ from plugin.kernel.personal import nobody
 OWNER = "ahlan_owner"
 APP = "ahlan_app"
 QUEUE = "ahlan_queue"
+FINDER = "ahlan_finder"
 WORKSPACE_SETTING = "ahlan.workspace_id"
 
 T = TypeVar("T")
@@ -403,6 +404,8 @@ def security_statements(metadata: MetaData) -> list[str]:
         statements.append(f"GRANT {grants} ON {name} TO {APP}")
         if access == "queue":
             statements.append(f"ALTER TABLE {name} OWNER TO {QUEUE}")
+    # What a table needs besides: functions, triggers.
+    statements += [one for table in metadata.sorted_tables for one in table.info.get("statements", ())]
     return statements
 
 
@@ -478,6 +481,12 @@ def unwritable(error: BaseException) -> bool:
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
     # The class itself and none of its children is what asyncpg refuses to send.
     return isinstance(cause, _UNWRITABLE) or type(cause) is asyncpg.DataError
+
+
+def too_much(error: BaseException) -> bool:
+    """Whether what was sent is more than PostgreSQL can hold in one place: a document of words beyond a megabyte."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
+    return isinstance(cause, asyncpg.ProgramLimitExceededError)
 
 
 _UNWRITABLE = (

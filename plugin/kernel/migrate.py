@@ -16,7 +16,7 @@ from sqlalchemy import MetaData
 from sqlalchemy.engine import make_url
 
 from plugin.kernel.crypto import KeyCheck, derive
-from plugin.kernel.db import APP, OWNER, QUEUE, planner_statements, role_url, security_statements
+from plugin.kernel.db import APP, FINDER, OWNER, QUEUE, planner_statements, role_url, security_statements
 from plugin.kernel.errors import SetupError
 from plugin.kernel.moving import MOVER, moving_statements
 
@@ -51,10 +51,13 @@ async def prepare(
         database = make_url(admin_url).database
         for role in (OWNER, APP, QUEUE):
             await _role(connection, role, passwords[role])
-        await _mover(connection)
-        # The owner hands the queue's tables and the mover's function over, so it must be able to act as either.
-        await connection.execute(f'GRANT {QUEUE}, {MOVER} TO {OWNER}; GRANT CREATE ON DATABASE "{database}" TO {OWNER}')
-        await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}, {QUEUE}, {MOVER}")
+        for role in (MOVER, FINDER):
+            await _weak(connection, role, login=False)
+        # The owner hands the queue's tables and the others' functions over, so it must be able to act as each.
+        await connection.execute(
+            f'GRANT {QUEUE}, {MOVER}, {FINDER} TO {OWNER}; GRANT CREATE ON DATABASE "{database}" TO {OWNER}'
+        )
+        await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}, {QUEUE}, {MOVER}, {FINDER}")
         await connection.execute(f"GRANT USAGE ON SCHEMA public TO {APP}")
         for extension in _EXTENSIONS:
             await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
@@ -137,11 +140,6 @@ async def _key_checks(connection: "asyncpg.Connection[asyncpg.Record]") -> Mappi
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
         return {}
     return {row["master"]: row["sealed"] for row in rows}
-
-
-async def _mover(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """The role that owns the one function between two tenants: nobody can sign in as it."""
-    await _weak(connection, MOVER, login=False)
 
 
 async def _admin(url: str) -> "asyncpg.Connection[asyncpg.Record]":

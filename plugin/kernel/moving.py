@@ -139,6 +139,9 @@ def moving_statements(metadata: MetaData) -> list[str]:
 def _rights(metadata: MetaData, table: Table) -> str:
     if table in share(metadata).tables:
         return "SELECT, INSERT, UPDATE, DELETE"
+    if table.info.get("access") == "queue" and table.info.get("moves") == "stays":
+        # What is noted by triggers on what moves.
+        return "INSERT"
     if table.info.get("access") in ("queue", "directory") or table.info.get("moves") == "agreement":
         return "SELECT, UPDATE"
     return ""
@@ -293,7 +296,7 @@ def _steps_beside(metadata: MetaData, parts: Share) -> Iterator[str]:
     uuid = "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'"
     for table in metadata.sorted_tables:
         access = table.info.get("access", "tenant")
-        if access not in ("queue", "directory"):
+        if access not in ("queue", "directory") or table.info.get("moves") == "stays":
             continue
         if _STORE in table.c:
             yield (

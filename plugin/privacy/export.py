@@ -25,7 +25,7 @@ from plugin.privacy.requests import OPEN, READY, PrivacyRequest
 from plugin.privacy.subjects import TALKS, about
 
 # What a person may know of themselves; the rest is how we find them, or who of the team looked.
-_NOT_THEIRS = frozenset({"access_log", "customer_terms", "customer_merges", "tombstones"})
+_NOT_THEIRS = frozenset({"access_log", "customer_terms", "conversation_words", "customer_merges", "tombstones"})
 _NAMES = {
     "store_customers": "profiles",
     "identities": "handles",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import Column, LargeBinary, MetaData, String, Table
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TSVECTOR
 
 from plugin.kernel.db import Base
 from plugin.kernel.personal import NOBODY, Kept, said
@@ -43,7 +43,7 @@ class Place:
 
 def holds_words(column: Column[object]) -> bool:
     """Whether a column can hold anything that somebody wrote."""
-    return isinstance(column.type, String | JSONB | LargeBinary | BYTEA | ARRAY)
+    return isinstance(column.type, String | JSONB | LargeBinary | BYTEA | ARRAY | TSVECTOR)
 
 
 def places(metadata: MetaData) -> tuple[Place, ...]:

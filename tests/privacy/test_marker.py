@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from plugin import privacy, stores
 from plugin.app import App
-from plugin.conversations import changes, mentions, messages, presence
+from plugin.conversations import changes, mentions, messages, presence, search
 from plugin.conversations.attachments import Attachment
 from plugin.conversations.conversations import Conversation, Shopper, current, read_by
 from plugin.crm import consents, customers, identities, sync, visitors
@@ -153,6 +153,7 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
                                             "AND done_at IS NULL"), {"w": workspace}))  # fmt: skip
     for job in waiting:
         await jobs.run(app.db, app, TASKS, workspace, job)
+    await search.drain(app)
     await presence.shopper_here(app.hub, workspace, head.id, str(visitor.id))
     return Person(mark, account, store, id, head.id, visitor.id)
 
