@@ -65,6 +65,13 @@ class PlatformError(Exception):
         self.lost = lost
 
 
+def still_open(error: PlatformError) -> PlatformError:
+    """The same trouble, met while an earlier answer was looked for: it says nothing about what was done before."""
+    return PlatformError(
+        error.said, retry=error.retry, after=error.after, reauthorize=error.reauthorize, code=error.code, lost=True
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A postal address as the platform keeps it; empty strings where it has nothing."""
@@ -491,7 +498,10 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Call an order off. `refund`: what was paid goes back with it. `reason`: customer, stock, fraud, declined, other."""
+    """Call an order off. `refund`: what was paid goes back with it.
+
+    `reason`: customer, stock, fraud, declined or other.
+    """
 
     reason: str = "customer"
     refund: bool = True
@@ -627,7 +637,10 @@ class OrderDesk(Protocol):
     async def settle(
         self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
     ) -> Done | None:
-        """After an answer was lost: bring it to an end without doing it twice, or find it done; None: no trace of it."""
+        """After an answer was lost: bring it to an end without doing it twice, or find it done. None: no trace of it.
+
+        An error without `lost` says that it was not done, and will not be.
+        """
         ...
 
     async def read_order(self, connection: Connection, order: str) -> Sequence[Record]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
 from plugin.conversations import clocks, conversations, delivery, routing
-from plugin.crm import backfill, reconcile
+from plugin.crm import actions, backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
 
@@ -23,6 +23,7 @@ TASKS: Mapping[str, Task] = {
     "data_request": privacy.data_request,
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
+    "carry_out": actions.carry_out,
     "move_store": joining.move_store,
     "deliver_reply": delivery.deliver_reply,
     "send_replies": delivery.send_replies,

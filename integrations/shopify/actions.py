@@ -33,6 +33,7 @@ from plugin.platform import (
     Refund,
     Resource,
     Retag,
+    still_open,
 )
 
 NEEDS: Final[Mapping[type[OrderAction], str]] = {
@@ -78,6 +79,15 @@ class OrderDesk:
         self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
     ) -> Done | None:
         """See the port: never None, since each can be repeated or found."""
+        try:
+            return await self._settle(connection, order, action, quote, key)
+        except UserErrors:
+            # Shopify looked at it and refuses: what was done before would have been its answer.
+            raise
+        except PlatformError as error:
+            raise still_open(error) from error
+
+    async def _settle(self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
         if isinstance(action, Cancel):
             state = await self._state(connection, order)
             if state.get("cancelledAt"):

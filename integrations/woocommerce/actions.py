@@ -29,6 +29,7 @@ from plugin.platform import (
     Readdress,
     Record,
     Refund,
+    still_open,
 )
 
 MARK: Final = "_ahlan_action"
@@ -65,6 +66,14 @@ class OrderDesk:
         self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
     ) -> Done | None:
         """See the port: money is only looked for; what does no harm when it is there twice is sent again."""
+        try:
+            return await self._settle(connection, order, action, quote, key)
+        except PlatformError as error:
+            raise still_open(error) from error
+
+    async def _settle(
+        self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
+    ) -> Done | None:
         client = await self._client(connection)
         if isinstance(action, Refund):
             return await _refund_made(client, order, quote, key)
@@ -169,6 +178,10 @@ async def _refund(client: StoreClient, order: str, action: OrderAction, quote: Q
 
 
 async def _give_back(client: StoreClient, order: str, quote: Quote, key: str, reason: str) -> Done:
+    # WooCommerce would take the same line twice, as long as the order's total is not passed.
+    now = {int(one["id"]) for one in (await _order(client, order)).get(_REFUNDS) or ()}
+    if now != set(quote.before.get(_REFUNDS) or ()):
+        raise PlatformError("somebody refunded part of this order meanwhile", retry=False, code="changed")
     told = {**quote.plan, "reason": reason, "meta_data": [{"key": MARK, "value": key}]}
     made = (await client.post(f"orders/{int(order)}/refunds", told, said=_EXPLAINED)).body
     return _refund_done(made, quote)
