@@ -72,9 +72,8 @@ def test_money_exports_and_settings_each_name_their_own_right(app: App) -> None:
             assert route.permission is Permission.MANAGE_TEAM, path
         if writes and route.permission is Permission.READ:
             assert path.startswith((*OWN, "/live/ticket", "/team/confirm-owner")) or path.endswith("/read"), path
-    # Nothing gives money back yet: the first route that does is held by the lines above.
     unused = {permission for permission, count in seen.items() if not count}
-    assert unused == {Permission.REFUND}
+    assert unused == set()
 
 
 async def test_a_right_given_beside_the_role_opens_its_routes_and_no_others(
