@@ -35,7 +35,7 @@ from plugin.platform import (
 MARK: Final = "_ahlan_action"
 """Metadata under which our key stands at what we made."""
 _REFUNDS = "refunds"
-_UNPAID: Final = frozenset({"pending", "failed", "cancelled", "checkout-draft"})
+_UNPAID: Final = frozenset({"pending", "on-hold", "failed", "cancelled", "checkout-draft"})
 _EXPLAINED: Final = (500,)
 """A refund that WooCommerce refuses is a 500 with words (B27)."""
 
@@ -144,7 +144,7 @@ async def _quote_refund(client: StoreClient, order: Mapping[str, Any], action: R
         for part in parts
         if part.kind == refund_mapping.ITEM
     )  # fmt: skip
-    refusal = "not_paid" if str(order["status"]) in _UNPAID else "nothing_left" if planned.amount <= 0 else ""
+    refusal = "not_paid" if _unpaid(order) else "nothing_left" if planned.amount <= 0 else ""
     return Quote(
         amount=money(planned.amount),
         most=money(planned.left),
@@ -158,6 +158,10 @@ async def _quote_refund(client: StoreClient, order: Mapping[str, Any], action: R
         before={_REFUNDS: [int(one["id"]) for one in refunds]},
         plan={**refund_mapping.body(planned, decimals), "api_refund": automatic, "api_restock": action.restock},
     )
+
+
+def _unpaid(order: Mapping[str, Any]) -> bool:
+    return str(order["status"]) in _UNPAID and not order.get("date_paid_gmt")
 
 
 async def _gateway(client: StoreClient, order: Mapping[str, Any]) -> tuple[str, bool]:
@@ -223,7 +227,7 @@ async def _quote_cancel(client: StoreClient, order: Mapping[str, Any], action: C
     # A cancelled order gives its goods back to the shelf by itself, and that cannot be asked otherwise.
     notes = ("store_mails",) if action.restock else ("store_mails", "restocks_anyway")
     # What was never paid has nothing to give back.
-    if not action.refund or refusal or str(order["status"]) in _UNPAID or not order.get("date_paid_gmt"):
+    if not action.refund or refusal or _unpaid(order) or not order.get("date_paid_gmt"):
         return Quote(refusal=refusal, notes=notes)
     back = await _quote_refund(client, order, Refund(whole=True, restock=action.restock))
     if back.amount is None or not back.amount.amount:
