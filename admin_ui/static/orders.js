@@ -48,6 +48,16 @@ document.addEventListener("htmx:after:settle", () => {
   for (const button of document.querySelectorAll("[data-act-write]")) button.hidden = !document.getElementById("words");
 });
 
+// One key opens the latest order that stands on the page, on any keyboard.
+document.addEventListener("keydown", (event) => {
+  if (event.code !== "KeyO" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest?.("input, textarea, select, dialog[open]")) return;
+  const button = document.querySelector(".act-open [data-act]");
+  if (!button) return;
+  event.preventDefault();
+  openAct(button.dataset.act);
+});
+
 // The order was read anew: what stands beside the conversation, or on the customer's page, follows.
 document.addEventListener("ahlan:acted", () => {
   const thread = document.querySelector("#thread[data-conversation]");
