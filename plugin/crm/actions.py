@@ -96,8 +96,8 @@ class ActionRow(TenantRow, Base):
         {
             "info": kept(
                 "the merchant's books: who gave what back",
-                blank=("wanted", "quote", "seen", "outcome", "said"),
-                plain=("kind", "state", "currency", "code"),
+                blank=("wanted", "quote", "outcome", "said"),
+                plain=("kind", "state", "seen", "currency", "code"),
             )
         },
     )
@@ -365,6 +365,12 @@ async def carry_out(app: App, workspace_id: UUID, *, action_id: str) -> None:
         order = await tx.get(Order, row.order_id) if row is not None else None
         store = await stores.get(tx, row.store_id) if row is not None else None
         if row is None or order is None or store is None or row.state not in (SENT, DONE):
+            await tx.complete_job()
+            return
+        if row.state == SENT and not row.wanted:
+            # Its person was erased meanwhile, and with them what was wanted.
+            ended = UNKNOWN if row.attempts else FAILED
+            await _end(tx, row, ended, said="", code="erased", actor="system", by=row.agent_id)
             await tx.complete_job()
             return
         if row.state == SENT:

@@ -241,6 +241,16 @@ async def test_a_store_that_is_away_is_told_when_somebody_looks(woo_till: Till) 
     assert (met.value.lost, met.value.code) == (False, "unreachable")
 
 
+async def test_what_was_confirmed_for_somebody_who_is_erased_meanwhile_is_not_sent(till: Till) -> None:
+    row = await till.confirm(await till.prepare(Annotate("call her")))
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(text("UPDATE order_actions SET wanted = '{}', quote = '{}' WHERE id = :id"), {"id": row.id})
+    await till.work()
+    row = await till.row(row)
+    assert (row.state, row.code) == (FAILED, "erased")
+    assert till.wire.writes == []
+
+
 def test_worth_is_what_is_given_away() -> None:
     order: Any = type("Order", (), {"total": 9_999, "currency": "ILS", "exponent": 2})
     quote: Any = type("Quote", (), {"amount": Money(120, "ILS", 2)})

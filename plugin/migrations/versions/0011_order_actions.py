@@ -51,8 +51,8 @@ def upgrade() -> None:
         info={
             "personal": {
                 "kept": "the merchant's books: who gave what back",
-                "blank": ["wanted", "quote", "seen", "outcome", "said"],
-                "plain": ["kind", "state", "currency", "code"],
+                "blank": ["wanted", "quote", "outcome", "said"],
+                "plain": ["kind", "state", "seen", "currency", "code"],
             }
         },
     )
