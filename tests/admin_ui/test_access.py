@@ -21,8 +21,8 @@ from admin_ui.desk import GuardedRoute
 from admin_ui.pages.audit import FIELDS, KINDS, safe_cell
 from plugin import privacy, stores, team
 from plugin.app import App
-from plugin.crm import actions
 from plugin.conversations.conversations import Conversation
+from plugin.crm import actions
 from plugin.platform import StoreProfile
 from plugin.team import Agent, AuditEntry, Permission, Session, audit, second_factor
 from plugin.team.audit import Wanted
