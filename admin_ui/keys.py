@@ -64,6 +64,7 @@ KEYS: Sequence[Group] = (
             Key("tag", ("t",), _("Add a tag"), ("KeyT",), needs="#tag"),
             Key("subject", ("b",), _("Say what it is about"), ("KeyB",), needs=".titling #subject"),
             Key("older", ("o",), _("Show earlier messages"), ("KeyO",), needs="[data-older]"),
+            Key("order", ("d",), _("Act on the latest order"), ("KeyD",), needs=".act-open [data-act]"),
             Key("attach", ("h",), _("Attach a file"), ("KeyH",), needs="[data-attach]"),
             Key("customer", ("c",), _("The customer beside it"), ("KeyC",), needs=_TALK),
         ),

@@ -90,6 +90,9 @@ SIGNS: Mapping[str, str] = {
     "order.cancelled": "ban",
     "order.refunded": "undo-2",
     "order.updated": "pencil",
+    "order.acted": "hand-coins",
+    "order.act_failed": "circle-x",
+    "order.act_unsure": "triangle-alert",
     "order.deleted": "trash-2",
     "return.requested": "undo-2",
     "return.approved": "undo-2",
@@ -144,6 +147,18 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
     "merges_unseen": (
         _("Customers merged in the store"),
         _("With it the orders and conversations of two customers come together here when the store merges them."),
+    ),
+    "orders_untouched": (
+        _("Refund, cancel and change orders"),
+        _("With it this is done beside the conversation, each agent within their own limit."),
+    ),
+    "drafts_untouched": (
+        _("Draft orders"),
+        _("With it the goods of an order can be sent again, or paid by a link."),
+    ),
+    "discounts_untouched": (
+        _("Discount codes"),
+        _("With it an agent makes a code for one customer, good once."),
     ),
 }
 

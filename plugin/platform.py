@@ -43,11 +43,18 @@ class PlatformError(Exception):
     """The platform said no, or nothing. `retry`: trying again can help, `after` seconds from now at the earliest.
 
     `reauthorize`: our credentials are dead and only the merchant can renew them. `said` is the platform's own text,
-    without anything secret.
+    without anything secret. `lost`: the request may have arrived and only its answer did not, so it may have happened.
     """
 
     def __init__(
-        self, said: str, *, retry: bool, after: float | None = None, reauthorize: bool = False, code: str = ""
+        self,
+        said: str,
+        *,
+        retry: bool,
+        after: float | None = None,
+        reauthorize: bool = False,
+        code: str = "",
+        lost: bool = False,
     ) -> None:
         super().__init__(said)
         self.said = said
@@ -55,6 +62,14 @@ class PlatformError(Exception):
         self.after = after
         self.reauthorize = reauthorize
         self.code = code
+        self.lost = lost
+
+
+def still_open(error: PlatformError) -> PlatformError:
+    """The same trouble, met while an earlier answer was looked for: it says nothing about what was done before."""
+    return PlatformError(
+        error.said, retry=error.retry, after=error.after, reauthorize=error.reauthorize, code=error.code, lost=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,7 +480,192 @@ class WebhookSource(Protocol):
         ...
 
 
-class Platform(Protocol):
+# Acting on an order
+
+
+@dataclass(frozen=True, slots=True)
+class RefundLine:
+    """So many of one line of the order."""
+
+    line_external_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Give money back: for these lines, for delivery, or (`whole`) everything that is left.
+
+    `restock`: the goods go back on the shelf. `notify`: the store writes to the customer, where it leaves that to us.
+    """
+
+    lines: tuple[RefundLine, ...] = ()
+    shipping: bool = False
+    whole: bool = False
+    restock: bool = False
+    notify: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Call an order off. `refund`: what was paid goes back with it.
+
+    `reason`: customer, stock, fraud, declined or other.
+    """
+
+    reason: str = "customer"
+    refund: bool = True
+    restock: bool = True
+    notify: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readdress:
+    """Send the order somewhere else. `country` is an ISO 3166 code, `province` the platform's own code or name."""
+
+    first_name: str = ""
+    last_name: str = ""
+    company: str = ""
+    line1: str = ""
+    line2: str = ""
+    city: str = ""
+    province: str = ""
+    postcode: str = ""
+    country: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """Write a note for the shop's own people onto the order."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retag:
+    """Put tags on the order, and take some off."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """A code for the customer of the order, good once: `percent` (1 to 100) or `amount` (minor units) off."""
+
+    code: str = ""
+    percent: int = 0
+    amount: int = 0
+    days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class EndDiscount:
+    """Make a code that we made worthless. `discount_external_id` is from its `Done`."""
+
+    discount_external_id: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same goods to the same person once more, as something that is not an order yet. `free`: at no charge."""
+
+    free: bool = False
+    invoice: bool = False
+
+
+OrderAction = Refund | Cancel | Readdress | Annotate | Retag | Discount | EndDiscount | Duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedLine:
+    """A line as the platform would take it back. `left`: how many can be, `amount`: what `quantity` of them bring."""
+
+    external_id: str
+    title: str
+    left: int
+    quantity: int = 0
+    amount: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What the platform says would happen. Nothing has.
+
+    `amount` is what moves, in the store's currency; `charged` the same as the customer is charged, where that is
+    another currency; `most` what could go back at all. `by_hand`: the platform writes it down and somebody has to move
+    the money. `refusal`: it would refuse, in its own words or with one of our codes. `ask`:
+    a permission that the merchant has to give first. `notes` are codes of what is good to know
+    before. `before`: how it is now, for whoever takes it back. `plan` is the
+    adapter's own, kept for `act`: what was confirmed is what is sent.
+    """
+
+    amount: Money | None = None
+    charged: Money | None = None
+    most: Money | None = None
+    shipping: Money | None = None
+    tax: Money | None = None
+    lines: tuple[QuotedLine, ...] = ()
+    gateway: str = ""
+    by_hand: bool = False
+    refusal: str = ""
+    ask: str = ""
+    notes: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It happened. `external_id` is what it made, `name` how the store calls that. `amount`: what really moved."""
+
+    external_id: str = ""
+    name: str = ""
+    amount: Money | None = None
+    detail: str = ""
+
+
+class OrderDesk(Protocol):
+    """What a platform offers about acting on one order. Errors are PlatformError; `lost` on one: it may have happened.
+
+    `order` is the platform's id of it; `key` is ours, one per decision of a person.
+    """
+
+    actions: frozenset[type[OrderAction]]
+
+    async def quote(self, connection: Connection, order: str, action: OrderAction) -> Quote:
+        """What would happen. Changes nothing."""
+        ...
+
+    async def act(self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
+        """Do it, as it was quoted. Called once per `key`; afterwards it is `settle`."""
+        ...
+
+    async def settle(
+        self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
+    ) -> Done | None:
+        """After an answer was lost: bring it to an end without doing it twice, or find it done. None: no trace of it.
+
+        An error without `lost` says that it was not done, and will not be.
+        """
+        ...
+
+    async def read_order(self, connection: Connection, order: str) -> Sequence[Record]:
+        """The order as it is now."""
+        ...
+
+    async def pay_link(self, connection: Connection, order: str, made: str = "") -> str:
+        """Where what is owed for the order is paid, or for `made` by a Duplicate; empty when nothing is.
+
+        A bearer link: whoever has it sees the order. It is never stored or logged.
+        """
+        ...
+
+
+class Platform(OrderDesk, Protocol):
     """What every platform offers. Errors are PlatformError; nothing here is called inside a transaction."""
 
     kind: str

@@ -19,7 +19,7 @@ from plugin.conversations import (
     starters,
     transcripts,
 )
-from plugin.crm import backfill, reconcile
+from plugin.crm import actions, backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
 
@@ -32,6 +32,7 @@ TASKS: Mapping[str, Task] = {
     "data_request": privacy.data_request,
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
+    "carry_out": actions.carry_out,
     "move_store": joining.move_store,
     "deliver_reply": delivery.deliver_reply,
     "send_replies": delivery.send_replies,

@@ -20,16 +20,29 @@ from plugin.conversations import (
     teams,
     views,
 )
-from plugin.crm import backfill, carts, consents, customers, identities, orders, products, reconcile, terms, visitors
+from plugin.crm import (
+    actions,
+    backfill,
+    carts,
+    consents,
+    customers,
+    identities,
+    orders,
+    products,
+    reconcile,
+    terms,
+    visitors,
+)
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events, fields,
-    identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders, privacy,
-    products, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors, workspaces,
+    actions, attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events,
+    fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders,
+    privacy, products, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors,
+    workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -36,6 +36,7 @@ TOPICS: Final[dict[str, tuple[Lazy, str]]] = {
     "team": (_("Team"), "users-round"),
     "settings": (_("Settings"), "settings"),
     "data": (_("Data that left"), "download"),
+    "orders": (_("Orders"), "hand-coins"),
 }
 PERIODS: Final[dict[str, tuple[Lazy, int]]] = {
     "": (_("All that is kept"), 0),
@@ -75,6 +76,14 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.keeping": _("Times of keeping changed"),
     "data.customer_exported": _("A shopper's data was downloaded"),
     "data.audit_exported": _("The audit log was downloaded"),
+    "orders.refund": _("Refund"),
+    "orders.cancel": _("Cancel the order"),
+    "orders.address": _("Change the address"),
+    "orders.note": _("Note on the order"),
+    "orders.tags": _("Tags of the order"),
+    "orders.discount": _("Discount code"),
+    "orders.end_discount": _("Discount code ended"),
+    "orders.duplicate": _("Send the goods again"),
 }
 FIELDS: Final[dict[str, Lazy]] = {
     "role": _("Role"),
@@ -95,6 +104,9 @@ FIELDS: Final[dict[str, Lazy]] = {
     "account": _("Account"),
     "staff": _("In the store's admin"),
     "store": _("Store"),
+    "order": _("Order"),
+    "amount": _("Amount"),
+    "state": _("What became of it"),
 }
 VALUES: Final[dict[str, Lazy]] = {
     "password": _("password"),

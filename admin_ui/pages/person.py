@@ -10,11 +10,12 @@ from uuid import UUID
 
 from admin_ui import words
 from admin_ui.desk import Desk
+from admin_ui.pages.orders import Doing, doings
 from admin_ui.words import State
 from plugin import privacy, stores
 from plugin.conversations import views
 from plugin.conversations.conversations import Conversation
-from plugin.crm import customers
+from plugin.crm import actions, customers
 from plugin.crm.carts import Cart
 from plugin.crm.customers import Summary
 from plugin.crm.orders import OrderView
@@ -83,6 +84,7 @@ class OrderCard:
     returns: Sequence[Return]
     refunded: str
     destination: str
+    doings: Sequence[Doing] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,11 @@ async def of_customer(tx: Tx, t: Translator, summary: Summary) -> Person:
     """A known customer, whole family of profiles together."""
     names = {store.id: store.name for store in await stores.all_stores(tx)}
     several = len(names) > 1
-    orders = [_order(t, view, names if several else {}) for view in summary.orders]
+    done = await actions.of_orders(tx, [view.order.id for view in summary.orders])
+    orders = [
+        replace(_order(t, view, names if several else {}), doings=doings(t, done.get(view.order.id, ())))
+        for view in summary.orders
+    ]
     carts = [_cart(t, cart, sure, names if several else {}) for cart, sure in summary.open_carts]
     talks = await views.of_customer(tx, summary.members, limit=10)
     step, why = next_step(t, summary.orders, summary.open_carts, datetime.now(UTC))

@@ -32,6 +32,7 @@ const acts = {
   tag: byName("tag"),
   subject: byName("subject"),
   older: click("[data-older]"),
+  order: () => openAct($(".act-open [data-act]").dataset.act),
   attach: click("[data-attach]"),
   customer: () => {
     const toggle = $("#thread-head .customer-toggle");
@@ -49,14 +50,15 @@ const acts = {
   reports: visit("/reports"),
   team: visit("/team"),
   settings: visit("/settings"),
+  find: () => null, // with a modifier: search.js hears it, also while somebody writes
   search,
   undo: () => $$(".toast [data-undo]").at(-1)?.click(),
   keys: () => showKeys(),
 };
 
-const table = $$("#keys [data-act]").map((row) => ({
+const table = $$("#keys [data-key]").map((row) => ({
   row,
-  act: row.dataset.act,
+  act: row.dataset.key,
   codes: row.dataset.codes.split(" ").filter(Boolean),
   sign: row.dataset.sign,
   needs: row.dataset.needs,
@@ -71,7 +73,7 @@ function signOf(act) {
 // Only what this page can do is listed.
 function showKeys() {
   for (const key of table) key.row.hidden = !possible(key);
-  for (const group of $$(".keys-group")) group.hidden = !$("[data-act]:not([hidden])", group);
+  for (const group of $$(".keys-group")) group.hidden = !$("[data-key]:not([hidden])", group);
   $("#keys").showModal();
 }
 

@@ -44,6 +44,9 @@ REFRESHES_AT_ONCE: Final = 4
 """Each holds a database connection across a request: the pool must not run out of them."""
 _THROTTLED_ATTEMPTS = 5
 _PATIENCE = 60.0
+_LOST: Final = frozenset({"INTERNAL_SERVER_ERROR", "TIMEOUT"})
+# The first call with this key is still running (https://shopify.dev/docs/api/usage/idempotent-requests).
+_AT_IT: Final = frozenset({"IDEMPOTENCY_CONCURRENT_REQUEST"})
 
 # What else a refusal can mean, and when asking again may help: seconds, or None where only a person can mend it.
 _STATUS_WORDS: Final[Mapping[int, tuple[str, str, float | None]]] = {
@@ -178,7 +181,8 @@ def _from_http(error: HttpError) -> PlatformError:
     if error.status is not None and error.status in _STATUS_WORDS:
         code, words, after = _STATUS_WORDS[error.status]
         return PlatformError(words, retry=after is not None, after=error.retry_after or after, code=code)
-    return PlatformError(str(error), retry=error.retry, after=error.retry_after, code=str(error.status or "network"))
+    code = str(error.status or "network")
+    return PlatformError(str(error), retry=error.retry, after=error.retry_after, code=code, lost=error.lost)
 
 
 # --- the shop's points ----------------------------------------------------------------------------------------------
@@ -431,7 +435,7 @@ def _object(response: Response) -> dict[str, Any]:
     try:
         return mapping.parse(response.body)
     except ValueError as error:
-        raise PlatformError("Shopify's answer was not JSON", retry=True, code="garbage") from error
+        raise PlatformError("Shopify's answer was not JSON", retry=True, code="garbage", lost=True) from error
 
 
 def _errors(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -464,16 +468,18 @@ def _read(told: Mapping[str, Any], response: Response, operation: str) -> Answer
         first = (denied or errors)[0]
         code = _code(first)
         raise PlatformError(
-            str(first.get("message", "")), retry=code in {"INTERNAL_SERVER_ERROR", "TIMEOUT"},
-            code=code.lower() or "graphql",
+            str(first.get("message", "")), retry=code in {*_LOST, *_AT_IT},
+            code=code.lower() or "graphql", lost=code in _LOST,
         )  # fmt: skip
     if not isinstance(data, dict):
-        raise PlatformError("Shopify's answer held no data", retry=True, code="garbage")
+        raise PlatformError("Shopify's answer held no data", retry=True, code="garbage", lost=True)
     for value in data.values():
-        if isinstance(value, dict) and value.get("userErrors"):
-            raise UserErrors(value["userErrors"])
+        # `orderCancel` has a list of its own beside the old one.
+        for name in ("userErrors", "orderCancelUserErrors"):
+            if isinstance(value, dict) and value.get(name):
+                raise UserErrors(value[name])
     if queries.OPERATIONS[operation].lstrip().startswith("mutation") and not whole:
-        raise PlatformError("Shopify did not say what became of it", retry=False, code="no_payload")
+        raise PlatformError("Shopify did not say what became of it", retry=False, code="no_payload", lost=True)
     return Answer(data, version, tuple(str(error.get("message", "")) for error in denied))
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import delete
 
 from integrations.shopify import identity, mapping, queries, webhooks
+from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
 from integrations.shopify.install import DEFAULT_PROXY_PATH, REQUIRED_SCOPES, Installed, Installer, profile_of
 from plugin import stores
@@ -43,7 +44,13 @@ METAFIELD_NAMESPACE: Final = "ahlan"
 PROXY_PATH: Final = "proxy_path"
 """Where in `Store.widget` the storefront path of our app proxy is kept, once it was renamed."""
 _PROXY_PREFIX: Final = re.compile(r"/[a-z]{1,20}/[A-Za-z0-9_-]{1,64}")
-PERMISSIONS: Final = {"read_all_orders": "history_limited", "read_customer_merge": "merges_unseen"}
+PERMISSIONS: Final = {
+    "read_all_orders": "history_limited",
+    "read_customer_merge": "merges_unseen",
+    "write_orders": "orders_untouched",
+    "write_draft_orders": "drafts_untouched",
+    "write_discounts": "discounts_untouched",
+}
 """Optional scopes, and what is found while one of them is not granted."""
 VISIBLE: Final = timedelta(days=60)
 """How far back orders are shown to an app without `read_all_orders`."""
@@ -75,7 +82,7 @@ class _Person:
     until: datetime
 
 
-class ShopifyPlatform:
+class ShopifyPlatform(OrderDesk):
     """What every platform offers, as Shopify has it. `installer` and `client` are for Shopify's own edges."""
 
     kind = "shopify"

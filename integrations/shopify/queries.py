@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from integrations.shopify import action_queries
+
 API_VERSION: Final = "2026-10"
 
 PAGE_LINES: Final = 10
@@ -393,6 +395,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "WebhookDelete": WEBHOOK_DELETE,
     "WebhooksList": WEBHOOKS_LIST,
     "RevokeScopes": REVOKE_SCOPES,
+    **action_queries.OPERATIONS,
 }
 """Every operation by its operation name, as sent."""
 
@@ -401,6 +404,7 @@ SCOPES: Final[dict[str, tuple[str, ...]]] = {
     "OrderLines": ("read_orders", "read_products"),
     **dict.fromkeys(("CustomersPage", "Customer", "CustomerAddresses"), ("read_customers",)),
     **dict.fromkeys(("ProductsPage", "Product", "ProductVariants"), ("read_products",)),
+    **action_queries.SCOPES,
 }
 """The scopes that an operation needs (https://shopify.dev/docs/api/usage/access-scopes). The others ask about the shop,
 our own installation, our own subscriptions and our own bulk operations, for which no scope is needed."""

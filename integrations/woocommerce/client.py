@@ -60,9 +60,9 @@ class StoreClient:
         """GET wc/v3/`path`."""
         return await self.call("GET", path, params=params)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """POST wc/v3/`path`; not repeated when the answer was lost."""
-        return await self.call("POST", path, json=body)
+    async def post(self, path: str, body: Mapping[str, Any], *, said: tuple[int, ...] = ()) -> Answer:
+        """POST wc/v3/`path`; not repeated when the answer was lost. `said` as in `call`."""
+        return await self.call("POST", path, json=body, said=said)
 
     async def put(self, path: str, body: Mapping[str, Any]) -> Answer:
         """PUT wc/v3/`path`."""
@@ -80,8 +80,12 @@ class StoreClient:
         params: Mapping[str, object] | None = None,
         json: Mapping[str, Any] | None = None,
         namespace: str = "wc/v3",
+        said: tuple[int, ...] = (),
     ) -> Answer:
-        """One call of any namespace that WooCommerce keys open (those that begin with `wc/` or `wc-`)."""
+        """One call of any namespace that WooCommerce keys open (those that begin with `wc/` or `wc-`).
+
+        `said`: further statuses with which the store explains itself.
+        """
         await self._http.limiter.wait(self._bucket)
         query = {name: _text(value) for name, value in (params or {}).items() if value is not None}
         url, auth = self._authorized(method, f"{self._url}/wp-json/{namespace}/{path}", query)
@@ -94,12 +98,14 @@ class StoreClient:
                     json=json,
                     timeout=TIMEOUT,
                     max_bytes=MAX_BYTES,
-                    accept=_SAID,
+                    accept=(*_SAID, *said),
                     # An OAuth nonce counts once: a repetition needs a new signature, so the caller repeats.
                     attempts=3 if self._secure else 1,
                 )
         except TimeoutError as error:
-            raise PlatformError("the store did not answer in time", retry=True, code="unreachable") from error
+            raise PlatformError(
+                "the store did not answer in time", retry=True, code="unreachable", lost=True
+            ) from error
         except HttpError as error:
             raise self._failed(error) from error
         return self._read(answer)
@@ -121,14 +127,14 @@ class StoreClient:
         if isinstance(error, AddressRefused):
             return PlatformError("the store has a private address", retry=False, code="private_address")
         if error.status is None:
-            return PlatformError("the store cannot be reached", retry=error.retry, code="unreachable")
+            return PlatformError("the store cannot be reached", retry=error.retry, code="unreachable", lost=error.lost)
         if error.status == 429:
             pause = error.retry_after if error.retry_after is not None else 30.0
             self._http.limiter.pause(self._bucket, min(pause, 120.0))
             return PlatformError("the store asks us to slow down", retry=True, after=pause, code="throttled")
         retry = error.retry or error.status >= 500
         said = f"the store answered {error.status}"
-        return PlatformError(said, retry=retry, after=error.retry_after, code="store_error")
+        return PlatformError(said, retry=retry, after=error.retry_after, code="store_error", lost=error.lost)
 
     def _read(self, answer: Response) -> Answer:
         body: Any = None
@@ -140,7 +146,9 @@ class StoreClient:
             # A PHP warning before the JSON, a maintenance page, a firewall's captcha: often gone a minute later.
             refused = answer.status in (401, 403)
             code = "blocked" if refused else "garbage"
-            raise PlatformError("the store answered with something else than JSON", retry=True, code=code) from error
+            raise PlatformError(
+                "the store answered with something else than JSON", retry=True, code=code, lost=not refused
+            ) from error
         if answer.status < 400:
             return Answer(body, _count(answer, "x-wp-total"), _count(answer, "x-wp-totalpages"))
         raise _said(answer.status, body if isinstance(body, dict) else {})

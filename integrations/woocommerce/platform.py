@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import delete
 
 from integrations.woocommerce import identity, mapping, pairing, webhooks
+from integrations.woocommerce.actions import OrderDesk
 from integrations.woocommerce.client import Keys, StoreClient
 from plugin import stores
 from plugin.kernel.config import Settings
@@ -80,7 +81,7 @@ class Cursor:
         return cls(bound, int(page), int(total) if total else None, part)
 
 
-class WooCommercePlatform:
+class WooCommercePlatform(OrderDesk):
     """The port to WooCommerce stores."""
 
     kind = KIND

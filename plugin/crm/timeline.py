@@ -160,6 +160,29 @@ def _updated(data: Mapping[str, Any], t: Translator) -> str:
     return t.gettext("Order %(order)s changed: %(changes)s", order=_name(data), changes=changes)
 
 
+def _acted(data: Mapping[str, Any], t: Translator) -> str:
+    """What an agent did to an order, with its amount where money moved."""
+    values = {"order": _name(data), "who": isolate(str(data.get("by") or t.gettext("Somebody of the team")))}
+    if data.get("amount") is not None and data.get("action") in ("refund", "cancel"):
+        values["amount"] = _amount(data, "amount", t)
+        if data["action"] == "refund":
+            return t.gettext("%(who)s gave back %(amount)s of order %(order)s", **values)
+        return t.gettext("%(who)s cancelled order %(order)s and gave back %(amount)s", **values)
+    message = _ACTED.get(str(data.get("action")))
+    return t.gettext(message, **values) if message else t.gettext("%(who)s changed order %(order)s", **values)
+
+
+_ACTED: Mapping[str, str] = {
+    "cancel": _("%(who)s cancelled order %(order)s"),
+    "address": _("%(who)s changed where order %(order)s goes"),
+    "note": _("%(who)s wrote a note on order %(order)s"),
+    "tags": _("%(who)s changed the tags of order %(order)s"),
+    "discount": _("%(who)s made a discount code for order %(order)s"),
+    "end_discount": _("%(who)s ended a discount code of order %(order)s"),
+    "duplicate": _("%(who)s drafted the goods of order %(order)s once more"),
+}
+
+
 def _cart(data: Mapping[str, Any], t: Translator) -> str:
     return t.ngettext("%(num)s item in the cart", "%(num)s items in the cart", int(data.get("items", 0)))
 
@@ -194,6 +217,9 @@ _SENTENCES: Mapping[str, Sentence] = {
     "order.cancelled": _order(_("Order %(order)s cancelled")),
     "order.refunded": _order_with_amount(_("Refund of %(amount)s for order %(order)s"), "amount"),
     "order.updated": _updated,
+    "order.acted": _acted,
+    "order.act_failed": _order(_("The store refused a change to order %(order)s")),
+    "order.act_unsure": _order(_("The store did not say what became of a change to order %(order)s")),
     "order.deleted": _order(_("Order %(order)s deleted in the store")),
     "return.requested": _order(_("Return of order %(order)s requested")),
     "return.approved": _order(_("Return of order %(order)s approved")),

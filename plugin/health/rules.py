@@ -89,7 +89,9 @@ MENDED = frozenset({"webhooks_were_disabled", "webhooks_were_missing"})
 """What a check has mended already when it tells of it."""
 _CHECK_MENDS = frozenset({"webhook_missing", "webhooks", "unreachable", "plugin_silent"})
 # Permissions that a merchant may give or not are shown as such and are nothing to mend.
-_NO_PROBLEM = frozenset({"history_limited", "merges_unseen"})
+_NO_PROBLEM = frozenset(
+    {"history_limited", "merges_unseen", "orders_untouched", "drafts_untouched", "discounts_untouched"}
+)
 
 
 def problems(facts: Facts, now: datetime) -> tuple[Problem, ...]:

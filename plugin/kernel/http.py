@@ -60,9 +60,16 @@ class HttpError(Exception):
         self.excerpt = excerpt
         self.retry_after = retry_after
 
+    @property
+    def lost(self) -> bool:
+        """Whether the request may have had its effect although we have no answer that says so."""
+        return self.status is None or self.status >= 500
+
 
 class AddressRefused(HttpError):
     """The host is, or resolves to, an address that is not public."""
+
+    lost = False
 
     def __init__(self, host: str) -> None:
         super().__init__(f"{host} is not a public address; AHLAN_ALLOW_PRIVATE_HOSTS can allow it", retry=False)
@@ -420,6 +427,8 @@ class Http:
 
 class _NeverArrived(HttpError):
     """No connection: the request cannot have had an effect."""
+
+    lost = False
 
 
 class Streamed:

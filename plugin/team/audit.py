@@ -18,7 +18,7 @@ from plugin.kernel.log import request_id
 from plugin.kernel.personal import nobody
 from plugin.team.devices import origin
 
-TOPICS = ("sign_in", "account", "team", "settings", "data")
+TOPICS = ("sign_in", "account", "team", "settings", "data", "orders")
 
 
 class AuditEntry(TenantRow, Base):

@@ -235,8 +235,8 @@ async def test_every_key_of_the_list_does_something_and_only_those_of_the_page_a
     assert len(names) == len(set(names))
     assert sorted(await page.evaluate("Object.keys(acts)")) == sorted(names), "the table and what is bound are one"
     await page.keyboard.press("?")
-    shown = page.locator("#keys [data-act]:visible")
-    assert {"reply", "macro", "tag"} <= set(await shown.evaluate_all("rows => rows.map(row => row.dataset.act)"))
+    shown = page.locator("#keys [data-key]:visible")
+    assert {"reply", "macro", "tag"} <= set(await shown.evaluate_all("rows => rows.map(row => row.dataset.key)"))
     await page.keyboard.press("Escape")
     for key, where in (
         ("b", "subject"),
@@ -262,7 +262,7 @@ async def test_every_key_of_the_list_does_something_and_only_those_of_the_page_a
     await page.keyboard.press("e")
     await expect(page).to_have_url(re.compile("/panel/settings$"), timeout=SOON)
     await page.keyboard.press("?")
-    there = set(await shown.evaluate_all("rows => rows.map(row => row.dataset.act)"))
+    there = set(await shown.evaluate_all("rows => rows.map(row => row.dataset.key)"))
     assert "reply" not in there
     assert {"inbox", "keys", "search"} <= there
     await page.keyboard.press("Escape")

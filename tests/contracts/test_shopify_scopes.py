@@ -19,7 +19,7 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
-from integrations.shopify import platform, queries, routes, webhooks
+from integrations.shopify import action_queries, actions, platform, queries, routes, webhooks
 from integrations.shopify.identity import missing_scopes
 from integrations.shopify.simulator import Simulator, create_app, nodes, oauth
 from plugin.platform import Resource
@@ -35,7 +35,8 @@ SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").r
 NEEDS = {
     **dict.fromkeys(
         ("Order", "LineItem", "Fulfillment", "FulfillmentLineItem", "FulfillmentTrackingInfo", "Refund",
-         "RefundLineItem"),
+         "RefundLineItem", "SuggestedRefund", "SuggestedOrderTransaction", "ShippingRefund", "OrderTransaction",
+         "OrderPaymentCollectionDetails"),
         "read_orders",
     ),
     **dict.fromkeys(
@@ -44,6 +45,8 @@ NEEDS = {
     ),
     **dict.fromkeys(("Product", "ProductVariant", "SelectedOption"), "read_products"),
     "Return": "read_returns",
+    "DraftOrder": "read_draft_orders",
+    "DiscountCodeNode": "read_discounts",
 }  # fmt: skip
 FREE = {
     # The shop, our installation, our subscriptions, our bulk operations, our own metafields.
@@ -51,6 +54,8 @@ FREE = {
     "WebhookSubscription", "BulkOperation",
     # Parts without a life of their own: they are inside something that needs a scope.
     "PageInfo", "MoneyBag", "MoneyV2", "MailingAddress", "Image", "MediaPreviewImage", "Media", "MediaImage",
+    # A job of ours, and whatever was tagged.
+    "Job", "Node",
 }  # fmt: skip
 
 
@@ -83,7 +88,19 @@ def needed(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(queries.OPERATIONS))
 def test_an_operation_declares_what_it_reads(name: str) -> None:
-    assert set(queries.SCOPES.get(name, ())) == needed(queries.OPERATIONS[name])
+    declared = queries.SCOPES.get(name) or action_queries.OPTIONAL.get(name, ())
+    # Whoever may write may read what they have written (platforms.md A1.2).
+    assert missing_scopes(sorted(needed(queries.OPERATIONS[name])), [*declared, *(() if name in queries.SCOPES
+                          else REQUIRED)]) == []  # fmt: skip
+    if name in queries.SCOPES:
+        assert set(declared) == needed(queries.OPERATIONS[name])
+
+
+def test_what_writes_to_orders_declares_the_scope_that_shopify_asks_for() -> None:
+    writing = {name for name, text in action_queries.OPERATIONS.items() if "mutation" in text}
+    assert writing <= set(action_queries.OPTIONAL)
+    assert set(action_queries.OPERATIONS) - {"JobStatus"} == set(action_queries.OPTIONAL) | set(action_queries.SCOPES)
+    assert {scope for scopes in action_queries.OPTIONAL.values() for scope in scopes} == set(actions.NEEDS.values())
 
 
 @pytest.mark.parametrize("resource", sorted(queries.BULK_QUERIES))
@@ -93,7 +110,7 @@ def test_an_export_declares_what_it_reads(resource: str) -> None:
 
 def uses() -> Iterator[tuple[str, str]]:
     """(scope, what needs it) of everything that runs."""
-    for table in (queries.SCOPES, queries.BULK_SCOPES):
+    for table in (queries.SCOPES, queries.BULK_SCOPES, action_queries.OPTIONAL):
         for name, scopes in table.items():
             yield from ((scope, name) for scope in scopes)
     for topic, scopes in webhooks.TOPICS.items():
@@ -120,10 +137,10 @@ def test_what_cannot_do_without_a_scope_gets_it_at_install() -> None:
         assert held is (topic not in webhooks.OPTIONAL_TOPICS), topic
 
 
-def test_each_optional_scope_has_its_own_finding_and_topic_or_history() -> None:
+def test_each_optional_scope_has_its_own_finding_and_topic_history_or_action() -> None:
     assert set(platform.PERMISSIONS) == OPTIONAL
     topics = {scope for topic in webhooks.OPTIONAL_TOPICS for scope in webhooks.TOPICS[topic]}
-    assert topics | {"read_all_orders"} == OPTIONAL
+    assert topics | {"read_all_orders"} | set(actions.NEEDS.values()) == OPTIONAL
 
 
 # --- the same as the shop itself sees it ----------------------------------------------------------------------------
@@ -152,7 +169,40 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         "CustomerAddresses": {"id": order["customer"]["admin_graphql_api_id"], **first},
         "Product": {"id": shop.state.all("products")[0]["admin_graphql_api_id"]},
         "ProductVariants": {"id": shop.state.all("products")[0]["admin_graphql_api_id"], **first},
+        "RefundQuote": {"id": order["admin_graphql_api_id"], "whole": True},
+        "OrderState": {"id": order["admin_graphql_api_id"]},
+        "OrderLink": {"id": order["admin_graphql_api_id"]},
+        **_writing(order),
     }[name]
+
+
+def _writing(order: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Variables that Shopify understands and refuses, so that the same shop serves every test."""
+    id, draft = order["admin_graphql_api_id"], {"id": "gid://shopify/DraftOrder/1"}
+    nobody = "gid://shopify/Order/1"
+    return {
+        "RefundCreate": {"input": {"orderId": nobody}, "key": "k"},
+        "OrderCancel": {"id": nobody, "reason": "OTHER", "restock": True, "refund": {}},
+        "OrderUpdate": {"input": {"id": nobody}},
+        "TagsAdd": {"id": id, "tags": ["a"]},
+        "TagsRemove": {"id": id, "tags": ["a"]},
+        "DiscountCreate": {"discount": {}},
+        "DiscountByCode": {"code": "TEN"},
+        "DiscountEnd": {"id": "gid://shopify/DiscountCodeNode/1"},
+        "DraftCreate": {"input": {}},
+        "DraftByTag": {"query": "tag:x"},
+        "DraftInvoice": draft,
+        "DraftLink": draft,
+    }
+
+
+@pytest.mark.parametrize("name", sorted(action_queries.OPTIONAL))
+def test_what_is_done_to_an_order_is_refused_without_its_scope(sim: Simulator, name: str) -> None:
+    (scope,) = action_queries.OPTIONAL[name]
+    sim.shop.state.set("granted", [*REQUIRED, scope])
+    assert not _denied(sim, name)
+    sim.shop.state.set("granted", sorted(REQUIRED | OPTIONAL - {scope}))
+    assert _denied(sim, name)
 
 
 def _denied(sim: Simulator, name: str) -> bool:

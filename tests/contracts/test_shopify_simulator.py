@@ -18,7 +18,7 @@ import jwt
 import pytest
 
 from integrations.shopify import queries
-from integrations.shopify.simulator import Simulator, create_app, oauth, topics, webhooks
+from integrations.shopify.simulator import Simulator, create_app, oauth, topics, trade, webhooks
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
 
@@ -284,8 +284,120 @@ def test_the_launch_url_carries_what_shopify_adds(sim: Simulator) -> None:
 # --- Admin API ------------------------------------------------------------------------------------------------------
 
 
+ACTING = ("write_orders", "write_draft_orders", "write_discounts")
+
+
+def _acting(sim: Simulator) -> dict[str, dict[str, Any]]:
+    """Variables of what is done to an order."""
+    variant = sim.shop.state.all("products")[0]["variants"][0]["id"]
+    id = trade.place_order(sim.shop, [(variant, 1)], customer=None, email="a@example.com")["admin_graphql_api_id"]
+    note = {"input": {"id": id, "note": "x"}}
+    lines = {"lineItems": [{"variantId": gid("ProductVariant", variant), "quantity": 1}], "email": "a@example.com"}
+    draft = {"id": gid("DraftOrder", 1)}
+    discount = {"code": "TEN", "title": "TEN", "customerGets": {"items": {"all": True}, "value": {"percentage": 0.1}}}
+    return {
+        "RefundQuote": {"id": id, "whole": True},
+        "RefundCreate": {"input": {"orderId": id}, "key": "k"},
+        "OrderState": {"id": id},
+        "OrderCancel": {"id": id, "reason": "OTHER", "restock": True, "refund": {"originalPaymentMethodsRefund": True}},
+        "JobStatus": {"id": gid("Job", 1)},
+        "OrderUpdate": note,
+        "TagsAdd": {"id": id, "tags": ["a"]},
+        "TagsRemove": {"id": id, "tags": ["a"]},
+        "DiscountCreate": {"discount": discount},
+        "DiscountByCode": {"code": "TEN"},
+        "DiscountEnd": {"id": gid("DiscountCodeNode", 1)},
+        "DraftCreate": {"input": lines},
+        "DraftByTag": {"query": "tag:x"},
+        "DraftInvoice": draft,
+        "DraftLink": draft,
+        "OrderLink": {"id": id},
+    }
+
+
+# Refunds, with Shopify's habits (platforms.md A5.5)
+
+
+async def _refund(http: httpx.AsyncClient, token: str, told: dict[str, Any], key: str | None) -> dict[str, Any]:
+    text = queries.OPERATIONS["RefundCreate"]
+    if key is None:
+        text = text.replace("@idempotent(key: $key)", "").replace(", $key: String!", "")
+    return await ask(http, token, text, input=told, **({} if key is None else {"key": key}))
+
+
+@pytest.fixture
+def bought(sim: Simulator) -> dict[str, Any]:
+    oauth.change_scopes(sim.shop, [*sim.shop.granted, *ACTING])
+    variant = sim.shop.state.all("products")[0]["variants"][0]["id"]
+    return trade.place_order(sim.shop, [(variant, 2)], customer=None, email="a@example.com")
+
+
+def _whole(order: dict[str, Any], amount: str | None = None) -> dict[str, Any]:
+    id = order["admin_graphql_api_id"]
+    line = {"lineItemId": order["line_items"][0]["admin_graphql_api_id"], "quantity": 2, "restockType": "CANCEL"}
+    money = {"orderId": id, "kind": "REFUND", "gateway": "bogus", "amount": amount or order["total_price"]}
+    return {"orderId": id, "refundLineItems": [line], "shipping": {"fullRefund": True}, "transactions": [money]}
+
+
+async def test_a_refund_without_a_key_is_refused_when_it_runs(
+    http: httpx.AsyncClient, token: str, bought: dict[str, Any]
+) -> None:
+    answer = await _refund(http, token, _whole(bought), None)
+    assert answer["data"] == {"refundCreate": None}
+    assert "@idempotent directive is required" in answer["errors"][0]["message"]
+    assert bought["refunds"] == []
+
+
+async def test_the_same_key_gives_the_same_refund_and_other_parameters_an_error(
+    http: httpx.AsyncClient, token: str, bought: dict[str, Any]
+) -> None:
+    first, again = [await _refund(http, token, _whole(bought), "one") for _ in range(2)]
+    assert first["data"] == again["data"]
+    assert len(bought["refunds"]) == 1
+    other = await _refund(http, token, {**_whole(bought), "note": "more"}, "one")
+    assert other["errors"][0]["extensions"]["code"] == "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"
+
+
+async def test_more_than_is_left_is_a_user_error_and_no_transaction_moves_no_money(
+    http: httpx.AsyncClient, token: str, bought: dict[str, Any]
+) -> None:
+    answer = await _refund(http, token, _whole(bought, "99999.00"), "two")
+    assert "Refund amount can not be greater than" in answer["data"]["refundCreate"]["userErrors"][0]["message"]
+    empty = {key: value for key, value in _whole(bought).items() if key != "transactions"}
+    made = (await _refund(http, token, empty, "three"))["data"]["refundCreate"]["refund"]
+    assert made["totalRefundedSet"]["shopMoney"]["amount"] == "0.00"
+    assert made["transactions"]["nodes"] == []
+
+
+async def test_an_order_is_cancelled_once_by_a_job(http: httpx.AsyncClient, token: str, bought: dict[str, Any]) -> None:
+    variables = {"id": bought["admin_graphql_api_id"], "reason": "CUSTOMER", "restock": True,
+                 "refund": {"originalPaymentMethodsRefund": True}}  # fmt: skip
+    first = (await ask(http, token, queries.OPERATIONS["OrderCancel"], **variables))["data"]["orderCancel"]
+    assert (first["job"]["done"], first["orderCancelUserErrors"]) == (False, [])
+    assert bought["cancelled_at"]
+    second = (await ask(http, token, queries.OPERATIONS["OrderCancel"], **variables))["data"]["orderCancel"]
+    assert (second["job"], second["orderCancelUserErrors"][0]["code"]) == (None, "INVALID")
+    assert len(bought["refunds"]) == 1
+
+
+async def test_a_percentage_is_a_share_and_a_code_exists_once(
+    sim: Simulator, http: httpx.AsyncClient, token: str, bought: dict[str, Any]
+) -> None:
+    def told(code: str, share: float) -> dict[str, Any]:
+        return {"code": code, "title": code, "customerGets": {"items": {"all": True}, "value": {"percentage": share}}}
+
+    async def make(code: str, share: float) -> list[Any]:
+        text = queries.OPERATIONS["DiscountCreate"]
+        found = (await ask(http, token, text, discount=told(code, share)))["data"]["discountCodeBasicCreate"]
+        return [error["code"] for error in found["userErrors"]]
+
+    assert await make("ONCE", 10.0) == ["VALUE_OUTSIDE_RANGE"]
+    assert await make("ONCE", 0.1) == []
+    assert await make("once", 0.1) == ["TAKEN"]
+
+
 async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncClient, token: str) -> None:
-    oauth.change_scopes(sim.shop, [*sim.shop.granted, "read_all_orders"])
+    oauth.change_scopes(sim.shop, [*sim.shop.granted, "read_all_orders", *ACTING])
     sim.admin_api.throttle.size = sim.admin_api.throttle.level = 1_000_000
     order = max(sim.shop.state.all("orders"), key=lambda held: len(held["refunds"]) + len(held["_returns"]))
     product = sim.shop.state.all("products")[0]
@@ -313,6 +425,7 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         "WebhookDelete": {"id": gid("WebhookSubscription", 1)},
         "WebhooksList": {"first": queries.WEBHOOKS_PAGE},
         "RevokeScopes": {"scopes": ["read_all_orders"]},
+        **_acting(sim),
     }  # fmt: skip
     costs = {}
     for name, text in queries.OPERATIONS.items():
@@ -842,7 +955,7 @@ async def test_app_bridge_asks_the_merchant_before_a_scope_is_granted(
     assert asked.json()["asking"] == ["read_all_orders"], "what is granted is not asked again"
     assert not sim.shop.allows("read_all_orders")
     for action in ("request", "grant", "revoke"):
-        assert (await post(action, "write_orders")).status_code == 400, "the app's file does not list it"
+        assert (await post(action, "write_themes")).status_code == 400, "the app's file does not list it"
         assert (await post(action, "read_all_orders", **{"Sec-Fetch-Site": "cross-site"})).status_code == 403
     assert (await post("revoke", "read_orders")).status_code == 400, "required ones stay"
     assert not sim.shop.allows("read_all_orders")

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admin_ui import words
+from integrations.shopify import platform
 from plugin.health import rules
 from plugin.health.rules import Facts, Notice, Remedy, Severity, due, patience, problems, silent
 
@@ -116,6 +118,12 @@ def test_a_disabled_webhook_and_a_missing_one_are_incidents_and_a_closed_shop_is
         ("webhooks_were_disabled", Severity.BAD), ("webhooks_were_missing", Severity.BAD),
         ("coming_soon", Severity.NOTE),
     ]  # fmt: skip
+
+
+def test_what_the_merchant_may_allow_or_not_is_no_problem_and_has_words() -> None:
+    found = [{"code": code, "ok": False} for code in platform.PERMISSIONS.values()]
+    assert problems(facts(findings=found), NOW) == ()
+    assert set(platform.PERMISSIONS.values()) <= words.PERMISSIONS.keys()
 
 
 def test_a_refused_store_is_only_that() -> None:

@@ -30,6 +30,7 @@ from plugin.conversations import changes, mentions, messages, presence, search
 from plugin.conversations.attachments import Attachment
 from plugin.conversations.conversations import Conversation, Shopper, current, read_by
 from plugin.crm import consents, customers, identities, sync, visitors
+from plugin.crm.actions import ActionRow
 from plugin.crm.identities import Proof
 from plugin.kernel import jobs, log
 from plugin.kernel.db import Base, Tx, new_id
@@ -110,6 +111,10 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         assert id is not None
         agent = Agent(id=new_id(), name="Agent", email=f"{uuid4().hex}@shop.example", role=Role.OWNER)
         tx.add(agent)
+        for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
+            tx.add(ActionRow(id=new_id(), store_id=store.id, order_id=order_id, agent_id=agent.id, kind="note",
+                             state="done", moves=False, wanted={"text": mark}, quote={"before": {"line1": mark}},
+                             outcome={"name": mark}, said=mark))  # fmt: skip
         visitor, _secret = await visitors.open_visitor(
             tx, store, None, locale="ar", page={"url": f"https://shop.example/{mark}", "title": mark}, cart_token=mark
         )

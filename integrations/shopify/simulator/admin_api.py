@@ -23,6 +23,7 @@ from graphql import (
     build_schema,
     execute_sync,
     get_argument_values,
+    get_directive_values,
     get_named_type,
     get_variable_values,
     is_leaf_type,
@@ -35,7 +36,7 @@ from graphql.execution.values import VariableValues
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from integrations.shopify.simulator import bulk, nodes, oauth, topics
+from integrations.shopify.simulator import bulk, doings, nodes, oauth, topics
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
 from integrations.shopify.simulator.state import Doc
 
@@ -150,7 +151,11 @@ def actual_cost(value: Any, *, mutation: bool) -> int:
 def resolve_field(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     """Dictionaries, whose callables take the field's arguments."""
     value = source.get(info.field_name)
-    return value(**arguments) if callable(value) else value
+    if not callable(value):
+        return value
+    idempotent = SCHEMA.get_directive("idempotent")
+    told = get_directive_values(idempotent, info.field_nodes[0], info.variable_values) if idempotent else None
+    return value(**arguments, _key=told["key"]) if told else value(**arguments)
 
 
 def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc]], list[Doc]] | None = None) -> Doc:
@@ -188,7 +193,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         needs("read_orders", "order")
         wanted = number_of(arguments["id"], "Order")
         found = next((doc for doc in nodes.visible_orders(shop) if doc["id"] == wanted), None)
-        return nodes.order(shop, found) if found else None
+        return {**nodes.order(shop, found), **doings.order_fields(shop, found)} if found else None
 
     def customer(**arguments: Any) -> Doc | None:
         needs("read_customers", "customer")
@@ -234,6 +239,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         "bulkOperation": bulk_operation,
         "bulkOperations": bulk_operations,
         "webhookSubscriptions": subscriptions,
+        **doings.questions(shop),
     }
 
 
@@ -364,6 +370,7 @@ def mutation_root(shop: Shop, start_bulk: Callable[[int], None]) -> Doc:
         "appRevokeAccessScopes": revoke,
         "bulkOperationRunQuery": bulk_run,
         "bulkOperationCancel": lambda **arguments: bulk.cancel(shop, arguments["id"]),
+        **doings.mutations(shop),
     }
 
 

@@ -376,6 +376,16 @@ def refund(doc: Doc, *, everything: bool = False) -> Node:
         "updatedAt": doc["created_at"],
         "note": doc["note"],
         "totalRefundedSet": bag(amount(doc["_total_minor"])),
+        "transactions": _positions(
+            doc["transactions"],
+            lambda held: {
+                "id": held["admin_graphql_api_id"],
+                "status": held["status"].upper(),
+                "gateway": held["gateway"],
+                "amountSet": bag(held["amount"]),
+            },
+            everything,
+        ),
         "refundLineItems": _positions(
             doc["refund_line_items"],
             lambda held: {

@@ -31,7 +31,7 @@ from graphql import (
     print_ast,
     visit,
 )
-from graphql.language import FieldNode
+from graphql.language import DirectiveNode, FieldNode
 
 from integrations.shopify import queries
 
@@ -61,6 +61,10 @@ class _Used(Visitor):
         self.info = info
         self.fields: dict[str, set[str]] = {}
         self.arguments: dict[tuple[str, str], set[str]] = {}
+        self.directives: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        self.directives.add(node.name.value)
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         parent = self.info.get_parent_type()
@@ -118,7 +122,17 @@ def subset_sdl(schema: GraphQLSchema, operations: list[str]) -> str:
             parts.append(_composite(named, wanted, used))
         elif isinstance(named, GraphQLUnionType):
             raise TypeError(f"{name}: unions are not cut yet")
-    return "schema {\n  query: QueryRoot\n  mutation: Mutation\n}\n\n" + "\n\n".join(parts) + "\n"
+    directives = [_directive(schema, name) for name in sorted(used.directives)]
+    head = "schema {\n  query: QueryRoot\n  mutation: Mutation\n}"
+    return "\n\n".join([head, *directives, *parts]) + "\n"
+
+
+def _directive(schema: GraphQLSchema, name: str) -> str:
+    found = schema.get_directive(name)
+    if found is None:
+        raise ValueError(f"@{name}: not in the schema")
+    arguments = ", ".join(f"{key}: {argument.type}" for key, argument in found.args.items())
+    return f"directive @{name}({arguments}) on {' | '.join(place.name for place in found.locations)}"
 
 
 def _composite(

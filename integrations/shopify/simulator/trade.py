@@ -297,7 +297,7 @@ def begin_checkout(shop: Shop, cart_token: str, customer: Doc | None, locale: st
         "total_discounts": "0.00",
         "total_line_items_price": amount(total),
         "total_price": amount(total),
-        "total_tax": amount(_vat_inside(total)),
+        "total_tax": amount(vat_inside(total)),
         "subtotal_price": amount(total),
         "total_duties": None,
         "customer": _customer_summary(customer) if customer else None,
@@ -309,7 +309,7 @@ def begin_checkout(shop: Shop, cart_token: str, customer: Doc | None, locale: st
     return checkout
 
 
-def _vat_inside(total: int) -> int:
+def vat_inside(total: int) -> int:
     return round(total * VAT_RATE / (1 + VAT_RATE))
 
 
@@ -407,8 +407,8 @@ def place_order(
         "current_total_discounts_set": money_set("0.00"),
         "current_total_price": amount(total),
         "current_total_price_set": money_set(amount(total)),
-        "current_total_tax": amount(_vat_inside(total)),
-        "current_total_tax_set": money_set(amount(_vat_inside(total))),
+        "current_total_tax": amount(vat_inside(total)),
+        "current_total_tax_set": money_set(amount(vat_inside(total))),
         "customer_locale": locale,
         "discount_codes": [],
         "email": email or (customer or {}).get("email"),
@@ -432,7 +432,7 @@ def place_order(
         "subtotal_price_set": money_set(amount(subtotal)),
         "tags": "",
         "tax_exempt": False,
-        "tax_lines": [{"price": amount(_vat_inside(total)), "rate": VAT_RATE, "title": "VAT"}],
+        "tax_lines": [{"price": amount(vat_inside(total)), "rate": VAT_RATE, "title": "VAT"}],
         "taxes_included": True,
         "test": False,
         "total_discounts": "0.00",
@@ -442,8 +442,8 @@ def place_order(
         "total_price": amount(total),
         "total_price_set": money_set(amount(total)),
         "total_shipping_price_set": money_set(amount(delivery)),
-        "total_tax": amount(_vat_inside(total)),
-        "total_tax_set": money_set(amount(_vat_inside(total))),
+        "total_tax": amount(vat_inside(total)),
+        "total_tax_set": money_set(amount(vat_inside(total))),
         "total_tip_received": "0.00",
         "total_weight": 400 * sum(item["quantity"] for item in items),
         "updated_at": moment,
@@ -635,10 +635,46 @@ def refund(
     Delivery is given back only with a full refund. Raises ValueError when nothing is left.
     """
     order = _need(shop, "orders", number)
+    wanted = {
+        line["id"]: (count, "RETURN" if restock else "NO_RESTOCK")
+        for line in order["line_items"]
+        if (count := min(line["current_quantity"], (quantities or {}).get(line["id"], 0 if quantities else 10**6))) > 0
+    }
+    if not wanted:
+        raise ValueError("Nothing is left to refund")
+    goods_minor = sum(
+        minor(line["price"]) * wanted[line["id"]][0] for line in order["line_items"] if line["id"] in wanted
+    )
+    whole = all(line["current_quantity"] == wanted.get(line["id"], (0, ""))[0] for line in order["line_items"])
+    delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"]) if whole else 0
+    back = goods_minor + delivery
+    return give_back(
+        shop, number, quantities=wanted, delivery=delivery, money=back, note=note, gateway="bogus", at=at, quiet=quiet
+    )
+
+
+def give_back(
+    shop: Shop,
+    number: int,
+    *,
+    quantities: dict[int, tuple[int, str]],
+    delivery: int,
+    money: int,
+    note: str | None,
+    gateway: str,
+    failed: bool = False,
+    at: datetime | None = None,
+    quiet: bool = False,
+) -> Doc:
+    """A refund as it is: (quantity, restock type) by line id, delivery and money in agorot, which may be none at all.
+
+    ``failed``: Shopify writes it down and the payment provider refuses it, so no money moves.
+    """
+    order = _need(shop, "orders", number)
     moment = iso(at or shop.now())
     lines = []
     for line in order["line_items"]:
-        quantity = min(line["current_quantity"], (quantities or {}).get(line["id"], 0 if quantities else 10**6))
+        quantity, restock_type = quantities.get(line["id"], (0, "NO_RESTOCK"))
         if quantity <= 0:
             continue
         line["current_quantity"] -= quantity
@@ -651,19 +687,13 @@ def refund(
                 "line_item": line,
                 "location_id": 88100001,
                 "quantity": quantity,
-                "restock_type": "return" if restock else "no_restock",
+                "restock_type": restock_type.lower(),
                 "subtotal": value,
                 "subtotal_set": money_set(value),
-                "total_tax": amount(_vat_inside(minor(value))),
-                "total_tax_set": money_set(amount(_vat_inside(minor(value)))),
+                "total_tax": amount(vat_inside(minor(value))),
+                "total_tax_set": money_set(amount(vat_inside(minor(value)))),
             }
         )
-    if not lines:
-        raise ValueError("Nothing is left to refund")
-    goods_minor = sum(minor(line["subtotal"]) for line in lines)
-    whole = all(line["current_quantity"] == 0 for line in order["line_items"])
-    delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"]) if whole else 0
-    back = goods_minor + delivery
     refund_id = shop.state.next_id("refunds")
     transaction_id = shop.state.next_id("transactions")
     transaction: Doc = {
@@ -671,15 +701,16 @@ def refund(
         "admin_graphql_api_id": gid("OrderTransaction", transaction_id),
         "order_id": number,
         "kind": "refund",
-        "gateway": "bogus",
-        "status": "success",
-        "amount": amount(back),
+        "gateway": gateway,
+        "status": "failure" if failed else "success",
+        "amount": amount(money),
         "currency": CURRENCY,
         "created_at": moment,
         "processed_at": moment,
         "parent_id": None,
         "test": False,
     }
+    moved = 0 if failed else money
     made: Doc = {
         "id": refund_id,
         "admin_graphql_api_id": gid("Refund", refund_id),
@@ -687,32 +718,34 @@ def refund(
         "created_at": moment,
         "processed_at": moment,
         "note": note,
-        "restock": restock,
+        "restock": any(line["restock_type"] != "no_restock" for line in lines),
         "user_id": 548380009,
         "refund_line_items": lines,
-        "transactions": [transaction],
+        "transactions": [transaction] if money else [],
         "order_adjustments": [],
         "duties": [],
         "total_duties_set": money_set("0.00"),
         "return": None,
-        "_total_minor": back,
+        "_total_minor": moved,
     }
     order["refunds"].append(made)
     _retotal(order, delivery_back=delivery)
-    order["financial_status"] = "refunded" if whole else "partially_refunded"
+    given = sum(held["_total_minor"] for held in order["refunds"])
+    if given:
+        order["financial_status"] = "refunded" if given >= minor(order["total_price"]) else "partially_refunded"
     event = _save(shop, order, at)
     customer = shop.state.get("customers", order["customer"]["id"]) if order["customer"] else None
-    if customer is not None:
-        _count_spending(shop, customer, orders=0, spent=-back, order=order, quiet=quiet)
+    if customer is not None and moved:
+        _count_spending(shop, customer, orders=0, spent=-moved, order=order, quiet=quiet)
     if quiet:
         return made
     shop.emit("refunds/create", made, event)
-    shop.emit("order_transactions/create", transaction, event)
+    if money:
+        shop.emit("order_transactions/create", transaction, event)
     shop.emit("orders/updated", order, event)
-    if restock:
-        for entry in lines:
-            if entry["line_item"]["variant_id"]:
-                change_stock(shop, entry["line_item"]["variant_id"], entry["quantity"])
+    for entry in lines:
+        if entry["restock_type"] != "no_restock" and entry["line_item"]["variant_id"]:
+            change_stock(shop, entry["line_item"]["variant_id"], entry["quantity"])
     return made
 
 
@@ -722,7 +755,7 @@ def _retotal(order: Doc, *, delivery_back: int = 0) -> None:
     for name, value in (
         ("current_subtotal_price", subtotal),
         ("current_total_price", subtotal + delivery),
-        ("current_total_tax", _vat_inside(subtotal + delivery)),
+        ("current_total_tax", vat_inside(subtotal + delivery)),
     ):
         order[name] = amount(value)
         order[f"{name}_set"] = money_set(amount(value))
@@ -738,10 +771,32 @@ def cancel(
         raise ValueError("The order is cancelled already")
     if order["fulfillments"]:
         raise ValueError("A parcel has left already")
-    if order["financial_status"] == "paid":
-        refund(shop, number, note=reason, at=at, quiet=quiet)
-    else:
+    return call_off(shop, number, reason=reason, at=at, quiet=quiet)
+
+
+def call_off(
+    shop: Shop,
+    number: int,
+    *,
+    reason: str,
+    refund: bool = True,
+    restock: bool = True,
+    at: datetime | None = None,
+    quiet: bool = False,
+) -> Doc:
+    """The order is cancelled, with what is left of its money going back or not."""
+    order = _need(shop, "orders", number)
+    left = minor(order["total_price"]) - sum(held["_total_minor"] for held in order["refunds"])
+    if order["financial_status"] not in ("paid", "partially_refunded"):
         order["financial_status"] = "voided"
+    elif refund and left:
+        kind = "CANCEL" if restock else "NO_RESTOCK"
+        units = {line["id"]: (line["current_quantity"], kind) for line in order["line_items"]}
+        delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"])
+        give_back(
+            shop, number, quantities=units, delivery=delivery, money=left, note=reason, gateway="bogus", at=at,
+            quiet=quiet,
+        )  # fmt: skip
     order["cancelled_at"] = order["closed_at"] = iso(at or shop.now())
     order["cancel_reason"] = reason
     event = _save(shop, order, at)

@@ -163,8 +163,13 @@ class Control:
         return JSONResponse({"deliveries": rows, "waiting": len(waiting)})
 
     async def set_options(self, request: Request) -> Response:
-        """Site switches: permalinks, coming_soon, widget, cron (false: only `/__sim/cron` delivers)."""
+        """Site switches: permalinks, coming_soon, widget, cron (false: only `/__sim/cron` delivers).
+
+        `refunding_gateways` is the list of those that give money back by themselves.
+        """
         body = await _json(request)
+        if "refunding_gateways" in body:
+            self._shop.set_option(refunding_gateways=[str(name) for name in body["refunding_gateways"]])
         known = {name: bool(body[name]) for name in ("permalinks", "coming_soon", "widget", "cron") if name in body}
         self._shop.set_option(**known)
         return await self.state(request)

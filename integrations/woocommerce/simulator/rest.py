@@ -266,7 +266,28 @@ def _create_order(rest: Rest, call: Call) -> Answer:
         customer_note=str(body.get("customer_note") or ""),
         ship=bool(body.get("shipping_lines")),
     )
+    order = rest.shop.reprice(order, body.get("line_items") or ())
+    for meta in body.get("meta_data") or ():
+        rest.shop.set_order_meta(order, str(meta["key"]), meta["value"])
+    rest.shop.documents.put("order", order["id"], order)
     return rest.one(call, "order", order, 201)
+
+
+_TEMPLATES = ("customer_invoice", "customer_processing_order", "customer_completed_order", "customer_refunded_order")
+
+
+def _send_email(rest: Rest, call: Call) -> Answer:
+    """One of WooCommerce's own mails about an order, since 9.8."""
+    order = _order(rest, call.ids[0])
+    template = str(call.body.get("template_id") or "")
+    if template not in _TEMPLATES:
+        message = f"{template} is not a valid template for this order."
+        raise WpError("woocommerce_rest_invalid_email_template", message, 400)
+    if not order["billing"]["email"]:
+        raise WpError("woocommerce_rest_missing_email", "Order does not have an email address.", 400)
+    text = f'Email template "{template}" sent to {order["billing"]["email"]}, via REST API.'
+    rest.shop.add_note(order["id"], text)
+    return Answer({"message": text})
 
 
 def _update_order(rest: Rest, call: Call) -> Answer:
@@ -505,6 +526,20 @@ def _list_coupons(rest: Rest, call: Call) -> Answer:
     return rest.page(call, _sorted(call, chosen, _BY_DATE, "date", True), wire.coupon_json)
 
 
+def _create_coupon(rest: Rest, call: Call) -> Answer:
+    return rest.one(call, "coupon", rest.shop.create_coupon(call.body), 201)
+
+
+def _delete_coupon(rest: Rest, call: Call) -> Answer:
+    answer = _get_coupon(rest, call)
+    if call.flag("force"):
+        rest.shop.documents.delete("coupon", call.ids[0])
+        return answer
+    found = rest.shop.documents.get("coupon", call.ids[0]) or {}
+    rest.shop.documents.put("coupon", call.ids[0], {**found, "status": "trash"})
+    return answer
+
+
 def _get_coupon(rest: Rest, call: Call) -> Answer:
     found = rest.shop.documents.get("coupon", call.ids[0])
     if found is None:
@@ -522,7 +557,7 @@ def _list_gateways(rest: Rest, call: Call) -> Answer:
             "order": position,
             "enabled": enabled,
             "method_title": title,
-            "method_supports": ["products"],
+            "method_supports": ["products", *(["refunds"] if name in rest.shop.refunding_gateways() else [])],
             "settings": {},
             "_links": wire.links(call.base, f"payment_gateways/{name}", "payment_gateways", allowed),
         }
@@ -608,6 +643,7 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("POST", r"orders/(\d+)/refunds", _create_refund),
         ("GET", r"orders/(\d+)/refunds/(\d+)", _get_refund),
         ("DELETE", r"orders/(\d+)/refunds/(\d+)", _delete_refund),
+        ("POST", r"orders/(\d+)/actions/send_email", _send_email),
         ("GET", r"orders/(\d+)/notes", _list_notes),
         ("POST", r"orders/(\d+)/notes", _create_note),
         ("GET", r"customers", _list_customers),
@@ -627,7 +663,9 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("PUT", r"webhooks/(\d+)", _update_webhook),
         ("DELETE", r"webhooks/(\d+)", _delete_webhook),
         ("GET", r"coupons", _list_coupons),
+        ("POST", r"coupons", _create_coupon),
         ("GET", r"coupons/(\d+)", _get_coupon),
+        ("DELETE", r"coupons/(\d+)", _delete_coupon),
         ("GET", r"payment_gateways", _list_gateways),
         ("GET", r"system_status", _system_status),
         ("GET", r"settings/general", _list_settings),

@@ -369,6 +369,43 @@ class Shop:
             self.emit("order.updated", order_id)
         return order
 
+    def reprice(self, order: Json, wanted: Sequence[Json]) -> Json:
+        """Lines of POST orders that say their own `total`: the order is summed anew."""
+        for line, told in zip(order["line_items"], wanted, strict=True):
+            if told.get("total") is not None:
+                total = money(_amount(told["total"]) or Decimal(0))
+                line.update(total=total, price=php_number(Decimal(total) / line["quantity"]))
+                line["subtotal"] = money(_amount(told.get("subtotal", told["total"])) or Decimal(0))
+        lines = sum((Decimal(line["total"]) for line in order["line_items"]), Decimal(0))
+        order["total"] = money(lines + Decimal(order["shipping_total"]))
+        return self.documents.put("order", order["id"], order)
+
+    def create_coupon(self, told: Json) -> Json:
+        """A coupon, as POST coupons makes it: codes are kept in lower case and exist once."""
+        code = str(told.get("code") or "").lower()
+        if not code:
+            raise WpError("woocommerce_rest_empty_coupon_code", "The coupon code cannot be empty.", 400)
+        if any(known["code"] == code for known in self.documents.all("coupon")):
+            raise WpError("woocommerce_rest_coupon_code_already_exists", "The coupon code already exists", 400)
+        kind, amount = str(told.get("discount_type") or "fixed_cart"), _amount(told.get("amount")) or Decimal(0)
+        if kind == "percent" and amount > 100:
+            raise WpError("woocommerce_rest_invalid_coupon_amount", "Invalid discount amount.", 400)
+        identifier, at = self.documents.next_id("post"), self.now()
+        expires = told.get("date_expires_gmt")
+        coupon: Json = {
+            "id": identifier, "code": code, "amount": str(amount.quantize(Decimal("0.01"))), "status": "publish",
+            "date_created_gmt": at, "date_modified_gmt": at, "discount_type": kind, "description": "",
+            "date_expires": expires, "date_expires_gmt": expires, "usage_count": 0, "individual_use": False,
+            "product_ids": [], "excluded_product_ids": [], "usage_limit": told.get("usage_limit"),
+            "usage_limit_per_user": told.get("usage_limit_per_user"), "limit_usage_to_x_items": None,
+            "free_shipping": False, "product_categories": [], "excluded_product_categories": [],
+            "exclude_sale_items": False, "minimum_amount": "0.00", "maximum_amount": "0.00",
+            "email_restrictions": list(told.get("email_restrictions") or []), "used_by": [], "meta_data": [],
+        }  # fmt: skip
+        self.documents.put("coupon", identifier, coupon)
+        self.emit("coupon.created", identifier)
+        return coupon
+
     def set_order_meta(self, order: Json, key: str, value: object) -> None:
         """Set one metadata entry of an order; the caller saves."""
         known = [meta for meta in order["meta_data"] if meta["key"] == key]
@@ -403,14 +440,20 @@ class Shop:
     def refund(self, order_id: int, wanted: Json, *, by: int = 1, at: str | None = None) -> Json:
         """POST orders/ID/refunds with its habits (B9, B27): api_refund defaults to true and no gateway here can."""
         order = self._existing("order", order_id, "woocommerce_rest_shop_order_invalid_id")
-        lines = [self._refund_line(order, line) for line in wanted.get("line_items") or ()]
+        kinds: dict[str, list[Json]] = {name: [] for name in ("line_items", "shipping_lines", "fee_lines")}
+        for line in wanted.get("line_items") or ():
+            kind, made = self._refund_line(order, line)
+            kinds[kind].append(made)
+        lines = kinds["line_items"]
         amount = _amount(wanted.get("amount"))
         if amount is None:
-            amount = -sum((Decimal(line["total"]) for line in lines), Decimal(0))
+            amount = -sum((Decimal(line["total"]) + Decimal(line["total_tax"])
+                           for made in kinds.values() for line in made), Decimal(0))  # fmt: skip
         left = Decimal(order["total"]) + sum((Decimal(refund["total"]) for refund in order["refunds"]), Decimal(0))
         if amount <= 0 or amount > left:
             raise _refund_error("Invalid refund amount.")
-        if wanted.get("api_refund", True) not in (False, "false", 0, "0"):
+        automatic = wanted.get("api_refund", True) not in (False, "false", 0, "0")
+        if automatic and order["payment_method"] not in self.refunding_gateways():
             raise _refund_error("The payment gateway for this order does not support automatic refunds.")
         identifier = self.documents.next_id("post")
         at = at or self.now()
@@ -423,9 +466,12 @@ class Shop:
             "amount": money(amount),
             "reason": reason,
             "refunded_by": by,
-            "refunded_payment": False,
-            "meta_data": [self._meta("_refund_type", "full" if full else "partial")],
-            "line_items": lines,
+            "refunded_payment": automatic,
+            "meta_data": [
+                self._meta("_refund_type", "full" if full else "partial"),
+                *(self._meta(str(meta["key"]), meta["value"]) for meta in wanted.get("meta_data") or ()),
+            ],
+            **kinds,
         }
         self.documents.put("refund", identifier, refund)
         order["refunds"].insert(0, {"id": identifier, "reason": reason, "total": money(-amount), "total_tax": money(0)})
@@ -437,6 +483,11 @@ class Shop:
             self.set_status(order_id, "refunded", at=at)
         self.emit("order.updated", order_id)
         return refund
+
+    def refunding_gateways(self) -> list[str]:
+        """Gateways that give money back by themselves; none unless a test or the control page says so."""
+        held = self.option("refunding_gateways")
+        return [str(name) for name in held] if isinstance(held, list) else []
 
     def delete_refund(self, order_id: int, refund_id: int) -> Json:
         """DELETE orders/ID/refunds/ID?force=true."""
@@ -531,16 +582,25 @@ class Shop:
             "free_shipping": False,
         }
 
-    def _refund_line(self, order: Json, wanted: Json) -> Json:
-        original = next((line for line in order["line_items"] if line["id"] == wanted.get("id")), None)
-        if original is None:
+    def _refund_line(self, order: Json, wanted: Json) -> tuple[str, Json]:
+        """A line of a refund: products, delivery and fees are told in one list and kept in three."""
+        found = [(kind, line) for kind in ("line_items", "shipping_lines", "fee_lines")
+                 for line in order[kind] if line["id"] == wanted.get("id")]  # fmt: skip
+        if not found:
             raise _refund_error("Invalid refund line.")
+        kind, original = found[0]
         quantity = int(wanted.get("quantity") or 0)
         total = _amount(wanted.get("refund_total")) or Decimal(0)
+        taxes = [{"id": int(tax["id"]), "total": money(-(_amount(tax.get("refund_total")) or Decimal(0)))}
+                 for tax in wanted.get("refund_tax") or ()]  # fmt: skip
+        tax = money(sum((Decimal(str(one["total"])) for one in taxes), Decimal(0)))
         meta = self._meta("_refunded_item_id", str(original["id"]))
         meta.update(display_key=meta["key"], display_value=meta["value"])
-        copied = {**original, "id": self.documents.next_id("item"), "quantity": -quantity}
-        return {**copied, "subtotal": money(-total), "total": money(-total), "meta_data": [meta]}
+        own = {"id": self.documents.next_id("item"), "total": money(-total), "total_tax": tax, "taxes": taxes}
+        if kind != "line_items":
+            return kind, {**original, **own, "meta_data": [meta]}
+        more = {"quantity": -quantity, "subtotal": money(-total), "subtotal_tax": tax}
+        return kind, {**original, **own, **more, "meta_data": [meta]}
 
     def _restock(self, order: Json, lines: list[Json], at: str) -> None:
         for line in lines:

@@ -120,9 +120,10 @@ def refund_json(refund: Json, base: str, zone: tzinfo) -> Json:
         "date_created": local(refund["date_created_gmt"], zone),
         "date_created_gmt": refund["date_created_gmt"],
         **{field: refund[field] for field in fields},
-        "shipping_lines": [],
+        # A demo that was seeded before delivery could go back has none of these.
+        "shipping_lines": refund.get("shipping_lines", []),
         "tax_lines": [],
-        "fee_lines": [],
+        "fee_lines": refund.get("fee_lines", []),
         "_links": links(base, f"{order}/refunds/{refund['id']}", f"{order}/refunds", ["GET", "DELETE"], up=order),
     }
 
