@@ -393,8 +393,8 @@ class WooCommercePlatform:
         return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
 
     def panel_head(self) -> Mapping[str, str]:
-        """The script that asks the wp-admin page around the panel for its tokens."""
-        return {"bridge": BRIDGE}
+        """The script that asks the wp-admin page around the panel for its tokens, which the site itself signs."""
+        return {"bridge": BRIDGE, "self_signed": "WordPress"}
 
     def read_webhook(
         self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None

@@ -178,7 +178,8 @@ class Connect:
             "connect_woocommerce.html",
             t,
             csrf="",
-            here=PAGE,
+            # Read in another language, the outcome is still the outcome.
+            here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             languages=self.app.catalogues.languages,
             site=site,
             fixed=bool(site) and "request" in request.query_params,
