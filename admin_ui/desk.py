@@ -76,6 +76,11 @@ class Desk:
         return self.session.id if self.session is not None else None
 
     @property
+    def owes_proof(self) -> bool:
+        """Whether nothing opens before a second step is set up."""
+        return self.session is not None and team.second_factor.owes_factor(self.workspace, self.agent, self.session)
+
+    @property
     def several(self) -> bool:
         """Whether there is another workspace to change to: open in this browser, or proven at sign-in."""
         return len(session_cookies(self.app, self.request)) > 1 or knows_more(self.app, self.request)
@@ -275,8 +280,7 @@ class Door:
                 return Response(status_code=204, headers={**desk.headers(), "hx-refresh": "true"})
             if not desk.agent.may(permission):
                 raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
-            owed = desk.session is not None and team.second_factor.owes_factor(desk.workspace, desk.agent, desk.session)
-            if owed and not before_proof:
+            if desk.owes_proof and not before_proof:
                 return self._second_step_first(desk)
             return await handler(desk)
 

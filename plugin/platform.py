@@ -512,6 +512,12 @@ class Platform(Protocol):
         """
         ...
 
+    def ways_back(self, connection: Connection) -> Mapping[str, str]:
+        """Where a merchant lets us in again: `admin`, an address in the store's own admin, and `form`, a page of ours
+        that takes the store's address as `site`, where there is one.
+        """
+        ...
+
     def read_webhook(
         self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None
     ) -> Sequence[Record]:

@@ -129,7 +129,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.limit:
-                raise TooLarge(_("This is too large to send."), _("Send something smaller."))
+                raise too_large()
             return message
 
         await self.app(scope, counted, send)
@@ -206,6 +206,11 @@ class Web:
             return HTMLResponse(text, error.status, headers)
         return JSONResponse({"error": body}, error.status, headers)
 
+    def defect(self, request: Request, error: Exception) -> Response:
+        """The answer to what nobody foresaw, which is logged whole."""
+        log.error("unhandled", error=repr(error), exc_info=error)
+        return self.error(request, unexpected())
+
     def handlers(self) -> Mapping[Any, Any]:
         """Starlette's exception handlers: every error leaves in the same shape."""
 
@@ -217,13 +222,15 @@ class Web:
             assert isinstance(error, HTTPException)
             if error.status_code == 404:
                 return self.error(request, not_found())
+            # Starlette reads a form's field up to a megabyte, long before our own limit, and calls more a bad request.
+            if error.status_code == 400 and "exceeded maximum size" in error.detail:
+                return self.error(request, too_large())
             if error.status_code == 405:
                 return self.error(request, wrong_method())
             return self.error(request, unreadable(error.status_code))
 
         async def unknown(request: Request, error: Exception) -> Response:
-            log.error("unhandled", error=repr(error), exc_info=error)
-            return self.error(request, unexpected())
+            return self.defect(request, error)
 
         async def away(request: Request, error: Exception) -> Response:
             if unwritable(error):
@@ -242,6 +249,33 @@ class Web:
         return {AhlanError: known, HTTPException: http, ClientDisconnect: gone, **servers, Exception: unknown}
 
 
+class Defects:
+    """Answers defects inside all other middleware: Starlette does so outside, where the request has no number, and the
+    answer none of the headers, any more.
+    """
+
+    def __init__(self, app: ASGIApp, pages: Web) -> None:
+        self.app = app
+        self.pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            # A socket, or an answer that is under way, can only be broken off: that is the server's to do.
+            if begun or scope["type"] != "http":
+                raise
+            response = self.pages.defect(Request(scope, receive), error)
+            await response(scope, receive, send)
+
+
 def framed_by(request: Request, ancestors: Sequence[str]) -> None:
     """Say who may frame what this request is answered with, should it be an error's page."""
     request.scope[_FRAMED_BY] = " ".join(ancestors) or _NOBODY
@@ -255,6 +289,11 @@ def read_by(request: Request, translator: Translator) -> None:
 def not_found() -> NotFound:
     """What a stranger's id and a missing one both get."""
     return NotFound(_("There is nothing here."), _("Check the address, or go back."))
+
+
+def too_large() -> TooLarge:
+    """More than anybody here reads."""
+    return TooLarge(_("This is too large to send."), _("Send something smaller."))
 
 
 def wrong_method() -> AhlanError:

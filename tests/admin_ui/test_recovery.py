@@ -1,4 +1,4 @@
-"""A lone owner without phone and recovery codes: an operator's link, their password, and nothing else opens the door."""
+"""A lone owner without phone and recovery codes: an operator's link and their password, nothing else."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ async def test_the_link_and_the_password_switch_the_second_step_off_once(
     assert plain.status_code == 303, "the password alone signs in again"
 
 
-async def test_of_two_who_open_it_at_once_one_gets_in(
-    app: App, shop: Shop, sign_in: SignIn, visitor: Browser
-) -> None:
+async def test_of_two_who_open_it_at_once_one_gets_in(app: App, shop: Shop, sign_in: SignIn, visitor: Browser) -> None:
     await second_step(await sign_in(shop.email))
     word = (await link_of(app, shop.owner)).rpartition("/")[2]
     async with app.db.transaction(shop.workspace_id) as first:

@@ -344,7 +344,8 @@ async def test_a_cart_that_is_too_large_takes_no_other_along(shop: Shop) -> None
         for ( $i = 0; $i < 20; $i++ ) {
             $item = array( 'product_id' => '1', 'variation_id' => '', 'quantity' => 1, 'price' => '1.000',
                 'name' => 13 === $i ? str_repeat( 'x', 6000000 ) : 'Soap' );
-            Ahlan_Queue::add( array( 'id' => md5( "$made$i" ), 'kind' => 'cart.updated', 'at' => gmdate( 'Y-m-d\\TH:i:s\\Z' ),
+            Ahlan_Queue::add( array( 'id' => md5( "$made$i" ), 'kind' => 'cart.updated',
+                'at' => gmdate( 'Y-m-d\\TH:i:s\\Z' ),
                 'cart' => array( 'token' => "$made-$i", 'customer_id' => '', 'email' => '', 'currency' => 'JOD',
                     'items' => array( $item ), 'coupons' => array(), 'total' => '1.000' ) ) );
         }
