@@ -71,7 +71,16 @@ NAMES: Final = frozenset(
         "Enter",
         "Example",
         "ID",
-        # Menus and headers that have no other name.
+        # Shopify's admin speaks neither Arabic nor Hebrew: its menus are named as they are written there.
+        "Online",
+        "Store",
+        "Themes",
+        "Customize",
+        "embeds",
+        "Settings",
+        "Apps",
+        "Preferences",
+        # Technical names that the store's own pages use.
         "webhooks",
         "Authorization",
         "App",
