@@ -120,7 +120,8 @@ WIDE = """() => {
   const width = document.documentElement.clientWidth, wide = [];
   if (document.scrollingElement.scrollWidth > width) wide.push(`page ${document.scrollingElement.scrollWidth}`);
   const scrolls = (element) => {
-    for (let at = element.parentElement; at; at = at.parentElement)
+    // The panel's main part scrolls too, downwards: what is beyond its side edges is cut off all the same.
+    for (let at = element.parentElement; at && at.tagName !== 'MAIN'; at = at.parentElement)
       if (/auto|scroll|hidden|clip/.test(getComputedStyle(at).overflowX)) return true;
     return false;
   };
