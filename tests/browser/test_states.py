@@ -37,6 +37,7 @@ from integrations.shopify.platform import ShopifyPlatform
 from integrations.woocommerce import install
 from plugin import bootstrap, joining, privacy, stores, team, workspaces
 from plugin.app import App
+from plugin.crm.backfill import Backfill
 from plugin.health.words import FINDINGS
 from plugin.joining import agreement
 from plugin.kernel import jobs
@@ -620,6 +621,10 @@ def _refused_grant(reason: str) -> State:
             await stores.claim(tx, install.GRANT_KIND, hashed)
         await scene.go(f"{install.RETURN}?user_id={token}&success=1")
         assert await scene.page.locator(".notice.bad").count() == 1
+        # Tried again, the address need not be typed again; read in another language, it is the same outcome.
+        typed = "" if reason == "other_browser" else "https://zaytouna.example"
+        assert await scene.page.input_value("[name=site]") == typed
+        assert (await scene.page.input_value(".languages [name=next]")).startswith(f"{install.RETURN}?user_id=")
 
     return make
 
@@ -725,6 +730,25 @@ async def store_that_is_moved(scene: Scene) -> None:
 
 
 @state
+async def store_that_does_not_answer(scene: Scene) -> None:
+    await scene.enter()
+    long_ago = datetime.now(UTC) - timedelta(hours=5)
+    store = await scene.store("kad", installed_at=long_ago, checked_at=long_ago)
+    await scene.go(f"/panel/stores/{store.id}")
+    assert await scene.page.locator("#store-state .notice.bad").count() == 1
+
+
+@state
+async def store_whose_history_stopped(scene: Scene) -> None:
+    await scene.enter()
+    store = scene.shop.stores["kad"]
+    async with scene.app.db.transaction(scene.shop.workspace_id) as tx:
+        tx.add(Backfill(id=new_id(), store_id=store.id, resource="orders", state="failed", done_count=1450, total=3900))
+    await scene.go(f"/panel/stores/{store.id}")
+    assert await scene.page.locator("#store-state .notice.bad").count() == 1
+
+
+@state
 async def store_with_permissions_open(scene: Scene) -> None:
     await scene.enter()
     found = [{"code": code, "ok": False, "detail": "", "ask": "x"} for code in ("history_limited", "merges_unseen")]
@@ -744,7 +768,8 @@ def _found(code: str) -> State:
     return make
 
 
-# Those that are read from the store's rows have a state of their own above, or in tests/health.
+# Read from the store's rows, not from a check: two have states of their own above, the sentences of the others are held
+# by tests/health.
 _READ = {"silent", "unreachable", "stale", "backfill_stopped", "behind"}
 STATES.update({f"finding-{code}": _found(code) for code in FINDINGS if code not in _READ})
 
