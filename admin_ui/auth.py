@@ -22,6 +22,7 @@ from admin_ui.desk import (
     Desk,
     content_policy,
     keep_sessions,
+    knows_more,
     origin_of,
     session_cookie,
     session_cookies,
@@ -126,6 +127,12 @@ async def limit_codes(app: App, agent_id: UUID) -> None:
         raise too_many()
 
 
+async def limit_recovery(app: App, agent_id: UUID) -> None:
+    """Count one password typed behind an operator's link. Raises TooMany."""
+    if await app.hub.count(f"recovery:{agent_id}", _WINDOW) > _PER_PAIR:
+        raise too_many()
+
+
 def _codes(agent_id: UUID) -> str:
     return f"second-step:{agent_id}"
 
@@ -177,23 +184,27 @@ class Accounts:
         *,
         method: str = "password",
         second_factor: bool = False,
+        more: bool = False,
     ) -> Response:
         """The first step is done: a session, or the page that asks for the second step where the agent has one.
 
         Several ways: the page that asks which workspace it shall be. `second_factor`: both steps were done elsewhere.
+        `more`: it was asked.
         """
         if len(ways) > 1:
             return await self._which(request, ways, onward, method=method, second_factor=second_factor)
         ((workspace_id, agent_id),) = ways
         if second_factor:
-            return await self.let_in(request, workspace_id, agent_id, onward, method=method, second_factor=True)
+            return await self.let_in(
+                request, workspace_id, agent_id, onward, method=method, second_factor=True, more=more
+            )
         async with self.app.db.transaction(workspace_id) as tx:
             agent = await tx.get(Agent, agent_id)
             asked = await team.second_factor.factor(tx, agent_id) is not None
         assert agent is not None
         if not asked:
-            return await self.let_in(request, workspace_id, agent_id, onward, method=method)
-        said = {"w": workspace_id.hex, "a": agent_id.hex, "m": method, "p": self._standing(agent)}
+            return await self.let_in(request, workspace_id, agent_id, onward, method=method, more=more)
+        said = {"w": workspace_id.hex, "a": agent_id.hex, "m": method, "p": self._standing(agent), "o": more}
         proof = self.app.vault.sign(_PROOF, said, PROOF_SECONDS)
         return self.page(
             "sign_in_code.html", self.web.translator(request), request, onward=onward, proof=proof, errors={}
@@ -236,7 +247,7 @@ class Accounts:
         known = bool(held) and held[0][0].hex == wanted
         response = RedirectResponse(STAND_ALONE if known else "/sign-in?another=1", 303, {"cache-control": "no-store"})
         if known:
-            keep_sessions(self.app, response, held)
+            keep_sessions(self.app, response, held, more=knows_more(self.app, request))
         return response
 
     async def _chosen(self, request: Request, sealed: str, wanted: str) -> Response:
@@ -250,7 +261,7 @@ class Accounts:
                 break
             onward = own_path(request.query_params.get("next", ""))
             return await self.proven(
-                request, [(row.workspace_id, row.id)], onward, method=said["m"], second_factor=said["t"]
+                request, [(row.workspace_id, row.id)], onward, method=said["m"], second_factor=said["t"], more=True
             )
         return RedirectResponse("/sign-in", 303, {"cache-control": "no-store"})
 
@@ -282,7 +293,9 @@ class Accounts:
             errors = {"form": t.gettext(error.message), "hint": t.gettext(error.hint) if error.hint else ""}
             return self.page("sign_in_code.html", t, request, status=429, onward=onward, proof=proof, errors=errors)
         if fits:
-            return await self.let_in(request, workspace_id, agent_id, onward, method=said["m"], second_factor=True)
+            return await self.let_in(
+                request, workspace_id, agent_id, onward, method=said["m"], second_factor=True, more=said["o"]
+            )
         errors = {"code": t.gettext("This code is not right, or was used already. The app shows the next one soon.")}
         return self.page("sign_in_code.html", t, request, status=422, onward=onward, proof=proof, errors=errors)
 
@@ -453,7 +466,7 @@ class Accounts:
         own_origin(request, self.app.settings.public_url)
         form = await request.form()
         code = str(form.get("locale", ""))
-        response = RedirectResponse(own_path(str(form.get("next", ""))) or "/", 303)
+        response = RedirectResponse(here_again(str(form.get("next", ""))), 303)
         if code in self.app.catalogues.codes:
             response.set_cookie(
                 "ahlan_locale", code, max_age=31_536_000, samesite="lax", httponly=True, secure=self.app.settings.secure
@@ -485,6 +498,7 @@ class Accounts:
         *,
         method: str = "password",
         second_factor: bool = False,
+        more: bool = False,
     ) -> Response:
         """A session of this browser, shown from now on; whoever calls has proven who it is.
 
@@ -500,7 +514,8 @@ class Accounts:
                 tx, agent, request.headers.get("user-agent", ""), method=method, second_factor=second_factor
             )
         response = RedirectResponse(onward or STAND_ALONE, 303, {"cache-control": "no-store"})
-        keep_sessions(self.app, response, [(workspace_id, secret), *others])
+        more = more or knows_more(self.app, request)
+        keep_sessions(self.app, response, [(workspace_id, secret), *others], more=more)
         return response
 
     def page(self, template: str, t: Translator, request: Request, *, status: int = 200, **context: Any) -> Response:
@@ -564,8 +579,16 @@ def own_path(path: str) -> str:
     """A path of ours to go on to, or empty: never another host, however it is written."""
     ours = path == "/" or path.partition("?")[0] == STAND_ALONE
     ours = ours or path.startswith((f"{STAND_ALONE}/", "/sign-", "/invitations/"))
-    clean = path.isprintable() and not any(part in path for part in ("\\", "//", "..", " "))
-    return path if ours and clean else ""
+    return path if ours and _clean(path) else ""
+
+
+def here_again(path: str) -> str:
+    """The page of ours that is to be shown once more, also one that only says what went wrong; never another host."""
+    return path if path.startswith("/") and _clean(path.partition("?")[0]) and path.isprintable() else "/"
+
+
+def _clean(path: str) -> bool:
+    return path.isprintable() and not any(part in path for part in ("\\", "//", "..", " "))
 
 
 def too_many() -> TooMany:

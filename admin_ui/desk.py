@@ -25,7 +25,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound, Unauthorized
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
-from plugin.kernel.web import Web, framed_by, own_origin
+from plugin.kernel.web import Web, framed_by, own_origin, read_by
 from plugin.platform import AdminSession, Platform, PlatformError, StaleToken
 from plugin.team import SESSION_DAYS, Agent, Origin, Permission, Session
 from plugin.workspaces import Workspace
@@ -34,6 +34,8 @@ STAND_ALONE = "/panel"
 # Of one browser, each of another workspace; a cookie holds 4096 bytes, a session takes 77.
 SESSIONS_AT_ONCE = 10
 _BETWEEN = "~"
+# Behind the sessions: whoever signed in proved to belong to more workspaces than they opened.
+_MORE = "+"
 _SAFE = frozenset({"GET", "HEAD"})
 _TOKEN_PARAMETERS = frozenset({"id_token", "shopify-reload"})
 
@@ -72,6 +74,16 @@ class Desk:
     def session_id(self) -> UUID | None:
         """The stand-alone session, if it is one."""
         return self.session.id if self.session is not None else None
+
+    @property
+    def owes_proof(self) -> bool:
+        """Whether nothing opens before a second step is set up."""
+        return self.session is not None and team.second_factor.owes_factor(self.workspace, self.agent, self.session)
+
+    @property
+    def several(self) -> bool:
+        """Whether there is another workspace to change to: open in this browser, or proven at sign-in."""
+        return len(session_cookies(self.app, self.request)) > 1 or knows_more(self.app, self.request)
 
     @property
     def embedded(self) -> bool:
@@ -256,6 +268,7 @@ class Door:
             team.origin.set(origin_of(request, base.strip("/")))
             try:
                 desk = await self._desk(request, base, platform)
+                read_by(request, desk.t)
             except StaleToken:
                 assert platform is not None
                 return self._stale(request, base, platform)
@@ -267,8 +280,7 @@ class Door:
                 return Response(status_code=204, headers={**desk.headers(), "hx-refresh": "true"})
             if not desk.agent.may(permission):
                 raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
-            owed = desk.session is not None and team.second_factor.owes_factor(desk.workspace, desk.agent, desk.session)
-            if owed and not before_proof:
+            if desk.owes_proof and not before_proof:
                 return self._second_step_first(desk)
             return await handler(desk)
 
@@ -450,14 +462,22 @@ def session_cookies(app: App, request: Request) -> list[tuple[UUID, str]]:
     return list(held.items())
 
 
-def keep_sessions(app: App, response: Response, held: Sequence[tuple[UUID, str]]) -> None:
-    """Leave these sessions in the browser, the one to be shown first; none of them: it is signed out."""
+def knows_more(app: App, request: Request) -> bool:
+    """Whether somebody who signed in here proved to belong to workspaces that they did not open."""
+    return request.cookies.get(cookie_name(app), "").endswith(_BETWEEN + _MORE)
+
+
+def keep_sessions(app: App, response: Response, held: Sequence[tuple[UUID, str]], *, more: bool = False) -> None:
+    """Leave these sessions in the browser, the one to be shown first; none of them: it is signed out.
+
+    `more`: what `knows_more` will say.
+    """
     if not held:
         response.delete_cookie(cookie_name(app), path="/", secure=app.settings.secure, httponly=True)
         return
     response.set_cookie(
         cookie_name(app),
-        _BETWEEN.join(f"{workspace_id.hex}.{secret}" for workspace_id, secret in held),
+        _BETWEEN.join([*(f"{workspace_id.hex}.{secret}" for workspace_id, secret in held), *([_MORE] if more else [])]),
         max_age=SESSION_DAYS * 86_400,
         path="/",
         secure=app.settings.secure,

@@ -32,6 +32,7 @@ from admin_ui.pages import (
 )
 from admin_ui.pages.landing import landing
 from admin_ui.pages.link import link
+from admin_ui.recovery import Recovery
 from admin_ui.single_sign_on import SingleSignOn
 from plugin.app import App
 from plugin.kernel.web import Web
@@ -52,6 +53,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/", landing(app, web), methods=["GET"]),
         *accounts.routes(),
         *provider.routes(),
+        *Recovery(accounts).routes(),
         link(app, web),
         *joining.Joining(app, web).routes(),
         privacy.download(app, web),

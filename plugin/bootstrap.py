@@ -143,6 +143,7 @@ def serve(app: App) -> ASGIApp:
             Middleware(web.StrictTransport, secure=app.settings.secure),
             Middleware(web.RequestId),
             Middleware(web.BodyLimit, limit=BODY_LIMIT),
+            Middleware(web.Defects, pages=pages),
         ],
         exception_handlers=dict(pages.handlers()),
         lifespan=lifespan,

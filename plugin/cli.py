@@ -14,7 +14,7 @@ from rich.console import Console
 
 from plugin import demo as demo_story
 from plugin import doctor as doctor_story
-from plugin import processes, stores, workspaces
+from plugin import processes, stores, team, workspaces
 from plugin import seed as seeding
 from plugin.app import App
 from plugin.crm import backfill as crm_backfill
@@ -24,6 +24,7 @@ from plugin.kernel.config import Settings
 from plugin.kernel.db import Busy
 from plugin.kernel.errors import SetupError
 from plugin.kernel.log import configure
+from plugin.kernel.text import normalise_email
 from plugin.platform import PlatformError
 from plugin.progress import follow, follow_backfills
 from webhooks import handlers, inbox
@@ -36,6 +37,8 @@ cli = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="Encryption keys.")
 cli.add_typer(keys, name="keys")
+owner = typer.Typer(no_args_is_help=True, help="Owners of workspaces.")
+cli.add_typer(owner, name="owner")
 console = Console()
 
 _MOST_HOURS = config.MOST_DAYS * 24
@@ -318,6 +321,46 @@ def keys_rotate(
                     console.print(f"{name}: {'renewed' if renewed else 'no plugin secret'}", highlight=False)
 
     _run(run())
+
+
+@owner.command("recover")
+def owner_recover(email: Annotated[str, typer.Argument(help="The address that the owner signs in with.")]) -> None:
+    """Print a link for an owner who lost their phone and every recovery code; good for 15 minutes, and once.
+
+    Be sure that it is them who ask. Opened, it asks for their password, switches the second step off and signs them out
+    everywhere else; the audit log of the workspace keeps it.
+    """
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings) as app:
+            for name, alone, link in await _recovery_links(app, email):
+                console.print(f"{name}: {link}", highlight=False, markup=False, soft_wrap=True)
+                if not alone:
+                    console.print("  Another owner can take the second step away too, under Team.", highlight=False)
+
+    _run(run())
+
+
+async def _recovery_links(app: App, typed: str) -> list[tuple[str, bool, str]]:
+    """(workspace, whether they are its only owner, link) for each workspace of this owner. Raises SetupError."""
+    email = normalise_email(typed) or ""
+    links, refused = [], f"Nobody signs in with {typed!r}."
+    for workspace_id, _store in sorted(await app.db.lookup("sign_in", app.vault.fingerprint("email", email))):
+        async with app.db.transaction(workspace_id) as tx:
+            agent, workspace = await team.by_email(tx, email), await workspaces.current(tx)
+            if agent is None or workspace is None:
+                continue
+            try:
+                word = await team.recovery.recovery_word(tx, app.vault, agent)
+            except SetupError as error:
+                refused = f"{typed} is, in {workspace.name!r}, {error}"
+                continue
+            links.append((workspace.name, not await team.has_owner(tx, but=agent.id),
+                          f"{app.settings.public_url}{team.recovery.PATH}/{word}"))  # fmt: skip
+    if not links:
+        raise SetupError(refused)
+    return links
 
 
 async def _stores(app: App, wanted: str) -> list[tuple[UUID, UUID, str]]:

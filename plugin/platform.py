@@ -717,7 +717,14 @@ class Platform(OrderDesk, Protocol):
     def panel_head(self) -> Mapping[str, str]:
         """What the embedding admin wants in the document's head: `script` (App Bridge) and `api_key`; or empty.
 
-        `embed` is the name under which its bridge knows our block in a theme.
+        `embed` is the name under which its bridge knows our block in a theme. `self_signed` names the software of a
+        store whose own server says who its staff are, so that whoever runs it can speak as each of them.
+        """
+        ...
+
+    def ways_back(self, connection: Connection) -> Mapping[str, str]:
+        """Where a merchant lets us in again: `admin`, an address in the store's own admin, and `form`, a page of ours
+        that takes the store's address as `site`, where there is one.
         """
         ...
 

@@ -54,6 +54,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "account.second_factor_on": _("Second step switched on"),
     "account.second_factor_off": _("Second step switched off"),
     "account.second_factor_reset": _("Second step taken away"),
+    "account.second_factor_recovered": _("Second step switched off with an operator's link"),
     "account.codes_renewed": _("New recovery codes"),
     "account.recovery_code_used": _("A recovery code was used"),
     "account.provider_linked": _("Sign-in provider linked"),

@@ -39,7 +39,7 @@ from plugin.conversations import (
 from plugin.conversations.conversations import Conversation, Priority, Status
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
-from plugin.kernel.errors import AhlanError, TooLarge
+from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -181,7 +181,7 @@ async def find(tx: Tx, conversation_id: UUID) -> Conversation:
     """The conversation of this workspace. Raises NotFound."""
     found = await tx.get(Conversation, conversation_id)
     if found is None:
-        raise nothing_here()
+        raise NotFound(_("This conversation is not here."), _("Whoever wrote may have been erased, as they asked."))
     return found
 
 

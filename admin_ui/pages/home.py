@@ -47,7 +47,7 @@ class Figure:
 async def index(desk: Desk) -> Response:
     """The checklist while it has open steps, the numbers, the stores."""
     async with desk.transaction() as tx:
-        shops = await store_pages.cards(tx, desk.t)
+        shops = await store_pages.cards(tx, desk)
         steps = await _steps(tx, desk, shops)
         figures = await _figures(tx, desk)
         unowned = desk.embedded and await team.staff.may_confirm(tx, desk.agent)

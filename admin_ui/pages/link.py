@@ -17,9 +17,10 @@ from starlette.routing import Route
 
 from admin_ui.auth import placed, public_page
 from admin_ui.desk import STAND_ALONE, session_cookie
-from plugin import team, workspaces
+from plugin import stores, team, workspaces
 from plugin.app import App
 from plugin.conversations import handover
+from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
@@ -31,13 +32,14 @@ COOKIE: Final = "ahlan-link"
 
 @dataclass(frozen=True, slots=True)
 class _Both:
-    """Who stands on either side."""
+    """Who stands on either side. `self_signed`: see `Platform.panel_head`."""
 
     workspace_id: UUID
     session: Session
     account: Agent
     member: Agent
     link_id: UUID
+    self_signed: str
 
 
 def link(app: App, web: Web) -> Route:
@@ -119,8 +121,19 @@ async def _both(app: App, request: Request, name: str) -> _Both | None:
         found = await team.session_agent(tx, held[1])
         member = await tx.get(Agent, member_id)
         invited = await staff.open_link(tx, member_id)
+        self_signed = await _self_signed(app, tx, member_id)
     if found is None:
         return None
     if member is None or invited is None or invited.id != link_id:
         raise NotFound(_("This invitation is no longer good."), _("Ask for a new one."))
-    return _Both(workspace_id, found[0], found[1], member, link_id)
+    return _Both(workspace_id, found[0], found[1], member, link_id, self_signed)
+
+
+async def _self_signed(app: App, tx: Tx, member_id: UUID) -> str:
+    """The software of a store that says by its own word who this staff member is; empty where a platform vouches."""
+    platforms = {store.id: store.platform for store in await stores.all_stores(tx)}
+    for store_id in (await staff.identities_of(tx)).get(member_id, ()):
+        platform = app.platforms.get(platforms.get(store_id, ""))
+        if platform is not None and (software := platform.panel_head().get("self_signed")):
+            return software
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,13 +30,23 @@ from plugin.kernel.digits import whole
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
-from plugin.platform import Resource
+from plugin.platform import Platform, Resource
 from plugin.stores import Store
 from plugin.team import Permission
 
 _PLATFORMS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
 _REPLAY_SECONDS = 5
 _MOST = 2**63 - 1
+
+# Findings whose detail is the place in the store's own admin where they are mended.
+_PLACES: Mapping[str, Lazy] = {
+    "embed": _("Open the theme editor"),
+    "embed_unseen": _("Open the theme editor"),
+    "coming_soon": _("Open it in WordPress"),
+    "plugin_missing": _("Open it in WordPress"),
+    "plugin_unpaired": _("Open it in WordPress"),
+    "widget": _("Open it in WordPress"),
+}
 
 MOVING = State(_("Being moved to another workspace"), "warn", "truck")
 
@@ -62,6 +72,8 @@ class Trouble:
     detail: str
     kind: str
     remedy: str
+    opens: str
+    """What the button says that leads to where it is mended; empty where `detail` is no such place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +162,12 @@ class StoreCard:
     history_from: datetime | None
     limited: bool
     connected: bool
+    gone: bool
+    moving: bool
+    ways_back: Mapping[str, str]
 
 
-def card(t: Translator, health: Health) -> StoreCard:
+def card(t: Translator, health: Health, platforms: Mapping[str, Platform]) -> StoreCard:
     """A store's row in words. Pure."""
     store = health.store
     backfills = [one.backfill for one in health.freshness if one.backfill is not None]
@@ -178,6 +193,9 @@ def card(t: Translator, health: Health) -> StoreCard:
         history_from=store.history_from,
         limited=bool(store.history_limited_by),
         connected=store.status == stores.CONNECTED and store.moving_since is None,
+        gone=store.status == stores.UNINSTALLED,
+        moving=store.moving_since is not None,
+        ways_back=platforms[store.platform].ways_back(store.connection()) if store.platform in platforms else {},
     )
 
 
@@ -222,18 +240,20 @@ def _trouble(t: Translator, problem: Problem) -> Trouble:
     said = say(t, problem)
     # What mended itself is told, and asks for nothing.
     kind = "bad" if problem.severity == Severity.BAD and problem.code not in MENDED else "warn"
-    return Trouble(said.what, said.how, problem.detail, kind, problem.remedy)
+    opens = t.gettext(_PLACES[problem.code]) if problem.code in _PLACES and _address(problem.detail) else ""
+    return Trouble(said.what, said.how, problem.detail, kind, problem.remedy, opens)
 
 
-async def cards(tx: Tx, t: Translator) -> list[StoreCard]:
+async def cards(tx: Tx, desk: Desk) -> list[StoreCard]:
     """Every store of the workspace."""
-    return [card(t, await state.read(tx, store)) for store in await stores.all_stores(tx)]
+    platforms = desk.app.platforms
+    return [card(desk.t, await state.read(tx, store), platforms) for store in await stores.all_stores(tx)]
 
 
 async def index(desk: Desk) -> Response:
     """All stores, and how to connect another."""
     async with desk.transaction() as tx:
-        shown = await cards(tx, desk.t)
+        shown = await cards(tx, desk)
     return desk.page("stores.html", stores=shown, heading=desk.t.gettext("Stores"), **connecting(desk))
 
 
@@ -266,7 +286,7 @@ async def one(desk: Desk) -> Response:
     t = desk.t
     return desk.page(
         "store.html",
-        store=card(t, health),
+        store=card(t, health, desk.app.platforms),
         tally=health.tally,
         arriving=_seconds(t, health.lag.arriving),
         writing=_seconds(t, health.lag.writing),

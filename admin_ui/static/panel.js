@@ -92,6 +92,12 @@ async function explain(response) {
     return;
   }
   const problem = await response.json().then((shape) => shape.error, () => null);
+  if (problem?.code === "second_step_needed") {
+    // That page says it itself, and nothing else opens before.
+    const there = `${body.dataset.base}/settings/security`;
+    if (location.pathname !== there) location.href = there;
+    return;
+  }
   toast(problem?.message || words.failed, problem?.what_to_do || "", response.status >= 500 ? problem?.request_id : "");
 }
 

@@ -509,6 +509,10 @@ class ShopifyPlatform(OrderDesk):
             "install_url": self._settings.shopify.listing_url,
         }
 
+    def ways_back(self, connection: Connection) -> Mapping[str, str]:
+        """The app inside Shopify's admin: opening it there is what renews the token."""
+        return {"admin": f"{self._shop_admin(connection)}/apps/{self._settings.shopify.client_id}"}
+
     async def disconnected(self, tx: Tx, store_id: UUID) -> None:
         """The tokens are dead at Shopify already; ours go too."""
         await tx.execute(delete(stores.Credential).where(stores.Credential.store_id == store_id))

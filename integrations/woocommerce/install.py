@@ -276,6 +276,18 @@ async def owner(app: App, token: str) -> UUID | None:
     return found[0][0] if found else None
 
 
+async def address(app: App, token: str) -> str:
+    """The store that a grant of this one-time token is for; empty for no such grant."""
+    workspace_id = await owner(app, token)
+    if workspace_id is None:
+        return ""
+    async with app.db.transaction(workspace_id) as tx:
+        known = await tx.scalar(
+            select(ConnectGrant.store_url).where(ConnectGrant.platform == KIND, ConnectGrant.token_hash == _hash(token))
+        )
+    return known or ""
+
+
 async def finish(app: App, token: str, workspace_id: UUID | None, *, browser: str = "") -> tuple[str, str]:
     """A browser is back, signed in to `workspace_id` or to none: connect, or end the grant. Returns `outcome`.
 

@@ -47,6 +47,10 @@ PLUGIN_NEXT: Final = "plugin_next"
 PLUGIN_PREVIOUS: Final = "plugin_previous"
 """Credential kinds of the pairing secret: in force, sent but not acknowledged, replaced a moment ago."""
 BRIDGE: Final = "woocommerce/bridge.js"
+CONNECT: Final = "/panel/connect/woocommerce"
+# Below wp-admin/ of a store.
+PLUGIN_SETTINGS: Final = "admin.php?page=wc-ahlan-settings"
+SITE_VISIBILITY: Final = "admin.php?page=wc-settings&tab=site-visibility"
 """Asset that asks the wp-admin page around the panel for its tokens."""
 PAGE: Final = 50
 SWEEP: Final = "sweep"
@@ -251,7 +255,8 @@ class WooCommercePlatform(OrderDesk):
             code = error.code if error.code in _HEALTH else "credentials"
             findings.append(Finding(code, ok=False, detail=error.said))
         soon = await self._coming_soon(connection.external_id)
-        findings.append(Finding("coming_soon", ok=not soon))
+        visibility = f"{connection.external_id}/wp-admin/{SITE_VISIBILITY}" if soon else ""
+        findings.append(Finding("coming_soon", ok=not soon, detail=visibility))
         findings.append(await self.embed_state(connection))
         return findings
 
@@ -264,9 +269,10 @@ class WooCommercePlatform(OrderDesk):
 
     async def embed_state(self, connection: Connection) -> Finding:
         """Asked from our plugin with a signed request: is it paired, is the widget on, is this still the same site."""
+        admin = f"{connection.external_id}/wp-admin"
         secrets = await self._plugin_secrets(connection.workspace_id, connection.store_id)
         if not secrets:
-            return Finding("plugin_missing", ok=False)
+            return Finding("plugin_missing", ok=False, detail=f"{admin}/plugins.php")
         try:
             answer = await self._call_plugin(connection, secrets[0], "GET", "status")
             if answer.status == 401 and len(secrets) > 1:
@@ -276,14 +282,15 @@ class WooCommercePlatform(OrderDesk):
         except HttpError as error:
             return Finding("plugin_silent", ok=False, detail=str(error.status or ""))
         except orjson.JSONDecodeError:
-            return Finding("plugin_missing", ok=False)
+            return Finding("plugin_missing", ok=False, detail=f"{admin}/plugins.php")
         if answer.status == 404:
-            return Finding("plugin_missing", ok=False)
+            return Finding("plugin_missing", ok=False, detail=f"{admin}/plugins.php")
         if answer.status != 200 or not said.get("paired"):
-            return Finding("plugin_unpaired", ok=False)
+            return Finding("plugin_unpaired", ok=False, detail=f"{admin}/{PLUGIN_SETTINGS}")
         if str(said.get("site", "")).rstrip("/") != connection.external_id:
             return Finding("site_cloned", ok=False, detail=str(said.get("site", ""))[:200])
-        return Finding("widget", ok=bool(said.get("widget")))
+        on = bool(said.get("widget"))
+        return Finding("widget", ok=on, detail="" if on else f"{admin}/{PLUGIN_SETTINGS}")
 
     async def _call_plugin(
         self, connection: Connection, secret: str, method: str, route: str, body: bytes = b""
@@ -394,8 +401,12 @@ class WooCommercePlatform(OrderDesk):
         return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
 
     def panel_head(self) -> Mapping[str, str]:
-        """The script that asks the wp-admin page around the panel for its tokens."""
-        return {"bridge": BRIDGE}
+        """The script that asks the wp-admin page around the panel for its tokens, which the site itself signs."""
+        return {"bridge": BRIDGE, "self_signed": "WordPress"}
+
+    def ways_back(self, connection: Connection) -> Mapping[str, str]:
+        """Our page that asks for approval once more, and our plugin's own settings, whose button also pairs it."""
+        return {"form": CONNECT, "admin": f"{connection.external_id}/wp-admin/{PLUGIN_SETTINGS}"}
 
     def read_webhook(
         self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from integrations.woocommerce import install, site
 from integrations.woocommerce.install import ConnectError
+from integrations.woocommerce.platform import CONNECT
 from plugin import team
 from plugin.app import App
 from plugin.kernel.errors import Forbidden
@@ -22,7 +23,7 @@ from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
 from plugin.team import Agent, Permission
 
-PAGE: Final = "/panel/connect/woocommerce"
+PAGE: Final = CONNECT
 _REQUEST: Final = "woocommerce connect"
 _REQUEST_SECONDS: Final = 3600
 _CALLBACK_BYTES: Final = 16_384
@@ -124,7 +125,9 @@ class Connect:
             return self._shown(request, site="", done=True, embedded=embedded)
         if state == "open" and request.query_params.get("success") == "0":
             reason = "denied"
-        return self._shown(request, site="", error=ConnectError(reason or "expired"))
+        # Tried again, the address need not be typed again.
+        site = await install.address(self.app, token) if began is not None and reason != "other_browser" else ""
+        return self._shown(request, site=site, error=ConnectError(reason or "expired"))
 
     async def _signed_in(self, request: Request) -> UUID | None:
         """The workspace of the panel session in this browser. Raises Forbidden for who may not manage stores."""
@@ -178,7 +181,8 @@ class Connect:
             "connect_woocommerce.html",
             t,
             csrf="",
-            here=PAGE,
+            # Read in another language, the outcome is still the outcome.
+            here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             languages=self.app.catalogues.languages,
             site=site,
             fixed=bool(site) and "request" in request.query_params,

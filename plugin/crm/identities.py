@@ -120,7 +120,10 @@ async def head(tx: Tx, customer_id: UUID) -> UUID:
         {"workspace": tx.workspace_id, "id": customer_id},
     )
     if found is None:
-        raise NotFound(_("This customer does not exist."))
+        raise NotFound(
+            _("This customer does not exist."),
+            _("They may have been erased, as they asked, or the address is not whole. Look for them under Customers."),
+        )
     return found
 
 

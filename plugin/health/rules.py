@@ -24,6 +24,7 @@ class Remedy(StrEnum):
     CHECK = "check"
     REPLAY = "replay"
     READ_ON = "read_on"
+    CONNECT = "connect"
     NONE = ""
 
 
@@ -87,7 +88,11 @@ _STOPS_NEWS = frozenset(
 )  # fmt: skip
 MENDED = frozenset({"webhooks_were_disabled", "webhooks_were_missing"})
 """What a check has mended already when it tells of it."""
-_CHECK_MENDS = frozenset({"webhook_missing", "webhooks", "unreachable", "plugin_silent"})
+_REMEDIES: Mapping[str, Remedy] = {
+    **dict.fromkeys(("webhook_missing", "webhooks", "unreachable", "plugin_silent"), Remedy.CHECK),
+    **dict.fromkeys(("credentials", "keys_refused", "read_only_key", "missing_right"), Remedy.CONNECT),
+    **dict.fromkeys(("needs_reauth", "scope_missing", "site_cloned"), Remedy.CONNECT),
+}
 # Permissions that a merchant may give or not are shown as such and are nothing to mend.
 _NO_PROBLEM = frozenset(
     {"history_limited", "merges_unseen", "orders_untouched", "drafts_untouched", "discounts_untouched"}
@@ -97,7 +102,7 @@ _NO_PROBLEM = frozenset(
 def problems(facts: Facts, now: datetime) -> tuple[Problem, ...]:
     """Everything that is wrong, the worst first. What follows from another problem is not said beside it."""
     if not facts.connected:
-        return (Problem("needs_reauth", Severity.BAD),)
+        return (Problem("needs_reauth", Severity.BAD, Remedy.CONNECT),)
     found: list[Problem] = []
     away = _away(facts, now)
     if away is not None:
@@ -147,7 +152,7 @@ def _findings(facts: Facts) -> list[Problem]:
         if one.get("ok") or code in _NO_PROBLEM:
             continue
         severity = Severity.BAD if code in _STOPS_NEWS else Severity.NOTE
-        remedy = Remedy.CHECK if code in _CHECK_MENDS else Remedy.NONE
+        remedy = _REMEDIES.get(code, Remedy.NONE)
         detail = str(one.get("detail") or "")
         # A bare number tells a reader nothing.
         found.append(Problem(code, severity, remedy, detail="" if detail.isdecimal() else detail))

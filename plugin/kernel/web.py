@@ -40,9 +40,11 @@ SECONDS = Histogram("ahlan_http_request_seconds", "Time to answer", ["route"])
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 """The Content-Security-Policy of an answer that says none of its own: data, which no page frames or runs."""
 _ERROR_PAGE = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 )
 _FRAMED_BY = "ahlan.framed_by"
+_NOBODY = "'none'"
+_READER = "ahlan.reader"
 _NO_ASCII = re.compile(rb"[\x80-\xff]")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -127,7 +129,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.limit:
-                raise TooLarge(_("This is too large to send."), _("Send something smaller."))
+                raise too_large()
             return message
 
         await self.app(scope, counted, send)
@@ -178,7 +180,8 @@ class Web:
 
     def error(self, request: Request, error: AhlanError, *, page: bool = True) -> Response:
         """The one error shape, as JSON, or as a page for a browser where one is wanted."""
-        translator = self.translator(request)
+        known: Translator | None = request.scope.get(_READER)
+        translator = known or self.translator(request)
         values = error.values
         message = translator.gettext(error.message, **values)
         hint = translator.gettext(error.hint, **values) if error.hint is not None else ""
@@ -187,10 +190,26 @@ class Web:
             headers["retry-after"] = str(retry_after)
         body = {"code": error.code, "message": message, "what_to_do": hint, "request_id": request_id.get()}
         if page and "text/html" in request.headers.get("accept", "") and "hx-request" not in request.headers:
-            text = self.render("error.html", translator, error=body, status=error.status, path=request.url.path)
-            headers["content-security-policy"] = _ERROR_PAGE + request.scope.get(_FRAMED_BY, "'none'")
+            ancestors = request.scope.get(_FRAMED_BY, _NOBODY)
+            again = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            text = self.render(
+                "error.html",
+                translator,
+                error=body,
+                path=request.url.path,
+                bare=ancestors != _NOBODY,
+                # What was sent by a form cannot be asked for again.
+                here=again if request.method == "GET" else "/",
+                languages=() if known else self.catalogues.languages,
+            )
+            headers["content-security-policy"] = _ERROR_PAGE + ancestors
             return HTMLResponse(text, error.status, headers)
         return JSONResponse({"error": body}, error.status, headers)
+
+    def defect(self, request: Request, error: Exception) -> Response:
+        """The answer to what nobody foresaw, which is logged whole."""
+        log.error("unhandled", error=repr(error), exc_info=error)
+        return self.error(request, unexpected())
 
     def handlers(self) -> Mapping[Any, Any]:
         """Starlette's exception handlers: every error leaves in the same shape."""
@@ -203,18 +222,20 @@ class Web:
             assert isinstance(error, HTTPException)
             if error.status_code == 404:
                 return self.error(request, not_found())
+            # Starlette reads a form's field up to a megabyte, long before our own limit, and calls more a bad request.
+            if error.status_code == 400 and "exceeded maximum size" in error.detail:
+                return self.error(request, too_large())
             if error.status_code == 405:
-                return self.error(request, AhlanError(_("This address does not take that."), code="method", status=405))
-            return self.error(request, AhlanError(_("That request could not be read."), status=error.status_code))
+                return self.error(request, wrong_method())
+            return self.error(request, unreadable(error.status_code))
 
         async def unknown(request: Request, error: Exception) -> Response:
-            log.error("unhandled", error=repr(error), exc_info=error)
-            return self.error(request, unexpected())
+            return self.defect(request, error)
 
         async def away(request: Request, error: Exception) -> Response:
             if unwritable(error):
                 log.warning("unwritable", error=repr(error))
-                return self.error(request, AhlanError(_("That request could not be read."), status=422))
+                return self.error(request, unreadable())
             if not isinstance(error, RedisError) and not unavailable(error):
                 return await unknown(request, error)
             log.warning("servers_away", error=repr(error))
@@ -228,14 +249,63 @@ class Web:
         return {AhlanError: known, HTTPException: http, ClientDisconnect: gone, **servers, Exception: unknown}
 
 
+class Defects:
+    """Answers defects inside all other middleware: Starlette does so outside, where the request has no number, and the
+    answer none of the headers, any more.
+    """
+
+    def __init__(self, app: ASGIApp, pages: Web) -> None:
+        self.app = app
+        self.pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            # A socket, or an answer that is under way, can only be broken off: that is the server's to do.
+            if begun or scope["type"] != "http":
+                raise
+            response = self.pages.defect(Request(scope, receive), error)
+            await response(scope, receive, send)
+
+
 def framed_by(request: Request, ancestors: Sequence[str]) -> None:
     """Say who may frame what this request is answered with, should it be an error's page."""
-    request.scope[_FRAMED_BY] = " ".join(ancestors) or "'none'"
+    request.scope[_FRAMED_BY] = " ".join(ancestors) or _NOBODY
+
+
+def read_by(request: Request, translator: Translator) -> None:
+    """Say who reads what this request is answered with: from now on its errors are in their language too."""
+    request.scope[_READER] = translator
 
 
 def not_found() -> NotFound:
     """What a stranger's id and a missing one both get."""
     return NotFound(_("There is nothing here."), _("Check the address, or go back."))
+
+
+def too_large() -> TooLarge:
+    """More than anybody here reads."""
+    return TooLarge(_("This is too large to send."), _("Send something smaller."))
+
+
+def wrong_method() -> AhlanError:
+    """An address asked in a way that it does not know."""
+    return AhlanError(
+        _("This address does not take that."), _("Go back, and begin again from there."), code="method", status=405
+    )
+
+
+def unreadable(status: int = 422) -> AhlanError:
+    """What was sent is not what this address reads."""
+    return AhlanError(_("That request could not be read."), _("Go back, and begin again from there."), status=status)
 
 
 def unexpected() -> AhlanError:

@@ -1,6 +1,6 @@
 """The people who work here: roles and rights, signing in, invitations, staff of a store's admin, the audit log."""
 
-from plugin.team import audit, providers, second_factor, staff
+from plugin.team import audit, providers, recovery, second_factor, staff
 from plugin.team.agents import (
     Agent,
     add,
@@ -94,6 +94,7 @@ __all__ = [
     "origin",
     "providers",
     "reactivate",
+    "recovery",
     "second_factor",
     "session_agent",
     "sessions",

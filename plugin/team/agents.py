@@ -210,9 +210,9 @@ async def not_the_last_owner(tx: Tx, agent: Agent) -> None:
         )
 
 
-async def has_owner(tx: Tx) -> bool:
-    """Whether somebody runs this workspace."""
-    return await _owners(tx) > 0
+async def has_owner(tx: Tx, *, but: UUID | None = None) -> bool:
+    """Whether somebody runs this workspace, leaving out the agent `but`."""
+    return await _owners(tx, but) > 0
 
 
 async def _owners(tx: Tx, but: UUID | None = None) -> int:

@@ -225,7 +225,7 @@ async def drop_factor(tx: Tx, workspace: Workspace, agent: Agent) -> None:
         raise Conflict(
             _("In this workspace your role signs in with two steps."), _("An owner can change that in the settings.")
         )
-    await _forget(tx, agent)
+    await forget(tx, agent)
     await tx.record("agent.second_factor_off", subject_id=agent.id, actor=agent.actor)
     audit.note(tx, "account.second_factor_off", by=agent.id, subject=agent.id)
 
@@ -234,13 +234,14 @@ async def reset_factor(tx: Tx, agent: Agent, *, by: Agent) -> None:
     """A colleague lost their phone: their second step and every session end. Raises Forbidden beyond `by`'s rights."""
     if not may_give(by, agent) and not (by.id != agent.id and by.role == Role.OWNER):
         raise not_yours()
-    await _forget(tx, agent)
+    await forget(tx, agent)
     await close_sessions(tx, agent)
     await tx.record("agent.second_factor_off", subject_id=agent.id, actor=by.actor)
     audit.note(tx, "account.second_factor_reset", by=by.id, subject=agent.id)
 
 
-async def _forget(tx: Tx, agent: Agent) -> None:
+async def forget(tx: Tx, agent: Agent) -> None:
+    """The second step and its recovery codes are gone; whoever calls has seen to who may."""
     await tx.execute(delete(RecoveryCode).where(RecoveryCode.agent_id == agent.id))
     await tx.execute(delete(SecondFactor).where(SecondFactor.agent_id == agent.id))
 

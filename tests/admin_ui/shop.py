@@ -31,11 +31,12 @@ from plugin.crm.backfill import Backfill
 from plugin.kernel.config import Demo
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.money import Money
-from plugin.kernel.web import RequestId, Web
+from plugin.kernel.web import Defects, RequestId, Web
 from plugin.platform import (
     Address,
     AdminSession,
     CartRecord,
+    Connection,
     CustomerRecord,
     FulfilmentRecord,
     LineRecord,
@@ -88,6 +89,9 @@ class Admin:
     def panel_head(self) -> Mapping[str, str]:
         return self.head
 
+    def ways_back(self, connection: Connection) -> Mapping[str, str]:
+        return {"admin": f"https://{connection.external_id}/admin/apps/ours"}
+
 
 @dataclass
 class Panel:
@@ -110,7 +114,7 @@ def assemble(app: App, url: str, admin: Admin) -> tuple[App, Starlette]:
             *plugin.widget.routes.routes(app, web),
             *admin_ui.routes.routes(app, web),
         ],
-        middleware=[Middleware(RequestId)],
+        middleware=[Middleware(RequestId), Middleware(Defects, pages=web)],
         exception_handlers=dict(web.handlers()),
     )
     return app, site

@@ -382,6 +382,13 @@ async def test_linking_needs_an_invitation_and_both_sign_ins_in_one_browser(
     page = await noa.get("/panel/link")
     assert "Rami" in page.text
     assert "נועה" in page.text
+    # Shopify says who somebody is; of a site that signs for its people itself, those who run it can say anything.
+    assert "can then speak as you" not in page.text
+    framed.head["self_signed"] = "WordPress"
+    warned = await noa.get("/panel/link")
+    assert "can then speak as you" in warned.text
+    assert "WordPress" in warned.text
+    del framed.head["self_signed"]
     assert (await noa.post("/panel/link", data={"csrf": "made up"})).status_code == 403
     assert (await noa.post("/panel/link", data={"csrf": field(page.text, "csrf")})).status_code == 303
     again = await visitor.get("/shopify/settings/security", headers=bearer)
@@ -421,6 +428,28 @@ async def test_an_account_of_another_workspace_cannot_be_linked(
     page = await stranger.get("/panel/link")
     assert page.status_code == 403
     assert "another workspace" in page.text
+
+
+# What went wrong
+
+
+async def test_an_agents_errors_are_in_their_own_language_and_at_home(
+    shop: Shop, sign_in: SignIn, framed: Admin, visitor: Browser
+) -> None:
+    noa = await sign_in(shop.colleagues["noa"].email or "")
+    await noa.post("/panel/settings/me", data={"name": "נועה לוי", "locale": "he", "timezone": "UTC"})
+    page = await noa.get("/panel/team/log", headers={"accept": "text/html", "accept-language": "en"})
+    assert page.status_code == 403
+    assert ('lang="he"' in page.text, 'class="languages"' in page.text) == (True, False)
+    assert 'href="/panel"' in page.text
+    told = (await noa.get("/panel/team/log", headers={"accept-language": "en"})).json()["error"]["message"]
+    assert told == "התפקיד שלכם לא מאפשר את זה."
+    inside = await visitor.get(
+        "/shopify/team/log", headers={"accept": "text/html", "authorization": "Bearer good:yara:staff"}
+    )
+    assert inside.status_code == 403
+    assert 'class="public-bar"' not in inside.text, "a frame has the admin's own bar above it"
+    assert 'href="/shopify"' in inside.text, "the start page cannot be framed"
 
 
 # The audit log

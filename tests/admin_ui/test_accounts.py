@@ -238,6 +238,41 @@ def test_onward_addresses_stay_here(path: str, kept: bool) -> None:
     assert bool(own_path(path)) is kept
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/shopify/callback?shop=x.myshopify.com&state=//y", True),
+        ("/nothing/here", True),
+        ("//evil.example/", False),
+        ("/\\evil.example", False),
+        ("https://evil.example/", False),
+        ("evil.example", False),
+        ("/a/../b", False),
+        ("/a\n//evil.example", False),
+        ("/a?b=\r\nset-cookie:x", False),
+    ],
+)
+async def test_after_a_change_of_language_the_same_page_of_ours_is_shown(
+    visitor: Browser, path: str, shown: bool
+) -> None:
+    answer = await visitor.post("/language", data={"locale": "he", "next": path})
+    assert (answer.status_code, answer.headers["location"]) == (303, path if shown else "/")
+    assert visitor.cookies["ahlan_locale"] == "he"
+
+
+async def test_a_page_that_says_what_went_wrong_has_the_brand_and_the_languages(visitor: Browser) -> None:
+    headers = {"accept": "text/html", "accept-language": "ar"}
+    page = await visitor.get("/nothing/here?a=1", headers=headers)
+    assert page.status_code == 404
+    assert 'class="brand"' in page.text
+    assert field(page.text, "next") == "/nothing/here?a=1"
+    assert "لا يوجد شيء هنا" in page.text
+    sent = await visitor.post("/nothing/here", headers=headers)
+    assert field(sent.text, "next") == "/", "what a form sent cannot be asked for again"
+    await visitor.post("/language", data={"locale": "he", "next": "/nothing/here?a=1"})
+    assert 'lang="he"' in (await visitor.get("/nothing/here?a=1", headers=headers)).text
+
+
 async def test_strangers_cannot_crowd_somebody_out_of_their_own_address(
     visitor: Browser, sign_in: SignIn, app: App
 ) -> None:

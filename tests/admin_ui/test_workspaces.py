@@ -51,7 +51,7 @@ async def choose(browser: Browser, page: httpx.Response, workspace_id: UUID, pat
 
 def shown(browser: Browser) -> list[str]:
     """The workspaces of the browser's cookie, the shown one first."""
-    return [one.partition(".")[0] for one in browser.cookies["ahlan"].split("~")]
+    return [one.partition(".")[0] for one in browser.cookies["ahlan"].split("~") if one != "+"]
 
 
 async def test_a_password_of_several_workspaces_asks_which_and_opens_only_that(
@@ -166,6 +166,29 @@ async def test_the_switch_offers_what_this_browser_is_signed_in_to_and_signing_o
     assert (await visitor.post("/sign-out")).status_code == 303
     visitor.cookies.update(kept)
     assert (await visitor.get(PAGE)).headers["location"] == "/sign-in", "every session of this browser ended"
+
+
+async def test_the_switch_is_shown_to_those_alone_who_have_something_to_switch_to(
+    app: App, visitor: Browser, shop: Shop, other: Shop, sign_in: SignIn
+) -> None:
+    alone = await sign_in(shop.colleagues["noa"].email or "")
+    assert PAGE not in (await alone.get("/panel")).text
+    assert "/sign-in?another=1" in (await alone.get("/panel/settings/security")).text, "a way to a second one"
+    page = await fill(visitor, "/sign-in", email=shop.email, password=PASSWORD)
+    await choose(visitor, page, shop.workspace_id)
+    assert PAGE in (await visitor.get("/panel")).text, "proven to belong to two, open in one"
+    # The second step in between, and a second visit, do not forget it.
+    settings = await visitor.get("/panel/settings/security")
+    visitor.headers["x-csrf-token"] = settings.text.split('"x-csrf-token": "')[1].split('"')[0]
+    _secret, codes = await second_step(visitor)
+    asked = await choose(visitor, await fill(visitor, "/sign-in?another=1", email=shop.email, password=PASSWORD),
+                         shop.workspace_id)  # fmt: skip
+    visitor.cookies.clear()
+    form = {"csrf": field(asked.text, "csrf"), "proof": field(asked.text, "proof"), "code": codes[0]}
+    assert (await visitor.post("/sign-in/code", data=form)).status_code == 303
+    assert PAGE in (await visitor.get("/panel")).text
+    assert (await visitor.post("/sign-out")).status_code == 303
+    assert "ahlan" not in visitor.cookies
 
 
 async def test_inside_a_stores_admin_there_is_no_switch(app: App, framed: object, visitor: Browser) -> None:

@@ -9,21 +9,24 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import pyotp
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from plugin import bootstrap, cli, demo, doctor, stores, workspaces
+from plugin import bootstrap, cli, demo, doctor, stores, team, workspaces
 from plugin.app import App
 from plugin.kernel import crypto, embedded
 from plugin.kernel.config import Demo, Settings, ShopifyApp
 from plugin.kernel.embedded import Servers
 from plugin.kernel.errors import SetupError
 from plugin.platform import StoreProfile
+from plugin.team import Role, recovery, second_factor
 from webhooks.receiver import Inbox
 
 _OURS = ("AHLAN_", "DATABASE_URL", "REDIS_URL", "SHOPIFY_")
@@ -310,6 +313,40 @@ async def test_keys_are_rotated_and_the_old_one_may_go(here: Here, house: Server
         assert app.vault.fingerprint("email", "noa@example.com") == before, "people find their accounts again"
     # Back to the directory's own key, for the tests that follow.
     assert (await here("keys", "rotate", **environment, AHLAN_ENCRYPTION_KEYS=f"{old},{new}")).code == 0
+
+
+# Owners
+
+
+async def test_an_owner_without_phone_and_codes_is_let_in_by_an_operator(here: Here, house: Servers) -> None:
+    settings = Settings(data_dir=house.data_dir, encryption_keys=(_local_key(house),))
+    email, environment = f"{uuid4().hex}@dukkan.example", {"AHLAN_DATA_DIR": str(house.data_dir)}
+    unknown = one_sentence(await here("owner", "recover", email, **environment))
+    assert "Nobody signs in with" in unknown
+    async with bootstrap.start(settings, database_url=house.database_url, redis_url=house.redis_url) as app:
+        workspace_id, now = workspaces.new_workspace_id(), datetime.now(UTC)
+        async with app.db.transaction(workspace_id) as tx:
+            await workspaces.create(tx, "Dukkan")
+            owner = await team.add(tx, name="Maya", email=email, role=Role.OWNER, password_hash="a hash")
+            await stores.claim(tx, "sign_in", app.vault.fingerprint("email", email))
+        plain = one_sentence(await here("owner", "recover", email, **environment))
+        assert "the password is enough" in plain
+        async with app.db.transaction(workspace_id) as tx:
+            secret = await second_factor.begin_factor(tx, app.vault, owner)
+            session = await team.session_agent(tx, await team.open_session(tx, owner, ""))
+            assert session is not None
+            code = pyotp.TOTP(secret).at(now)
+            await second_factor.confirm_factor(tx, app.vault, owner, code, now, session_id=session[0].id)
+        said = await here("owner", "recover", f" {email.upper()} ", **environment)
+        assert said.code == 0, said
+        (line,) = said.out.splitlines()
+        assert line.startswith("Dukkan: http")
+        async with app.db.transaction(workspace_id) as tx:
+            await team.add(tx, name="Noa", email=f"{uuid4().hex}@x.example", role=Role.OWNER, password_hash="another")
+        assert "Another owner" in (await here("owner", "recover", email, **environment)).out
+        async with app.db.transaction(workspace_id) as tx:
+            assert await recovery.recover(tx, app.vault, line.rpartition("/")[2]) is not None
+            assert await second_factor.factor(tx, owner.id) is None
 
 
 # Replay

@@ -36,6 +36,7 @@ PUBLIC = {
     "/assets/{digest}/{name:path}": "nothing: our own files",
     "/sign-in": "a password",
     "/sign-in/code": "the sealed word of a first step, and a code",
+    "/sign-in/recover/{word}": "the sealed word of an operator's link, and a password",
     "/sign-in/workspace": "the sealed word of a first step, or sessions of this browser",
     "/sign-in/provider": "nothing: it sends the browser to the operator's provider",
     "/sign-in/provider/callback": "this browser's cookie and the provider's answer",

@@ -64,7 +64,12 @@ def test_every_check_is_answered_once() -> None:
     assert [row[0] for row in table("Shopify's app security checks")] == CHECKS
 
 
-@pytest.mark.parametrize("row", table("Shopify's app security checks"), ids=lambda row: row[0])
+PROMISES = [
+    row for heading in ("Shopify's app security checks", "Personal data", "Who is who") for row in table(heading)
+]
+
+
+@pytest.mark.parametrize("row", PROMISES, ids=lambda row: row[0][:40])
 def test_every_file_and_test_that_is_named_exists(row: list[str]) -> None:
     _check, kept, held = row
     assert any("/" in name or (ROOT / name).is_file() for name in code(kept)) or "does not apply" in kept
@@ -372,6 +377,27 @@ async def test_an_errors_page_is_framed_by_whom_the_page_would_be(
     begin, _, _who = _policies(https, side)["error"].partition("frame-ancestors")
     wanted = f"{begin}frame-ancestors {framed_by.replace('{shop}', side.shop)}"
     assert header(answer, "content-security-policy") == [wanted]
+
+
+async def test_a_defect_is_answered_with_its_number_and_every_header(
+    https: App, side: Side, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Starlette answers a defect outside all middleware: without a policy, and with the number of another request."""
+    served = bootstrap.serve(https)
+    first = await get(https, served, side, "/sign-in")
+
+    def broken(path: str) -> str:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("admin_ui.auth.own_path", broken)
+    answer = await get(https, served, side, "/sign-in")
+    assert answer.status == 500
+    (number,) = header(answer, "x-request-id")
+    assert [number] != header(first, "x-request-id")
+    assert number in answer.body.decode()
+    for name in ("content-security-policy", "x-content-type-options", "referrer-policy", "strict-transport-security"):
+        assert len(header(answer, name)) == 1, name
+    assert "planted" not in answer.body.decode()
 
 
 async def test_bytes_that_no_browser_sends_are_no_defect_of_ours(https: App, side: Side) -> None:

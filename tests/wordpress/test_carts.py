@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -333,6 +334,32 @@ async def test_the_queue_does_not_grow_without_end(shop: Shop) -> None:
     )
     await shop.site.run("Ahlan_Queue::clear(); return true;")
     assert stored == [1000, 0], "the oldest go first"
+
+
+async def test_a_cart_that_is_too_large_takes_no_other_along(shop: Shop) -> None:
+    """Of a batch over the server's five megabytes, halved until it is alone, the huge cart is lost and nothing else."""
+    made = uuid4().hex[:8]
+    await shop.site.run(
+        """Ahlan_Queue::clear();
+        for ( $i = 0; $i < 20; $i++ ) {
+            $item = array( 'product_id' => '1', 'variation_id' => '', 'quantity' => 1, 'price' => '1.000',
+                'name' => 13 === $i ? str_repeat( 'x', 6000000 ) : 'Soap' );
+            Ahlan_Queue::add( array( 'id' => md5( "$made$i" ), 'kind' => 'cart.updated',
+                'at' => gmdate( 'Y-m-d\\TH:i:s\\Z' ),
+                'cart' => array( 'token' => "$made-$i", 'customer_id' => '', 'email' => '', 'currency' => 'JOD',
+                    'items' => array( $item ), 'coupons' => array(), 'total' => '1.000' ) ) );
+        }
+        return true;""",
+        made=made,
+    )
+    await deliver(shop.site)
+    assert await waiting(shop.site) == []
+
+    async def arrived() -> list[str]:
+        carts = await shop.ahlan.all(shop.store.workspace_id, Cart, Cart.external_id.startswith(made))
+        return sorted(cart.external_id for cart in carts) if len(carts) >= 19 else []
+
+    assert await until(arrived, "the others' carts") == sorted(f"{made}-{i}" for i in range(20) if i != 13)
 
 
 async def test_what_is_not_signed_with_this_shops_secret_is_refused(shop: Shop) -> None:

@@ -41,6 +41,8 @@ def test_shop_names_pass_lower_cased(name: str) -> None:
         "evil.com/.myshopify.com", "acme.myshopify.io", "acmemyshopify.com", "acme.myshopify.com:443",
         "ácme.myshopify.com", "аcme.myshopify.com", "acme.myshopify.com\x00", "a" * 250 + ".myshopify.com", None, 7,
         "ſhop.myshopify.com", "İ.myshopify.com",
+        # Names of one letter pass by our own pattern alone, so its two ends are tried with them.
+        "a.myshopify.com.evil.com", "a.myshopify.com\n", "a.myshopify.com/x", "x a.myshopify.com",
     ],
 )  # fmt: skip
 def test_everything_else_is_no_shop(name: object) -> None:

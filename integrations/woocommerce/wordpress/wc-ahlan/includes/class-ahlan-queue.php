@@ -148,7 +148,7 @@ final class Ahlan_Queue {
 	 *
 	 * @param array<string,mixed>             $connection The connection.
 	 * @param array<int,array<string,string>> $rows       Rows.
-	 * @return bool Whether Ahlan has them.
+	 * @return bool Whether to go on with what else waits.
 	 */
 	private static function deliver( array $connection, array $rows ) {
 		$url    = $connection['server'] . '/webhooks/woocommerce/' . $connection['store_id'] . '/cart';
@@ -156,6 +156,9 @@ final class Ahlan_Queue {
 		$status = Ahlan_Server::post( $url, $body, 8 )['status'];
 		$final  = $status >= 400 && $status < 500 && 429 !== $status;
 		Ahlan_Health::learned( $status );
+		if ( 413 === $status ) {
+			return self::smaller( $connection, $rows );
+		}
 		if ( 200 === $status || $final ) {
 			self::drop( wp_list_pluck( $rows, 'event_id' ) );
 			return 200 === $status;
@@ -164,6 +167,27 @@ final class Ahlan_Queue {
 			self::later( $row['event_id'], (int) $row['attempts'] + 1 );
 		}
 		return false;
+	}
+
+	/**
+	 * A batch was too large, for Ahlan or for a proxy before it: send its halves, so that only an event that is too large
+	 * by itself is lost.
+	 *
+	 * @param array<string,mixed>             $connection The connection.
+	 * @param array<int,array<string,string>> $rows       Rows.
+	 * @return bool Whether to go on with what else waits.
+	 */
+	private static function smaller( array $connection, array $rows ) {
+		if ( 1 === count( $rows ) ) {
+			self::drop( wp_list_pluck( $rows, 'event_id' ) );
+			return true;
+		}
+		foreach ( array_chunk( $rows, (int) ceil( count( $rows ) / 2 ) ) as $half ) {
+			if ( ! self::deliver( $connection, $half ) ) {
+				return false;
+			}
+		}
+		return true;
 	}
 
 	/**
