@@ -58,7 +58,7 @@ class MailWorld:
             rows = await self.world.all(self.store.workspace_id, Conversation, Conversation.preview == preview)
             return rows[0] if rows else None
 
-        talk: Conversation = await self.world.until(found, what=f"a conversation that says {preview!r}")
+        talk: Conversation = await self.world.until(found, 60, what=f"a conversation that says {preview!r}")
         return talk
 
     async def seen(self, path: str) -> str:
@@ -82,7 +82,7 @@ class MailWorld:
         async def found() -> Any:
             return next((mail for mail in self.post.mails if text in mail.get_body(("plain",)).get_content()), None)
 
-        return await self.world.until(found, what=f"a mail that says {text!r}")
+        return await self.world.until(found, 60, what=f"a mail that says {text!r}")
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ async def test_the_thread_goes_on_by_mail_and_the_answer_is_in_the_open_widget(
             )
         )  # fmt: skip
         frame: dict[str, Any] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while frame.get("type") != "message":
                 frame = json.loads(await line.recv())
         [polled] = await polling
@@ -317,7 +317,7 @@ async def test_who_wants_no_more_mail_of_a_chat_ends_it_with_one_click(
     assert "no more e-mail is wanted" in page
     before = len(mails.post.mails)
     await mails.answer(talk.id, "And the bowl is packed well.")
-    done = await world.until(lambda: _replies_sent(world, talk.id), what="looking for who wants the answer")
+    done = await world.until(lambda: _replies_sent(world, talk.id), 60, what="looking for who wants the answer")
     assert done
     assert len(mails.post.mails) == before
     assert [message["text"] for message in await visitor.hear()][-1] == "And the bowl is packed well."
@@ -370,7 +370,7 @@ async def test_a_mailbox_that_the_worker_reads_is_a_way_in_and_back(
         async def being_read() -> bool:
             return "The mailbox is being read" in (await owner.browser.get(page)).text
 
-        await world.until(being_read, what="reading the mailbox")
+        await world.until(being_read, 60, what="reading the mailbox")
         words = f"by IMAP {uuid4().hex[:6]}"
         await server.deliver(written(words, sender="Nadia <nadia@example.com>", to=ADDRESS))
         talk = await mails.talk(words)
