@@ -382,7 +382,10 @@ async def conversations(tx: Tx, said: Sequence[str], *, most: int | None = None)
     if not questions:
         return Found([])
     found = await _written(tx, questions, most)
+    naming = {one for one in said if len(said) == 1 or await customers.found(tx, one, 1)}
     for known, written in _splits(said):
+        if not naming.issuperset(known):
+            continue
         theirs = await _of_people(tx, known, most)
         found += await _written_in(tx, lexemes.asked(written), theirs) if written and theirs else theirs
         if not written and theirs:
