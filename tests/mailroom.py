@@ -10,6 +10,7 @@ import ipaddress
 import os
 import pwd
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -159,13 +160,28 @@ class MailServer:
     async def deliver(self, raw: bytes, at: float | None = None) -> None:
         """A letter arrives, now or `at` another time."""
         self.kept.append((raw, at or time.time()))
-        await asyncio.to_thread(self._talk, lambda box: _append(box, *self.kept[-1]))
+        await self._put(*self.kept[-1])
 
     async def renumber(self) -> None:
         """What a server does that lost its index: the same letters under other numbers."""
         await self.forget()
         for raw, at in self.kept:
-            await asyncio.to_thread(self._talk, lambda box, raw=raw, at=at: _append(box, raw, at))
+            await self._put(raw, at)
+
+    async def _put(self, raw: bytes, at: float) -> None:
+        """Whoever sends mail tries again: a server that has just started may not be ready for it."""
+        for attempt in range(5):
+            try:
+                await asyncio.to_thread(self._talk, lambda box: _append(box, raw, at))
+                return
+            except (AssertionError, OSError, imaplib.IMAP4.abort) as error:
+                if attempt == 4:
+                    raise AssertionError(self.noted()) from error
+            await asyncio.sleep(0.5)
+
+    def noted(self) -> str:
+        """What the server wrote into its log."""
+        return ""
 
     async def count(self, which: str) -> int:
         """How many letters another mail program shows as SEEN or UNSEEN."""
@@ -298,7 +314,10 @@ class _Dovecot(MailServer):
             """)
         )
         assert DOVECOT is not None
-        self.process = subprocess.Popen([DOVECOT, "-F", "-c", str(settings)])
+        self.process = subprocess.Popen([DOVECOT, "-F", "-c", str(settings)], start_new_session=True)
+
+    def noted(self) -> str:
+        return (self.folder / "log").read_text()
 
     async def answers(self) -> None:
         for _ in range(200):
@@ -306,12 +325,15 @@ class _Dovecot(MailServer):
                 await asyncio.to_thread(self._talk, lambda box: None)
                 return
             await asyncio.sleep(0.05)
-        raise AssertionError((self.folder / "log").read_text())
+        raise AssertionError(self.noted())
 
     async def stop(self) -> None:
         assert self.process is not None
         self.process.terminate()
-        await asyncio.to_thread(self.process.wait, 20)
+        await asyncio.to_thread(self.process.wait, 60)
+        # Its children end by themselves, but later: none may write into what the next one begins anew.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     async def cut(self) -> None:
         await self.stop()
