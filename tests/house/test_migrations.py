@@ -64,7 +64,7 @@ async def test_a_wrong_key_is_refused_before_it_changes_anything(
     app: App, settings: Settings, database_url: str, redis_url: str, keys: tuple[str, ...]
 ) -> None:
     before = await _roles(database_url)
-    assert len(before) == 4
+    assert len(before) == 5
     wrong = replace(settings, encryption_keys=tuple(crypto.new_master_key(name) for name in keys))
     with pytest.raises(SetupError, match="The encryption key 'tests' is"):
         async with bootstrap.start(wrong, database_url=database_url, redis_url=redis_url):
