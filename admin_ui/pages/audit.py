@@ -72,6 +72,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "team.reactivated": _("Let in again"),
     "settings.workspace": _("Workspace settings changed"),
     "settings.widget": _("Chat settings changed"),
+    "settings.chat": _("Rules of the chat changed"),
     "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.keeping": _("Times of keeping changed"),
@@ -108,6 +109,8 @@ FIELDS: Final[dict[str, Lazy]] = {
     "order": _("Order"),
     "amount": _("Amount"),
     "state": _("What became of it"),
+    "typing_preview": _("Reading along"),
+    "ratings": _("Ratings"),
 }
 VALUES: Final[dict[str, Lazy]] = {
     "password": _("password"),

@@ -13,8 +13,8 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from plugin.app import App
+from plugin.conversations import changes, filters, messages, search, views
 from plugin.conversations import conversations as threads
-from plugin.conversations import filters, messages, search, views
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.conversations.messages import Message
 from plugin.conversations.search import ConversationWords, Hit, SearchQueue
@@ -262,7 +262,7 @@ async def test_subjects_notes_and_changes_reach_the_index(app: App, workspace: U
     async with app.db.transaction(workspace) as tx:
         message = await tx.get(Message, UUID(said["id"]))
         assert message is not None
-        await messages.edit(tx, message, noa, "We refund it")
+        await changes.edit(tx, message, noa, "We refund it")
         await threads.retitle(tx, await _talk(tx, id), "Something else")
     assert await ask(app, workspace, "send") == []
     assert await ask(app, workspace, "teapot") == []
