@@ -65,6 +65,8 @@ COLUMNS: Final[tuple[Lazy, ...]] = (
     _("Resolution: nine of ten within"),
     _("With a target"),
     _("Target missed"),
+    _("Rated"),
+    _("Rated 4 or 5"),
 )
 _NARROWED: Final = {
     "store": Key.STORE,
@@ -291,6 +293,16 @@ def _tiles(desk: Desk, question: Question, total: Figures, before: Figures, left
                 *_change(t, total.kept, before.kept, 1),
             )
         )
+    if total.rated:
+        found.append(
+            Tile(
+                t.gettext("Satisfaction"),
+                _share(t, total.satisfaction),
+                t.ngettext("%(num)s rated", "%(num)s rated", total.rated),
+                _path(desk, question, Term(Key.RATING, (Value("1", ">="),))),
+                *_change(t, total.satisfaction, before.satisfaction, 1),
+            )
+        )
     return found
 
 
@@ -468,5 +480,5 @@ def _cells(
         half, most, done_half, done_most = ("" if time is None else round(float(time)) for time in times)
         yield [
             naming(key)[0], one.begun, one.answered, half, most, one.resolved, done_half, done_most,
-            one.promised, one.broken,
+            one.promised, one.broken, one.rated, one.pleased,
         ]  # fmt: skip

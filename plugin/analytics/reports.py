@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy import ARRAY, DateTime, Float, Table, and_, case, func, literal, select
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import Grouping
 
 from plugin.conversations import hours as clock
@@ -20,6 +21,7 @@ from plugin.conversations.clocks import ConversationClock
 from plugin.conversations.conversations import Conversation, Status
 from plugin.conversations.filters import WEEKDAYS, Filter, Key, Term, Value
 from plugin.conversations.hours import ALWAYS, Hours
+from plugin.conversations.ratings import Rating
 from plugin.conversations.tags import ConversationTag
 from plugin.conversations.teams import Rules, all_teams
 from plugin.conversations.views import Reader
@@ -28,6 +30,8 @@ from plugin.kernel.events import Event
 
 LONGEST = 366
 """Days of a report, at most."""
+PLEASED = 4
+"""A score from here on counts as satisfied."""
 
 _DONE = (Status.RESOLVED, Status.SPAM)
 _TURNS = {
@@ -49,6 +53,8 @@ _PROMISED = (
     )
     .exists()
 )
+# Another name than the one under which filters look ratings up: SQLAlchemy would take theirs for this one.
+_rating = aliased(Rating)
 
 
 class By(StrEnum):
@@ -131,7 +137,7 @@ class Figures:
     """Of one group: how many began, were answered and are resolved; times in seconds, None where there are none.
 
     The median is the time that half of them kept, p90 the one that nine of ten kept. `promised`: an answer target
-    counts or counted for them; `broken`: it was missed.
+    counts or counted for them; `broken`: it was missed. `rated`: their shopper said how it was; `pleased`: with 4 or 5.
     """
 
     begun: int = 0
@@ -143,11 +149,18 @@ class Figures:
     resolution_p90: float | None = None
     promised: int = 0
     broken: int = 0
+    rated: int = 0
+    pleased: int = 0
 
     @property
     def kept(self) -> float | None:
         """The share of the promised that was kept so far; None where nothing was promised."""
         return 1 - self.broken / self.promised if self.promised else None
+
+    @property
+    def satisfaction(self) -> float | None:
+        """The share of the rated that got 4 or 5; None where nothing was rated."""
+        return self.pleased / self.rated if self.rated else None
 
 
 async def figures(tx: Tx, question: Question, by: By = By.ALL) -> dict[str, Figures]:
@@ -161,16 +174,25 @@ async def figures(tx: Tx, question: Question, by: By = By.ALL) -> dict[str, Figu
     first, resolution = (
         _seconds(tx, question, teams, end) for end in (Conversation.first_replied_at, Conversation.resolved_at)
     )
-    statement = select(
-        key.label("key"),
-        func.count().label("begun"),
-        func.count(Conversation.first_replied_at).label("answered"),
-        _percentiles(first).label("first"),
-        func.count(Conversation.resolved_at).label("resolved"),
-        _percentiles(resolution).label("resolution"),
-        func.count().filter(_PROMISED).label("promised"),
-        func.count().filter(_PROMISED, views.overdue(datetime.now(UTC))).label("broken"),
-    ).where(*conditions)
+    statement = (
+        select(
+            key.label("key"),
+            func.count().label("begun"),
+            func.count(Conversation.first_replied_at).label("answered"),
+            _percentiles(first).label("first"),
+            func.count(Conversation.resolved_at).label("resolved"),
+            _percentiles(resolution).label("resolution"),
+            func.count().filter(_PROMISED).label("promised"),
+            func.count().filter(_PROMISED, views.overdue(datetime.now(UTC))).label("broken"),
+            func.count(_rating.score).label("rated"),
+            func.count().filter(_rating.score >= PLEASED).label("pleased"),
+        )
+        .select_from(Conversation)
+        .outerjoin(
+            _rating, and_(_rating.workspace_id == Conversation.workspace_id, _rating.conversation_id == Conversation.id)
+        )
+        .where(*conditions)
+    )
     if by is By.TAG:
         statement = statement.join(
             ConversationTag,
@@ -197,6 +219,8 @@ def _read(row: Any) -> Figures:
         resolution_p90,
         row.promised,
         row.broken,
+        row.rated,
+        row.pleased,
     )
 
 

@@ -11,9 +11,12 @@ import pytest
 from sqlalchemy import text
 
 from plugin.app import App
+from plugin.conversations.ratings import Rating
 from plugin.conversations.teams import Team, save
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
+
+ISOLATES = dict.fromkeys(map(ord, "\u2068\u2069"))
 
 
 @pytest.fixture
@@ -71,6 +74,27 @@ async def test_a_choice_narrows_every_number(shop: Shop, maya: Browser) -> None:
         )
     )
     assert 0 < mine < whole
+
+
+async def test_satisfaction_is_said_once_somebody_rated_and_leads_to_who_did(
+    app: App, shop: Shop, maya: Browser, visitor: Browser
+) -> None:
+    assert "Satisfaction" not in (await maya.get("/panel/reports")).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        talks = list(await tx.scalars(text("SELECT id FROM conversations WHERE status <> 'spam' ORDER BY id LIMIT 4")))
+        for talk, score in zip(talks, (5, 4, 1, None), strict=True):
+            tx.add(Rating(conversation_id=talk, score=score))
+    page = (await maya.get("/panel/reports")).text.translate(ISOLATES)
+    tile = page.split("<dt>Satisfaction</dt>", 1)[1].split("</dd>")[0]
+    path, note = re.search(r'<a href="([^"]+)">([^<]+)</a>', tile).groups()
+    assert (re.search(r"<strong>(\d+)%", tile)[1], note) == ("67", "3 rated")
+    assert listed((await maya.get(html.unescape(path))).text) == 3
+    shares = re.findall(r"(\d+)% of (\d+)", section(page, "By channel"))
+    assert sum(int(rated) for _share, rated in shares) == 3
+    link = (await maya.get("/panel/reports/export?by=channel")).json()["url"]
+    head, *rows = csv.reader(io.StringIO((await visitor.get(link)).text.removeprefix("\ufeff")))
+    assert head[-2:] == ["Rated", "Rated 4 or 5"]
+    assert [sum(int(row[place]) for row in rows) for place in (-2, -1)] == [3, 2]
 
 
 async def test_who_does_not_lead_sees_their_own_line_only(shop: Shop, maya: Browser, sign_in: SignIn) -> None:

@@ -17,6 +17,7 @@ from plugin.app import App
 from plugin.conversations import filters, hours, teams, views
 from plugin.conversations.conversations import TABLE, Status
 from plugin.conversations.filters import WEEKDAYS, Filter
+from plugin.conversations.ratings import Rating
 from plugin.conversations.tags import ConversationTag
 from plugin.conversations.teams import Team, responsible
 from plugin.conversations.views import Reader
@@ -66,7 +67,7 @@ async def stores(app: App, workspace: UUID) -> list[Store]:
 async def fill(
     tx: Tx, stores: Sequence[Store], people: Sequence[Agent], dice: Random, many: int
 ) -> list[dict[str, object]]:
-    """Conversations with a past: some answered, resolved, tagged, spam, before and after the days too."""
+    """Conversations with a past: some answered, resolved, rated, tagged, spam, before and after the days too."""
     begins = datetime(2026, 3, 15, tzinfo=UTC)
     rows: list[dict[str, object]] = []
     for _number in range(many):
@@ -93,6 +94,12 @@ async def fill(
         row["tags"] = set(dice.sample(["vip", "gift card"], dice.randrange(3)))
         for tag in row["tags"]:
             tx.add(ConversationTag(conversation_id=row["id"], key=tag, name=tag))
+        # Asked, and mostly answered: a question that nobody answered is no rating.
+        row["score"] = dice.choice([None, 1, 2, 3, 4, 5])
+        if dice.random() < 0.5:
+            tx.add(Rating(conversation_id=row["id"], score=row["score"]))
+        else:
+            row["score"] = None
     await tx.flush()
     return rows
 
@@ -104,9 +111,11 @@ def share(of: Sequence[float], part: float) -> float | None:
 def expected(rows: Sequence[dict[str, object]], seconds: object) -> Figures:
     first = [seconds(row, row["first_replied_at"]) for row in rows if row["first_replied_at"]]
     done = [seconds(row, row["resolved_at"]) for row in rows if row["resolved_at"]]
+    scores = [row["score"] for row in rows if row["score"]]
     return Figures(
-        len(rows), len(first), share(first, 0.5), share(first, 0.9), len(done), share(done, 0.5), share(done, 0.9)
-    )
+        len(rows), len(first), share(first, 0.5), share(first, 0.9), len(done), share(done, 0.5), share(done, 0.9),
+        rated=len(scores), pleased=sum(score in (4, 5) for score in scores),
+    )  # fmt: skip
 
 
 def groups(by: By, row: dict[str, object], theirs: object) -> list[str]:
@@ -184,13 +193,18 @@ async def test_the_inbox_shows_what_a_number_counts(
     async with app.db.transaction(workspace) as tx:
         await fill(tx, stores, people, Random(11), 300)
     reader = Reader(people[0].id, DAYS.zone)
-    for asked in ("", "store:souk", "language:ar answered:no", "team:none -tag:vip"):
+    for asked in ("", "store:souk", "language:ar answered:no", "team:none -tag:vip", "rating:<=4"):
         question = Question(filters.parse(asked), DAYS, reader)
         async with app.db.transaction(workspace) as tx:
             total = (await reports.figures(tx, question)).get("", Figures())
             shown = await views.queue(tx, filters.parse(str(question.filter)), reader, limit=1000)
             assert len(shown.rows) == total.begun > 0
-            for term, number in ((" answered:yes", total.answered), (" status:resolved", total.resolved)):
+            for term, number in (
+                (" answered:yes", total.answered),
+                (" status:resolved", total.resolved),
+                (" rating:>=1", total.rated),
+                (" rating:>=4", total.pleased),
+            ):
                 listed = await views.queue(tx, filters.parse(str(question.filter) + term), reader, limit=1000)
                 assert len(listed.rows) == number
             for group, figures in (await reports.figures(tx, question, By.HOUR)).items():
