@@ -12,6 +12,7 @@ from plugin.conversations import macros, meanwhile, wording
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.meanwhile import News
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.i18n import Translator
 from plugin.kernel.text import isolate
 
@@ -26,8 +27,8 @@ async def held(tx: Tx, desk: Desk, talk: Conversation, form: Any) -> Response | 
     reasons: list[str] = []
     news = None
     seen = str(form.get("seen", ""))
-    if seen.isascii() and seen.isdigit() and len(seen) < 10:
-        news = await meanwhile.since(tx, talk.id, int(seen), by=desk.agent)
+    if (position := whole(seen, 999_999_999)) is not None:
+        news = await meanwhile.since(tx, talk.id, position, by=desk.agent)
     if news is not None:
         reasons += _told(t, news)
     left = wording.unfilled(str(form.get("text", ""))) if not form.get("as_it_is") else ()

@@ -189,7 +189,7 @@ def _read(
         Key.TEAM: {str(one.id): one.name for one in choices.teams} | {NOBODY: NOBODY},
         Key.ASSIGNEE: {str(one.id): one.email or one.name for one in choices.agents} | {NOBODY: NOBODY},
         Key.LANGUAGE: {code: code for code in (query.get("language", "")[:8],) if code.isalpha()},
-        Key.CHANNEL: {code: code for code in ("widget", "email")},
+        Key.CHANNEL: {code: code for code in conversation.CHANNELS},
     }
     said = {name: query.get(name, "") for name in _NARROWED}
     picked = {name: value for name, value in said.items() if value in known[_NARROWED[name]]}
@@ -230,7 +230,7 @@ def _fields(
     chosen = desk.request.query_params.get("language", "")[:8]
     if chosen.isalpha():
         languages.add(chosen)
-    channels = [(one, conversation.channel_of(t, one)[1]) for one in ("widget", "email")]
+    channels = [(one, conversation.channel_of(t, one)[1]) for one in conversation.CHANNELS]
     found = [
         ("store", _("Store"), _("All stores"), [(str(one.id), one.name) for one in choices.stores], 2),
         ("team", _("Team"), _("All teams"), [(str(one.id), one.name) for one in choices.teams], 1),

@@ -18,7 +18,7 @@ from plugin.conversations import attachments, letters, mailboxes, presence
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import EMAIL, Conversation
 from plugin.conversations.mailboxes import Mailbox
-from plugin.conversations.messages import AGENT, MESSAGE, Message
+from plugin.conversations.messages import AGENT, MESSAGE, Message, in_a_letter
 from plugin.crm import customers
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
@@ -177,6 +177,8 @@ async def _unread(tx: Tx, conversation_id: UUID, seq: int) -> list[Message]:
             Message.seq > seq,
             Message.author == AGENT,
             Message.kind == MESSAGE,
+            # Taken back before it went out.
+            Message.deleted_at.is_(None),
         )
         .order_by(Message.seq)
         .limit(_LIMIT)
@@ -215,7 +217,7 @@ def _closing(words: Translator, store: Store, box: Mailbox | None, stop: str) ->
 def _plain(
     words: Translator, store: Store, box: Mailbox | None, answers: list[Message], stop: str, carried: bool
 ) -> str:
-    said = [f"{answer.author_name}:\n{_shown(words, answer, carried)}" for answer in answers]
+    said = [f"{answer.author_name}:\n{in_a_letter(words, answer, files=not carried)}" for answer in answers]
     closing = _closing(words, store, box, stop)
     if stop:
         more = words.gettext("No more e-mails about this conversation")
@@ -229,7 +231,7 @@ def _html(
     said = "".join(
         f'<p dir="auto"><strong><bdi>{escape(answer.author_name)}</bdi></strong></p>'
         '<div dir="auto" style="white-space:pre-wrap;margin-block:0 24px">'
-        f"{escape(_shown(words, answer, carried))}</div>"
+        f"{escape(in_a_letter(words, answer, files=not carried))}</div>"
         for answer in answers
     )
     closing = "<br>".join(escape(line) for line in _closing(words, store, box, stop))
@@ -241,12 +243,3 @@ def _html(
         f'<body style="font:16px/1.6 system-ui,sans-serif;color:#1c1c1c;margin:24px">{said}'
         f'{f"""<p style="color:#5c5c5c;font-size:14px">{closing}</p>""" if closing else ""}</body></html>'
     )
-
-
-def _shown(words: Translator, answer: Message, carried: bool) -> str:
-    if carried:
-        return answer.text
-    files = [
-        words.gettext("[File in the chat: %(name)s]", name=file["name"]) for file in answer.data.get("attachments", ())
-    ]
-    return "\n".join([answer.text, *files] if answer.text else files)

@@ -17,6 +17,7 @@ from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper
 from plugin.crm import customers
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.text import harmless
 from plugin.team import Agent
@@ -305,6 +306,16 @@ def preview_of(body: str, data: Mapping[str, Any]) -> str:
     """The beginning of a message for a list: its words, else the name of what it carries."""
     named = [file["name"] for file in data.get("attachments", ())] + [card["title"] for card in data.get("cards", ())]
     return " ".join(body.split())[:_PREVIEW] or (named[0] if named else "")
+
+
+def in_a_letter(words: Translator, message: Message, *, files: bool = True) -> str:
+    """All that a message says, where there are only words; `files`: those that are not carried along are named."""
+    data = message.data
+    cards = [" ".join(filter(None, (card["title"], card.get("url")))) for card in data.get("cards", ())]
+    answers = [f"– {answer['text']}" for answer in data.get("replies", ())]
+    named = data.get("attachments", ()) if files else ()
+    left = [words.gettext("[File in the chat: %(name)s]", name=file["name"]) for file in named]
+    return "\n".join(filter(None, (message.text, *cards, *answers, *left)))
 
 
 def _iso(moment: datetime) -> str:

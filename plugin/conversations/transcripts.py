@@ -1,7 +1,6 @@
 """A conversation as a letter, when its shopper asks for it: only to an address that the store vouches for."""
 
 from html import escape
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,7 +10,7 @@ from plugin.app import App
 from plugin.channel import Outbound
 from plugin.conversations import mailboxes
 from plugin.conversations.conversations import EMAIL, Conversation, Head
-from plugin.conversations.messages import AGENT, BOT, MESSAGE, Message
+from plugin.conversations.messages import AGENT, BOT, MESSAGE, Message, in_a_letter
 from plugin.crm import customers
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
@@ -115,10 +114,7 @@ def _line(words: Translator, store: Store, message: Message) -> tuple[str, str, 
     when = words.format_datetime(message.created_at, "short")
     if message.deleted_at is not None:
         return who, when, words.gettext("[Message deleted]")
-    named: list[dict[str, Any]] = message.data.get("attachments", [])
-    files = [words.gettext("[File in the chat: %(name)s]", name=file["name"]) for file in named]
-    cards = [" ".join(filter(None, (card["title"], card.get("url")))) for card in message.data.get("cards", ())]
-    return who, when, "\n".join(filter(None, (message.text, *cards, *files)))
+    return who, when, in_a_letter(words, message)
 
 
 def _why(words: Translator, store: Store) -> str:

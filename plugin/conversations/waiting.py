@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import case, func, select, union_all
 
-from plugin.conversations.conversations import OPEN, Conversation
+from plugin.conversations.conversations import OPEN, WIDGET, Conversation
 from plugin.kernel.db import Tx
 
 MEASURED: Final = ""
@@ -35,9 +35,13 @@ class Usual:
 
 
 async def usual(tx: Tx, store_id: UUID) -> Usual:
-    """Over the last four weeks. Whoever waits in vain for longer than usual counts too, with the wait so far."""
+    """In the chat, over the last four weeks. Whoever waits in vain for longer counts too, with the wait so far."""
     since = func.now() - timedelta(days=_DAYS)
-    ours = (Conversation.workspace_id == tx.workspace_id, Conversation.store_id == store_id)
+    ours = (
+        Conversation.workspace_id == tx.workspace_id,
+        Conversation.store_id == store_id,
+        Conversation.channel == WIDGET,
+    )
     answered = (
         select(Conversation.created_at.label("at"), Conversation.first_replied_at.label("until"))
         .where(*ours, Conversation.first_replied_at.is_not(None), Conversation.created_at > since)

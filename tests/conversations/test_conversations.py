@@ -205,6 +205,8 @@ async def test_usual_answer_time_is_the_median_of_enough(app: App, workspace: UU
         await answered(app, workspace, make_shopper, noa, timedelta(seconds=seconds), at=timedelta(days=1))
     async with app.db.transaction(workspace) as tx:
         assert await waiting.usual(tx, store_id) == Usual(120, 120)
+        await tx.execute(update(threads.TABLE).values(channel=threads.EMAIL))
+        assert await waiting.usual(tx, store_id) == Usual(None, None), "mail is answered at another pace"
 
 
 async def test_at_this_hour_asks_who_wrote_at_this_hour(app: App, workspace: UUID, make_shopper, noa: Agent) -> None:

@@ -14,8 +14,8 @@ from sqlalchemy import func, select, update
 from integrations.channels.email.send import EmailChannel, compose, server_of
 from plugin.app import App
 from plugin.channel import Outbound
+from plugin.conversations import cards, changes, delivery, messages, presence
 from plugin.conversations import conversations as threads
-from plugin.conversations import delivery, messages, presence
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.crm import identities
 from plugin.crm.customers import Customer
@@ -144,6 +144,38 @@ async def test_what_was_read_in_the_chat_is_not_mailed(
         await threads.mark_read(tx, conversation.id, who="shopper", seq=2)
     await work(mailing, workspace)
     assert mail.mails == []
+
+
+async def test_what_was_taken_back_is_not_mailed_and_nothing_is_when_that_was_all(
+    mailing: App, workspace: UUID, shopper: Shopper, noa: Agent, mail: MailServer
+) -> None:
+    await begin(mailing, workspace, shopper, "layla@example.com")
+    for words in ("to the wrong person", "also wrong"):
+        conversation = await answer(mailing, workspace, noa, words)
+        async with mailing.db.transaction(workspace) as tx:
+            await changes.take_back(tx, (await messages.thread(tx, conversation.id))[-1], noa)
+    await work(mailing, workspace)
+    assert mail.mails == []
+    await answer(mailing, workspace, noa, "to you")
+    await work(mailing, workspace)
+    (letter,) = mail.mails
+    assert letter.get_body(("plain",)).get_content().count(f"{noa.name}:") == 1
+
+
+async def test_cards_and_answers_to_choose_from_are_in_the_mail_as_words(
+    mailing: App, workspace: UUID, shopper: Shopper, noa: Agent, mail: MailServer
+) -> None:
+    await begin(mailing, workspace, shopper, "layla@example.com")
+    card = {"kind": "product", "id": "1", "title": "Oud <3", "url": "https://dukkan.example/oud"}
+    async with mailing.db.transaction(workspace) as tx:
+        conversation = (await tx.scalars(select(Conversation))).one()
+        more = {"cards": [card], "replies": cards.answers(["Small", "Large"])}
+        await messages.reply(tx, conversation, noa, uuid4(), "", more=more)
+    await work(mailing, workspace)
+    (letter,) = mail.mails
+    plain = letter.get_body(("plain",)).get_content()
+    assert "Oud <3 https://dukkan.example/oud\n– Small\n– Large" in plain.replace("\r\n", "\n")
+    assert "Oud &lt;3" in letter.get_body(("html",)).get_content()
 
 
 async def test_who_has_the_chat_open_gets_time_to_read(
