@@ -15,9 +15,9 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import conversations as threads
-from plugin.conversations import messages
+from plugin.conversations import mentions, messages
 from plugin.conversations.conversations import TABLE, Head, Shopper
-from plugin.conversations.messages import MESSAGE, SHOPPER, Message
+from plugin.conversations.messages import MESSAGE, NOTE, SHOPPER, Message
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import AhlanError, Forbidden, NotFound
 from plugin.kernel.lazy import _
@@ -74,8 +74,9 @@ async def edit(tx: Tx, message: Message, by: Agent, body: str) -> bool:
     _keep(tx, message, by)
     message.text = body
     message.edited_at = await _stamp(tx, message)
-    if "link" in message.data:
-        message.data = {key: value for key, value in message.data.items() if key != "link"}
+    message.data = {key: value for key, value in message.data.items() if key not in ("link", "mentions")}
+    if names := await _calls(tx, message):
+        message.data = {**message.data, "mentions": names}
     await _settle(tx, head, message, by.actor, event="message.edited")
     if message.kind == MESSAGE and "://" in body:
         await tx.enqueue("preview_links", message_id=message.id)
@@ -96,6 +97,7 @@ async def take_back(tx: Tx, message: Message, by: Agent) -> bool:
     _keep(tx, message, by)
     message.text, message.data = "", {}
     message.deleted_at = await _stamp(tx, message)
+    await _calls(tx, message)
     await _settle(tx, head, message, by.actor, event="message.deleted")
     return True
 
@@ -112,6 +114,7 @@ async def bring_back(tx: Tx, message: Message, by: Agent) -> bool:
     message.text, message.data, message.deleted_at = last[0].text, last[0].data, None
     await tx.session.delete(last[0])
     await _stamp(tx, message)
+    await _calls(tx, message)
     await _settle(tx, head, message, by.actor, event="message.restored")
     return True
 
@@ -222,6 +225,13 @@ def _may(by: Agent, message: Message) -> None:
     """Notes are everybody's to write; what the customer reads is for those who may answer, now and not once."""
     if not by.may(Permission.REPLY if message.kind == MESSAGE else Permission.NOTE):
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
+
+
+async def _calls(tx: Tx, message: Message) -> list[str]:
+    """Whom a note calls as it reads now, by name; only they find it among their mentions."""
+    if message.kind != NOTE:
+        return []
+    return await mentions.again(tx, message.conversation_id, message.position, message.text, by=message.agent_id)
 
 
 def _keep(tx: Tx, message: Message, by: Agent) -> None:

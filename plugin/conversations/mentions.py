@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Index, Table, func, select, text, update
+from sqlalchemy import Index, Table, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -99,13 +99,33 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)@{words}(?!\w)", re.IGNORECASE)
 
 
-async def remember(tx: Tx, conversation_id: UUID, position: int, who: Sequence[Agent], *, by: Agent) -> None:
+async def remember(tx: Tx, conversation_id: UUID, position: int, who: Sequence[Agent], *, by: UUID | None) -> None:
     """Keep that a note calls them; who wrote it is not called by it. Their lists hear of it."""
     fixed = {"workspace_id": tx.workspace_id, "conversation_id": conversation_id, "position": position}
-    rows = [{**fixed, "agent_id": agent.id} for agent in who if agent.id != by.id]
+    rows = [{**fixed, "agent_id": agent.id} for agent in who if agent.id != by]
     if rows:
         await tx.execute(insert(_TABLE).values(rows).on_conflict_do_nothing())
         tx.publish("queue", {"conversation_id": str(conversation_id)})
+
+
+async def again(tx: Tx, conversation_id: UUID, position: int, body: str, *, by: UUID | None) -> list[str]:
+    """A note of `by` reads `body` now: only those whom it calls still have it. Returns the names that it calls.
+
+    Raises AhlanError as `called` does. Of two with the same name, who was called before is meant again.
+    """
+    here = (
+        _TABLE.c.workspace_id == tx.workspace_id,
+        _TABLE.c.conversation_id == conversation_id,
+        _TABLE.c.position == position,
+    )
+    before = set(await tx.scalars(select(_TABLE.c.agent_id).where(*here)))
+    everybody = await people(tx) if "@" in body else []
+    who = called(body, everybody, before & {agent.id for agent in everybody})
+    if gone := before - {agent.id for agent in who}:
+        await tx.execute(delete(_TABLE).where(*here, _TABLE.c.agent_id.in_(gone)))
+        tx.publish("queue", {"conversation_id": str(conversation_id)})
+    await remember(tx, conversation_id, position, who, by=by)
+    return [agent.name for agent in who]
 
 
 async def read(tx: Tx, conversation_id: UUID, agent: Agent, position: int) -> bool:

@@ -183,7 +183,7 @@ async def note(
     )  # fmt: skip
     if message is None:
         return await _resent(tx, head.id, client_id)
-    await mentions.remember(tx, head.id, head.last_position + 1, called, by=by)
+    await mentions.remember(tx, head.id, head.last_position + 1, called, by=by.id)
     await tx.session.refresh(conversation)
     return message
 

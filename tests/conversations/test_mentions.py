@@ -1,14 +1,16 @@
 """Notes that call colleagues: who is meant, whose list it is in, until when it is unread."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
 from plugin.app import App
-from plugin.conversations import conversations, filters, macros, mentions, messages, views
+from plugin.conversations import changes, conversations, filters, macros, mentions, messages, views
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.conversations.macros import Draft
+from plugin.conversations.messages import Message
 from plugin.conversations.views import BUILT_IN, UNREAD_MENTIONS, Reader
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import AhlanError
@@ -101,6 +103,32 @@ async def test_a_resent_note_calls_once(app: App, workspace: UUID, shopper: Shop
         await mentions.read(tx, id, omar, position)
     await note(app, workspace, id, noa, "@Omar", client_id)
     assert await lists(app, workspace, omar) == (1, 0, False)
+
+
+async def test_a_note_calls_whom_it_names_now(
+    app: App, workspace: UUID, shopper: Shopper, noa: Agent, omar: Agent
+) -> None:
+    id = await begin(app, workspace, shopper)
+    position = await note(app, workspace, id, noa, "can somebody call them?")
+
+    async def change(how: Callable[[Tx, Message], Awaitable[bool]]) -> Sequence[str]:
+        async with app.db.transaction(workspace) as tx:
+            (message,) = await messages.thread(tx, id, after=position - 1, limit=1)
+            assert await how(tx, message)
+            return message.data.get("mentions", ())
+
+    assert await change(lambda tx, said: changes.edit(tx, said, noa, "@Omar can you call them?")) == ["Omar"]
+    assert await lists(app, workspace, omar) == (1, 1, True)
+    async with app.db.transaction(workspace) as tx:
+        await mentions.read(tx, id, omar, position)
+    assert await change(lambda tx, said: changes.edit(tx, said, noa, "@Omar can you call them today?")) == ["Omar"]
+    assert await lists(app, workspace, omar) == (1, 0, False), "what they have seen is no news"
+    await change(lambda tx, said: changes.take_back(tx, said, noa))
+    assert await lists(app, workspace, omar) == (0, 0, False)
+    assert await change(lambda tx, said: changes.bring_back(tx, said, noa)) == ["Omar"]
+    assert await lists(app, workspace, omar) == (1, 1, True)
+    assert await change(lambda tx, said: changes.edit(tx, said, noa, "done")) == ()
+    assert await lists(app, workspace, omar) == (0, 0, False)
 
 
 async def test_who_left_is_not_called_and_not_offered(

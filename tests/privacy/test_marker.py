@@ -134,7 +134,7 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         colleague = Agent(id=new_id(), name="Colleague", email=f"{uuid4().hex}@shop.example", role=Role.AGENT)
         tx.add(colleague)
         await tx.flush()
-        await mentions.remember(tx, head.id, 1, [colleague], by=agent)
+        await mentions.remember(tx, head.id, 1, [colleague], by=agent.id)
         talk = await tx.get(Conversation, head.id)
         assert talk is not None
         said = await messages.reply(tx, talk, agent, uuid4(), f"Hello {mark}")
