@@ -140,15 +140,15 @@ document.addEventListener("drop", (event) => {
 
 // --- cards, answers to choose from ---------------------------------------------------------------------------------
 
-async function offer() {
+async function offerCards() {
   const list = $("[data-offer]");
   const html = list && (await read(`${list.dataset.offer}?q=${encodeURIComponent($("[data-offer-words]", list).value)}`));
   if (html !== null && html !== undefined && list.isConnected) put($("[data-offer-list]", list), html);
 }
-const offerSoon = later(offer, 200);
+const offerSoon = later(offerCards, 200);
 
 document.addEventListener("toggle", (event) => {
-  if (event.target.id === "carry" && event.target.open) offer();
+  if (event.target.id === "carry" && event.target.open) offerCards();
 }, true);
 document.addEventListener("input", (event) => {
   if ("offerWords" in (event.target.dataset || {})) offerSoon();
