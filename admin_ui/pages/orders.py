@@ -20,6 +20,7 @@ from plugin.crm.actions import ActionRow
 from plugin.crm.orders import Order
 from plugin.kernel import money as moneys
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Forbidden
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -374,7 +375,7 @@ def _text(form: FormData, name: str, longest: int = 200) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 9 else 0
+    return whole(text, 99_999_999) or 0
 
 
 def _refund(form: FormData, order: Order) -> Refund:
@@ -382,10 +383,10 @@ def _refund(form: FormData, order: Order) -> Refund:
     left = {str(key)[5:]: _number(str(value)) for key, value in form.items() if str(key).startswith("left:")}
     shipping = "shipping" in form
     # Everything that can be chosen is chosen: then fees and what rounding left go back too.
-    whole = bool(left) and wanted == left and (shipping or "delivery" not in form)
+    everything = bool(left) and wanted == left and (shipping or "delivery" not in form)
     lines = tuple(RefundLine(id, count) for id, count in wanted.items() if count)
     return Refund(
-        lines=() if whole else lines, shipping=shipping, whole=whole, restock="restock" in form,
+        lines=() if everything else lines, shipping=shipping, whole=everything, restock="restock" in form,
         notify="notify" in form, reason=_text(form, "reason", _LONGEST_REASON),
     )  # fmt: skip
 

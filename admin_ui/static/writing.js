@@ -235,7 +235,7 @@ document.addEventListener("scroll", (event) => event.target === scroller() && lo
 
 document.addEventListener("ahlan:sending", (event) => {
   const form = event.target;
-  const { id, data, note, text, files } = event.detail;
+  const { id, data, note, text, chips } = event.detail;
   closePalette();
   dismissed = -1;
   // The box is emptied next.
@@ -250,7 +250,7 @@ document.addEventListener("ahlan:sending", (event) => {
     data.set("macro", strip.dataset.macro);
     for (const deed of deedsOf(strip)) data.append("action", deed);
   }
-  underWay.set(id, { text, files, strip });
+  underWay.set(id, { text, chips, strip });
 });
 
 // The thread moved, or names are left in the text: the words wait in their bubble until somebody decides.
@@ -280,7 +280,7 @@ function changeHeld(item) {
   setMode("reply");
   const box = wordsBox();
   box.value = [kept.text, box.value.trim()].filter(Boolean).join("\n\n");
-  for (const file of kept.files) $("#files", form).append(file);
+  for (const chip of kept.chips) $("#files", form).append(chip);
   if (kept.strip) {
     $("#strip").replaceChildren(kept.strip);
     strips.set(form.dataset.draft, kept.strip);

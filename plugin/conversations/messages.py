@@ -308,10 +308,16 @@ def preview_of(body: str, data: Mapping[str, Any]) -> str:
     return " ".join(body.split())[:_PREVIEW] or (named[0] if named else "")
 
 
-def in_a_letter(words: Translator, message: Message, *, files: bool = True) -> str:
-    """All that a message says, where there are only words; `files`: those that are not carried along are named."""
+def in_a_letter(words: Translator, message: Message, *, files: bool = True, proven: bool = False) -> str:
+    """All that a message says, where there are only words; `files`: those that are not carried along are named.
+
+    An order's address opens it for whoever has it: only a reader whose address is `proven` to be theirs gets it.
+    """
     data = message.data
-    cards = [" ".join(filter(None, (card["title"], card.get("url")))) for card in data.get("cards", ())]
+    cards = [
+        " ".join(filter(None, (card["title"], card.get("url") if proven or card["kind"] != "order" else "")))
+        for card in data.get("cards", ())
+    ]
     answers = [f"– {answer['text']}" for answer in data.get("replies", ())]
     named = data.get("attachments", ()) if files else ()
     left = [words.gettext("[File in the chat: %(name)s]", name=file["name"]) for file in named]

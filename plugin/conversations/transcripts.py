@@ -114,7 +114,7 @@ def _line(words: Translator, store: Store, message: Message) -> tuple[str, str, 
     when = words.format_datetime(message.created_at, "short")
     if message.deleted_at is not None:
         return who, when, words.gettext("[Message deleted]")
-    return who, when, in_a_letter(words, message)
+    return who, when, in_a_letter(words, message, proven=True)
 
 
 def _why(words: Translator, store: Store) -> str:

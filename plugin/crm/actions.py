@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import BigInteger, Index, delete, func, select, text
+from sqlalchemy import BigInteger, Index, delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -335,6 +335,15 @@ async def not_done(tx: Tx, action_id: UUID, *, by: Agent) -> ActionRow:
     if row.state == UNKNOWN:
         await _end(tx, row, FAILED, said=row.said, code="not_done", actor=by.actor, by=by.id)
     return row
+
+
+async def inherit(tx: Tx, of: UUID, to: UUID) -> None:
+    """Two rows turn out to be one person: what the one gave back counts against the other's limit."""
+    await tx.execute(
+        update(ActionRow)
+        .where(ActionRow.workspace_id == tx.workspace_id, ActionRow.agent_id == of, ActionRow.state != PREPARED)
+        .values(agent_id=to)
+    )
 
 
 async def of_orders(tx: Tx, order_ids: Collection[UUID]) -> Mapping[UUID, Sequence[ActionRow]]:

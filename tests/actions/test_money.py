@@ -235,6 +235,11 @@ async def test_the_limit_counts_everything_that_one_agent_gave_back_on_the_order
         await till.do(one, by=agent)
     assert refused.value.code == "over_limit"
     assert len(await till.refunds()) == 1
+    account = await till.person(Role.ADMIN, rights=[Permission.REFUND.value], refund_limits=limits)
+    async with till.app.db.transaction(till.workspace) as tx:
+        await actions.inherit(tx, agent.id, account.id)
+    with pytest.raises(Forbidden, match="more than you may"):
+        await till.do(one, by=account)
 
 
 async def test_a_right_that_was_taken_away_between_looking_and_confirming_is_gone(till: Till) -> None:

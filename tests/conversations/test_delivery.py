@@ -166,15 +166,17 @@ async def test_cards_and_answers_to_choose_from_are_in_the_mail_as_words(
     mailing: App, workspace: UUID, shopper: Shopper, noa: Agent, mail: MailServer
 ) -> None:
     await begin(mailing, workspace, shopper, "layla@example.com")
-    card = {"kind": "product", "id": "1", "title": "Oud <3", "url": "https://dukkan.example/oud"}
+    oud = {"kind": "product", "id": "1", "title": "Oud <3", "url": "https://dukkan.example/oud"}
+    order = {"kind": "order", "id": "2", "title": "#1001", "url": "https://dukkan.example/orders/key"}
     async with mailing.db.transaction(workspace) as tx:
         conversation = (await tx.scalars(select(Conversation))).one()
-        more = {"cards": [card], "replies": cards.answers(["Small", "Large"])}
+        more = {"cards": [oud, order], "replies": cards.answers(["Small", "Large"])}
         await messages.reply(tx, conversation, noa, uuid4(), "", more=more)
     await work(mailing, workspace)
     (letter,) = mail.mails
     plain = letter.get_body(("plain",)).get_content()
-    assert "Oud <3 https://dukkan.example/oud\n– Small\n– Large" in plain.replace("\r\n", "\n")
+    assert "Oud <3 https://dukkan.example/oud\n#1001\n– Small\n– Large" in plain.replace("\r\n", "\n")
+    assert "orders/key" not in str(letter), "whoever was named in a chat is nobody proven"
     assert "Oud &lt;3" in letter.get_body(("html",)).get_content()
 
 
