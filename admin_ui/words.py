@@ -105,16 +105,8 @@ SIGNS: Mapping[str, str] = {
     "conversation.assigned": "user-check",
     "conversation.resolved": "check",
     "conversation.reopened": "rotate-ccw",
-    "conversation.pending": "hourglass",
-    "conversation.snoozed": "alarm-clock",
-    "conversation.woken": "alarm-clock",
-    "conversation.marked_spam": "ban",
-    "conversation.ranked": "flag",
     "conversation.rated": "star",
     "conversation.transcript_asked": "mail",
-    "conversation.tagged": "tag",
-    "conversation.field_changed": "pencil",
-    "conversation.untagged": "tag",
     "note.added": "lock",
 }
 

@@ -57,7 +57,7 @@ async def page(tx: Tx, customer_id: UUID, before: str | None = None, limit: int 
     parameters: dict[str, Any] = {
         "workspace": tx.workspace_id,
         "members": await identities.family(tx, customer_id),
-        "kinds": list(_SENTENCES),
+        "kinds": list(KINDS),
         "limit": limit + 1,
     }
     older = ""
@@ -111,6 +111,10 @@ Sentence = Callable[[Mapping[str, Any], Translator], str]
 
 def _plain(message: str) -> Sentence:
     return lambda data, t: t.gettext(message)
+
+
+def _rated(data: Mapping[str, Any], t: Translator) -> str:
+    return t.gettext("Rated the conversation %(score)s of 5", score=t.format_number(int(data["score"])))
 
 
 def _order(message: str) -> Sentence:
@@ -232,5 +236,9 @@ _SENTENCES: Mapping[str, Sentence] = {
     "conversation.assigned": _plain(_("The conversation was assigned")),
     "conversation.resolved": _plain(_("The conversation was resolved")),
     "conversation.reopened": _plain(_("The conversation was reopened")),
+    "conversation.rated": _rated,
+    "conversation.transcript_asked": _plain(_("Asked for a copy of the conversation")),
     "note.added": _plain(_("The team added a note")),
 }
+KINDS = frozenset(_SENTENCES)
+"""Of the events that a timeline tells."""

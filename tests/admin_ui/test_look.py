@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from admin_ui import words
 from admin_ui.look import typed
+from plugin.crm import timeline
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,7 @@ def test_a_shopper_cannot_keep_the_panel_busy(text: str) -> None:
     began = time.process_time()
     typed(text)
     assert time.process_time() - began < 2
+
+
+def test_every_entry_of_a_timeline_has_its_sign_and_no_sign_is_left_over() -> None:
+    assert words.SIGNS.keys() == timeline.KINDS

@@ -173,6 +173,9 @@ async def test_a_second_change_while_deciding_holds_it_back_again(panel: Panel, 
         await route.abort()
 
     await page.route("**/messages?after=*", never)
+    await page.click("#answers > summary")
+    await page.fill("[data-answers]", "Yes please")
+    await page.click("[data-answers-add]")
     await page.fill("#words", "Mine")
     await answer(panel.app, shop, "emma", shop.colleagues["noa"], "wait, I asked the warehouse", note=True)
     await page.press("#words", "Control+Enter")
@@ -184,6 +187,7 @@ async def test_a_second_change_while_deciding_holds_it_back_again(panel: Panel, 
     await page.unroute("**/messages?after=*")
     await page.click("[data-change-held]")
     await expect(page.locator("#words")).to_have_value("Mine")
+    await expect(page.locator("#files [data-carried=answer]")).to_contain_text("Yes please")
     assert "Mine" not in await texts(panel.app, shop, "emma")
 
 
