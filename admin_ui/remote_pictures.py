@@ -69,7 +69,8 @@ def route(app: App) -> Route:
 async def _drawn(app: App, source: str) -> attachments.Upload:
     try:
         drawn = await attachments.inspect("picture", await _fetched(app, source))
-    except (HttpError, AhlanError) as error:
+    except (HttpError, AhlanError, ValueError) as error:
+        # ValueError: an address, or where it leads, that is none (`http://[`).
         log.info("picture_not_fetched", reason=type(error).__name__)
         raise NotFound(_("This picture cannot be loaded.")) from error
     if drawn.width is None:

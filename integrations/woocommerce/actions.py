@@ -122,9 +122,9 @@ async def _refunds(client: StoreClient, order: Mapping[str, Any]) -> list[Mappin
 async def _quote_refund(client: StoreClient, order: Mapping[str, Any], action: Refund) -> Quote:
     refunds = await _refunds(client, order)
     currency, decimals = str(order["currency"]), refund_mapping.places(order)
-    quantities = {int(line.line_external_id): line.quantity for line in action.lines}
     parts = refund_mapping.parts_of(order, refunds)
     try:
+        quantities = {int(line.line_external_id): line.quantity for line in action.lines}
         planned = refund_mapping.plan(
             order, refunds, quantities=quantities, shipping=action.shipping, whole=action.whole
         )

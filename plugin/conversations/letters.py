@@ -144,11 +144,11 @@ async def take(tx: Tx, store: Store, box: Mailbox, prepared: Prepared) -> Outcom
         return await _bounced(tx, before, mail)
     if not mail.sender:
         return Outcome.NOBODY
-    if mail.automatic is Automatic.REPLY:
-        return await _machine(tx, store, before, mail)
     recent = await _recent(tx, store.id, mail.sender)
     if recent >= TAKEN_AN_HOUR:
         raise TooMany(f"more than {TAKEN_AN_HOUR} mails of one sender within an hour")
+    if mail.automatic is Automatic.REPLY:
+        return await _machine(tx, store, before, mail)
     if before is None and recent >= BEGIN_AN_HOUR:
         before = await _latest_of(tx, store.id, mail.sender)
     verified = _is_verified(box, before, mail)

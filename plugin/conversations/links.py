@@ -45,6 +45,7 @@ _ENDS = ".,;:!?؟،؛…"
 _NAMED = re.compile(r".+\.[^.]*[^\W\d][^.]*\.?")
 _PORTS = {None, 80, 443}
 _TITLE, _DESCRIPTION, _SITE = 200, 300, 80
+_LONGEST_TAG = 32 * 1024
 _PAGES = ("text/html", "application/xhtml+xml")
 _UNSEEN = re.compile("[\u0000-\u001f\u007f\u200b\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 _PATIENCE = 1.0
@@ -240,7 +241,8 @@ def read(address: str, html: str) -> Page:
     head = _Head()
     for start in range(0, min(len(html), MOST_BYTES), 4096):
         head.feed(html[start : start + 4096])
-        if head.done:
+        # A tag that does not end would be read anew with each piece.
+        if head.done or len(head.rawdata) > _LONGEST_TAG:
             break
     said: Mapping[str, str] = head.meta
     shown = said.get("og:image:secure_url") or said.get("og:image") or ""

@@ -258,15 +258,18 @@ async def confirm(tx: Tx, action_id: UUID, *, by: Agent, amount: str) -> ActionR
     """The agent saw what will happen and says so: it goes to the platform once this transaction commits.
 
     `amount`: the minor units that the page showed them, empty where no money moves. Said twice it is done once. Raises
-    NotFound, Forbidden beyond their rights now, and Conflict when it is no longer what they saw.
+    NotFound, Forbidden beyond their rights now, Conflict when it is no longer what they saw or the store was
+    disconnected, and Moving while the store moves.
     """
     row = await _own(tx, action_id, by)
-    # Two agents at one order, or one with two windows: the second sees what the first did.
-    order = await tx.get(Order, row.order_id, lock=True)
-    if order is None:
-        raise _gone()
     if row.state != PREPARED:
         return row
+    # Held: from here to the commit nobody moves the store away from under its job.
+    await stores.held(tx, row.store_id)
+    await stores.standing_still(tx, row.store_id)
+    # Two agents at one order, or one with two windows: the second sees what the first did.
+    await tx.get(Order, row.order_id, lock=True)
+    order, _store = await order_of(tx, row.order_id)
     if datetime.now(UTC) - row.created_at > FRESH:
         raise Conflict(_("This was looked at too long ago."), _("Look again at what will happen; nothing was changed."))
     if amount != ("" if row.amount is None else str(row.amount)) or row.quoted.refusal or row.quoted.ask:
@@ -301,6 +304,17 @@ async def _moved_since(tx: Tx, row: ActionRow) -> bool:
 
 async def _go(tx: Tx, row: ActionRow) -> None:
     await tx.enqueue("carry_out", unique=f"order-action:{row.id}", action_id=row.id)
+
+
+async def go_on(tx: Tx, store_id: UUID) -> None:
+    """The store came from another workspace: what was on its way there is carried out, or looked for, here."""
+    rows = await tx.scalars(
+        select(ActionRow).where(
+            ActionRow.workspace_id == tx.workspace_id, ActionRow.store_id == store_id, ActionRow.state == SENT
+        )
+    )
+    for row in rows:
+        await _go(tx, row)
 
 
 async def _own(tx: Tx, action_id: UUID, by: Agent) -> ActionRow:

@@ -19,7 +19,7 @@ from plugin import stores
 from plugin.app import App
 from plugin.conversations.conversations import OPEN as TALK_OPEN
 from plugin.conversations.conversations import Conversation
-from plugin.crm import terms
+from plugin.crm import actions, terms
 from plugin.crm.batch import lock
 from plugin.crm.customers import StoreCustomer
 from plugin.crm.identities import regroup
@@ -154,6 +154,7 @@ class _Move:
             await self._finish(tx)
             # Its history goes on where it stopped; a store that was read to the end is left alone.
             await tx.enqueue("start_backfill", unique=f"backfill:{self.store_id}", store_id=self.store_id)
+            await actions.go_on(tx, self.store_id)
             await tx.complete_job()
 
     async def _still_there(self, theirs: Tx) -> None:

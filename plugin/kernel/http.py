@@ -407,6 +407,9 @@ class Http:
                     auth=auth or httpx.USE_CLIENT_DEFAULT,
                 ) as answer,
             ):  # fmt: skip
+                if "," in answer.headers.get("content-encoding", ""):
+                    # Unpacked before anybody counts: each coding makes a thousand bytes of one.
+                    raise HttpError(f"{where} answered packed more than once", retry=False, status=answer.status_code)
                 streamed = Streamed(answer, max_bytes, where)
                 if answer.status_code >= 400 and answer.status_code not in accept:
                     raise await streamed.failure()

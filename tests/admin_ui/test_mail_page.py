@@ -238,6 +238,8 @@ async def test_a_picture_that_lies_elsewhere_is_fetched_by_the_server_and_drawn_
             return httpx.Response(302, headers={"location": "https://cdn.example/p.png"})
         if request.url.path == "/round":
             return httpx.Response(302, headers={"location": "/round"})
+        if request.url.path == "/nowhere":
+            return httpx.Response(302, headers={"location": "http://[1"})
         if request.url.path == "/page":
             return httpx.Response(200, text="<script>x()</script>", headers={"content-type": "image/png"})
         if request.url.path == "/svg":
@@ -245,12 +247,12 @@ async def test_a_picture_that_lies_elsewhere_is_fetched_by_the_server_and_drawn_
         return httpx.Response(200, content=_picture() + b"<script>hidden</script>")
 
     monkeypatch.setattr(app.http, "_client", httpx.AsyncClient(transport=httpx.MockTransport(answer)))
-    good, moved, round_, page, svg = await links_of(
+    good, moved, round_, page, svg, nowhere = await links_of(
         app,
         shop,
         store,
         maya,
-        *(f"https://t.example/{name}" for name in ("p.png?to=layla", "moved", "round", "page", "svg")),
+        *(f"https://t.example/{name}" for name in ("p.png?to=layla", "moved", "round", "page", "svg", "nowhere")),
     )
     assert asked == [], "nothing is fetched before a browser asks for it"
     served = await visitor.get(good)
@@ -261,7 +263,7 @@ async def test_a_picture_that_lies_elsewhere_is_fetched_by_the_server_and_drawn_
     assert str(asked[0].url) == "https://t.example/p.png?to=layla"
     assert not {"cookie", "referer", "authorization"} & set(asked[0].headers)
     assert (await visitor.get(moved)).status_code == 200
-    for broken in (round_, page, svg):
+    for broken in (round_, page, svg, nowhere):
         assert (await visitor.get(broken)).status_code == 404
     assert len([one for one in asked if one.url.path == "/round"]) == 4
     assert (await visitor.get(good[:-4] + "AAAA")).status_code == 404, "a link cannot be made up"

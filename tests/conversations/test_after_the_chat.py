@@ -347,6 +347,9 @@ def test_what_a_page_says_of_itself_is_text_on_one_line() -> None:
     assert page.picture == "https://shop.example/oud.jpg"
     assert page.site == "shop.example"
     assert links.read("https://a.example/", "<title>" + "x" * 9000).title == "x" * 200
+    began = time.process_time()
+    links.read("https://a.example/", "<a " + "a=b " * (links.MOST_BYTES // 4))
+    assert time.process_time() - began < 1, "a tag that never ends keeps nobody busy"
     assert links.read("https://a.example/", "<meta property='og:image' content='http://127.0.0.1/x'>").picture == ""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ipaddress
 import socket
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -302,3 +304,30 @@ def test_an_unusable_authority_file_is_one_sentence(tmp_path: Path) -> None:
     broken.write_text("no certificate")
     with pytest.raises(SetupError, match="PEM"):
         tls_context(str(broken))
+
+
+async def test_an_answer_packed_twice_is_not_unpacked(http: Http) -> None:
+    packed = gzip.compress(gzip.compress(bytes(64 * 1024 * 1024)))
+    for body, coding in ((packed, "gzip, gzip"), (packed, "gzip,deflate"), (b"x", "gzip, gzip")):
+        async with serving(lambda _n, _head, b=body, c=coding: _reply(body=b, content_encoding=c)) as (_, url):
+            tracemalloc.start()
+            error = await _fails(http.request("GET", url, max_bytes=1024))
+            assert error.retry is False
+            assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+            tracemalloc.stop()
+
+
+async def test_a_refusal_packed_twice_is_not_unpacked_either(http: Http) -> None:
+    packed = gzip.compress(gzip.compress(bytes(64 * 1024 * 1024)))
+    async with serving(lambda _n, _head: _reply(500, packed, content_encoding="gzip, gzip")) as (_, url):
+        tracemalloc.start()
+        await _fails(http.request("GET", url, attempts=1))
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+        tracemalloc.stop()
+
+
+async def test_an_answer_packed_once_is_unpacked_no_further_than_the_cap(http: Http) -> None:
+    packed = gzip.compress(bytes(32 * 1024 * 1024))
+    async with serving(lambda _n, _head: _reply(body=packed, content_encoding="gzip")) as (_, url):
+        assert len((await http.request("GET", url, max_bytes=64 * 1024 * 1024)).body) == 32 * 1024 * 1024
+        assert "more than 1024" in str(await _fails(http.request("GET", url, max_bytes=1024)))

@@ -18,6 +18,10 @@ _ONE_BYTE = re.compile(r"cp12|cp8[56]|iso8859|koi8|mac|latin|ascii")
 _LETTER_OF_UTF8 = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 _ARABIC = frozenset({"cp1256", "iso8859-6", "cp864"})
 _HIGH_WORD = re.compile(rb"[\x80-\xff]{2,}")
+_HALF = re.compile("[\ud800-\udfff]")
+# Spellings of names and of programs' texts: no page of any mail, and the first two take ever longer with its length.
+_NO_PAGES = frozenset({"punycode", "idna", "unicode-escape", "unicode_escape", "raw-unicode-escape",
+                       "raw_unicode_escape", "undefined"})  # fmt: skip
 # How often the commonest letters stand in running text: enough to tell two pages of one script apart.
 _COMMON = {**dict.fromkeys("اليمونرت", 2), **dict.fromkeys("بدسعفكهحقأةى", 1)}
 
@@ -29,10 +33,12 @@ def decode(content: bytes, declared: str = "") -> str:
         return content.decode("ascii")
     for candidate in _candidates(content, page):
         try:
-            return content.decode(candidate).removeprefix("\ufeff")
+            text = content.decode(candidate)
         except (UnicodeDecodeError, LookupError):
             continue
-    return content.decode(page or "utf-8", "replace").removeprefix("\ufeff")
+        # UTF-7 can say half a character, which nobody can write down again.
+        return _HALF.sub("\ufffd", text).removeprefix("\ufeff")
+    return _HALF.sub("\ufffd", content.decode(page or "utf-8", "replace")).removeprefix("\ufeff")
 
 
 def _known(declared: str) -> str:
@@ -42,7 +48,7 @@ def _known(declared: str) -> str:
         "".encode(name or "ascii")
     except (LookupError, ValueError, UnicodeError, TypeError):
         return ""
-    return name
+    return "" if name in _NO_PAGES else name
 
 
 def _candidates(content: bytes, page: str) -> Iterator[str]:

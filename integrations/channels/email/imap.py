@@ -27,6 +27,9 @@ LARGEST = 40 * 1024 * 1024
 """Bytes of one letter, as for what is posted; of a larger one only BEGINNING is read."""
 
 BEGINNING = 256 * 1024
+_AT_ONCE = LARGEST + 4 * BEGINNING
+"""Bytes of everything that a server says to one question, which all stays in memory until it is read."""
+
 _ANSWER_SECONDS = 30
 _CONNECT_SECONDS = 15
 _STEP_SECONDS = 120
@@ -51,6 +54,7 @@ class _Connection(imaplib.IMAP4):
 
     def __init__(self, address: str, account: Account, context: ssl.SSLContext) -> None:
         self._to, self._wrapped, self._context = address, account.wrapped, context
+        self._said = 0
         super().__init__(account.host, account.port, _CONNECT_SECONDS)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
@@ -61,7 +65,23 @@ class _Connection(imaplib.IMAP4):
         """The server says how long its answer will be, and may say anything: what is too long is not begun."""
         if size > LARGEST + BEGINNING:
             raise TooMuch(f"the server announced {size} bytes at once")
+        self._count(size)
         return super().read(size)
+
+    def readline(self) -> bytes:
+        """A line, which the library ends at a megabyte; but of lines there may be any number."""
+        line: bytes = super().readline()
+        self._count(len(line))
+        return line
+
+    def asked(self) -> None:
+        """Another question: what is said to it is counted anew."""
+        self._said = 0
+
+    def _count(self, size: int) -> None:
+        self._said += size
+        if self._said > _AT_ONCE:
+            raise TooMuch(f"the server said more than {_AT_ONCE} bytes to one question")
 
 
 class _Client(IMAPClient):  # type: ignore[misc]  # it brings no types
@@ -74,6 +94,10 @@ class _Client(IMAPClient):  # type: ignore[misc]  # it brings no types
 
     def _create_IMAP4(self) -> imaplib.IMAP4:
         return self._made()
+
+    def asked(self) -> None:
+        """Another question begins."""
+        cast("_Connection", self._imap).asked()
 
 
 class Mailboxes:
@@ -270,6 +294,7 @@ class Folder:
 
     async def _ask(self, question: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
+        self._client.asked()
         try:
             async with asyncio.timeout(_STEP_SECONDS):
                 return await loop.run_in_executor(self._threads, question)

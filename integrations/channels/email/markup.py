@@ -91,12 +91,15 @@ def show(html: str, inline: Mapping[str, str], remote: Sequence[str]) -> str:
 _BREAK = re.compile(r"<(?:br|p|div|/p|/div|/li|/tr|/h[1-6]|/blockquote|hr)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _SPACE = re.compile(r"[ \t\xa0]+")
+_BLANK = re.compile(r"\s+")
+_DEEPEST = 20
+"""Quotes within quotes that are told apart: marks of all of them would be far more than any mail."""
 
 
 def as_text(html: str) -> str:
     """The words, a line for each block; what stands in quotes is marked with `>`."""
     safe = nh3.clean(html[:_MOST], tags=_TAGS, attributes={}, clean_content_tags=_SILENT, strip_comments=True)
-    safe = re.sub(r"\s*\n\s*", " ", safe)
+    safe = _BLANK.sub(lambda blank: " " if "\n" in blank[0] else blank[0], safe)
     lines, depth = [], 0
     for piece in re.split(r"(</?blockquote>)", _BREAK.sub(lambda tag: f"{tag[0]}\n", safe)):
         if piece in ("<blockquote>", "</blockquote>"):
@@ -104,6 +107,6 @@ def as_text(html: str) -> str:
             lines.append("\n")
             continue
         plain = unescape(_TAG.sub("", piece))
-        mark = "> " * depth
+        mark = "> " * min(depth, _DEEPEST)
         lines.append("\n".join(mark + _SPACE.sub(" ", one).strip() for one in plain.split("\n")))
     return re.sub(r"\n(?:(?:> )*\n){2,}", "\n\n", "".join(lines)).strip()

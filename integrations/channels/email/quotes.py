@@ -22,10 +22,10 @@ _HEADS = re.compile(
     r"^[*_> ]*(from|sent|to|cc|subject|date|reply-to|"
     r"von|gesendet|an|betreff|datum|de|envoyé|à|objet|enviado|para|asunto|"
     r"من|إلى|الى|تاريخ الإرسال|تاريخ|التاريخ|تم الإرسال|أرسلت|الموضوع|نسخة|"
-    r"מאת|אל|נשלח|תאריך|נושא|עותק)\s*[*_]*\s*:",
+    r"מאת|אל|נשלח|תאריך|נושא|עותק)[\s*_]*:",
     re.IGNORECASE,
 )
-_FROM = re.compile(r"^[*_> ]*(from|von|de|من|מאת)\s*[*_]*\s*:", re.IGNORECASE)
+_FROM = re.compile(r"^[*_> ]*(from|von|de|من|מאת)[\s*_]*:", re.IGNORECASE)
 _LINE = re.compile(
     r"^[-_=\s]*(original message|forwarded message|begin forwarded message|reply above this line|"
     r"ursprüngliche nachricht|message d'origine|mensaje original|"

@@ -22,14 +22,14 @@ from plugin.kernel.text import normalise_email
 
 MAX_PARTS = 100
 MAX_TEXT = 200_000
-_ID = re.compile(r"<\s*([^<>\s]{1,250})\s*>")
+_ID = re.compile(r"<\s*([^<>\s\x00-\x1f\x7f]{1,250})\s*>")
 _SPACE = re.compile(r"\s+")
 _ADDRESSES = 20_000
 _COMMENTS = 20
 _NO_COMMENTS = {ord("("): " ", ord(")"): " "}
 _DAEMONS = ("mailer-daemon@", "postmaster@")
 _STATUS = re.compile(r"^(?:Status|Diagnostic-Code):\s*(.+)$", re.MULTILINE | re.IGNORECASE)
-_RETURNED = re.compile(r"^message-id:\s*<\s*([^<>\s]{1,250})\s*>", re.MULTILINE | re.IGNORECASE)
+_RETURNED = re.compile(r"^message-id:\s*<\s*([^<>\s\x00-\x1f\x7f]{1,250})\s*>", re.MULTILINE | re.IGNORECASE)
 _RECIPIENT = re.compile(r"^Final-Recipient:\s*[^;]*;\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 
 Message = email.message.Message
@@ -186,8 +186,10 @@ def _has_failed(mail: Message) -> bool:
     return "failed" in actions or not actions
 
 
-_RESULT = re.compile(r"\b(dmarc|dkim)\s*=\s*pass\b([^;]*)", re.IGNORECASE)
-_DOMAIN = re.compile(r"\bheader\.(?:from|d|i)\s*=\s*\"?@?([^\s\";()]+)", re.IGNORECASE)
+_RESULT = re.compile(r"\s*(dmarc|dkim)(?:/\d+)?\s*=\s*pass(?![\w-])(.*)", re.IGNORECASE | re.DOTALL)
+_DOMAIN = re.compile(r"(?<!\S)header\.(from|d|i)\s*=\s*(\S*)", re.IGNORECASE)
+# Which property names the domain that a method is about (RFC 8601, 2.7).
+_NAMES = {"dmarc": ("from",), "dkim": ("d", "i")}
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
@@ -199,21 +201,53 @@ def _authenticated(mail: Message, domain: str) -> list[str]:
     seen: set[str] = set()
     found = []
     for value in _values(mail, "authentication-results"):
-        stated = _COMMENT.sub(" ", _decoded(value))
-        relay, _semicolon, results = stated.partition(";")
+        relay, *results = _stated(_decoded(value))
         name = (relay.split() or [""])[0].lower()
         if not name or name in seen:
             continue
         seen.add(name)
-        if domain and any(_aligned(method, rest, domain) for method, rest in _RESULT.findall(results)):
+        if domain and any(_aligned(one, domain) for one in results):
             found.append(name)
     return found
 
 
-def _aligned(method: str, rest: str, domain: str) -> bool:
+def _stated(value: str) -> list[str]:
+    """A header's parts between semicolons, without comments and what stands in quotes as one word.
+
+    Relays repeat what the sender says of themselves: `"x; dkim=pass header.d=bank.example"@evil.example` is an address
+    in quotes or in a comment (RFC 5322, 3.2.2 and 3.2.4), and no result. What is not closed ends all that is believed.
+    """
+    parts, part, depth, quoted = list[str](), list[str](), 0, False
+    letters = iter(value[:_ADDRESSES])
+    for letter in letters:
+        if letter == "\\" and (depth or quoted):
+            next(letters, "")
+        elif letter == '"' and not depth:
+            quoted = not quoted
+        elif quoted:
+            part += letter if letter in "@.-_" or letter.isalnum() else ""
+        elif letter == "(":
+            depth += 1
+        elif letter == ")" and depth:
+            depth -= 1
+            part.append(" ")
+        elif depth:
+            continue
+        elif letter == ";":
+            parts.append("".join(part))
+            part = []
+        else:
+            part.append(letter)
+    return [*parts, "".join(part)] if not depth and not quoted else parts[:1] or [""]
+
+
+def _aligned(result: str, domain: str) -> bool:
     """Exactly the domain of the From header: what a subdomain may sign for its parent is the parent's to say."""
-    named = [one.rpartition("@")[2].lower().rstrip(".") for one in _DOMAIN.findall(rest)]
-    return domain in named if named else False
+    said = _RESULT.fullmatch(result)
+    if said is None:
+        return False
+    named = [value for key, value in _DOMAIN.findall(said[2]) if key.lower() in _NAMES[said[1].lower()]]
+    return domain in [one.rpartition("@")[2].lower().rstrip(".") for one in named]
 
 
 # Bodies

@@ -151,6 +151,31 @@ async def test_a_literal_longer_than_any_letter_is_not_begun(tmp_path: Path) -> 
             await opened.after(0, 10)
 
 
+@pytest.mark.parametrize("unit", [b"* 1 FETCH (BODY[] {100000}\r\n" + b"x" * 100_000 + b")\r\n", b"* OK blah\r\n" * 9000])
+async def test_many_words_to_one_question_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: bytes
+) -> None:
+    monkeypatch.setattr(imap, "_AT_ONCE", 2_000_000)
+    flood = {b"SELECT": b"* OK [UIDVALIDITY 1]\r\n* OK [UIDNEXT 2]\r\n", b"SEARCH": unit * 30}
+    async with (
+        speaking(lambda reader, writer: _usual(reader, writer, flood), tmp_path) as (account, boxes),
+        boxes.open(account, "INBOX") as opened,
+    ):
+        with pytest.raises(ReadingFailed, match="more than 2000000 bytes to one question"):
+            await opened.after(0, 10)
+
+
+async def test_what_was_said_before_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imap, "_AT_ONCE", 2_000_000)
+    much = {b"SELECT": b"* OK [UIDVALIDITY 1]\r\n* OK [UIDNEXT 2]\r\n", b"SEARCH": b"* OK blah\r\n" * 100_000}
+    async with (
+        speaking(lambda reader, writer: _usual(reader, writer, much), tmp_path) as (account, boxes),
+        boxes.open(account, "INBOX") as opened,
+    ):
+        for _time in range(3):
+            assert await opened.after(0, 10) == []
+
+
 async def test_a_server_that_falls_silent_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imap, "_STEP_SECONDS", 0.3)
 

@@ -208,6 +208,19 @@ def test_machines_are_recognised(headers: str, kind: Automatic) -> None:
         ("mx.relay; spf=pass smtp.mailfrom=example.com", []),
         ("mx.relay; none", []),
         ("", []),
+        ('mx.relay 1; dkim/1 = pass (ok (good)) header.i=@example.com header.b="aB"', ["mx.relay"]),
+        ('mx.relay; dmarc=pass header.from="example.com"', ["mx.relay"]),
+        # What a relay repeats of the sender's own words is no result.
+        ('mx.relay; dkim=pass header.i="a header.d=example.com "@evil.example', []),
+        ('mx.relay; spf=pass smtp.mailfrom="a; dkim=pass header.d=example.com"@evil.example', []),
+        ('mx.relay; spf=pass (of "a) dmarc=pass header.from=example.com ("@evil.example) smtp.helo=x', []),
+        ("mx.relay; spf=pass (of a (b) dmarc=pass header.from=example.com) smtp.helo=x", []),
+        ('mx.relay; spf=pass (of a\\) ; dmarc=pass header.from=example.com) smtp.helo=x', []),
+        ("mx.relay; spf=pass smtp.mailfrom=dmarc=pass header.from=example.com", []),
+        ("mx.relay; dmarc=fail x=dkim=pass header.from=example.com", []),
+        ("mx.relay; dkim=pass header.from=example.com header.d=evil.example", []),
+        ("mx.relay; dmarc=pass-through header.from=example.com", []),
+        ("mx.relay; spf=pass (of a; dmarc=pass header.from=example.com", []),
     ],
 )
 def test_only_an_aligned_domain_counts(stated: str, believed: list[str]) -> None:
@@ -327,3 +340,45 @@ def test_only_a_mail_that_came_back_has_come_back(kind: str, status: str, found:
 def test_a_holiday_notice_is_one_by_whatever_it_says(subject: str, submitted: str, found: Automatic) -> None:
     raw = f"From: layla@example.com\nSubject: {subject}\nAuto-Submitted: {submitted}\n\nx".encode()
     assert read.parse(raw).automatic is found
+
+
+# Found by attacking it
+
+
+@pytest.mark.parametrize(
+    "line", ["From" + " " * 150_000 + "x", "الموضوع" + "\t" * 150_000 + "x", "-" * 150_000 + "x", " " * 150_000 + "x"]
+)
+def test_a_long_line_of_nothing_is_read_in_no_time(line: str) -> None:
+    began = time.process_time()
+    quotes.split(line)
+    quotes.split(f"hello\n{line}\nFrom: a@b.example\n{line}")
+    markup.as_text(f"<p>{line}{line}</p>")
+    assert time.process_time() - began < 2
+
+
+def test_quotes_within_quotes_do_not_grow_beyond_the_mail() -> None:
+    html = "<blockquote>a" * 3_000
+    assert len(markup.as_text(html)) < 5 * len(html)
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+@pytest.mark.parametrize("page", ["utf-7", "unicode_escape", "raw_unicode_escape", "utf-16-le"])
+def test_half_a_letter_is_never_handed_on(kind: str, page: str) -> None:
+    head = f"From: a@b.example\nSubject: =?{page}?q?+2AA-?=\nContent-Type: text/{kind}; charset={page}\n\n"
+    mail = read.parse(head.encode() + b"<p>hello +2AA- \\ud800 \x00\xd8\x00\xd8</p>")
+    for said in (mail.subject, mail.text, mail.html):
+        said.encode()
+
+
+@pytest.mark.parametrize("page", ["punycode", "idna"])
+def test_what_is_no_page_is_not_believed(page: str) -> None:
+    began = time.process_time()
+    content = "".join(f"{number:x}z" for number in range(120_000)).encode()
+    assert charsets.decode(b"caf\xe9-" + content, page).endswith(content.decode())
+    assert time.process_time() - began < 1
+
+
+def test_a_names_control_characters_are_no_part_of_it() -> None:
+    mail = read.parse(b"From: a@b.example\nMessage-ID: <a\x00b@c>\nReferences: <\x07d@e> <f@g>\n\nx")
+    assert mail.external_id.endswith("@without-id.invalid"), "the database holds no such sign"
+    assert list(mail.references) == ["f@g"]
