@@ -790,7 +790,7 @@ async def test_right_to_left(visit: Visit, peer: Peer, locale: str, hello: str, 
     await shopper.find("textarea").fill("English here")
     assert await shopper.find("textarea").evaluate("field => getComputedStyle(field).direction") == "ltr"
     await shopper.send("הזמנה AB-1042 #77 +972 54-123-4567")
-    assert await shopper.find(".own .text").evaluate("text => getComputedStyle(text).direction") == "rtl"
+    await expect(shopper.find(".own .text")).to_have_css("direction", "rtl")
     assert await shopper.find(".own bdi[dir=ltr]").all_inner_texts() == ["AB-1042", "#77", "+972 54-123-4567"]
     bubble, page = await shopper.find(".own .text").bounding_box(), await shopper.panel.bounding_box()
     assert bubble
