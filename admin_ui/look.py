@@ -153,13 +153,11 @@ def panel_words(t: Translator) -> Markup:
     words = {
         "offline": _("No connection. What you write is kept and can be sent again."),
         "failed": _("That did not work. Nothing was lost."),
-        "again": _("Try again"),
         "dismiss": _("Dismiss"),
         "copied": _("Copied"),
         "remove": _("Remove"),
         "uploading": _("Uploading…"),
         "request": _("Request number:"),
-        "online": _("Connected again."),
         "allowed": _("Allowed. The store is being asked what else there is to read."),
         "declined": _("Nothing was changed. It can be allowed at any time."),
         "taken_back": _("Taken back. What was read already stays."),

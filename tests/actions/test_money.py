@@ -55,8 +55,7 @@ async def test_some_of_a_line_is_refunded_and_the_rest_stays(till: Till) -> None
 async def test_delivery_goes_back_alone_and_only_once(till: Till) -> None:
     quote = await till.quote(Refund(shipping=True))
     assert quote.shipping
-    if not quote.shipping.amount:
-        pytest.skip("this order was delivered free of charge")
+    assert quote.shipping.amount > 0
     assert quote.amount == quote.shipping
     assert (await till.do(Refund(shipping=True))).state == DONE
     again = await till.quote(Refund(shipping=True))
