@@ -119,7 +119,7 @@ async def test_nothing_is_confirmed_for_a_store_that_is_gone_or_on_its_way(till:
         row = await till.prepare(WHOLE)
         async with till.app.db.transaction(till.workspace) as tx:
             await tx.execute(
-                text(f"UPDATE stores SET {change} WHERE workspace_id = :w AND id = :s"),  # noqa: S608
+                text(f"UPDATE stores SET {change} WHERE workspace_id = :w AND id = :s"),
                 {"w": till.workspace, "s": row.store_id},
             )
         with pytest.raises(refused):

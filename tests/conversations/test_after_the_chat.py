@@ -1,6 +1,7 @@
 """What belongs to a chat besides its messages: ratings, cards, places in the queue, link previews, copies by e-mail."""
 
 import io
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -151,7 +151,9 @@ async def test_a_literal_longer_than_any_letter_is_not_begun(tmp_path: Path) -> 
             await opened.after(0, 10)
 
 
-@pytest.mark.parametrize("unit", [b"* 1 FETCH (BODY[] {100000}\r\n" + b"x" * 100_000 + b")\r\n", b"* OK blah\r\n" * 9000])
+@pytest.mark.parametrize(
+    "unit", [b"* 1 FETCH (BODY[] {100000}\r\n" + b"x" * 100_000 + b")\r\n", b"* OK blah\r\n" * 9000]
+)
 async def test_many_words_to_one_question_are_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: bytes
 ) -> None:

@@ -215,7 +215,7 @@ def test_machines_are_recognised(headers: str, kind: Automatic) -> None:
         ('mx.relay; spf=pass smtp.mailfrom="a; dkim=pass header.d=example.com"@evil.example', []),
         ('mx.relay; spf=pass (of "a) dmarc=pass header.from=example.com ("@evil.example) smtp.helo=x', []),
         ("mx.relay; spf=pass (of a (b) dmarc=pass header.from=example.com) smtp.helo=x", []),
-        ('mx.relay; spf=pass (of a\\) ; dmarc=pass header.from=example.com) smtp.helo=x', []),
+        ("mx.relay; spf=pass (of a\\) ; dmarc=pass header.from=example.com) smtp.helo=x", []),
         ("mx.relay; spf=pass smtp.mailfrom=dmarc=pass header.from=example.com", []),
         ("mx.relay; dmarc=fail x=dkim=pass header.from=example.com", []),
         ("mx.relay; dkim=pass header.from=example.com header.d=evil.example", []),
