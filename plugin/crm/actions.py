@@ -67,6 +67,9 @@ FRESH = timedelta(minutes=30)
 """How long what was shown may be confirmed."""
 PATIENCE = timedelta(minutes=2)
 """How long an answer that was lost is looked for before a person is asked."""
+KEY_LASTS = timedelta(hours=12)
+"""How long a platform is trusted to know our key: it keeps keys for a window of its own, and after it the same request
+is a new one (https://shopify.dev/docs/api/usage/implementing-idempotency). Money is not asked about later than that."""
 # No letters and digits that are taken for one another; 13 of them are more than 60 bits (platforms.md A5.7).
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _CODE_LENGTH = 13
@@ -416,7 +419,10 @@ async def _carry(app: App, workspace_id: UUID, row: ActionRow, order: Order, sto
     verb = desk.act if row.attempts == 1 else desk.settle
     done: Done | None = None
     trouble = PlatformError("no trace of it yet", retry=True, code="no_trace", lost=True)
+    waited = datetime.now(UTC) - (row.sent_at or row.created_at)
     try:
+        if row.attempts > 1 and row.moves and waited > KEY_LASTS:
+            raise trouble
         done = await verb(connection, order.external_id, row.action, row.quoted, str(row.id))
     except PlatformError as error:
         trouble = error

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from plugin import stores
 from plugin.crm import actions
-from plugin.crm.actions import PREPARED
+from plugin.crm.actions import PREPARED, UNKNOWN
 from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.platform import Cancel, Discount, Refund, RefundLine
 from plugin.team import Permission, Role
@@ -142,4 +142,22 @@ async def test_nothing_is_confirmed_for_an_order_that_is_gone(till: Till) -> Non
         )
     with pytest.raises(NotFound):
         await till.confirm(row)
+    assert till.wire.writes == []
+
+
+async def test_money_is_not_asked_for_again_when_the_platform_may_have_forgotten_our_key(till: Till) -> None:
+    """Looked at again a day later: the same request would be a new one, and pay a second time."""
+    row = await till.confirm(await till.prepare(WHOLE))
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(
+            text("UPDATE order_actions SET attempts = 1 WHERE workspace_id = :w AND id = :id"),
+            {"w": till.workspace, "id": row.id},
+        )
+    await till.age(row, 24 * 60)
+    await till.work()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await actions.look_again(tx, row.id)
+    await till.work()
+    assert (await till.row(row)).state == UNKNOWN
+    assert await till.refunds() == []
     assert till.wire.writes == []

@@ -510,6 +510,32 @@ async def test_a_flood_from_one_sender_is_one_conversation_and_ends(
     assert aside == 2, "set aside with the reason, not lost"
 
 
+async def test_machines_that_answer_each_other_end_too(
+    mailing: App, workspace: UUID, deliver: Deliver, noa: Agent, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters, "TAKEN_AN_HOUR", 3)
+    await deliver(mail())
+    (talk,) = await talks(mailing, workspace)
+    await answer(mailing, workspace, noa, talk.id, "On its way.")
+    ours = post.mails[0]
+    for _time in range(5):
+        await deliver(mail("I am away", to=str(ours["Reply-To"]), Auto_Submitted="auto-replied"))
+    async with mailing.db.transaction(workspace) as tx:
+        assert await tx.scalar(select(func.count()).select_from(Letter).where(Letter.incoming)) == 3
+        assert await tx.scalar(select(func.count()).where(Event.kind == "mail.answered_itself")) == 2
+
+
+async def test_half_letters_and_odd_names_of_a_mail_are_kept_readable(
+    mailing: App, workspace: UUID, deliver: Deliver
+) -> None:
+    head = b"From: layla@example.com\nTo: help@dukkan.example\nSubject: a\x00b\nMessage-ID: <a\x00b@c>\n"
+    await deliver(head + b"Content-Type: text/html; charset=utf-7\n\n<p>hello +2AA-</p>")
+    (talk,) = await talks(mailing, workspace)
+    async with mailing.db.transaction(workspace) as tx:
+        (message,) = await tx.scalars(select(Message).where(Message.conversation_id == talk.id))
+    assert message.text.startswith("hello")
+
+
 async def test_files_are_checked_and_those_that_cannot_be_kept_are_named(
     mailing: App, workspace: UUID, deliver: Deliver
 ) -> None:
