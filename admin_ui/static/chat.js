@@ -27,7 +27,7 @@ document.addEventListener("toggle", async (event) => {
   const html = await read(list.dataset.tools);
   if (html === null || !menu.open) return;
   put(list, html);
-  list.classList.toggle("is-up", list.getBoundingClientRect().bottom > innerHeight);
+  list.classList.toggle("is-up", list.getBoundingClientRect().bottom > list.closest(".scroller").getBoundingClientRect().bottom);
   $("button", list)?.focus();
 }, true);
 
