@@ -30,7 +30,7 @@ function card(one, fresh) {
     el(
       "span",
       { class: "words" },
-      el("span", { class: "title", dir: "auto" }, one.kind === "order" ? t("chat.order", { name: one.title }) : one.title),
+      el("span", { class: "title" }, el("bdi", {}, one.kind === "order" ? t("chat.order", { name: one.title }) : one.title)),
       details.filter(Boolean).map((detail) => el("span", { class: "detail" }, el("bdi", {}, detail))),
     ),
   );
