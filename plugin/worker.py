@@ -50,6 +50,7 @@ async def _index(app: App) -> None:
         try:
             done = await search.drain(app, limit=1)
         except Exception as error:
+            # Whatever it was: what waits in the list is tried again.
             log.warning("index_failed", error=repr(error))
         # A long list is worked off with pauses: whoever chats meanwhile comes first.
         await asyncio.sleep(INDEX_SECONDS / 10 if done else INDEX_SECONDS)
@@ -62,5 +63,6 @@ async def _prune(app: App) -> None:
             await inbox.prune(app.db, app.settings.webhook_retention_days)
             await jobs.prune(app.db, JOB_RETENTION_DAYS)
         except Exception as error:
+            # Whatever it was: what is too old stays until the next time.
             log.warning("prune_failed", error=repr(error))
         await asyncio.sleep(PRUNE_SECONDS)

@@ -58,6 +58,7 @@ async def run(app: App, ring: Ring) -> None:
                     task.add_done_callback(under_way.discard)
                 OPEN.set(len(under_way))
             except Exception as error:
+                # Whatever it was: mailboxes are looked for again, while the worker lives.
                 log.warning("mailboxes_not_claimed", error=repr(error))
             await asyncio.sleep(LOOK_SECONDS)
     finally:
@@ -83,6 +84,7 @@ async def _attend(app: App, held: Held, ring: Ring) -> None:
         if failures > 1 or error.trouble is not Trouble.BROKEN:
             await _told(app, held, error.trouble, error.said)
     except Exception as error:
+        # Whatever one mailbox brings about, the others are read on and this one is tried again later.
         failures = held.failures + 1
         after = _pause(failures, Trouble.BROKEN)
         log.warning("mailbox_not_read", store=str(held.store_id), error=repr(error))
@@ -94,7 +96,8 @@ async def _attend(app: App, held: Held, ring: Ring) -> None:
 
 def _pause(failures: int, trouble: Trouble) -> float:
     least = _LOGIN_SECONDS if trouble is Trouble.LOGIN else _SOON_SECONDS
-    return max(least, min(_MOST_SECONDS, _SOON_SECONDS * 2.0 ** min(failures, 12))) * random.uniform(0.8, 1.2)  # noqa: S311
+    longer = min(_MOST_SECONDS, _SOON_SECONDS * 2.0 ** min(failures, 12))
+    return max(least, longer) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 async def _read(app: App, held: Held, ring: Ring) -> float:

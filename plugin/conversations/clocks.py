@@ -43,7 +43,7 @@ class AnswerTarget(TenantRow, Base):
     """
 
     __tablename__ = "answer_targets"
-    __table_args__ = {"info": nobody("what the merchant promises, in minutes")}  # noqa: RUF012
+    __table_args__ = {"info": nobody("what the merchant promises, in minutes")}  # noqa: RUF012 - read once, by SQLAlchemy
 
     name: Mapped[str]
     position: Mapped[int]

@@ -46,7 +46,7 @@ class Team(TenantRow, Base):
     """
 
     __tablename__ = "teams"
-    __table_args__ = {"info": nobody("how the merchant's own people are organised")}  # noqa: RUF012
+    __table_args__ = {"info": nobody("how the merchant's own people are organised")}  # noqa: RUF012 - read once, by SQLAlchemy
 
     name: Mapped[str]
     members: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))

@@ -365,7 +365,7 @@ class Http:
             headers = {"Content-Type": "application/json", **(headers or {})}
         safe = method.upper() in _IDEMPOTENT if idempotent is None else idempotent
         for attempt in range(1, attempts + 1):
-            pause = random.uniform(0.5, 1.0) * 0.5 * 2**attempt  # noqa: S311
+            pause = random.uniform(0.5, 1.0) * 0.5 * 2**attempt  # noqa: S311 - no secret
             try:
                 async with self.stream(
                     method, url, params=params, headers=headers, data=data, content=content, auth=auth,

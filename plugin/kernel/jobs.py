@@ -347,7 +347,7 @@ def _finish(running: _Running) -> Any:
 async def _failed(db: Database, running: _Running, attempts: int, error: Exception) -> None:
     retry = getattr(error, "retry", True)
     final = not retry or attempts >= MAX_ATTEMPTS
-    wait = getattr(error, "after", None) or min(3600.0, 2.0**attempts) * (0.75 + random() / 2)  # noqa: S311
+    wait = getattr(error, "after", None) or min(3600.0, 2.0**attempts) * (0.75 + random() / 2)  # noqa: S311 - no secret
     if final and running.every is not None:
         wait, final = float(running.every), False
     log.warning("task_failed", error=repr(error), attempts=attempts, final=final, exc_info=not hasattr(error, "retry"))

@@ -1,5 +1,6 @@
 """Teams: who is responsible, and when somebody is there again."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,7 +21,9 @@ OUD, KAD = UUID(int=1), UUID(int=2)
 SHORT = hours.to_json([[span("09:00", "17:00")]] * 7, {})
 
 
-def rules(number: int, *, stores: list[str] = [], languages: list[str] = [], skills: list[str] = []) -> Rules:  # noqa: B006
+def rules(
+    number: int, *, stores: Sequence[str] = (), languages: Sequence[str] = (), skills: Sequence[str] = ()
+) -> Rules:
     return Rules(UUID(int=number), frozenset(), frozenset(stores), frozenset(languages), frozenset(skills),
                  Giving.MANUAL, ALWAYS)  # fmt: skip
 

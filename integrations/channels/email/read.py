@@ -294,6 +294,7 @@ def _content(part: Message) -> bytes:
     try:
         payload = part.get_payload(decode=True)
     except Exception:
+        # The standard library's reader raises anything on what strangers break: the bytes as they came, below.
         payload = None
     if isinstance(payload, bytes):
         return payload
@@ -305,6 +306,7 @@ def _charset(part: Message) -> str:
     try:
         return str(part.get_content_charset() or "")
     except Exception:
+        # As in `_content`: without a name the charset is guessed.
         return ""
 
 
@@ -312,6 +314,7 @@ def _name(part: Message) -> str:
     try:
         return _line(_decoded(part.get_filename() or ""))
     except Exception:
+        # As in `_content`: a file without a name is still a file.
         return ""
 
 

@@ -140,7 +140,7 @@ def person(shop: Shop, dice: random.Random, locale: str, *, at: datetime | None 
 
 def history(shop: Shop, count: int, *, days: int = DAYS, dice: random.Random | None = None) -> None:
     """Adds ``count`` past orders over ``days``, oldest first, silently; a third of them within the last 60 days."""
-    dice = dice or random.Random(shop.state.count("orders") + 11)  # noqa: S311
+    dice = dice or random.Random(shop.state.count("orders") + 11)  # noqa: S311 - no secret
     now = shop.now()
     ages = sorted(
         (dice.uniform(0.02, min(60, days)) if dice.random() < 0.33 else dice.uniform(0.02, days) for _ in range(count)),

@@ -27,7 +27,7 @@ class Control:
         self._pages = pages
         self._shop = pages.shop
         self._run_cron = run_cron
-        self._dice = random.Random()  # noqa: S311
+        self._dice = random.Random()  # noqa: S311 - no secret
 
     async def failure(self) -> Response | None:
         """What goes wrong with this REST call, if anything was asked for."""

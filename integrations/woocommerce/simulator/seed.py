@@ -23,7 +23,7 @@ NOTES = {
 
 def seed(shop: Shop, *, customers: int = CUSTOMERS, orders: int = ORDERS) -> None:
     """Fill an empty shop. Deterministic except for keys and the present; webhooks must not exist yet."""
-    dice = random.Random(7)  # noqa: S311
+    dice = random.Random(7)  # noqa: S311 - no secret
     now = shop.clock()
     opened = stamp(now - timedelta(days=DAYS + 30))
     shop.documents.next_id("post", 10)
