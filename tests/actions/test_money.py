@@ -259,10 +259,10 @@ async def test_the_platforms_own_words_are_kept(till: Till) -> None:
     quote = await till.quote(WHOLE)
     if till.kind == "shopify":
         line = dict(quote.plan["refundLineItems"][0], quantity=99)
-        quote.plan["refundLineItems"] = [line]  # type: ignore[index]
+        quote.plan["refundLineItems"] = [line]
         words = "Quantity cannot refund more items than were purchased"
     else:
-        quote.plan["amount"] = "99999.000"  # type: ignore[index]
+        quote.plan["amount"] = "99999.000"
         words = "Invalid refund amount."
     row = await till.confirm(await till.prepare(WHOLE, quote=quote))
     await till.work()

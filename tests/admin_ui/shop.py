@@ -105,7 +105,7 @@ class Panel:
 
 def assemble(app: App, url: str, admin: Admin) -> tuple[App, Starlette]:
     """The panel's and the widget's routes of `app` as they are served, with a stand-in for the platforms' admins."""
-    app = replace(app, settings=replace(app.settings, public_url=url), platforms={"shopify": admin})  # type: ignore[dict-item]
+    app = replace(app, settings=replace(app.settings, public_url=url), platforms={"shopify": admin})
     folders = [Path(module.__file__ or "").parent / "templates" for module in (admin_ui.routes, plugin.widget.routes)]
     web = Web(app.catalogues, folders, url)
     site = Starlette(
@@ -135,7 +135,7 @@ async def serving(
     app, site = assemble(app, url, admin)
     config = uvicorn.Config(site, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server.capture_signals = contextlib.nullcontext
     running = asyncio.create_task(server.serve(sockets=[listening]))
     publisher, app.jobs.publisher = app.jobs.publisher, app.hub.publish
     while not server.started:

@@ -52,7 +52,7 @@ async def both(
     address = f"{panel.url.replace('http', 'ws', 1)}/live/socket?ticket={ticket}"
     async with (
         client.stream("GET", f"{base}/live", headers={**headers, "accept": "text/event-stream"}) as stream,
-        connect(address, origin=panel.url) as socket,  # type: ignore[arg-type]
+        connect(address, origin=panel.url) as socket,
     ):
         assert stream.status_code == 200
         lines = stream.aiter_lines()
@@ -148,7 +148,7 @@ async def test_what_ended_between_the_door_and_the_stream_is_noticed(served: Pan
                 assert isinstance(session, Session)
                 await team.close_session(tx, session.id)
         address = f"{served.url.replace('http', 'ws', 1)}/live/socket?ticket={ticket}"
-        async with connect(address, origin=served.url) as socket:  # type: ignore[arg-type]
+        async with connect(address, origin=served.url) as socket:
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.recv(), 5)
 
@@ -158,9 +158,9 @@ async def test_a_ticket_is_good_once_for_our_own_pages_and_never_made_up(served:
     async with browser(served, shop.email) as client:
         ticket = (await client.post("/panel/live/ticket")).json()["ticket"]
         with pytest.raises(InvalidStatus):
-            await connect(base + ticket, origin="https://evil.example")  # type: ignore[arg-type]
-        async with connect(base + ticket, origin=served.url) as socket:  # type: ignore[arg-type]
+            await connect(base + ticket, origin="https://evil.example")
+        async with connect(base + ticket, origin=served.url) as socket:
             assert orjson.loads(await asyncio.wait_for(socket.recv(), 5))[0] == "live:open"
         for bad in (ticket, "", "made-up", "x" * 200):
             with pytest.raises(InvalidStatus):
-                await connect(base + bad, origin=served.url)  # type: ignore[arg-type]
+                await connect(base + bad, origin=served.url)

@@ -139,7 +139,7 @@ async def test_the_list_names_who_waits_and_how_long(app: App, shop: Shop, maya:
 async def test_the_list_says_what_is_at_stake(shop: Shop, maya: Browser) -> None:
     page = (await maya.get("/panel/inbox")).text
     # A page without the row fails right here, which is what the check that is switched off would ask for.
-    rows = {id: re.search(rf'id="row-{id}".*?</a>', page, re.DOTALL)[0] for id in shop.talks.values()  # type: ignore[index]
+    rows = {id: re.search(rf'id="row-{id}".*?</a>', page, re.DOTALL)[0] for id in shop.talks.values()
             if f'id="row-{id}"' in page}  # fmt: skip
     emma, huda, unknown = (rows[shop.talks[name]] for name in ("emma", "huda", "visitor"))
     assert "#1051" in emma, "a parcel on its way goes before the open cart"
@@ -297,7 +297,7 @@ async def test_the_widget_says_what_was_set_and_keeps_only_what_makes_sense(
     assert (await maya.post(path, data={"greeting": " مرحبًا ", "answer_time": "hours"})).status_code == 303
     frame = (await visitor.get(f"/widget/frame?store={oud.public_key}")).text
     # A frame without its configuration fails right here.
-    config = json.loads(re.search(r'id="config"[^>]*>(.*?)</script>', frame, re.DOTALL)[1])  # type: ignore[index]
+    config = json.loads(re.search(r'id="config"[^>]*>(.*?)</script>', frame, re.DOTALL)[1])
     assert (config["greeting"], config["answers"]) == ("مرحبًا", "hours")
     assert (await maya.post(path, data={"greeting": "x" * 900, "answer_time": "never"})).status_code == 303
     async with app.db.transaction(shop.workspace_id) as tx:

@@ -47,7 +47,7 @@ async def site(shopify_till: Till) -> AsyncIterator[str]:
         middleware=[Middleware(RequestId)],
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server.capture_signals = contextlib.nullcontext
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         await asyncio.sleep(0.02)
@@ -59,7 +59,7 @@ async def site(shopify_till: Till) -> AsyncIterator[str]:
 async def page_of(till: Till, site: str, browser: Browser, device: dict[str, object]) -> Page:
     async with till.app.db.transaction(till.workspace) as tx:
         secret = await team.open_session(tx, till.agent, "test")
-    context = await browser.new_context(**device)  # type: ignore[arg-type]
+    context = await browser.new_context(**device)
     await context.add_cookies([{"name": "ahlan", "value": f"{till.workspace.hex}.{secret}", "url": site}])
     page = await context.new_page()
     await page.goto(f"{site}/panel/customers/{(await till.ours()).customer_id}")

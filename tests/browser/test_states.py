@@ -784,7 +784,7 @@ async def _serving(app: App) -> AsyncIterator[tuple[App, str]]:
     app = replace(app, settings=replace(app.settings, public_url=url, oidc=oidc))
     config = uvicorn.Config(bootstrap.serve(app), log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server.capture_signals = contextlib.nullcontext
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         await asyncio.sleep(0.01)

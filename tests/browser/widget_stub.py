@@ -543,8 +543,8 @@ main{{padding:32px;max-width:60em}}
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        server.install_signal_handlers = lambda: None
+        server.capture_signals = contextlib.nullcontext
         future = asyncio.run_coroutine_threadsafe(server.serve(), self._loop)
         while not server.started:
             time.sleep(0.01)

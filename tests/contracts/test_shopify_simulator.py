@@ -527,13 +527,13 @@ async def test_ordered_failures(http: httpx.AsyncClient, token: str) -> None:
     for kind in (429, 500, "garbage", "throttled"):
         await http.post(f"{STORE}/__sim/faults", json={"kind": kind})
     sent = {"json": {"query": queries.SHOP}, "headers": {"X-Shopify-Access-Token": token}}
-    limited = await http.post(API, **sent)  # type: ignore[arg-type]
+    limited = await http.post(API, **sent)
     assert (limited.status_code, limited.headers["retry-after"]) == (429, "2.0")
-    assert (await http.post(API, **sent)).status_code == 500  # type: ignore[arg-type]
+    assert (await http.post(API, **sent)).status_code == 500
     with pytest.raises(ValueError, match="Expecting value"):
-        (await http.post(API, **sent)).json()  # type: ignore[arg-type]
-    assert (await http.post(API, **sent)).json()["errors"][0]["message"] == "Throttled"  # type: ignore[arg-type]
-    assert "data" in (await http.post(API, **sent)).json()  # type: ignore[arg-type]
+        (await http.post(API, **sent)).json()
+    assert (await http.post(API, **sent)).json()["errors"][0]["message"] == "Throttled"
+    assert "data" in (await http.post(API, **sent)).json()
 
 
 async def test_app_metafields_switch_the_embed_on(sim: Simulator, http: httpx.AsyncClient, token: str) -> None:
@@ -902,7 +902,7 @@ async def test_what_no_shop_sells_is_no_fault(http: httpx.AsyncClient, said: str
 async def test_buying_in_arabic(sim: Simulator, http: httpx.AsyncClient, token: str, app: FakeApp) -> None:
     http.base_url = httpx.URL(STORE)
     product = (await http.get("/ar/products/morning-mug")).text
-    variant = re.search(r'name="id" value="(\d+)"', product)[1]  # type: ignore[index]
+    variant = re.search(r'name="id" value="(\d+)"', product)[1]
     await http.post("/ar/cart/add", data={"id": variant}, follow_redirects=True)
     cart = (await http.get("/cart.js")).json()
     assert (cart["item_count"], cart["currency"]) == (1, "ILS")
@@ -910,7 +910,7 @@ async def test_buying_in_arabic(sim: Simulator, http: httpx.AsyncClient, token: 
     assert "₪" in (await http.get("/ar/checkout")).text
     form = {"email": "new@example.com", "first_name": "سلمى", "last_name": "حدّاد", "address": "شارع ١", "city": "حيفا"}
     done = await http.post("/ar/checkout", data=form, follow_redirects=True)
-    name = re.search(r"#\d+", done.text)[0]  # type: ignore[index]
+    name = re.search(r"#\d+", done.text)[0]
     assert await sim.deliveries.settled()
     assert len(app.hooks("carts/create")) == 1
     assert len(app.hooks("carts/update")) == 1

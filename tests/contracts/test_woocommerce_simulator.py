@@ -54,10 +54,10 @@ class World:
         return httpx.Response(self.status)
 
     async def get(self, path: str, **params: object) -> httpx.Response:
-        return await self.site.get(f"/wp-json/wc/v3/{path}", params=params, auth=self.key)  # type: ignore[arg-type]
+        return await self.site.get(f"/wp-json/wc/v3/{path}", params=params, auth=self.key)
 
     async def send(self, method: str, path: str, body: object = None, **params: object) -> httpx.Response:
-        return await self.site.request(method, f"/wp-json/wc/v3/{path}", json=body, params=params, auth=self.key)  # type: ignore[arg-type]
+        return await self.site.request(method, f"/wp-json/wc/v3/{path}", json=body, params=params, auth=self.key)
 
     async def sim(self, path: str, body: object = None, method: str = "POST") -> Any:
         answer = await self.site.request(method, f"/__sim/{path}", json=body)
@@ -393,7 +393,7 @@ def real_port(tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     app = create_app(tmp_path, server=SERVER, cron_seconds=None)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", loop="asyncio"))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server.install_signal_handlers = lambda: None
     with contextlib.ExitStack() as stack:
         from threading import Thread  # noqa: PLC0415
 

@@ -29,7 +29,7 @@ NOW = datetime.now(UTC)
 async def write(app: App, workspace: UUID, by: Agent, name: str, *, shared: bool = True, **more: object) -> Macro:
     texts = more.get("texts", {"en": f"{name} text"})
     async with app.db.transaction(workspace) as tx:
-        return await macros.write(tx, by, Draft(name, texts, more.get("actions", ()), shared))  # type: ignore[arg-type]
+        return await macros.write(tx, by, Draft(name, texts, more.get("actions", ()), shared))
 
 
 async def found(app: App, workspace: UUID, agent: Agent, query: str = "") -> list[str]:

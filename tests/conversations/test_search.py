@@ -274,7 +274,7 @@ async def test_subjects_notes_and_changes_reach_the_index(app: App, workspace: U
 
 
 async def _talk(tx: object, id: UUID) -> Conversation:
-    found = await tx.get(Conversation, id)  # type: ignore[attr-defined]
+    found = await tx.get(Conversation, id)
     assert isinstance(found, Conversation)
     return found
 

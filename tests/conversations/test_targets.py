@@ -30,7 +30,7 @@ class Run:
     """A conversation's clocks as changes go by."""
 
     def __init__(self, hours: Hours = OFFICE) -> None:
-        self.hours, self.clocks, self.news = hours, {}, []  # type: ignore[var-annotated]
+        self.hours, self.clocks, self.news = hours, {}, []
 
     def go(self, state: State, minutes: float, policy: Policy | None = POLICY) -> Run:
         self.clocks, told = step(self.clocks, policy, self.hours, state, at(minutes))
@@ -40,7 +40,7 @@ class Run:
         return self
 
     def __getitem__(self, kind: Kind) -> Clock:
-        return self.clocks[kind]  # type: ignore[no-any-return]
+        return self.clocks[kind]
 
 
 def test_an_answer_in_time_ends_the_first_clock_and_stops_the_last() -> None:
@@ -175,7 +175,7 @@ def test_whatever_happens_our_time_is_what_was_ours(changes: list[tuple[str, int
             "resolve": {"status": "resolved", "waiting_since": None},
             "look": {},
         }  # fmt: skip
-        state = replace(state, **moves[change])  # type: ignore[arg-type]
+        state = replace(state, **moves[change])
         run.go(state, minute)
         clock = run.clocks.get(Kind.RESOLUTION)
         assert clock is not None

@@ -67,7 +67,7 @@ class Shop:
         following = str(start + PAGE) if start + PAGE < len(rows) else None
         limited = {"limited_before": self.limited, "limited_by": "read_all_orders"}
         limited = limited if self.limited and resource is Resource.ORDERS else {}
-        return Page(rows[start : start + PAGE], following, total=len(rows), **limited)  # type: ignore[arg-type]
+        return Page(rows[start : start + PAGE], following, total=len(rows), **limited)
 
     async def history(self, connection: Connection, resource: Resource, cursor: str | None) -> Page:
         self.asked.append((resource, cursor))
@@ -104,7 +104,7 @@ def shop() -> Shop:
 @pytest.fixture
 def shopping(app: App, shop: Shop) -> App:
     """An App whose store is `shop`."""
-    return replace(app, platforms={"shopify": shop})  # type: ignore[dict-item]
+    return replace(app, platforms={"shopify": shop})
 
 
 async def work(app: App, workspace: UUID, rounds: int = 20) -> None:

@@ -23,7 +23,7 @@ def facts(**changes: object) -> Facts:
         "compared": dict.fromkeys(RESOURCES, NOW - timedelta(minutes=9)), "told_at": NOW - timedelta(minutes=4),
         "told": every(timedelta(minutes=20), 100, until=NOW - timedelta(minutes=4)),
     }  # fmt: skip
-    return Facts(**{**well, **changes})  # type: ignore[arg-type]
+    return Facts(**{**well, **changes})
 
 
 def every(pause: timedelta, count: int, *, until: datetime) -> list[datetime]:

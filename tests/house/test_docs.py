@@ -53,7 +53,7 @@ class _Asked(dict[str, str]):
         super().__init__()
         self.names: set[str] = set()
 
-    def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, name: str, default: object = None) -> object:
         self.names.add(name)
         return default
 
@@ -138,7 +138,7 @@ def test_every_events_words_in_the_timeline_are_of_an_event_that_happens() -> No
 
 def test_the_readme_or_the_documents_name_every_command() -> None:
     documents = "\n".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-    commands = get_command(cli.cli).commands  # type: ignore[attr-defined]
+    commands = get_command(cli.cli).commands
     for name, command in commands.items():
         if not command.hidden:
             assert f"ahlan {name}" in documents or f"make {name}" in documents, name

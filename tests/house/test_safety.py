@@ -89,7 +89,7 @@ async def test_doctor_notices_a_pooler_that_lends_per_transaction(app: App) -> N
             yield connection
 
     async with app.db.app.connect() as connection:
-        found = await doctor._pooling(Pooled())  # type: ignore[arg-type]
+        found = await doctor._pooling(Pooled())
     assert not found.ok
     assert "session pooling" in found.remedy
 

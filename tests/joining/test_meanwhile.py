@@ -48,7 +48,7 @@ class Reading:
 @pytest.fixture
 def reading(app: App) -> App:
     """The app with a platform that can read what the tests deliver."""
-    return replace(app, platforms={"shopify": Reading()})  # type: ignore[dict-item]
+    return replace(app, platforms={"shopify": Reading()})
 
 
 async def deliver(app: App, store: Store, *bodies: str, topic: str = "orders") -> None:
@@ -158,8 +158,8 @@ async def test_a_shopper_waits_politely_and_goes_on_where_they_were(app: App, me
     again, reopened = await _opening(app, guest)
     assert again.workspace_id == host.workspace_id
     assert reopened["secret"] == opened["secret"]
-    assert reopened["visitor"]["id"] == opened["visitor"]["id"]  # type: ignore[index]
-    assert reopened["conversation"]["last_seq"] == 2  # type: ignore[index]
+    assert reopened["visitor"]["id"] == opened["visitor"]["id"]
+    assert reopened["conversation"]["last_seq"] == 2
 
 
 async def test_a_message_that_is_being_written_arrives_before_or_not_at_all(app: App, merchant: Make) -> None:
@@ -179,7 +179,7 @@ async def test_a_message_that_is_being_written_arrives_before_or_not_at_all(app:
 
 
 async def _visitor(tx: object, guest: Merchant) -> UUID:
-    found = await visitors.by_secret(tx, guest.store.id, guest.visitor)  # type: ignore[arg-type]
+    found = await visitors.by_secret(tx, guest.store.id, guest.visitor)
     assert found is not None
     return found.id
 
@@ -279,7 +279,7 @@ async def test_a_large_store_moves_in_one_go(app: App, merchant: Make, orders: i
                             customer_external_id=f"c{number}"),
             ]  # fmt: skip
         async with app.db.transaction(guest.workspace_id) as tx:
-            await sync.apply(tx, guest.store, batch)  # type: ignore[arg-type]
+            await sync.apply(tx, guest.store, batch)
     move_id = await agreed(app, guest, host)
     started = time.monotonic()
     assert await run_move(app, host.workspace_id, move_id) == joining.DONE

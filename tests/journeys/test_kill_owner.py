@@ -81,11 +81,11 @@ async def test_the_owner_of_everything_is_killed_and_nothing_acknowledged_is_los
     world = [asyncio.create_task(deliver(made, numbers)) for _ in range(2)]
     for _ in range(KILLS):
         taken = len(made.orders)
-        await _until(lambda taken=taken: len(made.orders) >= taken + BETWEEN, PATIENCE, "nothing is taken")  # type: ignore[misc]
+        await _until(lambda taken=taken: len(made.orders) >= taken + BETWEEN, PATIENCE, "nothing is taken")
         before, postgres = made.pid("owner"), made.servers.postgres_pid
         assert before is not None
         os.kill(before, signal.SIGKILL)
-        await _until(lambda before=before: made.pid("owner") not in (None, before), PATIENCE, "not started again")  # type: ignore[misc]
+        await _until(lambda before=before: made.pid("owner") not in (None, before), PATIENCE, "not started again")
         made.servers = await _up(made.url, data_dir)
         assert made.servers.postgres_pid != postgres, "its own servers, not the dead one's"
     taken = len(made.orders)

@@ -31,7 +31,7 @@ def _trusted(source: str) -> list[str]:
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
-        asked = {ast.unparse(call.func.value) for call in calls if getattr(call.func, "attr", "") in ASKED}  # type: ignore[attr-defined]
+        asked = {ast.unparse(call.func.value) for call in calls if getattr(call.func, "attr", "") in ASKED}
         named = {name: {ast.unparse(call.args[0]) for call in calls if call.args and ast.unparse(call.func) == name}
                  for name in ("int", "len")}  # fmt: skip
         found += [f"{function.name}: {text}" for text in asked & named["int"] - named["len"]]

@@ -109,7 +109,7 @@ async def test_a_choice_outside_the_limits_is_refused(app: App, workspace: UUID,
 
 @given(operator=st.integers(0, 4000), chosen=st.sampled_from((0, *keeping.CHOICES)))
 def test_nothing_is_kept_longer_than_the_operator_says(operator: int, chosen: int) -> None:
-    settings = Settings(data_dir=None, conversation_retention_days=operator, webhook_retention_days=operator,  # type: ignore[arg-type]
+    settings = Settings(data_dir=None, conversation_retention_days=operator, webhook_retention_days=operator,
                         access_log_retention_days=operator, event_retention_days=operator)  # fmt: skip
     for name, kind in keeping.kinds(settings).items():
         held = keeping._within(kind, chosen)

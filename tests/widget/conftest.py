@@ -73,7 +73,7 @@ async def serving(app: App) -> AsyncIterator[Site]:
         site, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    server.capture_signals = contextlib.nullcontext
     running = asyncio.create_task(server.serve(sockets=[listening]))
     publisher, app.jobs.publisher = app.jobs.publisher, app.hub.publish
     while not server.started:

@@ -28,7 +28,7 @@ class Heard:
             self.bodies.append((topic, compact(payload)))
             return ""
 
-        deliveries.queue = queue  # type: ignore[method-assign]
+        deliveries.queue = queue
 
 
 async def _apply(world: World, connection: Connection, bodies: list[tuple[str, bytes]]) -> None:
@@ -61,7 +61,7 @@ async def test_a_customer_update_keeps_the_tags_and_spending_it_does_not_tell(wo
         store = await tx.get(Store, connection.store_id)
         assert store is not None
         await sync.apply(tx, store, page.records)
-    external_id = page.records[0].external_id  # type: ignore[union-attr]
+    external_id = page.records[0].external_id
     before = await _person(world, connection, external_id)
     number = int(external_id.rpartition("/")[2])
     heard = Heard(world)

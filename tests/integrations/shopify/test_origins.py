@@ -64,7 +64,7 @@ def test_an_origin_is_spelt_as_browsers_spell_it(told: str, origin: str) -> None
 )
 def test_what_is_no_address_is_no_origin(told: str) -> None:
     answer = shop_with("a.example")
-    answer["shop"]["domains"].append({"url": told})  # type: ignore[index]
+    answer["shop"]["domains"].append({"url": told})
     assert set(install.profile_of(answer).origins) == {"https://a.example", "https://bustan.myshopify.com"}
 
 
@@ -82,7 +82,7 @@ async def _framed_by(world: World) -> set[str]:
     assert answer.status_code == 200
     policy = answer.headers["content-security-policy"]
     allowed = set(policy.rpartition("frame-ancestors ")[2].split())
-    config = json.loads(re.search(r'id="config"[^>]*>(.*?)</script>', answer.text, re.DOTALL)[1])  # type: ignore[index]
+    config = json.loads(re.search(r'id="config"[^>]*>(.*?)</script>', answer.text, re.DOTALL)[1])
     assert set(config["origins"]) == allowed, "messages go to whom the policy names"
     return allowed
 

@@ -31,7 +31,7 @@ async def _all(world: World, connection: Connection, resource: Resource, cursor:
 
 
 def _ids(records: list[Record]) -> list[str]:
-    return [record.external_id for record in records]  # type: ignore[union-attr]
+    return [record.external_id for record in records]
 
 
 async def test_history_is_everything_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +440,7 @@ async def test_webhooks_are_read_for_the_store_they_were_sent_to(world: World) -
     connection = await world.connect()
     body = f'{{"shop_id":1,"shop_domain":"{world.domain}"}}'.encode()
     (notice,) = world.platform.read_webhook("shop/redact", body, datetime.now(UTC), connection)
-    assert notice.kind == "shop_redact"  # type: ignore[union-attr]
+    assert notice.kind == "shop_redact"
     with pytest.raises(ValueError):
         world.platform.read_webhook("shop/redact", body.replace(b"shop-", b"shap-"), datetime.now(UTC), connection)
     assert set(webhooks.COMPLIANCE_TOPICS) <= set(webhooks.TOPICS)

@@ -87,7 +87,7 @@ def test_a_good_request_gives_its_nonce() -> None:
 
 def code(headers: dict[str, str], **changes: object) -> str:
     with pytest.raises(PairingError) as caught:
-        verified(headers, **changes)  # type: ignore[arg-type]
+        verified(headers, **changes)
     return caught.value.code
 
 
@@ -131,7 +131,7 @@ def test_a_shopper_token_says_who() -> None:
 
 def forge(key: bytes | None = KEYS.identity, algorithm: str = "HS256", **changes: object) -> str:
     claims = {"iss": "x", "aud": "ahlan", "store": "st_a", "sub": "7", "iat": NOW, "exp": NOW + 900, **changes}
-    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm=algorithm)  # type: ignore[arg-type]
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm=algorithm)
 
 
 @pytest.mark.parametrize(
