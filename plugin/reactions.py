@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugin import joining, privacy
+from plugin.automations import running
+from plugin.automations import starters as rule_starters
 from plugin.conversations import (
     clocks,
     conversations,
@@ -47,11 +49,25 @@ TASKS: Mapping[str, Task] = {
     "ask_rating": ratings.ask_rating,
     "preview_links": links.preview_links,
     "send_transcript": transcripts.send_transcript,
+    "apply_rules": running.apply_rules,
+    "watch_rules": running.watch_rules,
+    "plant_rules": rule_starters.plant_rules,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
-    "message.sent": ("deliver_reply",),
+    "message.received": ("apply_rules",),
+    "message.sent": ("deliver_reply", "apply_rules"),
+    "message.automatic": ("deliver_reply",),
     "agent.deactivated": ("release_agent",),
-    "conversation.resolved": ("ask_rating",),
+    "conversation.assigned": ("apply_rules",),
+    "conversation.overdue": ("apply_rules",),
+    "conversation.pending": ("apply_rules",),
+    "conversation.ranked": ("apply_rules",),
+    "conversation.rated": ("apply_rules",),
+    "conversation.reopened": ("apply_rules",),
+    "conversation.resolved": ("ask_rating", "apply_rules"),
+    "conversation.tagged": ("apply_rules",),
+    "conversation.unattended": ("apply_rules",),
+    "conversation.woken": ("apply_rules",),
 }

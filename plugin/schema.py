@@ -1,6 +1,7 @@
 """Every table of the product in one metadata: for migrations, for row-level security, for the tests of both."""
 
 from plugin import joining, privacy, stores, team, workspaces
+from plugin.automations import automation
 from plugin.conversations import (
     attachments,
     bulk,
@@ -39,10 +40,10 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    actions, attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events,
-    fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders,
-    privacy, products, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors,
-    workspaces,
+    actions, attachments, automation, backfill, bulk, carts, changes, clocks, consents, conversations, crypto,
+    customers, events, fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions,
+    messages, orders, privacy, products, ratings, readings, reconcile, search, stores, tags, team, teams, terms,
+    views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -65,6 +65,7 @@ async def create(tx: Tx, name: str, *, locale: str = "en", timezone: str = "UTC"
     await tx.flush()
     await tx.enqueue("retention", every=86_400, unique="retention")
     await tx.enqueue("plant_macros")
+    await tx.enqueue("plant_rules")
     return workspace
 
 

@@ -166,6 +166,20 @@ _HEAD = (
     TABLE.c.agent_read_seq,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class ByRule:
+    """A rule that acts where an agent otherwise does."""
+
+    id: UUID
+    name: str
+
+    @property
+    def actor(self) -> str:
+        """Its name in the event table."""
+        return f"rule:{self.id}"
+
+
 Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, int, int, int, int]]
 """The few columns of a conversation that writing into it needs."""
 
@@ -318,7 +332,9 @@ async def _theirs_now(tx: Tx, attached: list[UUID], customer_id: UUID) -> None:
         tx.publish("queue", {"conversation_id": str(conversation_id)})
 
 
-async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Agent, seen: UUID | None) -> None:
+async def assign(
+    tx: Tx, conversation: Conversation, to: Agent | None, *, by: Agent | ByRule, seen: UUID | None
+) -> None:
     """Give the conversation to `to`, or to nobody. `seen` is who had it when `by` decided.
 
     Nothing happens when `to` has it already. Raises Conflict when somebody else was faster.
@@ -348,8 +364,8 @@ async def assign(tx: Tx, conversation: Conversation, to: Agent | None, *, by: Ag
     await tx.session.refresh(conversation)
 
 
-async def assigned(tx: Tx, conversation: "Conversation | Head", to: UUID | None, *, by: Agent | None) -> None:
-    """Record and tell that the conversation has a new assignee; without `by` a rule decided."""
+async def assigned(tx: Tx, conversation: "Conversation | Head", to: UUID | None, *, by: Agent | ByRule | None) -> None:
+    """Record and tell that the conversation has a new assignee; without `by` a team's way of giving decided."""
     await _record(tx, "conversation.assigned", conversation, by, {"to": str(to) if to else None})
     _tell_team(tx, conversation.id, {"type": "assigned", "to": str(to) if to else None})
 
@@ -375,7 +391,7 @@ async def turn(
     conversation: Conversation,
     to: Status,
     *,
-    by: Agent | None,
+    by: Agent | ByRule | None,
     until: datetime | None = None,
     seen: Status | None = None,
 ) -> bool:
@@ -484,7 +500,7 @@ async def _let_go(tx: Tx, conversation_id: UUID) -> None:
     )
 
 
-async def rank(tx: Tx, conversation: Conversation, priority: Priority, *, by: Agent | None) -> bool:
+async def rank(tx: Tx, conversation: Conversation, priority: Priority, *, by: Agent | ByRule | None) -> bool:
     """Give the conversation a priority. Returns False when it had it already."""
     before = await tx.scalar(
         update(TABLE)
@@ -586,7 +602,11 @@ def _tell_team(tx: Tx, conversation_id: UUID, payload: dict[str, Any]) -> None:
 
 
 async def _record(
-    tx: Tx, kind: str, conversation: "Conversation | Head", by: Agent | None, data: dict[str, Any] | None = None
+    tx: Tx,
+    kind: str,
+    conversation: "Conversation | Head",
+    by: Agent | ByRule | None,
+    data: dict[str, Any] | None = None,
 ) -> None:
     await tx.record(
         kind,
@@ -598,5 +618,5 @@ async def _record(
     )
 
 
-def _actor(by: Agent | None) -> str:
-    return f"agent:{by.id}" if by else "system"
+def _actor(by: Agent | ByRule | None) -> str:
+    return by.actor if by else "system"

@@ -13,7 +13,7 @@ from sqlalchemy import Date, Index, Numeric, UniqueConstraint, delete, func, sel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.conversations.conversations import Conversation
+from plugin.conversations.conversations import ByRule, Conversation
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.kernel.lazy import _
@@ -213,7 +213,7 @@ async def values(tx: Tx, conversation_id: UUID) -> Mapping[str, str]:
     return {row.key: row.value for row in rows}
 
 
-async def fill(tx: Tx, conversation: Conversation, field: Field, said: str, *, by: Agent) -> bool:
+async def fill(tx: Tx, conversation: Conversation, field: Field, said: str, *, by: Agent | ByRule) -> bool:
     """Put a value into a field, or take it out with an empty one. Returns whether that was news.
 
     Raises AhlanError for what is none of the field's kind. The event names the field, never the value.

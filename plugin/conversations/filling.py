@@ -16,14 +16,16 @@ from plugin.team import Agent
 _ORDERS = 10
 
 
-async def values(tx: Tx, conversation: Conversation, agent: Agent, t: Translator) -> Mapping[Name, str]:
-    """What is known here; `t` speaks the language of the answer, in the time zone of the store.
+async def values(tx: Tx, conversation: Conversation, agent: Agent | None, t: Translator) -> Mapping[Name, str]:
+    """What is known here, and who answers: nobody where a rule does.
+
+    `t` speaks the language of the answer, in the time zone of the store.
 
     The customer is who was proven to write; a name that was only typed counts as a name, an address does not. The order
     is the latest of the conversation's store that was not called off, else the latest anywhere.
     """
     store = await tx.get(Store, conversation.store_id) if conversation.store_id else None
-    found = {Name.AGENT_NAME: agent.name, Name.AGENT_FIRST_NAME: _first(agent.name)}
+    found = {Name.AGENT_NAME: agent.name, Name.AGENT_FIRST_NAME: _first(agent.name)} if agent is not None else {}
     if store is not None:
         found |= {Name.STORE_NAME: store.name, Name.STORE_LINK: _web(store.url)}
     name, email, orders = await _customer(tx, conversation)

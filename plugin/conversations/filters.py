@@ -8,6 +8,7 @@ Words without a key are searched for. Spans are written 30m, 4h, 2d, 1w; days as
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -133,9 +134,7 @@ class Term:
     negated: bool = False
 
     def __str__(self) -> str:
-        said = ",".join(
-            f"{'' if value.compare == '=' else value.compare}{_quoted(value.text)}" for value in self.values
-        )
+        said = ",".join(f"{'' if value.compare == '=' else value.compare}{quoted(value.text)}" for value in self.values)
         return f"{'-' if self.negated else ''}{self.key.value}:{said}"
 
 
@@ -156,10 +155,29 @@ class Filter:
 
 def parse(text: str) -> Filter:
     """Read a filter. Raises FilterError with words for whoever typed it."""
-    if len(text) > LIMIT:
-        raise FilterError(_("This filter is too long."), _("Say it with fewer conditions."))
     terms: list[Term] = []
     words: list[str] = []
+    for token in tokens(text, LIMIT):
+        if token.key:
+            terms.append(_term(token.key, token.said, negated=token.negated))
+        else:
+            words.append(token.said)
+    return Filter(tuple(terms), tuple(word for word in words if word.strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a filter as it was written: `key:said`, or a word without a key. `negated`: a key with a `-`."""
+
+    key: str
+    said: str
+    negated: bool = False
+
+
+def tokens(text: str, limit: int) -> Iterator[Token]:
+    """The pieces of a filter, whatever its keys mean. Raises FilterError for one that is too long, or not closed."""
+    if len(text) > limit:
+        raise FilterError(_("This filter is too long."), _("Say it with fewer conditions."))
     place = 0
     while (place := _skip(text, place)) < len(text):
         token = _TOKEN.match(text, place)
@@ -167,10 +185,15 @@ def parse(text: str) -> Filter:
             raise FilterError(_("A quotation mark is not closed."), _("Close it, or take it out."))
         place = token.end()
         if token["key"] is None:
-            words.append(token["not"] + token["word"].replace('"', ""))
-            continue
-        terms.append(_term(token["key"], token["value"], negated=bool(token["not"])))
-    return Filter(tuple(terms), tuple(word for word in words if word.strip()))
+            yield Token("", token["not"] + token["word"].replace('"', ""))
+        else:
+            yield Token(token["key"], token["value"], bool(token["not"]))
+
+
+def values_of(said: str) -> list[str]:
+    """The values behind a key: between commas, each perhaps in quotation marks."""
+    parts = (quoted or plain for quoted, plain in _VALUE.findall(said))
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _skip(text: str, place: int) -> int:
@@ -187,8 +210,7 @@ def _term(name: str, said: str, *, negated: bool) -> Term:
             values={"name": name, "names": ", ".join(Key)},
         )
     key = Key(name)
-    parts = [quoted or plain for quoted, plain in _VALUE.findall(said)]
-    values = tuple(_value(key, part.strip()) for part in parts if part.strip())
+    values = tuple(_value(key, part) for part in values_of(said))
     if not values:
         raise FilterError(_("%(name)s has no value."), _("Write one behind the colon."), values={"name": name})
     return Term(key, values, negated)
@@ -217,7 +239,7 @@ def _value(key: Key, said: str) -> Value:
                 values={"name": key.value, "value": said},
             )
         return Value(str(int(text)), compare)
-    if (span := _span(text)) is not None:
+    if (span := span_of(text)) is not None:
         if compare == "=":
             raise FilterError(
                 _("%(name)s needs > or < before %(value)s."),
@@ -236,7 +258,8 @@ def _value(key: Key, said: str) -> Value:
     )
 
 
-def _span(text: str) -> timedelta | None:
+def span_of(text: str) -> timedelta | None:
+    """A span such as `4h`; None when it is none, ten years when it is longer."""
     found = _SPAN.fullmatch(text)
     if found is None:
         return None
@@ -250,7 +273,8 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A value as a filter has to say it: in quotation marks where it has blanks or signs of ours."""
     return text if _PLAIN.fullmatch(text) and text[0] not in "<>" else f'"{text}"'
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import Index, TextClause, UniqueConstraint, bindparam, func, select
 from sqlalchemy import text as sql
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import attachments, clocks, mentions
 from plugin.conversations import conversations as threads
-from plugin.conversations.conversations import OPEN, Conversation, Head, Shopper, Status
+from plugin.conversations.conversations import OPEN, ByRule, Conversation, Head, Shopper, Status
 from plugin.crm import customers
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, NotFound
@@ -185,6 +185,55 @@ async def note(
         return await _resent(tx, head.id, client_id)
     await mentions.remember(tx, head.id, head.last_position + 1, called, by=by.id)
     await tx.session.refresh(conversation)
+    return message
+
+
+def automatic_id(conversation_id: UUID, behind: UUID | None) -> UUID:
+    """The `client_id` of whatever answers by itself behind a message that a person wrote: there is one and no more.
+
+    A rule and the bot, two rules, two workers and a repeated job all write under it, and one of them does. Pure.
+    """
+    return uuid5(conversation_id, f"automatic {behind or ''}")
+
+
+async def last_by_a_person(tx: Tx, conversation_id: UUID) -> UUID | None:
+    """The id of the last message that the other side can see and that no machine of ours wrote."""
+    found: UUID | None = await tx.scalar(
+        select(Message.id)
+        .where(
+            Message.workspace_id == tx.workspace_id,
+            Message.conversation_id == conversation_id,
+            Message.seq.is_not(None),
+            Message.author.in_((SHOPPER, AGENT)),
+        )
+        .order_by(Message.seq.desc())
+        .limit(1)
+    )
+    return found
+
+
+async def answer_by_rule(tx: Tx, head: Head, body: str, *, by: ByRule) -> dict[str, Any] | None:
+    """A rule answers, once behind each message of a person; None when something else has. The caller holds `head`.
+
+    Whoever waits goes on waiting: only a person's answer ends that, and the status stays as it is.
+    """
+    client_id = automatic_id(head.id, await last_by_a_person(tx, head.id))
+    more = {"rule": {"id": str(by.id), "name": by.name}}
+    return await _append(
+        tx, head, BOT, client_id, clean(body), (), uploader="", actor=by.actor, event="message.automatic", more=more
+    )
+
+
+async def note_by_rule(
+    tx: Tx, head: Head, client_id: UUID, body: str, *, by: ByRule, calls: Sequence[Agent] = ()
+) -> dict[str, Any] | None:
+    """A rule writes to the team, and calls some of it; None when it has already. The caller holds `head`."""
+    message = await _append(
+        tx, head, BOT, client_id, clean(body), (), kind=NOTE, uploader="", actor=by.actor, event="note.added",
+        mentioned=[agent.name for agent in calls], more={"rule": {"id": str(by.id), "name": by.name}},
+    )  # fmt: skip
+    if message is not None:
+        await mentions.remember(tx, head.id, head.last_position + 1, calls, by=None)
     return message
 
 
@@ -373,9 +422,10 @@ FROM inserted AS i
 WHERE c.workspace_id = i.workspace_id AND c.id = i.conversation_id
 RETURNING i.created_at
 """
+_SHOWN = """, last_seq = i.seq, last_message_at = i.created_at, active_at = i.created_at, preview = :preview,
+    preview_author = i.author"""
 # What was marked as spam is kept and counted, but wakes nobody.
-_SEEN = """, last_seq = i.seq, last_message_at = i.created_at, active_at = i.created_at, preview = :preview,
-    preview_author = i.author, status = CASE c.status WHEN 'spam' THEN 'spam' ELSE 'open' END, snoozed_until = NULL,
+_SEEN = f"""{_SHOWN}, status = CASE c.status WHEN 'spam' THEN 'spam' ELSE 'open' END, snoozed_until = NULL,
     resolved_at = NULL"""
 _BY_SHOPPER = f"""{_SEEN}, shopper_read_seq = i.seq,
     waiting_since = CASE c.status WHEN 'spam' THEN NULL ELSE coalesce(c.waiting_since, i.created_at) END"""
@@ -391,7 +441,8 @@ _APPEND = {
     NOTE: _statement("NULL", ""),
     SHOPPER: _statement(":seq", _BY_SHOPPER),
     AGENT: _statement(":seq", _BY_AGENT),
-    BOT: _statement(":seq", _SEEN),
+    # What a machine says changes nobody's turn.
+    BOT: _statement(":seq", _SHOWN),
 }
 
 
@@ -450,11 +501,11 @@ async def _append(
         store_id=head.store_id,
         customer_id=head.customer_id,
         actor=actor,
-        data={"message_id": str(message_id), "seq": seq},
+        data={"message_id": str(message_id), "seq": seq, **({"was": head.status} if author == SHOPPER else {})},
     )
     if kind == MESSAGE and ("://" in body or data.get("cards")):
         await tx.enqueue("preview_links", message_id=message_id)
-    if kind == MESSAGE and head.status not in (OPEN, Status.SPAM):
+    if kind == MESSAGE and author != BOT and head.status not in (OPEN, Status.SPAM):
         await threads.reopened(tx, head, actor=actor)
     if kind == MESSAGE and author != BOT:
         await clocks.keep(tx, head.id)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import clocks
 from plugin.conversations import conversations as threads
-from plugin.conversations.conversations import Conversation
+from plugin.conversations.conversations import ByRule, Conversation
 from plugin.kernel.db import Base, Tenant, Tx, tenant_key
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
@@ -48,7 +48,7 @@ class ConversationTag(Tenant, Base):
     name: Mapped[str]
 
 
-async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> bool:
+async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | ByRule | None) -> bool:
     """Put a tag on; False when it was on already. Raises AhlanError for no or too long a name, or too many tags."""
     name = " ".join(name.split())
     if not name or len(name) > LONGEST or '"' in name:
@@ -75,7 +75,7 @@ async def put(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None
     return True
 
 
-async def take_off(tx: Tx, conversation: Conversation, name: str, *, by: Agent | None) -> bool:
+async def take_off(tx: Tx, conversation: Conversation, name: str, *, by: Agent | ByRule | None) -> bool:
     """Take a tag off; False when it was not on."""
     gone = await tx.scalar(
         delete(ConversationTag)
@@ -120,13 +120,13 @@ async def _known(tx: Tx, name: str) -> str:
     return found
 
 
-async def _record(tx: Tx, kind: str, conversation: Conversation, name: str, by: Agent | None) -> None:
+async def _record(tx: Tx, kind: str, conversation: Conversation, name: str, by: Agent | ByRule | None) -> None:
     await tx.record(
         kind,
         subject_id=conversation.id,
         store_id=conversation.store_id,
         customer_id=conversation.customer_id,
-        actor=f"agent:{by.id}" if by else "system",
+        actor=by.actor if by else "system",
         data={"tag": name},
     )
     tx.publish(f"panel:conversation:{conversation.id}", {"type": "assigned"})

@@ -1,0 +1,1 @@
+"""What happens by itself: rules over conversations, with a log of why."""
