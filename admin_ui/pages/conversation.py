@@ -18,6 +18,7 @@ from admin_ui.carried import Carried, carried
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team, workspaces
+from plugin.automations import automation
 from plugin.channel import Automatic
 from plugin.conversations import (
     attachments,
@@ -80,6 +81,7 @@ class Said:
     more: Carried
     mail: MailView | None = None
     mentions: Sequence[str] = ()
+    rule: str = ""
     kind: str = "message"
 
 
@@ -91,6 +93,7 @@ class Happened:
     position: int
     text: str
     at: datetime
+    why: str = ""
     kind: str = "happening"
 
 
@@ -289,7 +292,7 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     older = bool(page) and page[0].position > 1
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
-    names = {agent.id: agent.name for agent in await team.agents(tx)}
+    names = await _who(tx, desk.t, happened)
     items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
     thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark)
     reach = await _reach(tx, desk, talk, here)
@@ -365,12 +368,12 @@ def _woven(
     day = _day_key(desk, previous) if previous else ""
     for message in page:
         while waiting and waiting[0].at < message.created_at:
-            woven.append(_happened(desk.t, waiting.pop(0), position, names))
+            woven.append(_happened(desk, waiting.pop(0), position, names))
         said = _said(desk, talk, message, day, (mails or {}).get(message.id))
         day = said.day_key
         position = message.position
         woven.append(said)
-    woven.extend(_happened(desk.t, event, position, names) for event in waiting)
+    woven.extend(_happened(desk, event, position, names) for event in waiting)
     return woven
 
 
@@ -398,6 +401,7 @@ def _said(
         talk_id=talk.id,
         mail=mail,
         mentions=message.data.get("mentions", ()),
+        rule=message.data.get("rule", {}).get("name", ""),
         more=carried(desk, talk, message, shown),
     )
 
@@ -465,7 +469,8 @@ def moment_of(desk: Desk, said: str) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=desk.t.timezone)).astimezone(UTC)
 
 
-def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
+def _happened(desk: Desk, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
+    t = desk.t
     who = isolate(_actor_name(t, event.actor, names))
     if event.kind in _SAID:
         until = event.data.get("until")
@@ -494,12 +499,25 @@ def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, s
             name=who,
             other=isolate(names.get(UUID(event.data["to"]), t.gettext("Somebody"))),
         )
-    return Happened(event.id, position, text, event.at)
+    by_rule = event.actor.startswith("rule:")
+    why = desk.url(f"conversations/{event.subject_id}/rules") if by_rule else ""
+    return Happened(event.id, position, text, event.at, why)
+
+
+async def _who(tx: Tx, t: Translator, happened: Sequence[Event]) -> Mapping[UUID, str]:
+    """What agents and rules are called, for the lines that say what they did."""
+    if not happened:
+        return {}
+    found = {agent.id: agent.name for agent in await team.agents(tx)}
+    if any(event.actor.startswith("rule:") for event in happened):
+        called = await automation.names(tx)
+        found |= {id: t.gettext("The rule %(name)s", name=t.quoted(name)) for id, name in called.items()}
+    return found
 
 
 def _actor_name(t: Translator, actor: str, names: Mapping[UUID, str]) -> str:
     kind, _colon, identity = actor.partition(":")
-    if kind == "agent":
+    if kind in ("agent", "rule"):
         return names.get(UUID(identity), t.gettext("Somebody"))
     return t.gettext("Customer") if kind == "shopper" else t.gettext("Ahlan")
 
@@ -524,7 +542,7 @@ async def more(desk: Desk) -> Response:
         happened = await history.happenings(tx, talk.id, since=since or talk.created_at)
         if "before" in query:
             happened = [event for event in happened if page and event.at <= page[-1].created_at]
-        names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
+        names = await _who(tx, desk.t, happened)
         mails = await mails_among(tx, talk, page)
         fresh = {message.id for message in page}
         again = await lines(tx, desk, talk, [message for message in changed if message.id not in fresh])
@@ -606,7 +624,7 @@ async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
         previous = await _before(tx, talk, written.position)
         # The first answer takes what nobody had: the line that says so comes along.
         happened = await history.happenings(tx, talk.id, since=previous.created_at if previous else talk.created_at)
-        names = {agent.id: agent.name for agent in await team.agents(tx)} if happened else {}
+        names = await _who(tx, desk.t, happened)
     happened = [event for event in happened if event.at <= written.created_at]
     return desk.page(
         "messages.html",

@@ -168,6 +168,14 @@ async def listed(tx: Tx, agent: Agent, *, archived: bool = False) -> list[Listed
     return sorted(found, key=lambda one: (one.macro.agent_id is not None, one.macro.place, str(one.macro.id)))
 
 
+async def names(tx: Tx) -> dict[str, str]:
+    """What the team's macros are called, by id; archived ones too."""
+    rows = await tx.execute(
+        select(Macro.id, Macro.name).where(Macro.workspace_id == tx.workspace_id, Macro.agent_id.is_(None))
+    )
+    return {str(row.id): row.name for row in rows}
+
+
 async def find(tx: Tx, agent: Agent, macro_id: UUID) -> Macro:
     """A macro that this agent may use. Raises NotFound, for a colleague's own one too."""
     macro = await tx.get(Macro, macro_id)

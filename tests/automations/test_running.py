@@ -283,7 +283,7 @@ async def test_people_are_given_work_called_and_told_and_who_left_is_passed_over
 
 async def age(app: App, workspace: UUID, id: UUID, **ages: timedelta) -> None:
     async with app.db.transaction(workspace) as tx:
-        values = {name: func.now() - span for name, span in ages.items()}
+        values = {name: TABLE.c[name] - span for name, span in ages.items()}
         await tx.execute(update(TABLE).where(TABLE.c.id == id).values(**values))
         seconds = max(ages.values()).total_seconds()
         await tx.execute(
