@@ -206,7 +206,7 @@ def value(t: Translator, key: Key, one: Value, names: Names) -> str:
         case Key.WAITING | Key.ORDERED:
             assert one.span is not None
             return _compared(t, one, isolate(t.duration(one.span.total_seconds())))
-    return t.quoted(one.text) if key in (Key.SAYS, Key.ONLY, Key.SUBJECT) else isolate(one.text)
+    return t.quoted(isolate(one.text)) if key in (Key.SAYS, Key.ONLY, Key.SUBJECT) else isolate(one.text)
 
 
 def _compared(t: Translator, one: Value, said: str) -> str:
@@ -238,7 +238,7 @@ def deed(t: Translator, one: Deed, names: Names) -> Deedly:
         case Do.SNOOZE:
             return Deedly(sign, t.gettext("Snooze for %(time)s", time=isolate(t.duration(int(one.value) * 3600))))
         case Do.NOTE:
-            return Deedly(sign, t.gettext("Note: %(text)s", text=t.quoted(one.value[:60])) if one.value else
+            return Deedly(sign, t.gettext("Note: %(text)s", text=t.quoted(isolate(one.value[:60]))) if one.value else
                           t.gettext("Write a note"))  # fmt: skip
         case Do.NOTIFY:
             return Deedly(sign, t.gettext("Call %(name)s", name=_named(t, names.agents, one.value)))
@@ -251,7 +251,7 @@ def deed(t: Translator, one: Deed, names: Names) -> Deedly:
                     sign, t.gettext("Answer with the macro %(name)s", name=_named(t, names.macros, one.value))
                 )
             said = next((glimpse(text) for text in one.texts.values() if text), "")
-            return Deedly(sign, t.gettext("Answer: %(text)s", text=t.quoted(said[:60])) if said else
+            return Deedly(sign, t.gettext("Answer: %(text)s", text=t.quoted(isolate(said[:60]))) if said else
                           t.gettext("Answer the customer"))  # fmt: skip
 
 

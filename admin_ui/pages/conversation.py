@@ -511,7 +511,7 @@ async def _who(tx: Tx, t: Translator, happened: Sequence[Event]) -> Mapping[UUID
     found = {agent.id: agent.name for agent in await team.agents(tx)}
     if any(event.actor.startswith("rule:") for event in happened):
         called = await automation.names(tx)
-        found |= {id: t.gettext("The rule %(name)s", name=t.quoted(name)) for id, name in called.items()}
+        found |= {id: t.gettext("The rule %(name)s", name=t.quoted(isolate(name))) for id, name in called.items()}
     return found
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -23,7 +24,7 @@ from plugin import stores, team
 from plugin.automations import automation, conditions, facts, rules, starters
 from plugin.automations.automation import Draft, RuleRow, RuleRun
 from plugin.automations.conditions import CHOICES, SHAPES, Key, Term
-from plugin.automations.rules import TIMED, Deed, Do, Trigger
+from plugin.automations.rules import TIMED, Deed, Do, Held, Trigger
 from plugin.conversations import fields, macros, tags, teams
 from plugin.conversations.conversations import Priority, Status
 from plugin.conversations.filters import NOBODY, PRIORITIES, SOMEBODY, WEEKDAYS
@@ -32,7 +33,7 @@ from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy
-from plugin.kernel.text import isolate
+from plugin.kernel.text import isolate, language_of
 
 TRIED = 100
 """How many of the last times a rule is tried against."""
@@ -279,7 +280,7 @@ async def attempt(desk: Desk) -> Response:
         if outcome.decided is not None:
             passed.append(_tried(t, known, (), rule_words.condition(t, outcome.decided, names)))
             continue
-        deeds = [_planned(t, planned, names) for planned in outcome.planned]
+        deeds = [_planned(t, planned, names, past=draft.trigger not in TIMED) for planned in outcome.planned]
         found.append(_tried(t, known, deeds, ""))
     return desk.page(
         "rule_parts.html", block="tried", trouble=None, asked=len(past), count=len(found), found=found[:_SHOWN],
@@ -287,9 +288,11 @@ async def attempt(desk: Desk) -> Response:
     )  # fmt: skip
 
 
-def _planned(t: Translator, planned: rules.Planned, names: Names) -> Deedly:
+def _planned(t: Translator, planned: rules.Planned, names: Names, *, past: bool) -> Deedly:
     said = rule_words.deed(t, planned.deed, names)
-    return Deedly(said.sign, said.text, rule_words.why(t, planned.held or ""))
+    # That it is so by now, perhaps by this very rule, says nothing about then.
+    held = "" if past and planned.held is Held.ALREADY else planned.held or ""
+    return Deedly(said.sign, said.text, rule_words.why(t, held))
 
 
 def _tried(t: Translator, known: facts.Known, deeds: Sequence[Deedly], decided: str) -> Tried:
@@ -403,8 +406,13 @@ def _row_of(t: Translator, term: Term, lists: Lists, n: str) -> ConditionRow:
     if shape == "span":
         return ConditionRow(n, key.value, shape, term.negated, first.compare, first.text[:-1], first.text[-1])
     chosen = {one.text for one in term.values}
-    text = first.text if shape in ("number", "rank", "yes") else ", ".join(one.text for one in term.values)
+    text = first.text if shape in ("number", "rank", "yes") else _by_language([one.text for one in term.values])
     return ConditionRow(n, key.value, shape, term.negated, first.compare, text, options=_options(t, key, lists, chosen))
+
+
+def _by_language(values: Sequence[str]) -> str:
+    """Words with commas between them, those of one script on a line of their own."""
+    return "\n".join(", ".join(part) for _code, part in groupby(values, key=language_of))
 
 
 def _empty(t: Translator, key: Key, lists: Lists, n: str) -> ConditionRow:

@@ -301,11 +301,12 @@ async def runs(tx: Tx, rule_id: UUID, *, acted: bool, limit: int = 50) -> Sequen
 
 
 async def of_conversation(tx: Tx, conversation_id: UUID, *, limit: int = 100) -> Sequence[RuleRun]:
-    """Every rule that was asked about a conversation, the latest first."""
+    """Every rule that was asked about a conversation, the latest event first, its rules in their order."""
     rows = await tx.scalars(
         select(RuleRun)
+        .join(RuleRow, (RuleRow.workspace_id == RuleRun.workspace_id) & (RuleRow.id == RuleRun.rule_id))
         .where(RuleRun.workspace_id == tx.workspace_id, RuleRun.conversation_id == conversation_id)
-        .order_by(RuleRun.id.desc())
+        .order_by(RuleRun.created_at.desc(), RuleRow.position, RuleRun.id)
         .limit(limit)
     )
     return list(rows)

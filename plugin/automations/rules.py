@@ -176,12 +176,16 @@ def ask(rule: Rule, facts: Facts) -> tuple[Outcome, Facts]:
     if decided is not None:
         return Outcome(rule, decided), facts
     planned = []
-    for deed in rule.deeds:
+    for deed in sorted(rule.deeds, key=lambda one: _PLACE[one.do]):
         held = _held(deed, facts)
         planned.append(Planned(deed, held))
         if held is None:
             facts = _after(deed, facts)
     return Outcome(rule, None, tuple(planned)), facts
+
+
+# A status comes last, and an answer before it: whatever order they were written in, a rule does not undo itself.
+_PLACE = {do: place for place, do in enumerate(Do)}
 
 
 def _held(deed: Deed, facts: Facts) -> Held | None:

@@ -234,10 +234,6 @@ async def on_time(app: App, tx: Tx, rule: Rule, conversation_id: UUID, key: str)
 # What is done
 
 
-# A status comes last, and an answer before it: whatever order they were written in, a rule does not undo itself.
-_ORDER = {do: place for place, do in enumerate(Do)}
-
-
 async def _perform(app: App, tx: Tx, known: Known, outcome: Outcome) -> list[Result]:
     """Do what a rule says. The caller holds the conversation. What cannot be done is told and holds up nothing else."""
     talk = await tx.get(Conversation, known.facts.conversation_id)
@@ -245,7 +241,7 @@ async def _perform(app: App, tx: Tx, known: Known, outcome: Outcome) -> list[Res
     await tx.session.refresh(talk)
     by = ByRule(outcome.rule.id, outcome.rule.name)
     found = []
-    for planned in sorted(outcome.planned, key=lambda one: _ORDER[one.deed.do]):
+    for planned in outcome.planned:
         found.append(await _do(app, tx, known, talk, planned, by))
         await tx.session.refresh(talk)
     return found

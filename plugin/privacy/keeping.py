@@ -113,6 +113,13 @@ def kinds(settings: Settings) -> Mapping[str, Kind]:
 # Strangers may upload too: what they never send must not fill the disk for ever. Nobody is asked about that.
 _UNSENT = Kind("attachments", "message_id IS NULL AND created_at < :before", days=1, least=1, most=1)
 
+# The log of rules: what one did for 90 days, why one did nothing for 7 (docs/rules.md). No choice of the merchant's.
+_RULE_RUNS = Kind(
+    "rule_runs",
+    "created_at < :before OR (decided IS NOT NULL AND created_at < CAST(:before AS timestamptz) + interval '83 days')",
+    days=90, least=90, most=90,
+)  # fmt: skip
+
 
 async def periods(tx: Tx, settings: Settings) -> Mapping[str, int]:
     """The days that each kind is kept in this workspace: the merchant's choice within the limits, else the default."""
@@ -162,6 +169,7 @@ async def retention(app: App, workspace_id: UUID) -> None:
     now = datetime.now(UTC)
     due = {name: (kind, days[name]) for name, kind in kinds(app.settings).items() if days[name]}
     due["unsent"] = (_UNSENT, _UNSENT.days)
+    due["rule_runs"] = (_RULE_RUNS, _RULE_RUNS.days)
     if audited := app.settings.audit_retention_days:
         # The operator's alone: who could shorten it could hide what they did.
         due["audit_log"] = (Kind("audit_log", "created_at < :before", audited, audited, audited), audited)

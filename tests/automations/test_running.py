@@ -36,7 +36,9 @@ async def tags_of(app: App, workspace: UUID, id: UUID) -> list[str]:
 
 async def runs_of(app: App, workspace: UUID, id: UUID) -> list[RuleRun]:
     async with app.db.transaction(workspace) as tx:
-        return list(await automation.of_conversation(tx, id))[::-1]
+        found = await automation.of_conversation(tx, id)
+    # Sorted stably: events in the order in which they happened, the rules of each in theirs.
+    return sorted(found, key=lambda run: run.created_at)
 
 
 async def said(app: App, workspace: UUID, id: UUID) -> list[Message]:
