@@ -62,7 +62,7 @@ async def test_an_agent_writes_a_rule_and_a_shoppers_message_fires_it(app: App, 
     id = await says(app, shop, "emma", "My dress is TORN")
     page = unescape((await maya.get(f"/panel/inbox/{id}")).text)
     assert "added the tag \u2068damage\u2069" in page
-    assert "The rule “\u2068Torn goods\u2069”" in page
+    assert "The rule “Torn goods”" in page
     assert "By the rule “\u2068Torn goods\u2069”" in page, "the answer says whose it is"
     assert f"/panel/conversations/{id}/rules" in page
     log = unescape((await maya.get(f"/panel/conversations/{id}/rules")).text)
@@ -139,9 +139,15 @@ async def test_order_switch_copy_deletion_and_its_undo(app: App, shop: Shop, may
 
 async def test_rows_of_the_editor_follow_what_is_asked_and_done(maya: Browser) -> None:
     for key, part in (
-        ("order", 'value="late"'), ("orders", 'inputmode="decimal"'), ("waiting", "-unit"), ("open", '<option value="yes">'),
-        ("store", "checkbox"), ("says", "<textarea"), ("field", "size=42"), ("rating", '<option value="5"'),
-    ):  # fmt: skip
+        ("order", 'value="late"'),
+        ("orders", 'inputmode="decimal"'),
+        ("waiting", "-unit"),
+        ("open", '<option value="yes">'),
+        ("store", "checkbox"),
+        ("says", "<textarea"),
+        ("field", "size=42"),
+        ("rating", '<option value="5"'),
+    ):
         row = await maya.get(f"{PAGE}/row", params={"side": "condition", "row": "ab", "c-ab-key": key}, headers=HX)
         assert f'<option value="{key}" selected>' in row.text
         assert part in row.text, key

@@ -258,8 +258,8 @@ def compose(message: Outbound, sender: str) -> EmailMessage:
         mail["In-Reply-To"] = f"<{message.thread[-1]}>"
         mail["References"] = " ".join(f"<{id}>" for id in message.thread)
     if message.automatic:
-        # Machines that answer mail (holiday notices) leave these alone: RFC 3834.
-        mail["Auto-Submitted"] = "auto-generated"
+        # Machines that answer mail (holiday notices) leave these alone: RFC 3834, 5.
+        mail["Auto-Submitted"] = "auto-replied" if message.thread else "auto-generated"
     if message.stop_url:
         # One click in the reader's mail program (RFC 8058, 3.1): it posts there, a person who opens it is asked.
         mail["List-Unsubscribe"] = f"<{message.stop_url}>"
