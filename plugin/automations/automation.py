@@ -175,9 +175,11 @@ async def save(tx: Tx, draft: Draft, row: RuleRow | None = None, *, by: Agent, e
     tx.add(row)
     await tx.flush()
     changes = audit.changed(before, _told(row))
-    if fresh or changes:
-        kind = "settings.rule_made" if fresh else "settings.rule_changed"
-        audit.note(tx, kind, by=by.id, changes={"rule": [None, row.name], **changes})
+    told = {"rule": [None, row.name], **changes}
+    if fresh:
+        audit.note(tx, "settings.rule_made", by=by.id, changes=told)
+    elif changes:
+        audit.note(tx, "settings.rule_changed", by=by.id, changes=told)
     await watch(tx)
     return row
 
@@ -205,7 +207,10 @@ async def switch(tx: Tx, row: RuleRow, on: bool, *, by: Agent) -> None:
     row.enabled = on
     row.since = await tx.scalar(select(func.now()))
     await tx.flush()
-    audit.note(tx, "settings.rule_on" if on else "settings.rule_off", by=by.id, changes={"rule": [None, row.name]})
+    if on:
+        audit.note(tx, "settings.rule_on", by=by.id, changes={"rule": [None, row.name]})
+    else:
+        audit.note(tx, "settings.rule_off", by=by.id, changes={"rule": [None, row.name]})
     await watch(tx)
 
 

@@ -26,6 +26,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from plugin import privacy, stores
 from plugin.app import App
+from plugin.automations import automation
+from plugin.automations.automation import RuleRow
 from plugin.conversations import changes, mentions, messages, presence, search
 from plugin.conversations.attachments import Attachment
 from plugin.conversations.conversations import Conversation, Shopper, current, read_by
@@ -145,7 +147,12 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         file = Attachment(id=new_id(), store_id=store.id, conversation_id=head.id, uploader=shopper.actor, name=mark,
                           media_type="text/plain", size=1, content=mark.encode(), thumbnail=mark.encode())  # fmt: skip
         tx.add(file)
+        rule = RuleRow(id=new_id(), position=0, name="Rule", event="received", conditions="", actions=[])
+        tx.add(rule)
         await tx.flush()
+        asked = {"rule_id": rule.id, "conversation_id": head.id, "event": "received", "event_key": "1", "done": [],
+                 "decided": f"says:{mark}"}  # fmt: skip
+        await automation.note_runs(tx, [asked])
     async with app.db.transaction(workspace) as tx:
         await privacy.receive(
             tx,
