@@ -175,11 +175,10 @@ async def save(tx: Tx, draft: Draft, row: RuleRow | None = None, *, by: Agent, e
     tx.add(row)
     await tx.flush()
     changes = audit.changed(before, _told(row))
-    told = {"rule": [None, row.name], **changes}
     if fresh:
-        audit.note(tx, "settings.rule_made", by=by.id, changes=told)
+        audit.note(tx, "settings.rule_made", by=by.id, changes={"rule": [None, row.name], **changes})
     elif changes:
-        audit.note(tx, "settings.rule_changed", by=by.id, changes=told)
+        audit.note(tx, "settings.rule_changed", by=by.id, changes={"rule": [None, row.name], **changes})
     await watch(tx)
     return row
 

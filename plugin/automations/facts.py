@@ -178,7 +178,9 @@ def _known(row: Any, *, past: bool = False) -> Known:
     team = _team(row, tags)
     spoken = language_of(row.locale) or texts.language_of(row.text or row.preview) or ""
     author, _blank, said_at = (row.last_said or "").partition(" ")
-    silent = author not in ("", "shopper") and row.waiting_since is None and row.status in ("open", "pending")
+    # Whoever put it to the customer's turn without a word has said so all the same.
+    turn = row.status == "pending" or (row.status == "open" and author not in ("", "shopper"))
+    silent = turn and row.waiting_since is None
     last = datetime.fromtimestamp(float(said_at), zone) if said_at else None
     facts = Facts(
         kind=row.kind,

@@ -153,7 +153,7 @@ _ANCHORS = {
 _CANDIDATES = {
     trigger: text(f"""
         SELECT c.id, k.key FROM conversations c CROSS JOIN LATERAL (SELECT {_ANCHORS[trigger]} AS key) k
-        WHERE c.workspace_id = :workspace AND {which} AND k.key IS NOT NULL
+        WHERE c.workspace_id = :workspace AND {which} AND k.key IS NOT NULL AND c.id > :behind
             AND NOT EXISTS (SELECT FROM rule_runs r WHERE r.workspace_id = c.workspace_id
                 AND r.conversation_id = c.id AND r.event_key = k.key AND r.rule_id = :rule)
         ORDER BY c.id LIMIT :limit
@@ -205,6 +205,7 @@ async def _look(app: App, workspace_id: UUID, row: RuleRow) -> None:
         "earliest": max(row.since - rule.after, latest - _LATE),
         "latest": latest,
         "limit": _BATCH,
+        "behind": UUID(int=0),
     }
     while True:
         async with app.db.transaction(workspace_id) as tx:
@@ -215,6 +216,8 @@ async def _look(app: App, workspace_id: UUID, row: RuleRow) -> None:
                 await on_time(app, tx, rule, one.id, one.key)
         if len(found) < _BATCH:
             return
+        # Onwards: one that is not due after all must not be looked at for ever.
+        bound["behind"] = found[-1].id
 
 
 async def on_time(app: App, tx: Tx, rule: Rule, conversation_id: UUID, key: str) -> Outcome | None:

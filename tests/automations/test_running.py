@@ -10,6 +10,7 @@ from sqlalchemy.event import listen, remove
 from plugin.app import App
 from plugin.automations import automation, running
 from plugin.automations.automation import RuleRun
+from plugin.automations.rules import Rule
 from plugin.conversations import conversations, macros, messages, tags
 from plugin.conversations.conversations import TABLE, Conversation, Shopper, Status
 from plugin.conversations.macros import Draft as MacroDraft
@@ -330,6 +331,35 @@ async def test_silence_of_the_customer_is_followed_up_then_resolved(
     await age(app, workspace, id, active_at=timedelta(days=3, hours=1))
     await _watch(app, workspace)
     assert (await talk_of(app, workspace, id)).status == "resolved"
+
+
+async def test_a_conversation_that_was_put_to_the_customers_turn_without_a_word_falls_silent_too(
+    app: App, workspace: UUID, noa: Agent, shopper: Shopper, write: Write, says: Says
+) -> None:
+    await write("silent", "status:pending", deed("status", "resolved"), after=timedelta(days=4))
+    id = await says(shopper, "I will send the photo tomorrow")
+    async with app.db.transaction(workspace) as tx:
+        talk = await tx.get(Conversation, id)
+        assert talk is not None
+        await conversations.turn(tx, talk, Status.PENDING, by=noa)
+    await age(app, workspace, id, active_at=timedelta(days=4, hours=1))
+    await _watch(app, workspace)
+    assert (await talk_of(app, workspace, id)).status == "resolved"
+
+
+async def test_many_that_are_due_are_all_looked_at_and_what_is_not_due_after_all_holds_up_nobody(
+    app: App, workspace: UUID, make_shopper: MakeShopper, write: Write, says: Says, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_BATCH", 2)
+    await write("waits", "", deed("tag", "late"), after=timedelta(hours=1))
+    ids = [await says(await make_shopper(), f"hello {number}") for number in range(5)]
+    await settle(app)
+    for id in ids:
+        await age(app, workspace, id, waiting_since=timedelta(hours=2), active_at=timedelta(hours=2))
+    listens = Rule.listens
+    monkeypatch.setattr(Rule, "listens", lambda rule, known: known.conversation_id != ids[0] and listens(rule, known))
+    await _watch(app, workspace)
+    assert [await tags_of(app, workspace, id) for id in ids] == [[], *[["late"]] * 4]
 
 
 async def test_switching_a_rule_of_time_on_touches_nothing_that_is_old(
