@@ -3,6 +3,7 @@
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.conversations import (
     attachments,
+    blocked,
     bulk,
     changes,
     clocks,
@@ -12,6 +13,7 @@ from plugin.conversations import (
     macros,
     mailboxes,
     mentions,
+    merging,
     messages,
     ratings,
     readings,
@@ -27,6 +29,7 @@ from plugin.crm import (
     consents,
     customers,
     identities,
+    notes,
     orders,
     products,
     reconcile,
@@ -39,10 +42,10 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    actions, attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events,
-    fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders,
-    privacy, products, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors,
-    workspaces,
+    actions, attachments, backfill, blocked, bulk, carts, changes, clocks, consents, conversations, crypto, customers,
+    events, fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, merging,
+    messages, notes, orders, privacy, products, ratings, readings, reconcile, search, stores, tags, team, teams,
+    terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

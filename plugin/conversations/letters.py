@@ -49,7 +49,8 @@ class Letter(TenantRow, Base):
     `verified`: it answers a mail of ours to this very address, and a relay that we believe saw that the address's own
     domain sent it. `other_sender`: it came into the thread from another address than the one that was written to.
     `message_id` is what it became in the thread; `inline` says which file is which picture of the text. `stopped_at`:
-    whoever got it asked for no more of them.
+    whoever got it asked for no more of them. `aside`: it is to or from somebody whom the team asks about the
+    conversation (`forwarding`), and the shopper never hears of it.
     """
 
     __tablename__ = "mail_letters"
@@ -82,6 +83,7 @@ class Letter(TenantRow, Base):
     inline: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     left_out: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     stopped_at: Mapped[datetime | None]
+    aside: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 _TABLE = cast(Table, Letter.__table__)

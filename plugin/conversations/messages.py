@@ -111,7 +111,7 @@ async def receive_mail(
 
     Returns the message's JSON. Raises NotFound.
     """
-    head = await threads.lock(tx, conversation_id)
+    head = await threads.lock_living(tx, conversation_id)
     if head is None:
         raise NotFound(_("This conversation is no longer there."))
     message = await _append(
@@ -351,7 +351,7 @@ def _too_long() -> AhlanError:
 
 
 async def _locked(tx: Tx, conversation: Conversation) -> Head:
-    head = await threads.lock(tx, conversation.id)
+    head = await threads.lock_living(tx, conversation.id)
     if head is None:
         raise NotFound(_("This conversation is no longer there."))
     return head

@@ -182,7 +182,7 @@ export class Stream {
   }
 
   #place() {
-    return `after=${this.#after()}&mark=${encodeURIComponent(this.#mark())}`;
+    return `after=${this.#after()}&mark=${encodeURIComponent(this.#mark())}&thread=${encodeURIComponent(this.#known())}`;
   }
 
   #ping(patience) {
