@@ -542,6 +542,18 @@ async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -
     _tell_status(tx, conversation.id, OPEN)
 
 
+async def look_again(tx: Tx, head: Head) -> None:
+    """Something came that is no message of the shopper's: up in the lists, and open where nobody would look."""
+    await tx.execute(
+        update(TABLE)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == head.id, TABLE.c.status != Status.SPAM)
+        .values(status=OPEN, snoozed_until=None, resolved_at=None, active_at=func.clock_timestamp())
+    )
+    if head.status not in (OPEN, Status.SPAM):
+        await reopened(tx, head, actor="system")
+        await clocks.keep(tx, head.id)
+
+
 async def _let_go(tx: Tx, conversation_id: UUID) -> None:
     """Whoever had it may have left meanwhile: then it is everybody's again."""
     left = select(Agent.id).where(

@@ -30,7 +30,6 @@ KINDS = (
     "conversation.woken",
     "mail.answered_itself",
     "mail.bounced",
-    "mail.forwarded",
     "mail.refused",
     "mail.stopped",
     "sender.blocked",

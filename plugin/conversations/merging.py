@@ -1,8 +1,8 @@
 """Several conversations become one thread, or the end of one a thread of its own; both can be taken back.
 
 What was joined or parted is kept in `conversation_joins`. A conversation that was merged keeps its row, tags, fields
-and clocks, and shows nothing: whoever knows it is led to where its messages stand (`Conversation.merged_into`). Who may be
-put together, and why the other way round asks first: docs/decisions/merging.md.
+and clocks, and shows nothing: whoever knows it is led to where its messages stand (`Conversation.merged_into`).
+Who may be put together, and who is asked first: docs/decisions/merging.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,11 +118,11 @@ async def heads_of(tx: Tx, talks: Sequence[Conversation]) -> dict[UUID, UUID]:
     if not ids:
         return {}
     rows = await tx.execute(
-        select(Customer.id, func.coalesce(Customer.merged_into, Customer.id)).where(
+        select(Customer.id, func.coalesce(Customer.merged_into, Customer.id).label("head")).where(
             Customer.workspace_id == tx.workspace_id, Customer.id.in_(ids)
         )
     )
-    return {row[0]: row[1] for row in rows}
+    return {row.id: row.head for row in rows}
 
 
 async def surviving(tx: Tx, conversation_id: UUID) -> UUID | None:
@@ -135,7 +135,7 @@ async def surviving(tx: Tx, conversation_id: UUID) -> UUID | None:
 
 async def twins(tx: Tx, talk: Conversation, *, limit: int = 10) -> list[Conversation]:
     """Other unfinished conversations of the same person with the same store, the latest first."""
-    same = []
+    same: list[Any] = []
     if talk.customer_id is not None:
         head = select(func.coalesce(Customer.merged_into, Customer.id)).where(
             Customer.workspace_id == tx.workspace_id, Customer.id == talk.customer_id
@@ -406,7 +406,8 @@ async def _bring(tx: Tx, here: UUID, there: UUID) -> dict[str, Any]:
 async def _take_away(tx: Tx, join: ConversationJoin) -> None:
     """What a merge brought goes again, as far as it is still there."""
     here = join.conversation_id
-    for name, table in (("tags", ConversationTag.__table__), ("fields", FieldValue.__table__)):
+    for name, model in (("tags", ConversationTag), ("fields", FieldValue)):
+        table = cast(Table, model.__table__)
         await tx.execute(
             delete(table).where(
                 table.c.workspace_id == tx.workspace_id,

@@ -97,7 +97,7 @@ async def lines(tx: Tx, threads: Collection[UUID]) -> list[Line]:
     ).all()  # fmt: skip
     if len(rows) > MOST:
         raise AhlanError(_("These conversations are too long to be put together or taken apart."), code="too_long")
-    return [Line(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]
+    return [Line(row.id, row.conversation_id, row.position, row.seq, row.created_at, row.author) for row in rows]
 
 
 # First out of the way: two messages never have one number, not even for a moment.
@@ -194,8 +194,8 @@ async def reads_of(tx: Tx, threads: Collection[UUID]) -> dict[UUID, dict[UUID, i
         )
     )
     found: dict[UUID, dict[UUID, int]] = defaultdict(dict)
-    for agent, thread, seq in rows:
-        found[agent][thread] = seq
+    for row in rows:
+        found[row.agent_id][row.conversation_id] = row.seq
     return found
 
 

@@ -290,6 +290,7 @@ class Widget:
         mark: str | None = None,
         known: str = "",
     ) -> dict[str, Any]:
+        rows: list[messages.Message] = []
         changed: list[messages.Message] = []
         async with self.app.db.transaction(held.workspace_id) as tx:
             head = await threads.shown(tx, held.shopper(), known=known)
@@ -302,10 +303,9 @@ class Widget:
             if head is None:
                 # Gone with its store, or erased: the browser begins a new session instead of showing nothing.
                 await session.visitor_of(tx, held)
-                rows = []
             elif known and known != threads.known_as(head):
                 # The browser's numbers are those of another thread: it begins at the end of this one.
-                rows, changed = [], []
+                changed = []
             elif before is not None:
                 rows = await messages.messages_before(tx, head.id, before, limit)
             else:

@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 
 from plugin import stores
 from plugin.app import App
-from plugin.conversations import conversations as threads
 from plugin.conversations import blocked, messages, ratings
+from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import Head, Shopper
 from plugin.crm import consents, customers, identities, sync, visitors
 from plugin.crm.visitors import Visitor

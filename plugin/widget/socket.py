@@ -102,7 +102,9 @@ class Sockets:
             await websocket.close(1008)
             return
         await websocket.accept()
-        socket = Socket(self.app, websocket, held, after, translator, mark, self._bucket(held.visitor_id), self.rules, known)
+        socket = Socket(
+            self.app, websocket, held, after, translator, mark, self._bucket(held.visitor_id), self.rules, known
+        )
         self._open.add(socket)
         if self._pulse is None or self._pulse.done():
             self._pulse = asyncio.create_task(self._beat())
