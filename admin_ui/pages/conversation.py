@@ -13,7 +13,7 @@ from uuid import UUID
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
-from admin_ui import sending, words
+from admin_ui import joins, sending, words
 from admin_ui.carried import Carried, carried
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
@@ -31,6 +31,7 @@ from plugin.conversations import (
     letters,
     mailboxes,
     mentions,
+    merging,
     messages,
     presence,
     ratings,
@@ -80,6 +81,7 @@ class Said:
     more: Carried
     mail: MailView | None = None
     mentions: Sequence[str] = ()
+    forward: Mapping[str, Any] | None = None
     kind: str = "message"
 
 
@@ -91,6 +93,8 @@ class Happened:
     position: int
     text: str
     at: datetime
+    path: str = ""
+    undo: str = ""
     kind: str = "happening"
 
 
@@ -133,6 +137,7 @@ class Thread:
     clocks: Sequence[tuple[str, Clock]] = ()
     fields: Sequence[fields.Field] = ()
     field_values: Mapping[str, str] = field(default_factory=dict)
+    twins: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +183,10 @@ def channel_of(t: Translator, channel: str) -> tuple[str, str]:
 
 
 async def find(tx: Tx, conversation_id: UUID) -> Conversation:
-    """The conversation of this workspace. Raises NotFound."""
+    """The conversation of this workspace; of one that was merged, where its messages stand. Raises NotFound."""
     found = await tx.get(Conversation, conversation_id)
+    if found is not None and found.merged_into is not None:
+        found = await tx.get(Conversation, found.merged_into)
     if found is None:
         raise NotFound(_("This conversation is not here."), _("Whoever wrote may have been erased, as they asked."))
     return found
@@ -222,7 +229,8 @@ def _answers(subject: str, first: str) -> bool:
 
 async def mails_among(tx: Tx, talk: Conversation, page: Sequence[messages.Message]) -> Mapping[UUID, MailView]:
     """The mails among messages. An answer does not say again what the first one was about."""
-    found = await letters.of_messages(tx, [message.id for message in page if message.author == messages.SHOPPER])
+    theirs = (messages.SHOPPER, messages.OUTSIDE)
+    found = await letters.of_messages(tx, [message.id for message in page if message.author in theirs])
     return {
         id: MailView(
             message_id=id,
@@ -291,7 +299,8 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     happened = await history.happenings(tx, talk.id, since=since)
     names = {agent.id: agent.name for agent in await team.agents(tx)}
     items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
-    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark)
+    others = [one.id for one in await merging.twins(tx, talk)] if desk.agent.may(team.Permission.REPLY) else []
+    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark, others)
     reach = await _reach(tx, desk, talk, here)
     return {"thread": thread, "person": who, "heading": who.name, "reach": reach, "found": at}
 
@@ -305,6 +314,7 @@ async def _thread(
     older: bool = False,
     first_position: int = 0,
     mark: str = "",
+    twins: Sequence[UUID] = (),
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
@@ -337,6 +347,7 @@ async def _thread(
         rating=await ratings.of(tx, talk.id),
         typing_preview=(await workspaces.chat_rules(tx)).typing_preview,
         mark=mark,
+        twins=twins,
     )
 
 
@@ -365,12 +376,12 @@ def _woven(
     day = _day_key(desk, previous) if previous else ""
     for message in page:
         while waiting and waiting[0].at < message.created_at:
-            woven.append(_happened(desk.t, waiting.pop(0), position, names))
+            woven.append(_happened(desk.t, waiting.pop(0), position, names, happened))
         said = _said(desk, talk, message, day, (mails or {}).get(message.id))
         day = said.day_key
         position = message.position
         woven.append(said)
-    woven.extend(_happened(desk.t, event, position, names) for event in waiting)
+    woven.extend(_happened(desk.t, event, position, names, happened) for event in waiting)
     return woven
 
 
@@ -398,6 +409,7 @@ def _said(
         talk_id=talk.id,
         mail=mail,
         mentions=message.data.get("mentions", ()),
+        forward=message.data.get("forward"),
         more=carried(desk, talk, message, shown),
     )
 
@@ -465,8 +477,13 @@ def moment_of(desk: Desk, said: str) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=desk.t.timezone)).astimezone(UTC)
 
 
-def _happened(t: Translator, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
+def _happened(
+    t: Translator, event: Event, position: int, names: Mapping[UUID, str], others: Sequence[Event]
+) -> Happened:
     who = isolate(_actor_name(t, event.actor, names))
+    if (joined := joins.happened(t, event, who, others)) is not None:
+        text, other, undo = joined
+        return Happened(event.id, position, text, event.at, f"inbox/{other}" if other else "", undo)
     if event.kind in _SAID:
         until = event.data.get("until")
         when = t.format_datetime(datetime.fromisoformat(until), "short") if until else ""
@@ -565,7 +582,7 @@ async def reply(desk: Desk) -> Response:
         if fresh:
             await sending.follow(tx, desk, talk, form)
     await presence.agent_wrote(desk.app.hub, desk.workspace_id, conversation_id, desk.agent.id)
-    return await _written(desk, said)
+    return await written(desk, said)
 
 
 async def carried_by(tx: Tx, talk: Conversation, form: FormData) -> dict[str, Any]:
@@ -590,14 +607,14 @@ async def note(desk: Desk) -> Response:
         body = str(form.get("text", ""))
         said = await messages.note(tx, talk, desk.agent, client_id, body, _files(form), chosen=chosen)
     await presence.agent_wrote(desk.app.hub, desk.workspace_id, desk.path_id(), desk.agent.id)
-    return await _written(desk, said)
+    return await written(desk, said)
 
 
 def _files(form: Any) -> list[UUID]:
     return [as_id(str(value)) for value in form.getlist("attachment")]
 
 
-async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
+async def written(desk: Desk, said: Mapping[str, Any]) -> Response:
     """What was just written, as the thread shows it."""
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())

@@ -10,15 +10,17 @@ from uuid import UUID
 
 from admin_ui import words
 from admin_ui.desk import Desk
+from admin_ui.pages import notes
 from admin_ui.pages.orders import Doing, doings
 from admin_ui.words import State
 from plugin import privacy, stores
 from plugin.conversations import views
 from plugin.conversations.conversations import Conversation
-from plugin.crm import actions, customers
+from plugin.crm import actions, customers, setbacks
 from plugin.crm.carts import Cart
 from plugin.crm.customers import Summary
 from plugin.crm.orders import OrderView
+from plugin.crm.setbacks import Setbacks
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
@@ -117,6 +119,8 @@ class Person:
     next_step: str = ""
     next_why: str = ""
     note: str = ""
+    notes: Sequence[notes.Shown] = ()
+    setbacks: Setbacks | None = None
 
 
 async def name_of(tx: Tx, t: Translator, talk: Conversation) -> str:
@@ -140,10 +144,12 @@ async def beside(tx: Tx, desk: Desk, talk: Conversation) -> Person:
         key = str(talk.visitor_id or talk.id)
         return Person(None, key, await name_of(tx, desk.t, talk), claimed, page=page)
     await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
-    known = await of_customer(tx, desk.t, await customers.summary(tx, talk.customer_id, orders_limit=5))
+    summary = await customers.summary(tx, talk.customer_id, orders_limit=5)
+    known = await of_customer(tx, desk.t, summary)
     others = [other for other in known.talks if other.id != talk.id]
     fresh = [handle for handle in claimed if handle.value not in {had.value for had in known.handles}]
-    return replace(known, talks=others, handles=[*known.handles, *fresh], page=page)
+    written = await notes.of(tx, desk, summary.members)
+    return replace(known, talks=others, handles=[*known.handles, *fresh], page=page, notes=written)
 
 
 def _claimed(t: Translator, talk: Conversation, visitor: Visitor | None) -> list[Handle]:
@@ -180,6 +186,7 @@ async def of_customer(tx: Tx, t: Translator, summary: Summary) -> Person:
         next_step=step,
         next_why=why,
         note=row.note,
+        setbacks=await setbacks.of_family(tx, summary.members) if summary.orders else None,
     )
 
 

@@ -489,7 +489,7 @@ async def _take_apart(tx: Tx, join: ConversationJoin, survivor: Conversation, ot
     await tx.session.refresh(other)
     await clocks.keep(tx, here)
     await clocks.keep(tx, there)
-    await _record(tx, "conversation.unmerged", survivor, by, {"other": str(there)})
+    await _record(tx, "conversation.unmerged", survivor, by, {"other": str(there), "join": str(join.id)})
     await _record(tx, "conversation.unmerged", other, by, {"other": str(here)})
     for id in (here, there):
         _tell_renumbered(tx, id)
@@ -615,7 +615,7 @@ async def _rejoin(tx: Tx, join: ConversationJoin, talk: Conversation, part: Conv
     await tx.session.refresh(talk)
     await tx.session.refresh(part)
     await clocks.keep(tx, talk.id)
-    await _record(tx, "conversation.unsplit", talk, by, {"other": str(part.id)})
+    await _record(tx, "conversation.unsplit", talk, by, {"other": str(part.id), "join": str(join.id)})
     _tell_moved(tx, part.id, talk.id)
     _tell_renumbered(tx, talk.id)
 
