@@ -25,7 +25,7 @@ async def index(desk: Desk) -> Response:
     return await _index(desk)
 
 
-async def _index(desk: Desk, *, status: int = 200, typed: str = "", error: str = "") -> Response:
+async def _index(desk: Desk, *, status: int = 200, said: str = "", error: str = "") -> Response:
     async with desk.transaction() as tx:
         rows = await blocked.everybody(tx)
         names = {agent.id: agent.name for agent in await team.agents(tx)}
@@ -37,7 +37,7 @@ async def _index(desk: Desk, *, status: int = 200, typed: str = "", error: str =
         names=names,
         signs=_SIGNS,
         shown={row.id: _shown(desk.t, row) for row in rows},
-        typed=typed,
+        said=said,
         error=error,
         saved=desk.request.query_params.get("saved", ""),
     )
@@ -59,7 +59,7 @@ async def add(desk: Desk) -> Response:
             audit.note(tx, "settings.blocked", by=desk.agent.id, changes={row.kind: ["", row.value]})
     except AhlanError as error:
         words = [desk.t.gettext(part) for part in (error.message, error.hint) if part]
-        return await _index(desk, status=422, typed=said, error=" ".join(words))
+        return await _index(desk, status=422, said=said, error=" ".join(words))
     return desk.go("settings/blocked", saved="added")
 
 

@@ -230,6 +230,13 @@ def _answers(subject: str, first: str) -> bool:
 async def mails_among(tx: Tx, talk: Conversation, page: Sequence[messages.Message]) -> Mapping[UUID, MailView]:
     """The mails among messages. An answer does not say again what the first one was about."""
     theirs = (messages.SHOPPER, messages.OUTSIDE)
+    if (
+        talk.channel == conversations.WIDGET
+        and talk.emailed_seq == 0
+        and all(message.author != messages.OUTSIDE for message in page)
+    ):
+        # Nothing was mailed from here that a letter could have answered.
+        return {}
     found = await letters.of_messages(tx, [message.id for message in page if message.author in theirs])
     return {
         id: MailView(
@@ -261,7 +268,7 @@ async def _reach(tx: Tx, desk: Desk, talk: Conversation, here: bool) -> Reach | 
         )
     if not email:
         return Reach(t.gettext("Not in the chat just now: answers wait in the chat."), "clock")
-    if await letters.is_stopped(tx, talk.id, email):
+    if talk.emailed_seq and await letters.is_stopped(tx, talk.id, email):
         return Reach(
             t.gettext("Not in the chat just now; no more e-mail is wanted, so answers wait in the chat."), "clock"
         )
@@ -288,7 +295,9 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     With `at`, a message's position, the page reaches back to it and a little further.
     """
     talk = await find(tx, conversation_id)
-    who = await person.beside(tx, desk, talk)
+    # Held until the end: whatever asks for one of them later finds it here.
+    shops = await stores.all_stores(tx)
+    who = await person.beside(tx, desk, talk, shops)
     # Before the messages: what changes while they are read is told again rather than never.
     mark = await changes.mark(tx, talk.id, team=True)
     back = talk.last_position - at + _BEFORE_FOUND if at else 0
@@ -297,12 +306,22 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     older = bool(page) and page[0].position > 1
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
-    names = {agent.id: agent.name for agent in await team.agents(tx)}
+    agents = await team.agents(tx)
+    names = {agent.id: agent.name for agent in agents}
     items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
-    others = [one.id for one in await merging.twins(tx, talk)] if desk.agent.may(team.Permission.REPLY) else []
-    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark, others)
+    twins = await _twins(tx, talk, who.talks) if desk.agent.may(team.Permission.REPLY) else ()
+    first = page[0].position if page else 0
+    thread = await _thread(tx, desk, talk, who.name, items, older, first, mark, twins, team.can_be_given(agents))
     reach = await _reach(tx, desk, talk, here)
     return {"thread": thread, "person": who, "heading": who.name, "reach": reach, "found": at}
+
+
+async def _twins(tx: Tx, talk: Conversation, talks: Sequence[Conversation]) -> Sequence[UUID]:
+    """Unfinished ones of the same person; `talks` are a known customer's other conversations, the latest."""
+    if talk.customer_id is None:
+        return [one.id for one in await merging.twins(tx, talk)]
+    going = (Status.OPEN, Status.PENDING, Status.SNOOZED)
+    return [one.id for one in talks if one.status in going and one.store_id == talk.store_id]
 
 
 async def _thread(
@@ -315,6 +334,7 @@ async def _thread(
     first_position: int = 0,
     mark: str = "",
     twins: Sequence[UUID] = (),
+    colleagues: Sequence[Agent] | None = None,
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
@@ -335,7 +355,7 @@ async def _thread(
         known_tags=await tags.all_tags(tx),
         laters=laters(desk.t, datetime.now(UTC)),
         assignee_id=talk.assignee_id,
-        colleagues=await team.colleagues(tx),
+        colleagues=await team.colleagues(tx) if colleagues is None else colleagues,
         items=items,
         older=older,
         first_position=first_position,
@@ -345,7 +365,7 @@ async def _thread(
         fields=own_fields,
         field_values=await fields.values(tx, talk.id) if own_fields else {},
         rating=await ratings.of(tx, talk.id),
-        typing_preview=(await workspaces.chat_rules(tx)).typing_preview,
+        typing_preview=workspaces.rules_of(desk.workspace).typing_preview,
         mark=mark,
         twins=twins,
     )

@@ -80,16 +80,16 @@ async def look_at_merge(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         talk = await conversation.find(tx, desk.path_id())
         found = await _twins(tx, desk, talk)
-        named = _named(desk.request.query_params.get("other", ""))
+        said = desk.request.query_params.get("other", "")
+        named = _named(said)
         asked = await _asked(tx, desk, talk, named) if named is not None else None
         if talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
     known = {one.id for one in found}
     if asked is not None and asked.id not in known:
         found = [asked, *found]
-    typed = desk.request.query_params.get("other", "")
     return desk.page(
-        "thread_act.html", block="merge", talk=talk, twins=found, typed=typed, missing=bool(typed) and asked is None
+        "thread_act.html", block="merge", talk=talk, twins=found, said=said, missing=bool(said) and asked is None
     )
 
 

@@ -1,12 +1,15 @@
 """How often somebody's orders came back: what the store refunded and took back, of all they ordered."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
 
+from plugin.crm.orders import OrderReturn, OrderView
 from plugin.kernel.db import Tx
+
+_UNPAID = ("pending", "failed", "expired", "voided")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,20 @@ class Setbacks:
     returned: int
 
 
+def of_orders(views: Sequence[OrderView]) -> Setbacks:
+    """Of orders that were read already. Pure."""
+    paid = [view for view in views if view.order.payment_status not in _UNPAID]
+    return Setbacks(
+        len(paid),
+        sum(1 for view in paid if view.order.refunded),
+        sum(1 for view in paid if any(one.approved_at or one.closed_at for one in view.returns if not _off(one))),
+    )
+
+
+def _off(one: OrderReturn) -> bool:
+    return one.declined_at is not None or one.cancelled_at is not None
+
+
 # A declined or cancelled return is none; one that was only asked for is not one yet.
 _OF = text("""
 SELECT count(*) AS orders, count(*) FILTER (WHERE o.refunded > 0) AS refunded,
@@ -25,11 +42,12 @@ SELECT count(*) AS orders, count(*) FILTER (WHERE o.refunded > 0) AS refunded,
         AND r.order_id = o.id AND r.declined_at IS NULL AND r.cancelled_at IS NULL
         AND coalesce(r.approved_at, r.closed_at) IS NOT NULL)) AS returned
 FROM orders o WHERE o.workspace_id = :workspace AND o.customer_id = ANY (CAST(:members AS uuid[]))
-    AND o.deleted_at IS NULL AND o.payment_status NOT IN ('pending', 'failed', 'expired', 'voided')
+    AND o.deleted_at IS NULL AND o.payment_status <> ALL (CAST(:unpaid AS text[]))
 """)
 
 
 async def of_family(tx: Tx, members: Collection[UUID]) -> Setbacks:
     """Of a person; `members` are all their rows (`identities.family`)."""
-    row = (await tx.execute(_OF, {"workspace": tx.workspace_id, "members": list(members)})).one()
+    about = {"workspace": tx.workspace_id, "members": list(members)}
+    row = (await tx.execute(_OF, {**about, "unpaid": list(_UNPAID)})).one()
     return Setbacks(row.orders, row.refunded, row.returned)
