@@ -56,7 +56,7 @@ async def add(desk: Desk) -> Response:
     try:
         async with desk.transaction() as tx:
             row = await blocked.add(tx, said, by=desk.agent)
-            audit.note(tx, "settings.blocked", by=desk.agent.id, changes={row.kind: ["", row.value]})
+            audit.note(tx, "settings.blocked", by=desk.agent.id, changes={"email": ["", row.value]})
     except AhlanError as error:
         words = [desk.t.gettext(part) for part in (error.message, error.hint) if part]
         return await _index(desk, status=422, said=said, error=" ".join(words))
@@ -67,5 +67,5 @@ async def unblock(desk: Desk) -> Response:
     """Hear them again."""
     async with desk.transaction() as tx:
         value = await blocked.unblock(tx, desk.path_id(), by=desk.agent)
-        audit.note(tx, "settings.unblocked", by=desk.agent.id, changes={"sender": [value, ""]})
+        audit.note(tx, "settings.unblocked", by=desk.agent.id, changes={"email": [value, ""]})
     return desk.go("settings/blocked", saved="removed")
