@@ -141,13 +141,17 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions that all hold, and words to search for. `str()` is the text again, in one spelling."""
+    """Conditions that all hold, words to search for, and words that must not be there (`without`).
+
+    `str()` is the text again, in one spelling.
+    """
 
     terms: tuple[Term, ...] = ()
     words: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join([*map(str, self.terms), *map(_word, self.words)])
+        return " ".join([*map(str, self.terms), *map(_word, self.words), *(f"-{_word(one)}" for one in self.without)])
 
     def of(self, key: Key) -> tuple[Term, ...]:
         """The conditions on one key."""
@@ -160,6 +164,7 @@ def parse(text: str) -> Filter:
         raise FilterError(_("This filter is too long."), _("Say it with fewer conditions."))
     terms: list[Term] = []
     words: list[str] = []
+    without: list[str] = []
     place = 0
     while (place := _skip(text, place)) < len(text):
         token = _TOKEN.match(text, place)
@@ -167,10 +172,11 @@ def parse(text: str) -> Filter:
             raise FilterError(_("A quotation mark is not closed."), _("Close it, or take it out."))
         place = token.end()
         if token["key"] is None:
-            words.append(token["not"] + token["word"].replace('"', ""))
+            (without if token["not"] else words).append(token["word"].replace('"', ""))
             continue
         terms.append(_term(token["key"], token["value"], negated=bool(token["not"])))
-    return Filter(tuple(terms), tuple(word for word in words if word.strip()))
+    said = [tuple(word for word in some if word.strip()) for some in (words, without)]
+    return Filter(tuple(terms), *said)
 
 
 def _skip(text: str, place: int) -> int:

@@ -354,6 +354,7 @@ async def _conditions(tx: Tx, asked: Filter, reader: Reader, said: search.Found 
     teams = await all_teams(tx) if asked.of(Key.TEAM) else []
     conditions = [_condition(tx, term, reader, now, teams) for term in asked.terms]
     conditions.append(Conversation.merged_into.is_(None))
+    conditions += [search.unsaid(tx, word) for word in asked.without if search.asks(word)]
     if said is not None:
         conditions.append(_among(said.ids))
     return conditions

@@ -90,3 +90,20 @@ def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
     except FilterError:
         return
     assert parse(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "without"),
+    [
+        ("-refund", (), ("refund",)),
+        ("parcel -refund", ("parcel",), ("refund",)),
+        ('-"of course"', (), ("of course",)),
+        # In quotation marks it is what it says.
+        ('"-refund"', ("-refund",), ()),
+        ("-", ("-",), ()),
+    ],
+)
+def test_a_word_with_a_minus_must_not_be_there(said: str, words: tuple[str, ...], without: tuple[str, ...]) -> None:
+    found = parse(said)
+    assert (found.words, found.without) == (words, without)
+    assert parse(str(found)) == found
