@@ -60,7 +60,7 @@ class ConversationJoin(TenantRow, Base):
     """That `other_id` was merged into `conversation_id`, or split off from it (`kind`), and what undoing it needs.
 
     `messages` and `letters` are those that changed places; `before` and `after` what a merge changed; tags, fields and
-    the rating in `brought` came along.
+    the rating in `brought` came along. The other may be gone with whom it was with: then nothing is undone.
     """
 
     __tablename__ = "conversation_joins"
@@ -68,8 +68,6 @@ class ConversationJoin(TenantRow, Base):
         Index(None, "workspace_id", "conversation_id"),
         Index(None, "workspace_id", "other_id"),
         tenant_key("conversation_id", "conversations"),
-        tenant_key("other_id", "conversations"),
-        tenant_key("agent_id", "agents", ondelete="RESTRICT"),
     )
 
     store_id: Mapped[UUID | None]

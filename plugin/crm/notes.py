@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import Index, func, select
+from sqlalchemy import Index, func, select, update
 from sqlalchemy.orm import Mapped
 
 from plugin.crm import identities
@@ -26,7 +26,6 @@ class CustomerNote(TenantRow, Base):
     __table_args__ = (
         Index(None, "workspace_id", "customer_id", "id"),
         tenant_key("customer_id", "customers"),
-        tenant_key("agent_id", "agents", ondelete="RESTRICT"),
     )
 
     customer_id: Mapped[UUID]
@@ -85,6 +84,15 @@ async def remove(tx: Tx, note_id: UUID, *, by: Agent) -> UUID:
     await tx.flush()
     await tx.record("customer.note_deleted", subject_id=note_id, customer_id=customer_id, actor=by.actor)
     return customer_id
+
+
+async def inherit(tx: Tx, of: UUID, to: UUID) -> None:
+    """Two rows turn out to be one colleague: what the one wrote is the other's."""
+    await tx.execute(
+        update(CustomerNote)
+        .where(CustomerNote.workspace_id == tx.workspace_id, CustomerNote.agent_id == of)
+        .values(agent_id=to)
+    )
 
 
 async def _held(tx: Tx, note_id: UUID) -> CustomerNote:

@@ -47,12 +47,6 @@ def upgrade() -> None:
         sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
-            ["workspace_id", "agent_id"],
-            ["agents.workspace_id", "agents.id"],
-            name=op.f("fk_customer_notes_workspace_id_agent_id"),
-            ondelete="RESTRICT",
-        ),
-        sa.ForeignKeyConstraint(
             ["workspace_id", "customer_id"],
             ["customers.workspace_id", "customers.id"],
             name=op.f("fk_customer_notes_workspace_id_customer_id"),
@@ -83,21 +77,9 @@ def upgrade() -> None:
         sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
-            ["workspace_id", "agent_id"],
-            ["agents.workspace_id", "agents.id"],
-            name=op.f("fk_conversation_joins_workspace_id_agent_id"),
-            ondelete="RESTRICT",
-        ),
-        sa.ForeignKeyConstraint(
             ["workspace_id", "conversation_id"],
             ["conversations.workspace_id", "conversations.id"],
             name=op.f("fk_conversation_joins_workspace_id_conversation_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "other_id"],
-            ["conversations.workspace_id", "conversations.id"],
-            name=op.f("fk_conversation_joins_workspace_id_other_id"),
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_conversation_joins")),
