@@ -106,7 +106,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/conversations/{id}/messages/{message}/sign", chat.sign, reply, "POST"),
         *door.routes("/conversations/{id}/messages/{message}/split", threads.look_at_split, reply),
         *door.routes("/conversations/{id}/messages/{message}/split", threads.split, reply, "POST"),
-        *door.routes("/conversations/{id}/merge", threads.look_at_merge, reply),
+        *door.routes("/conversations/{id}/twins", threads.look_at_merge, reply),
         *door.routes("/conversations/{id}/merge", threads.merge, reply, "POST"),
         *door.routes("/conversations/{id}/forward", threads.forward, reply, "POST"),
         *door.routes("/conversations/{id}/block", threads.look_at_block, reply),

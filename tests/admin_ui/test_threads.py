@@ -54,7 +54,7 @@ async def test_the_other_open_one_is_offered_and_one_click_makes_one(
 ) -> None:
     page = await maya.get(f"/panel/inbox/{shop.talks['emma']}")
     assert "1 more open with this customer" in page.text
-    dialog = await maya.get(at(shop, "emma", "/merge"))
+    dialog = await maya.get(at(shop, "emma", "/twins"))
     assert "About your other question" in dialog.text
     done = toast(await maya.post(at(shop, "emma", "/merge"), data={"other": str(twin)}))
     assert done["undo"] == "Undo"
@@ -79,17 +79,17 @@ async def test_two_customers_are_not_merged_and_a_stranger_only_by_whoever_says_
     refused = await maya.post(at(shop, "emma", "/merge"), data={"other": str(shop.talks["huda"])})
     assert refused.json()["error"]["code"] == "merge_people"
     dialog = await maya.get(
-        at(shop, "emma", "/merge"), params={"other": f"https://x/panel/inbox/{shop.talks['huda']}?view=open"}
+        at(shop, "emma", "/twins"), params={"other": f"https://x/panel/inbox/{shop.talks['huda']}?view=open"}
     )
     assert "Another customer" in dialog.text
     assert f"/panel/customers/{shop.people['emma']}" in dialog.text
     stranger = str(shop.talks["visitor"])
-    dialog = await maya.get(at(shop, "emma", "/merge"), params={"other": stranger})
+    dialog = await maya.get(at(shop, "emma", "/twins"), params={"other": stranger})
     assert "Nobody has confirmed that these are the same person" in dialog.text
     refused = await maya.post(at(shop, "emma", "/merge"), data={"other": stranger})
     assert refused.json()["error"]["code"] == "merge_unsure"
     toast(await maya.post(at(shop, "emma", "/merge"), data={"other": stranger, "sure": "yes"}))
-    missing = await maya.get(at(shop, "emma", "/merge"), params={"other": str(uuid4())})
+    missing = await maya.get(at(shop, "emma", "/twins"), params={"other": str(uuid4())})
     assert "There is no other conversation at this address" in missing.text
 
 
