@@ -7,7 +7,17 @@ import pytest
 from sqlalchemy import select
 
 from plugin.app import App
-from plugin.conversations import attachments, blocked, changes, delivery, forwarding, letters, mentions, messages
+from plugin.conversations import (
+    attachments,
+    blocked,
+    changes,
+    delivery,
+    forwarding,
+    letters,
+    mentions,
+    merging,
+    messages,
+)
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import Conversation, Status
 from plugin.conversations.forwarding import Wanted
@@ -209,3 +219,34 @@ async def test_what_left_as_a_letter_is_not_edited(mailing: App, workspace: UUID
         assert message is not None
         with pytest.raises(Forbidden):
             await changes.edit(tx, message, noa, "something else")
+
+
+async def test_an_answer_to_a_merged_letter_lands_in_the_thread_that_goes_on(
+    mailing: App, workspace: UUID, deliver: Deliver, post: Post, noa: Agent
+) -> None:
+    await deliver(mail("first", subject="One"))
+    await deliver(mail("second", subject="Two"))
+    one, two = await talks(mailing, workspace)
+    for talk in (one, two):
+        async with mailing.db.transaction(workspace) as tx:
+            held = await tx.get(Conversation, talk.id)
+            assert held is not None
+            await messages.reply(tx, held, noa, uuid4(), f"answer to {talk.subject}")
+            if talk is two:
+                await tx.enqueue("send_replies", conversation_id=talk.id)
+    await run(mailing, workspace, "send_replies", delivery.send_replies)
+    (sent,) = post.mails
+    async with mailing.db.transaction(workspace) as tx:
+        await merging.merge(tx, one.id, [two.id], by=noa)
+    async with mailing.db.transaction(workspace) as tx:
+        await tx.enqueue("send_replies", conversation_id=one.id)
+    await run(mailing, workspace, "send_replies", delivery.send_replies)
+    late = post.mails[-1].get_body(("plain",))
+    assert late is not None
+    assert "answer to One" in late.get_content(), "what had not left yet leaves from here"
+    assert len({one["Message-ID"] for one in post.mails}) == len(post.mails) == 2
+    await deliver(mail("by its mark", to=sent["Reply-To"], subject="Re: Two"))
+    await deliver(mail("by its references", in_reply_to=sent["Message-ID"], subject="Re: Two"))
+    texts = [text for _author, _kind, text in await said(mailing, workspace)]
+    assert texts[-2:] == ["by its mark", "by its references"]
+    assert len(texts) == 6
