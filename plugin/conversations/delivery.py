@@ -182,6 +182,8 @@ async def _unread(tx: Tx, conversation_id: UUID, seq: int) -> list[Message]:
             Message.kind == MESSAGE,
             # Taken back before it went out.
             Message.deleted_at.is_(None),
+            # Left from another conversation that was merged into this one (`merging`).
+            ~Message.data.has_key("gone"),
         )
         .order_by(Message.seq)
         .limit(_LIMIT)

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Index, Table, and_, delete, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Index, Table, and_, bindparam, delete, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import clocks, weaving
@@ -266,6 +266,7 @@ async def _merge(tx: Tx, survivor: Conversation, other: Conversation, by: Agent)
     own = sum(1 for line in before if line.thread == here)
     join.after = {"here": _plain({name: values[name] for name in _HERE}), "own": own}
     join.brought = await _bring(tx, here, there)
+    await _left_already(tx, (survivor, other), before, after, values["emailed_seq"])
     await _absorb(tx, here, there, before, after, values, [UUID(id) for id in join.letters])
     tx.add(join)
     await tx.flush()
@@ -309,6 +310,26 @@ async def _absorb(
         .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.merged_into == there)
         .values(merged_into=here)
     )
+
+
+async def _left_already(
+    tx: Tx, both: Sequence[Conversation], before: Sequence[Line], after: Sequence[Line], mailed: int
+) -> None:
+    """Answers that were mailed or read, and stand behind one that was not, are not mailed again."""
+    gone = {talk.id: max(talk.emailed_seq, talk.shopper_read_seq) for talk in both}
+    new = {line.id: line.seq or 0 for line in after}
+    ids = [
+        line.id
+        for line in before
+        if line.author == AGENT and line.seq and line.seq <= gone[line.thread] and new[line.id] > mailed
+    ]
+    if ids:
+        table = cast(Table, Message.__table__)
+        await tx.execute(
+            update(table)
+            .where(table.c.workspace_id == tx.workspace_id, table.c.id.in_(ids))
+            .values(data=table.c.data.op("||")(bindparam("gone", {"gone": True}, type_=JSONB)))
+        )
 
 
 def _length(lines: Sequence[Line]) -> dict[str, int]:
@@ -604,6 +625,7 @@ async def _rejoin(tx: Tx, join: ConversationJoin, talk: Conversation, part: Conv
         now = _kept(talk, _HERE)
         values |= {name: _read(name, was[name]) for name in _HERE if now[name] == made[name]}
     await _bring(tx, talk.id, part.id)
+    await _left_already(tx, (talk, part), before, after, values["emailed_seq"])
     reads = {UUID(agent): mark for agent, mark in join.before["reads"].items()}
     await _absorb(tx, talk.id, part.id, before, after, values, await weaving.letters_of(tx, part.id))
     now_read = {agent: marks.get(talk.id, 0) for agent, marks in (await weaving.reads_of(tx, (talk.id,))).items()}

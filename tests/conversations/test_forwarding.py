@@ -244,6 +244,7 @@ async def test_an_answer_to_a_merged_letter_lands_in_the_thread_that_goes_on(
     late = post.mails[-1].get_body(("plain",))
     assert late is not None
     assert "answer to One" in late.get_content(), "what had not left yet leaves from here"
+    assert "answer to Two" not in late.get_content(), "and what had, not again"
     assert len({one["Message-ID"] for one in post.mails}) == len(post.mails) == 2
     await deliver(mail("by its mark", to=sent["Reply-To"], subject="Re: Two"))
     await deliver(mail("by its references", in_reply_to=sent["Message-ID"], subject="Re: Two"))

@@ -42,8 +42,8 @@ async def test_an_open_chat_goes_over_into_the_thread_that_goes_on(browser: Brow
     async with browser.socket(after=1, thread=mine) as line:
         await line.frame("conversation")
         join = await merge(browser, other, UUID(mine), noa)
-        told = (await line.frame("conversation"))["conversation"]
-        assert told["id"] != mine
+        moved = await line.until(lambda one: one["type"] == "conversation" and one["conversation"]["id"] != mine, 20)
+        told = moved["conversation"]
         assert told["last_seq"] == 2
         # Over the line whose session still names the one that was merged.
         await line.send(type="message", client_id=str(uuid4()), text="three", attachments=[])
