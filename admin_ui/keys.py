@@ -65,6 +65,8 @@ KEYS: Sequence[Group] = (
             Key("subject", ("b",), _("Say what it is about"), ("KeyB",), needs=".titling #subject"),
             Key("older", ("o",), _("Show earlier messages"), ("KeyO",), needs="[data-older]"),
             Key("order", ("d",), _("Act on the latest order"), ("KeyD",), needs=".act-open [data-act]"),
+            Key("forward", ("y",), _("Forward it by e-mail"), ("KeyY",), needs="#composer [value=forward]"),
+            Key("merge", ("q",), _("Merge it with another"), ("KeyQ",), needs="#merge-open"),
             Key("attach", ("h",), _("Attach a file"), ("KeyH",), needs="[data-attach]"),
             Key("customer", ("c",), _("The customer beside it"), ("KeyC",), needs=_TALK),
         ),

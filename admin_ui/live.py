@@ -50,6 +50,8 @@ _EVENTS = {
     "customer": "live:customer",
     "here": "live:reach",
     "colleagues": "live:colleagues",
+    "moved": "live:moved",
+    "renumbered": "live:renumbered",
 }
 
 
@@ -128,7 +130,7 @@ async def _lease(desk: Desk) -> Lease:
     if asked:
         conversation_id = as_id(asked)
         async with desk.transaction() as tx:
-            await conversation_page.find(tx, conversation_id)
+            conversation_id = (await conversation_page.find(tx, conversation_id)).id
         topics += [f"conversation:{conversation_id}", f"panel:conversation:{conversation_id}"]
         shown = conversation_id
     answers = desk.agent.available and desk.agent.may(Permission.REPLY)
@@ -219,7 +221,7 @@ def _translate(topic: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]
     name = _EVENTS.get(str(payload.get("type")))
     if name is None or (name == "live:typing" and payload.get("who") == "agent"):
         return None
-    return name, {key: payload[key] for key in ("seq", "who") if key in payload}
+    return name, {key: payload[key] for key in ("seq", "who", "into") if key in payload}
 
 
 def _written(name: str, data: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
 from plugin.conversations import (
     attachments,
+    blocked,
     bulk,
     changes,
     clocks,
@@ -13,6 +14,7 @@ from plugin.conversations import (
     macros,
     mailboxes,
     mentions,
+    merging,
     messages,
     ratings,
     readings,
@@ -28,6 +30,7 @@ from plugin.crm import (
     consents,
     customers,
     identities,
+    notes,
     orders,
     products,
     reconcile,
@@ -40,10 +43,10 @@ from plugin.kernel.db import Base
 from webhooks import inbox
 
 TABLES = (
-    actions, attachments, automation, backfill, bulk, carts, changes, clocks, consents, conversations, crypto,
+    actions, attachments, automation, backfill, blocked, bulk, carts, changes, clocks, consents, conversations, crypto,
     customers, events, fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions,
-    messages, orders, privacy, products, ratings, readings, reconcile, search, stores, tags, team, teams, terms,
-    views, visitors, workspaces,
+    merging, messages, notes, orders, privacy, products, ratings, readings, reconcile, search, stores, tags, team,
+    teams, terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -47,7 +47,11 @@ class ChatRules:
 
 async def chat_rules(tx: Tx) -> ChatRules:
     """The rules of this workspace; what nobody decided is as in a new one."""
-    workspace = await current(tx)
+    return rules_of(await current(tx))
+
+
+def rules_of(workspace: Workspace | None) -> ChatRules:
+    """The same, of a workspace that was read already. Pure."""
     kept = workspace.chat if workspace is not None else {}
     return ChatRules(**{rule.name: bool(kept[rule.name]) for rule in fields(ChatRules) if rule.name in kept})
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
-from admin_ui import sending, words
+from admin_ui import joins, sending, words
 from admin_ui.carried import Carried, carried
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
@@ -32,6 +32,7 @@ from plugin.conversations import (
     letters,
     mailboxes,
     mentions,
+    merging,
     messages,
     presence,
     ratings,
@@ -82,6 +83,7 @@ class Said:
     mail: MailView | None = None
     mentions: Sequence[str] = ()
     rule: str = ""
+    forward: Mapping[str, Any] | None = None
     kind: str = "message"
 
 
@@ -94,6 +96,8 @@ class Happened:
     text: str
     at: datetime
     why: str = ""
+    path: str = ""
+    undo: str = ""
     kind: str = "happening"
 
 
@@ -136,6 +140,7 @@ class Thread:
     clocks: Sequence[tuple[str, Clock]] = ()
     fields: Sequence[fields.Field] = ()
     field_values: Mapping[str, str] = field(default_factory=dict)
+    twins: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +186,10 @@ def channel_of(t: Translator, channel: str) -> tuple[str, str]:
 
 
 async def find(tx: Tx, conversation_id: UUID) -> Conversation:
-    """The conversation of this workspace. Raises NotFound."""
+    """The conversation of this workspace; of one that was merged, where its messages stand. Raises NotFound."""
     found = await tx.get(Conversation, conversation_id)
+    if found is not None and found.merged_into is not None:
+        found = await tx.get(Conversation, found.merged_into)
     if found is None:
         raise NotFound(_("This conversation is not here."), _("Whoever wrote may have been erased, as they asked."))
     return found
@@ -225,7 +232,15 @@ def _answers(subject: str, first: str) -> bool:
 
 async def mails_among(tx: Tx, talk: Conversation, page: Sequence[messages.Message]) -> Mapping[UUID, MailView]:
     """The mails among messages. An answer does not say again what the first one was about."""
-    found = await letters.of_messages(tx, [message.id for message in page if message.author == messages.SHOPPER])
+    theirs = (messages.SHOPPER, messages.OUTSIDE)
+    if (
+        talk.channel == conversations.WIDGET
+        and talk.emailed_seq == 0
+        and all(message.author != messages.OUTSIDE for message in page)
+    ):
+        # Nothing was mailed from here that a letter could have answered.
+        return {}
+    found = await letters.of_messages(tx, [message.id for message in page if message.author in theirs])
     return {
         id: MailView(
             message_id=id,
@@ -256,7 +271,7 @@ async def _reach(tx: Tx, desk: Desk, talk: Conversation, here: bool) -> Reach | 
         )
     if not email:
         return Reach(t.gettext("Not in the chat just now: answers wait in the chat."), "clock")
-    if await letters.is_stopped(tx, talk.id, email):
+    if talk.emailed_seq and await letters.is_stopped(tx, talk.id, email):
         return Reach(
             t.gettext("Not in the chat just now; no more e-mail is wanted, so answers wait in the chat."), "clock"
         )
@@ -283,7 +298,9 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     With `at`, a message's position, the page reaches back to it and a little further.
     """
     talk = await find(tx, conversation_id)
-    who = await person.beside(tx, desk, talk)
+    # Held until the end: whatever asks for one of them later finds it here.
+    shops = await stores.all_stores(tx)
+    who = await person.beside(tx, desk, talk, shops)
     # Before the messages: what changes while they are read is told again rather than never.
     mark = await changes.mark(tx, talk.id, team=True)
     back = talk.last_position - at + _BEFORE_FOUND if at else 0
@@ -292,11 +309,22 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     older = bool(page) and page[0].position > 1
     since = page[0].created_at if older else talk.created_at
     happened = await history.happenings(tx, talk.id, since=since)
-    names = await _who(tx, desk.t, happened)
+    agents = await team.agents(tx)
+    names = await _who(tx, desk.t, happened, agents)
     items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
-    thread = await _thread(tx, desk, talk, who.name, items, older, page[0].position if page else 0, mark)
+    twins = await _twins(tx, talk, who.talks) if desk.agent.may(team.Permission.REPLY) else ()
+    first = page[0].position if page else 0
+    thread = await _thread(tx, desk, talk, who.name, items, older, first, mark, twins, team.can_be_given(agents))
     reach = await _reach(tx, desk, talk, here)
     return {"thread": thread, "person": who, "heading": who.name, "reach": reach, "found": at}
+
+
+async def _twins(tx: Tx, talk: Conversation, talks: Sequence[Conversation]) -> Sequence[UUID]:
+    """Unfinished ones of the same person; `talks` are a known customer's other conversations, the latest."""
+    if talk.customer_id is None:
+        return [one.id for one in await merging.twins(tx, talk)]
+    going = (Status.OPEN, Status.PENDING, Status.SNOOZED)
+    return [one.id for one in talks if one.status in going and one.store_id == talk.store_id]
 
 
 async def _thread(
@@ -308,6 +336,8 @@ async def _thread(
     older: bool = False,
     first_position: int = 0,
     mark: str = "",
+    twins: Sequence[UUID] = (),
+    colleagues: Sequence[Agent] | None = None,
 ) -> Thread:
     store = await stores.get(tx, talk.store_id) if talk.store_id else None
     status = Status(talk.status)
@@ -328,7 +358,7 @@ async def _thread(
         known_tags=await tags.all_tags(tx),
         laters=laters(desk.t, datetime.now(UTC)),
         assignee_id=talk.assignee_id,
-        colleagues=await team.colleagues(tx),
+        colleagues=await team.colleagues(tx) if colleagues is None else colleagues,
         items=items,
         older=older,
         first_position=first_position,
@@ -338,8 +368,9 @@ async def _thread(
         fields=own_fields,
         field_values=await fields.values(tx, talk.id) if own_fields else {},
         rating=await ratings.of(tx, talk.id),
-        typing_preview=(await workspaces.chat_rules(tx)).typing_preview,
+        typing_preview=workspaces.rules_of(desk.workspace).typing_preview,
         mark=mark,
+        twins=twins,
     )
 
 
@@ -368,12 +399,12 @@ def _woven(
     day = _day_key(desk, previous) if previous else ""
     for message in page:
         while waiting and waiting[0].at < message.created_at:
-            woven.append(_happened(desk, waiting.pop(0), position, names))
+            woven.append(_happened(desk, waiting.pop(0), position, names, happened))
         said = _said(desk, talk, message, day, (mails or {}).get(message.id))
         day = said.day_key
         position = message.position
         woven.append(said)
-    woven.extend(_happened(desk, event, position, names) for event in waiting)
+    woven.extend(_happened(desk, event, position, names, happened) for event in waiting)
     return woven
 
 
@@ -402,6 +433,7 @@ def _said(
         mail=mail,
         mentions=message.data.get("mentions", ()),
         rule=message.data.get("rule", {}).get("name", ""),
+        forward=message.data.get("forward"),
         more=carried(desk, talk, message, shown),
     )
 
@@ -469,9 +501,12 @@ def moment_of(desk: Desk, said: str) -> datetime | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=desk.t.timezone)).astimezone(UTC)
 
 
-def _happened(desk: Desk, event: Event, position: int, names: Mapping[UUID, str]) -> Happened:
+def _happened(desk: Desk, event: Event, position: int, names: Mapping[UUID, str], others: Sequence[Event]) -> Happened:
     t = desk.t
     who = isolate(_actor_name(t, event.actor, names))
+    if (joined := joins.happened(t, event, who, others)) is not None:
+        text, other, undo = joined
+        return Happened(event.id, position, text, event.at, path=f"inbox/{other}" if other else "", undo=undo)
     if event.kind in _SAID:
         until = event.data.get("until")
         when = t.format_datetime(datetime.fromisoformat(until), "short") if until else ""
@@ -504,11 +539,9 @@ def _happened(desk: Desk, event: Event, position: int, names: Mapping[UUID, str]
     return Happened(event.id, position, text, event.at, why)
 
 
-async def _who(tx: Tx, t: Translator, happened: Sequence[Event]) -> Mapping[UUID, str]:
+async def _who(tx: Tx, t: Translator, happened: Sequence[Event], agents: Sequence[Agent]) -> Mapping[UUID, str]:
     """What agents and rules are called, for the lines that say what they did."""
-    if not happened:
-        return {}
-    found = {agent.id: agent.name for agent in await team.agents(tx)}
+    found = {agent.id: agent.name for agent in agents}
     if any(event.actor.startswith("rule:") for event in happened):
         called = await automation.names(tx)
         found |= {id: t.gettext("The rule %(name)s", name=t.quoted(isolate(name))) for id, name in called.items()}
@@ -542,7 +575,7 @@ async def more(desk: Desk) -> Response:
         happened = await history.happenings(tx, talk.id, since=since or talk.created_at)
         if "before" in query:
             happened = [event for event in happened if page and event.at <= page[-1].created_at]
-        names = await _who(tx, desk.t, happened)
+        names = await _who(tx, desk.t, happened, await team.agents(tx) if happened else ())
         mails = await mails_among(tx, talk, page)
         fresh = {message.id for message in page}
         again = await lines(tx, desk, talk, [message for message in changed if message.id not in fresh])
@@ -583,7 +616,7 @@ async def reply(desk: Desk) -> Response:
         if fresh:
             await sending.follow(tx, desk, talk, form)
     await presence.agent_wrote(desk.app.hub, desk.workspace_id, conversation_id, desk.agent.id)
-    return await _written(desk, said)
+    return await written(desk, said)
 
 
 async def carried_by(tx: Tx, talk: Conversation, form: FormData) -> dict[str, Any]:
@@ -608,14 +641,14 @@ async def note(desk: Desk) -> Response:
         body = str(form.get("text", ""))
         said = await messages.note(tx, talk, desk.agent, client_id, body, _files(form), chosen=chosen)
     await presence.agent_wrote(desk.app.hub, desk.workspace_id, desk.path_id(), desk.agent.id)
-    return await _written(desk, said)
+    return await written(desk, said)
 
 
 def _files(form: Any) -> list[UUID]:
     return [as_id(str(value)) for value in form.getlist("attachment")]
 
 
-async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
+async def written(desk: Desk, said: Mapping[str, Any]) -> Response:
     """What was just written, as the thread shows it."""
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
@@ -624,7 +657,7 @@ async def _written(desk: Desk, said: Mapping[str, Any]) -> Response:
         previous = await _before(tx, talk, written.position)
         # The first answer takes what nobody had: the line that says so comes along.
         happened = await history.happenings(tx, talk.id, since=previous.created_at if previous else talk.created_at)
-        names = await _who(tx, desk.t, happened)
+        names = await _who(tx, desk.t, happened, await team.agents(tx) if happened else ())
     happened = [event for event in happened if event.at <= written.created_at]
     return desk.page(
         "messages.html",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.desk import Desk, as_id
-from admin_ui.pages import consent, person
+from admin_ui.pages import consent, notes, person
 from plugin import privacy, stores, team
 from plugin.crm import consents, customers, identities, timeline
 from plugin.crm.customers import Customer
@@ -85,6 +85,7 @@ async def one(desk: Desk) -> Response:
         summary = await customers.summary(tx, desk.path_id())
         await privacy.log_access(tx, desk.agent, summary.customer.id, "customer")
         who = await person.of_customer(tx, desk.t, summary)
+        who = replace(who, notes=await notes.of(tx, desk, summary.members))
         moments, before = await _moments(tx, desk, summary.customer.id, None)
         names = {store.id: store.name for store in await stores.all_stores(tx)}
         said = await consents.of_people(tx, summary.members)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.desk import Desk, as_id
-from admin_ui.pages import conversation
+from admin_ui.pages import conversation, threads
 from admin_ui.pages.conversation import Clock
 from plugin import team
 from plugin.conversations import bulk, filters, search, tags, views
@@ -274,6 +274,8 @@ async def change_many(desk: Desk) -> Response:
     """The same change to every chosen conversation; the answer is a toast that can take it back."""
     form = await desk.request.form()
     ids = [as_id(str(value)) for value in form.getlist("id")]
+    if form.get("change") == "merge":
+        return await threads.merge_many(desk, ids)
     t = desk.t
     async with desk.transaction() as tx:
         done = await bulk.apply(tx, ids, _change(desk, form), by=desk.agent)

@@ -10,20 +10,23 @@ from uuid import UUID
 
 from admin_ui import words
 from admin_ui.desk import Desk
+from admin_ui.pages import notes
 from admin_ui.pages.orders import Doing, doings
 from admin_ui.words import State
 from plugin import privacy, stores
 from plugin.conversations import views
 from plugin.conversations.conversations import Conversation
-from plugin.crm import actions, customers
+from plugin.crm import actions, customers, setbacks
 from plugin.crm.carts import Cart
 from plugin.crm.customers import Summary
 from plugin.crm.orders import OrderView
+from plugin.crm.setbacks import Setbacks
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.money import Money
 from plugin.kernel.text import isolate
+from plugin.stores import Store
 
 _LATE_ORDER = timedelta(days=4)
 _OPEN_CART = timedelta(days=7)
@@ -117,6 +120,8 @@ class Person:
     next_step: str = ""
     next_why: str = ""
     note: str = ""
+    notes: Sequence[notes.Shown] = ()
+    setbacks: Setbacks | None = None
 
 
 async def name_of(tx: Tx, t: Translator, talk: Conversation) -> str:
@@ -131,8 +136,8 @@ async def name_of(tx: Tx, t: Translator, talk: Conversation) -> str:
     return talk.reply_email or t.gettext("Visitor")
 
 
-async def beside(tx: Tx, desk: Desk, talk: Conversation) -> Person:
-    """The person beside a conversation; for a known one the look is written into the access log."""
+async def beside(tx: Tx, desk: Desk, talk: Conversation, shops: Sequence[Store] | None = None) -> Person:
+    """The person beside a conversation; for a known one the look is written into the access log. `shops`: all."""
     visitor = await tx.get(Visitor, talk.visitor_id) if talk.visitor_id else None
     claimed = _claimed(desk.t, talk, visitor)
     page = {key: str(value) for key, value in (visitor.page if visitor else {}).items() if key in ("title", "url")}
@@ -140,10 +145,12 @@ async def beside(tx: Tx, desk: Desk, talk: Conversation) -> Person:
         key = str(talk.visitor_id or talk.id)
         return Person(None, key, await name_of(tx, desk.t, talk), claimed, page=page)
     await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
-    known = await of_customer(tx, desk.t, await customers.summary(tx, talk.customer_id, orders_limit=5))
+    summary = await customers.summary(tx, talk.customer_id, orders_limit=5)
+    known = await of_customer(tx, desk.t, summary, shops)
     others = [other for other in known.talks if other.id != talk.id]
     fresh = [handle for handle in claimed if handle.value not in {had.value for had in known.handles}]
-    return replace(known, talks=others, handles=[*known.handles, *fresh], page=page)
+    written = await notes.of(tx, desk, summary.members)
+    return replace(known, talks=others, handles=[*known.handles, *fresh], page=page, notes=written)
 
 
 def _claimed(t: Translator, talk: Conversation, visitor: Visitor | None) -> list[Handle]:
@@ -153,9 +160,9 @@ def _claimed(t: Translator, talk: Conversation, visitor: Visitor | None) -> list
     return [Handle("email", value, False, unsure) for value in dict.fromkeys(filter(None, typed))]
 
 
-async def of_customer(tx: Tx, t: Translator, summary: Summary) -> Person:
+async def of_customer(tx: Tx, t: Translator, summary: Summary, shops: Sequence[Store] | None = None) -> Person:
     """A known customer, whole family of profiles together."""
-    names = {store.id: store.name for store in await stores.all_stores(tx)}
+    names = {store.id: store.name for store in shops or await stores.all_stores(tx)}
     several = len(names) > 1
     done = await actions.of_orders(tx, [view.order.id for view in summary.orders])
     orders = [
@@ -180,7 +187,17 @@ async def of_customer(tx: Tx, t: Translator, summary: Summary) -> Person:
         next_step=step,
         next_why=why,
         note=row.note,
+        setbacks=await _setbacks(tx, summary),
     )
+
+
+async def _setbacks(tx: Tx, summary: Summary) -> Setbacks | None:
+    """Asked for only where not all of their orders are here anyway."""
+    if not summary.orders:
+        return None
+    if len(summary.orders) >= summary.customer.orders_count:
+        return setbacks.of_orders(summary.orders)
+    return await setbacks.of_family(tx, summary.members)
 
 
 def _handles(t: Translator, summary: Summary) -> list[Handle]:

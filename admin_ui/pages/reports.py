@@ -331,7 +331,7 @@ def _time(t: Translator, seconds: float | None) -> str:
 def _path(desk: Desk, question: Question, *terms: Term, days: Days | None = None) -> str:
     """The inbox with what a number counted."""
     asked = Question(question.asked, days or question.days, question.reader).filter
-    return desk.url("inbox", q=str(Filter((*asked.terms, *terms), asked.words)))
+    return desk.url("inbox", q=str(Filter((*asked.terms, *terms), asked.words, asked.without)))
 
 
 def _rows(desk: Desk, question: Question, by: By, found: Mapping[str, Figures], choices: Choices) -> list[Row]:

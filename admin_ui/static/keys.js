@@ -33,6 +33,8 @@ const acts = {
   subject: byName("subject"),
   older: click("[data-older]"),
   order: () => openAct($(".act-open [data-act]").dataset.act),
+  forward: () => startForward(""),
+  merge: () => openAct($("#merge-open").dataset.act),
   attach: click("[data-attach]"),
   customer: () => {
     const toggle = $("#thread-head .customer-toggle");

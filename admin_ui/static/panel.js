@@ -360,9 +360,11 @@ function send(form) {
   const files = $$("#files [data-id]", form);
   const text = field.value.trim();
   if ($("#files .is-busy", form)) return;
-  const note = mode() === "note";
+  const forward = mode() === "forward";
+  const note = forward || mode() === "note";
+  if (forward && !$("#forward-to").reportValidity()) return;
   const carried = note ? [] : $$(".chip[data-carried]", form);
-  if (!text && !files.length && !carried.length) return void form.dispatchEvent(new Event("ahlan:empty", { bubbles: true }));
+  if (!text && !files.length && !carried.length && !forward) return void form.dispatchEvent(new Event("ahlan:empty", { bubbles: true }));
   const id = crypto.randomUUID();
   const data = new FormData();
   data.set("client_id", id);
@@ -379,7 +381,7 @@ function send(form) {
   $(".meta bdi", item).textContent = form.dataset.author;
   $(".pending-files", item).textContent = chips.map((chip) => chip.dataset.name).join(", ");
   $("#messages").append(item);
-  unsent.set(item.id, { url: note ? form.dataset.note : form.dataset.reply, data });
+  unsent.set(item.id, { url: form.dataset[mode()], data });
   field.value = "";
   for (const chip of chips) chip.remove();
   drafts.delete(form.dataset.draft);

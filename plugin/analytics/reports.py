@@ -129,7 +129,7 @@ class Question:
     def filter(self) -> Filter:
         """What the inbox shows for it."""
         spam = Term(Key.STATUS, (Value(Status.SPAM.value),), negated=True)
-        return Filter((*self.asked.terms, *self.days.terms(), spam), self.asked.words)
+        return Filter((*self.asked.terms, *self.days.terms(), spam), self.asked.words, self.asked.without)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ _COLUMNS = """
 
 # The latest order: in this store before elsewhere, one that stands before one that was called off.
 _JOINS = """
-JOIN conversations c ON c.workspace_id = :workspace AND c.id = e.conversation_id
+JOIN conversations c ON c.workspace_id = :workspace AND c.id = e.conversation_id AND c.merged_into IS NULL
 JOIN workspaces w ON w.workspace_id = c.workspace_id
 LEFT JOIN messages m ON m.workspace_id = c.workspace_id AND m.id = e.message_id
 LEFT JOIN stores s ON s.workspace_id = c.workspace_id AND s.id = c.store_id
@@ -145,7 +145,7 @@ _NOW_SILENT = _statement(
 
 
 async def of_event(tx: Tx, event_id: UUID) -> Asked | None:
-    """What is known of an event now, and whom to ask. None when its conversation is gone."""
+    """What is known of an event now, and whom to ask. None when its conversation is gone, or part of another."""
     row = (await tx.execute(_EVENT, {"workspace": tx.workspace_id, "event": event_id})).one_or_none()
     return Asked(_known(row), [rule_of(one) for one in row.rules or ()]) if row is not None else None
 

@@ -68,6 +68,8 @@ async def edit(tx: Tx, message: Message, by: Agent, body: str) -> bool:
     _may(by, message)
     if message.deleted_at is not None:
         raise _gone()
+    if "forward" in message.data:
+        raise Forbidden(_("This left as a letter: what was sent stays as it was."))
     body = messages.clean(body, [*message.data.get("attachments", ()), *message.data.get("cards", ())])
     if body == message.text:
         return False

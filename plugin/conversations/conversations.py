@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Index, Row, SmallInteger, Table, func, or_, select, text, update
+from sqlalchemy import Index, Row, SmallInteger, Table, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -39,6 +39,9 @@ class Priority(IntEnum):
     URGENT = 3
 
 
+MERGED = "merged"
+"""Status of a conversation whose messages stand in another one: in no list, and whoever asks for it gets that one."""
+
 OPEN = Status.OPEN
 RESOLVED = Status.RESOLVED
 
@@ -56,7 +59,8 @@ class Conversation(TenantRow, Base):
     which the shopper is told; who of the team read what is in `conversation_reads`. `reply_email` was typed for this
     conversation: it may get this conversation's own replies and nothing else. `due_at` is when the first of its clocks
     runs out, `warn_at` when that comes near, `look_at` when there is something to tell next, `breached_at` when a
-    promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it.
+    promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it. `merged_into` is
+    the conversation that its messages stand in (`merging.py`); `numbering` grows when messages here get other numbers.
     """
 
     __tablename__ = "conversations"
@@ -76,6 +80,10 @@ class Conversation(TenantRow, Base):
         Index(None, "workspace_id", "customer_id", "last_message_at"),
         Index(None, "workspace_id", "visitor_id"),
         Index(None, "workspace_id", "store_id", "created_at"),
+        Index(
+            "ix_conversations_merged", "workspace_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")
+        ),
+        tenant_key("merged_into", "conversations"),
         tenant_key("store_id", "stores"),
         tenant_key("customer_id", "customers", ondelete="RESTRICT"),
         tenant_key("assignee_id", "agents", ondelete="RESTRICT"),
@@ -110,6 +118,8 @@ class Conversation(TenantRow, Base):
     look_at: Mapped[datetime | None]
     breached_at: Mapped[datetime | None]
     unattended_at: Mapped[datetime | None]
+    merged_into: Mapped[UUID | None]
+    numbering: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class ConversationRead(Tenant, Base):
@@ -164,6 +174,8 @@ _HEAD = (
     TABLE.c.last_position,
     TABLE.c.shopper_read_seq,
     TABLE.c.agent_read_seq,
+    TABLE.c.merged_into,
+    TABLE.c.numbering,
 )
 
 
@@ -180,7 +192,7 @@ class ByRule:
         return f"rule:{self.id}"
 
 
-Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, int, int, int, int]]
+Head = Row[tuple[UUID, UUID | None, UUID | None, UUID | None, str, UUID | None, int, int, int, int, UUID | None, int]]
 """The few columns of a conversation that writing into it needs."""
 
 
@@ -197,15 +209,31 @@ async def lock(tx: Tx, conversation_id: UUID) -> Head | None:
     return cast("Head | None", result.one_or_none())
 
 
+async def lock_living(tx: Tx, conversation_id: UUID) -> Head | None:
+    """`lock` for whoever writes: of a conversation that was merged, the one that its messages stand in."""
+    head = await lock(tx, conversation_id)
+    while head is not None and head.merged_into is not None:
+        head = await lock(tx, head.merged_into)
+    return head
+
+
+def known_as(head: Head) -> str:
+    """The name under which a browser knows a conversation and its numbers: another one when either is another."""
+    return f"{head.id}~{head.numbering}" if head.numbering else str(head.id)
+
+
 async def current(tx: Tx, shopper: Shopper) -> Head | None:
-    """The conversation that this shopper's widget shows: the open one, else the latest, on this store; or None."""
+    """The conversation that this shopper's widget shows: the open one, else the latest, on this store; or None.
+
+    A chat of theirs that was merged into a letter's thread is that thread.
+    """
     result = await tx.execute(
         select(*_HEAD)
         .where(
             TABLE.c.workspace_id == tx.workspace_id,
             TABLE.c.store_id == shopper.store_id,
-            TABLE.c.channel == WIDGET,
-            _theirs(shopper),
+            TABLE.c.merged_into.is_(None),
+            or_(and_(TABLE.c.channel == WIDGET, _own(TABLE, shopper)), TABLE.c.id.in_(_merged(tx, shopper))),
         )
         .order_by((TABLE.c.status != RESOLVED).desc(), TABLE.c.last_message_at.desc(), TABLE.c.id.desc())
         .limit(1)
@@ -213,42 +241,69 @@ async def current(tx: Tx, shopper: Shopper) -> Head | None:
     return cast("Head | None", result.one_or_none())
 
 
-async def shown(tx: Tx, shopper: Shopper) -> Head | None:
-    """The conversation that the shopper's session is bound to, while it is theirs; else the current one."""
+async def shown(tx: Tx, shopper: Shopper, *, known: str = "") -> Head | None:
+    """The conversation that the shopper's session is bound to, while it is theirs; else the current one.
+
+    `known` is what the browser calls it (`known_as`): where its messages have other numbers by now, some of them may
+    stand elsewhere, and what was said last decides.
+    """
     if shopper.conversation_id is not None:
         result = await tx.execute(
             select(*_HEAD).where(
-                TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == shopper.conversation_id, _theirs(shopper)
+                TABLE.c.workspace_id == tx.workspace_id,
+                TABLE.c.id == shopper.conversation_id,
+                TABLE.c.merged_into.is_(None),
+                or_(_own(TABLE, shopper), TABLE.c.id.in_(_merged(tx, shopper))),
             )
         )
-        if (bound := result.one_or_none()) is not None:
-            return cast(Head, bound)
+        bound = cast("Head | None", result.one_or_none())
+        if bound is not None and (not known.startswith(str(bound.id)) or known == known_as(bound)):
+            return bound
     return await current(tx, shopper)
 
 
-def _theirs(shopper: Shopper) -> Any:
+def _own(table: Any, shopper: Shopper) -> Any:
     if shopper.customer_id is None:
-        return TABLE.c.visitor_id == shopper.visitor_id
-    return or_(TABLE.c.visitor_id == shopper.visitor_id, TABLE.c.customer_id == shopper.customer_id)
+        return table.c.visitor_id == shopper.visitor_id
+    return or_(table.c.visitor_id == shopper.visitor_id, table.c.customer_id == shopper.customer_id)
+
+
+def _merged(tx: Tx, shopper: Shopper) -> Any:
+    """What chats of theirs were merged into."""
+    before = TABLE.alias("before")
+    return select(before.c.merged_into).where(
+        before.c.workspace_id == tx.workspace_id,
+        before.c.channel == WIDGET,
+        before.c.merged_into.is_not(None),
+        _own(before, shopper),
+    )
+
+
+async def _may_write(tx: Tx, shopper: Shopper, head: Head) -> bool:
+    if shopper.owns(head.visitor_id, head.customer_id):
+        return True
+    return head.id in set(await tx.scalars(_merged(tx, shopper)))
 
 
 async def open_for(tx: Tx, shopper: Shopper) -> Head:
     """The shopper's conversation, locked; begun when there is none. Two tabs that begin at once begin one."""
     if shopper.conversation_id is not None:
-        head = await lock(tx, shopper.conversation_id)
-        if head is not None and shopper.owns(head.visitor_id, head.customer_id):
+        head = await lock_living(tx, shopper.conversation_id)
+        if head is not None and await _may_write(tx, shopper, head):
             return head
     owner = shopper.customer_id or shopper.visitor_id
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"conversation {owner}", 0))))
     found = await current(tx, shopper)
     conversation_id = found.id if found is not None else await _begin(tx, shopper)
-    head = await lock(tx, conversation_id)
+    head = await lock_living(tx, conversation_id)
     assert head is not None
     return head
 
 
 async def _begin(tx: Tx, shopper: Shopper) -> UUID:
+    hushed = await _is_blocked(tx, shopper.visitor_id)
     conversation = Conversation(
+        status=Status.SPAM if hushed else OPEN,
         id=new_id(),
         store_id=shopper.store_id,
         customer_id=shopper.customer_id,
@@ -270,11 +325,26 @@ async def _begin(tx: Tx, shopper: Shopper) -> UUID:
     return conversation.id
 
 
-async def begin_by_mail(tx: Tx, store_id: UUID, sender: str, subject: str) -> UUID:
-    """A mail begins a conversation with an address, not with a person: the address is only what the mail says."""
+# In words: the room that knows who is blocked stands on this one.
+_BLOCKED = text(
+    "SELECT EXISTS (SELECT FROM blocked_senders "
+    "WHERE workspace_id = :workspace AND kind = 'visitor' AND value = :value)"
+)
+
+
+async def _is_blocked(tx: Tx, visitor_id: UUID) -> bool:
+    return bool(await tx.scalar(_BLOCKED, {"workspace": tx.workspace_id, "value": str(visitor_id)}))
+
+
+async def begin_by_mail(tx: Tx, store_id: UUID, sender: str, subject: str, *, hushed: bool = False) -> UUID:
+    """A mail begins a conversation with an address, not with a person: the address is only what the mail says.
+
+    `hushed`: of somebody who is blocked, so it begins as spam.
+    """
     conversation = Conversation(
-        id=new_id(), store_id=store_id, channel=EMAIL, subject=" ".join(subject.split())[:200], reply_email=sender
-    )
+        id=new_id(), store_id=store_id, channel=EMAIL, subject=" ".join(subject.split())[:200], reply_email=sender,
+        status=Status.SPAM if hushed else OPEN,
+    )  # fmt: skip
     tx.add(conversation)
     await tx.flush()
     await tx.record(
@@ -486,6 +556,18 @@ async def reopened(tx: Tx, conversation: "Conversation | Head", *, actor: str) -
     )
     await _let_go(tx, conversation.id)
     _tell_status(tx, conversation.id, OPEN)
+
+
+async def look_again(tx: Tx, head: Head) -> None:
+    """Something came that is no message of the shopper's: up in the lists, and open where nobody would look."""
+    await tx.execute(
+        update(TABLE)
+        .where(TABLE.c.workspace_id == tx.workspace_id, TABLE.c.id == head.id, TABLE.c.status != Status.SPAM)
+        .values(status=OPEN, snoozed_until=None, resolved_at=None, active_at=func.clock_timestamp())
+    )
+    if head.status not in (OPEN, Status.SPAM):
+        await reopened(tx, head, actor="system")
+        await clocks.keep(tx, head.id)
 
 
 async def _let_go(tx: Tx, conversation_id: UUID) -> None:

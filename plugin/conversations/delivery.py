@@ -38,7 +38,9 @@ STOP, STOP_PATH = "stop mail", "/mail/stop"
 _STOP_SECONDS = 180 * 86_400
 _TASK = "send_replies"
 _LIMIT = 20
-_CARRIED_BYTES = 15 * 1024 * 1024
+CARRIED_BYTES = 15 * 1024 * 1024
+"""Bytes of files in one letter, at most."""
+
 _RE = re.compile(r"re\s*:", re.IGNORECASE)
 
 
@@ -116,10 +118,11 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
     files = [UUID(file["id"]) for answer in answers for file in answer.data.get("attachments", ())] if by_mail else []
     carried = await attachments.whole(tx, files)
     # What would be too much for most mailboxes is named instead: the agent sees that it did not go along.
-    if sum(len(content) for _name, _type, content in carried) > _CARRIED_BYTES:
+    if sum(len(content) for _name, _type, content in carried) > CARRIED_BYTES:
         carried = []
     outbound = Outbound(
-        key=f"{conversation_id}.{last.seq}",
+        # Not its number: that is another one where conversations were put together or taken apart.
+        key=str(last.id),
         workspace_id=tx.workspace_id,
         recipient=to,
         subject=subject,
@@ -127,7 +130,7 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
         html=_html(words, store, box, answers, stop, bool(carried)),
         thread=thread,
         sender_name=store.name,
-        reply_to=_answers_to(store, box, token),
+        reply_to=answers_to(store, box, token),
         automatic=all(answer.author == BOT for answer in answers),
         files=carried,
         account=await mailboxes.account(tx, app.vault, box),
@@ -140,7 +143,7 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
     return _Letter(outbound, last.seq, store.id, conversation_id)
 
 
-def _answers_to(store: Store, box: Mailbox | None, token: str) -> str:
+def answers_to(store: Store, box: Mailbox | None, token: str) -> str:
     """Where an answer should go: only what a provider takes in for us is sure to know what a plus means."""
     if box is None:
         return normalise_email(store.email) or ""
@@ -179,6 +182,8 @@ async def _unread(tx: Tx, conversation_id: UUID, seq: int) -> list[Message]:
             Message.kind == MESSAGE,
             # Taken back before it went out.
             Message.deleted_at.is_(None),
+            # Left from another conversation that was merged into this one (`merging`).
+            ~Message.data.has_key("gone"),
         )
         .order_by(Message.seq)
         .limit(_LIMIT)

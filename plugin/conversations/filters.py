@@ -140,13 +140,17 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Conditions that all hold, and words to search for. `str()` is the text again, in one spelling."""
+    """Conditions that all hold, words to search for, and words that must not be there (`without`).
+
+    `str()` is the text again, in one spelling.
+    """
 
     terms: tuple[Term, ...] = ()
     words: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join([*map(str, self.terms), *map(_word, self.words)])
+        return " ".join([*map(str, self.terms), *map(_word, self.words), *(f"-{_word(one)}" for one in self.without)])
 
     def of(self, key: Key) -> tuple[Term, ...]:
         """The conditions on one key."""
@@ -157,17 +161,19 @@ def parse(text: str) -> Filter:
     """Read a filter. Raises FilterError with words for whoever typed it."""
     terms: list[Term] = []
     words: list[str] = []
+    without: list[str] = []
     for token in tokens(text, LIMIT):
         if token.key:
             terms.append(_term(token.key, token.said, negated=token.negated))
         else:
-            words.append(token.said)
-    return Filter(tuple(terms), tuple(word for word in words if word.strip()))
+            (without if token.negated else words).append(token.said)
+    said = [tuple(word for word in some if word.strip()) for some in (words, without)]
+    return Filter(tuple(terms), *said)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of a filter as it was written: `key:said`, or a word without a key. `negated`: a key with a `-`."""
+    """A piece of a filter as it was written: `key:said`, or a word without a key. `negated`: with a `-` before it."""
 
     key: str
     said: str
@@ -185,7 +191,7 @@ def tokens(text: str, limit: int) -> Iterator[Token]:
             raise FilterError(_("A quotation mark is not closed."), _("Close it, or take it out."))
         place = token.end()
         if token["key"] is None:
-            yield Token("", token["not"] + token["word"].replace('"', ""))
+            yield Token("", token["word"].replace('"', ""), bool(token["not"]))
         else:
             yield Token(token["key"], token["value"], bool(token["not"]))
 

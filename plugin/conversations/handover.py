@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from plugin.conversations import macros, mentions
 from plugin.conversations.conversations import TABLE, Status
-from plugin.crm import actions
+from plugin.crm import actions, notes
 from plugin.kernel.db import Happening, Tx
 from plugin.kernel.errors import NotFound
 from plugin.kernel.lazy import _
@@ -36,6 +36,7 @@ async def become_one(tx: Tx, member: Agent, account: Agent, *, link_id: UUID) ->
     await macros.inherit(tx, member.id, account.id)
     await mentions.inherit(tx, member.id, account.id)
     await actions.inherit(tx, member.id, account.id)
+    await notes.inherit(tx, member.id, account.id)
     return await _hand_over(tx, member.id, account.id if account.may(Permission.REPLY) else None, by=account)
 
 

@@ -13,6 +13,7 @@ KINDS = (
     "conversation.assigned",
     "conversation.field_changed",
     "conversation.marked_spam",
+    "conversation.merged",
     "conversation.overdue",
     "conversation.pending",
     "conversation.ranked",
@@ -20,14 +21,18 @@ KINDS = (
     "conversation.reopened",
     "conversation.resolved",
     "conversation.snoozed",
+    "conversation.split",
     "conversation.tagged",
     "conversation.unattended",
+    "conversation.unmerged",
+    "conversation.unsplit",
     "conversation.untagged",
     "conversation.woken",
     "mail.answered_itself",
     "mail.bounced",
     "mail.refused",
     "mail.stopped",
+    "sender.blocked",
 )
 LIMIT = 100
 

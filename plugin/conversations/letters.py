@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.channel import Automatic, Inbound
-from plugin.conversations import attachments, mailboxes, messages
+from plugin.conversations import attachments, blocked, mailboxes, mentions, messages
 from plugin.conversations import conversations as threads
 from plugin.conversations.attachments import Upload
 from plugin.conversations.conversations import EMAIL, Conversation
@@ -43,13 +43,20 @@ TAKEN_AN_HOUR = 200
 """From one sender: more are set aside with the reason, as two machines that answer each other would fill any disk."""
 
 
+BEGUN_AN_HOUR = 500
+"""Conversations that letters to one store begin: more, from whomever, are set aside with the reason, to be read later.
+A flood of ever-new senders is over by then; a shop that really is written to so often sees on its page that they wait.
+"""
+
+
 class Letter(TenantRow, Base):
     """A mail. `party` is the address of the other side, `external_id` its Message-ID; `token` is the mark of ours.
 
     `verified`: it answers a mail of ours to this very address, and a relay that we believe saw that the address's own
     domain sent it. `other_sender`: it came into the thread from another address than the one that was written to.
     `message_id` is what it became in the thread; `inline` says which file is which picture of the text. `stopped_at`:
-    whoever got it asked for no more of them.
+    whoever got it asked for no more of them. `aside`: it is to or from somebody whom the team asks about the
+    conversation (`forwarding`), and the shopper never hears of it.
     """
 
     __tablename__ = "mail_letters"
@@ -82,6 +89,7 @@ class Letter(TenantRow, Base):
     inline: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     left_out: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     stopped_at: Mapped[datetime | None]
+    aside: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 _TABLE = cast(Table, Letter.__table__)
@@ -99,7 +107,7 @@ class Outcome(StrEnum):
 
 
 class TooMany(ValueError):
-    """One sender writes faster than anybody types."""
+    """One sender writes faster than anybody types, or more new ones come than a shop has in its busiest hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +157,30 @@ async def take(tx: Tx, store: Store, box: Mailbox, prepared: Prepared) -> Outcom
         raise TooMany(f"more than {TAKEN_AN_HOUR} mails of one sender within an hour")
     if mail.automatic is Automatic.REPLY:
         return await _machine(tx, store, before, mail)
+    if before is not None and before.aside:
+        await _aside(tx, store, before, prepared)
+        return Outcome.TAKEN
+    hushed = await blocked.is_blocked(tx, email=mail.sender)
+    # Who is blocked goes on where they were blocked, and into nobody else's thread.
+    if hushed and (before is None or before.party != mail.sender):
+        before = await _latest_of(tx, store.id, mail.sender)
     if before is None and recent >= BEGIN_AN_HOUR:
         before = await _latest_of(tx, store.id, mail.sender)
+    if before is None and await _begun(tx, store.id) >= BEGUN_AN_HOUR:
+        raise TooMany(f"more than {BEGUN_AN_HOUR} conversations begun by mail within an hour")
+    if hushed and before is not None:
+        await blocked.hush(tx, before.conversation_id)
     verified = _is_verified(box, before, mail)
     if before is not None and verified:
         await _prove(tx, store, before, mail)
-    conversation_id = before.conversation_id if before is not None else await _begin(tx, store, mail)
+    conversation_id = before.conversation_id if before is not None else await _begin(tx, store, mail, hushed)
     await _into(tx, store, conversation_id, prepared, verified=verified, before=before)
     return Outcome.TAKEN
 
 
 async def sent(
     tx: Tx, *, store_id: UUID, conversation_id: UUID, message_id: UUID, external_id: str, party: str, subject: str,
-    token: str,
+    token: str, aside: bool = False,
 ) -> None:  # fmt: skip
     """Remember a mail of ours before it leaves: its answer may come before we hear that it arrived."""
     await tx.execute(
@@ -169,6 +188,7 @@ async def sent(
         .values(
             workspace_id=tx.workspace_id, id=new_id(), store_id=store_id, conversation_id=conversation_id,
             message_id=message_id, incoming=False, external_id=external_id, party=party, subject=subject, token=token,
+            aside=aside,
         )
         .on_conflict_do_nothing()
     )  # fmt: skip
@@ -176,6 +196,9 @@ async def sent(
 
 async def stop(tx: Tx, vault: Vault, conversation_id: UUID, mark: str) -> bool:
     """Whoever has the mark's mails wants no more answers of this conversation. Whether there is such a reader."""
+    # The mark was made for the conversation of that day; its mails may stand in another one by now.
+    made_for, head = conversation_id, await threads.lock_living(tx, conversation_id)
+    conversation_id = head.id if head is not None else conversation_id
     parties = await tx.scalars(
         select(_TABLE.c.party)
         .where(
@@ -185,7 +208,7 @@ async def stop(tx: Tx, vault: Vault, conversation_id: UUID, mark: str) -> bool:
         )
         .distinct()
     )
-    party = next((one for one in parties if mailboxes.mark(vault, conversation_id, one) == mark), None)
+    party = next((one for one in parties if mailboxes.mark(vault, made_for, one) == mark), None)
     if party is None:
         return False
     stopped = await tx.scalar(
@@ -211,7 +234,7 @@ async def is_stopped(tx: Tx, conversation_id: UUID, party: str) -> bool:
         select(_TABLE.c.stopped_at)
         .where(
             _TABLE.c.workspace_id == tx.workspace_id, _TABLE.c.conversation_id == conversation_id,
-            _TABLE.c.party == party, _TABLE.c.automatic == "",
+            _TABLE.c.party == party, _TABLE.c.automatic == "", _TABLE.c.aside.is_(False),
         )
         .order_by(_TABLE.c.created_at.desc(), _TABLE.c.id.desc())
         .limit(1)
@@ -219,8 +242,12 @@ async def is_stopped(tx: Tx, conversation_id: UUID, party: str) -> bool:
     return newest.scalar() is not None
 
 
-async def chain(tx: Tx, conversation_id: UUID) -> list[str]:
-    """The Message-IDs of a thread, oldest first: the first one, and the latest."""
+async def chain(tx: Tx, conversation_id: UUID, *, aside: str = "") -> list[str]:
+    """The Message-IDs of a thread, oldest first: the first one, and the latest.
+
+    `aside`: of what was written to and by this address that the team asked; nobody else's letters name them.
+    """
+    whose = (_TABLE.c.aside.is_(True), _TABLE.c.party == aside) if aside else (_TABLE.c.aside.is_(False),)
     ids = list(
         await tx.scalars(
             select(_TABLE.c.external_id)
@@ -228,6 +255,7 @@ async def chain(tx: Tx, conversation_id: UUID) -> list[str]:
                 _TABLE.c.workspace_id == tx.workspace_id,
                 _TABLE.c.conversation_id == conversation_id,
                 _TABLE.c.automatic == "",
+                *whose,
             )
             .order_by(_TABLE.c.created_at, _TABLE.c.id)
         )
@@ -320,6 +348,7 @@ async def _latest_of(tx: Tx, store_id: UUID, party: str) -> Letter | None:
             Letter.store_id == store_id,
             Letter.party == party,
             Letter.incoming.is_(True),
+            Letter.aside.is_(False),
         )
         .order_by(Letter.created_at.desc())
         .limit(1)
@@ -327,16 +356,69 @@ async def _latest_of(tx: Tx, store_id: UUID, party: str) -> Letter | None:
     return found
 
 
-async def _begin(tx: Tx, store: Store, mail: Inbound) -> UUID:
-    return await threads.begin_by_mail(tx, store.id, mail.sender, mail.subject)
+async def _begun(tx: Tx, store_id: UUID) -> int:
+    """How many conversations mail began within the hour."""
+    an_hour = (
+        select(Conversation.id)
+        .where(
+            Conversation.workspace_id == tx.workspace_id,
+            Conversation.store_id == store_id,
+            Conversation.channel == EMAIL,
+            Conversation.created_at > func.now() - timedelta(hours=1),
+        )
+        .limit(BEGUN_AN_HOUR)
+    )
+    return int(await tx.scalar(select(func.count()).select_from(an_hour.subquery())))
+
+
+async def _begin(tx: Tx, store: Store, mail: Inbound, hushed: bool) -> UUID:
+    return await threads.begin_by_mail(tx, store.id, mail.sender, mail.subject, hushed=hushed)
+
+
+async def _aside(tx: Tx, store: Store, before: Letter, prepared: Prepared) -> None:
+    """Whom the team asked answers: a note, which calls whoever asked, and has the conversation looked at again."""
+    mail = prepared.mail
+    head = await threads.lock_living(tx, before.conversation_id)
+    if head is None:
+        return
+    files, inline, actor = await _kept_files(tx, store, prepared)
+    body = messages.cleaned(mail.text) or mail.subject
+    note, news = await messages.write_aside(
+        tx, head.id, uuid5(store.id, mail.external_id), body, files, by=None, event="mail.answered_aside",
+        name=mail.sender_name or mail.sender, uploader=actor, most=len(files),
+    )  # fmt: skip
+    if not news:
+        return
+    asked = await tx.get(messages.Message, before.message_id) if before.message_id is not None else None
+    who = {id for id in (head.assignee_id, asked.agent_id if asked is not None else None) if id is not None}
+    called = [agent for agent in await mentions.people(tx) if agent.id in who]
+    await mentions.remember(tx, head.id, head.last_position + 1, called, by=None)
+    await threads.look_again(tx, head)
+    tx.add(_letter(store, head.id, UUID(note["id"]), prepared, inline, aside=True, other=before.party != mail.sender))
+    await tx.flush()
 
 
 async def _into(
     tx: Tx, store: Store, conversation_id: UUID, prepared: Prepared, *, verified: bool, before: Letter | None
 ) -> None:
     mail = prepared.mail
+    # Held before anything names it: it may be put into another one just now.
+    head = await threads.lock_living(tx, conversation_id)
+    conversation_id = head.id if head is not None else conversation_id
+    files, inline, actor = await _kept_files(tx, store, prepared)
+    body = messages.cleaned(mail.text) or mail.subject
+    message = await messages.receive_mail(
+        tx, conversation_id, uuid5(store.id, mail.external_id), body, files, actor=actor
+    )
+    other = before is not None and before.party != mail.sender
+    tx.add(_letter(store, conversation_id, UUID(message["id"]), prepared, inline, verified=verified, other=other))
+    await tx.flush()
+
+
+async def _kept_files(tx: Tx, store: Store, prepared: Prepared) -> tuple[list[UUID], dict[str, str], str]:
+    """The files of a mail, which of them is which picture of its text, and who uploaded them."""
     # Of nobody but this mail: no upload of a shopper can be named by it.
-    actor = f"shopper:{uuid5(store.id, mail.external_id)}"
+    actor = f"shopper:{uuid5(store.id, prepared.mail.external_id)}"
     files: list[UUID] = []
     inline: dict[str, str] = {}
     for upload, cid in prepared.files:
@@ -344,32 +426,41 @@ async def _into(
         files.append(UUID(saved["id"]))
         if cid:
             inline[cid] = saved["id"]
-    body = messages.cleaned(mail.text) or mail.subject
-    message = await messages.receive_mail(
-        tx, conversation_id, uuid5(store.id, mail.external_id), body, files, actor=actor
+    return files, inline, actor
+
+
+def _letter(
+    store: Store,
+    conversation_id: UUID,
+    message_id: UUID,
+    prepared: Prepared,
+    inline: Mapping[str, str],
+    *,
+    verified: bool = False,
+    other: bool = False,
+    aside: bool = False,
+) -> Letter:
+    mail = prepared.mail
+    return Letter(
+        id=new_id(),
+        store_id=store.id,
+        conversation_id=conversation_id,
+        message_id=message_id,
+        incoming=True,
+        external_id=mail.external_id,
+        party=mail.sender,
+        party_name=mail.sender_name,
+        subject=mail.subject,
+        verified=verified,
+        other_sender=other,
+        automatic=mail.automatic,
+        folded=messages.cleaned(mail.folded),
+        html=mail.html.replace("\x00", ""),
+        remote_images=mail.remote_images,
+        inline=dict(inline),
+        left_out=list(prepared.left_out),
+        aside=aside,
     )
-    tx.add(
-        Letter(
-            id=new_id(),
-            store_id=store.id,
-            conversation_id=conversation_id,
-            message_id=UUID(message["id"]),
-            incoming=True,
-            external_id=mail.external_id,
-            party=mail.sender,
-            party_name=mail.sender_name,
-            subject=mail.subject,
-            verified=verified,
-            other_sender=before is not None and before.party != mail.sender,
-            automatic=mail.automatic,
-            folded=messages.cleaned(mail.folded),
-            html=mail.html.replace("\x00", ""),
-            remote_images=mail.remote_images,
-            inline=inline,
-            left_out=list(prepared.left_out),
-        )
-    )
-    await tx.flush()
 
 
 async def _bounced(tx: Tx, before: Letter | None, mail: Inbound) -> Outcome:
@@ -401,6 +492,7 @@ async def _machine(tx: Tx, store: Store, before: Letter | None, mail: Inbound) -
             subject=mail.subject,
             automatic=mail.automatic,
             folded=messages.cleaned(mail.text),
+            aside=before.aside,
         )
     )
     await tx.flush()

@@ -28,6 +28,8 @@ PAGE = 50
 SHOPPER = "shopper"
 AGENT = "agent"
 BOT = "bot"
+OUTSIDE = "outside"
+"""Whom the team asked about a conversation, and who is neither of it nor its customer: only in notes."""
 
 MESSAGE = "message"
 NOTE = "note"
@@ -41,8 +43,9 @@ class Message(TenantRow, Base):
     `client_id` is made by the sender, so that a resend falls through quietly. `seq` counts what the shopper may see
     and is null for notes, so that nobody outside can count them; `position` counts everything. `data.attachments`
     repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query;
-    beside them stand `cards`, `replies` (chips that answer it), `link` (what is behind its first address) and `signs`
-    (sign to who put it there). `changed_at` is of whatever became of it later (`changes`); of a deleted one nothing is
+    beside them stand `cards`, `replies` (chips that answer it), `link` (what is behind its first address), `signs`
+    (sign to who put it there), `forward` (whom a note was sent to) and `gone` (mailed from another thread).
+    `changed_at` is of whatever became of it later (`changes`); of a deleted one nothing is
     left here.
     """
 
@@ -111,7 +114,7 @@ async def receive_mail(
 
     Returns the message's JSON. Raises NotFound.
     """
-    head = await threads.lock(tx, conversation_id)
+    head = await threads.lock_living(tx, conversation_id)
     if head is None:
         raise NotFound(_("This conversation is no longer there."))
     message = await _append(
@@ -235,6 +238,37 @@ async def note_by_rule(
     if message is not None:
         await mentions.remember(tx, head.id, head.last_position + 1, calls, by=None)
     return message
+
+
+async def write_aside(
+    tx: Tx,
+    conversation_id: UUID,
+    client_id: UUID,
+    body: str,
+    files: Sequence[UUID],
+    *,
+    by: Agent | None,
+    event: str,
+    name: str = "",
+    uploader: str = "",
+    most: int = attachments.MAX_PER_MESSAGE,
+    more: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """A letter to somebody outside (`by` an agent), or what they (`name`) answered: as a note. Its JSON, and whether it
+    is new: a resend is not. Raises NotFound, AhlanError for too long a text.
+    """
+    head = await threads.lock_living(tx, conversation_id)
+    if head is None:
+        raise NotFound(_("This conversation is no longer there."))
+    body = clean(body, (1,)) if by is not None else body
+    message = await _append(
+        tx, head, AGENT if by is not None else OUTSIDE, client_id, body, files, agent=by, kind=NOTE,
+        uploader=by.actor if by is not None else uploader, actor=by.actor if by is not None else "system",
+        event=event, most=most, more=more, name=name,
+    )  # fmt: skip
+    if message is None:
+        return await _resent(tx, head.id, client_id), False
+    return message, True
 
 
 async def is_there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
@@ -400,7 +434,7 @@ def _too_long() -> AhlanError:
 
 
 async def _locked(tx: Tx, conversation: Conversation) -> Head:
-    head = await threads.lock(tx, conversation.id)
+    head = await threads.lock_living(tx, conversation.id)
     if head is None:
         raise NotFound(_("This conversation is no longer there."))
     return head
@@ -462,6 +496,7 @@ async def _append(
     most: int = attachments.MAX_PER_MESSAGE,
     mentioned: Sequence[str] = (),
     more: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> dict[str, Any] | None:
     """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
     carried: list[dict[str, Any]] = []
@@ -471,7 +506,7 @@ async def _append(
         carried = await attachments.find(tx, files, uploader=uploader, most=most)
     message_id = new_id()
     seq = head.last_seq + 1 if kind == MESSAGE else None
-    name = agent.name if agent else ""
+    name = agent.name if agent else name
     data = {**({"attachments": carried} if carried else {}), **(more or {})}
     values = {
         "workspace": tx.workspace_id,

@@ -15,8 +15,8 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, Identity, Index, select, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy import BigInteger, ColumnElement, Identity, Index, cast, select, text
+from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -429,6 +429,25 @@ async def _written_in(tx: Tx, questions: Sequence[Asked], ids: Sequence[UUID]) -
         {"workspace": tx.workspace_id, "ids": list(ids), "asked": _all(questions, tx.workspace_id)},
     )
     return list(rows)
+
+
+def asks(word: str) -> bool:
+    """Whether there is anything in it that could be said. Pure."""
+    return bool(lexemes.asked([word]))
+
+
+def unsaid(tx: Tx, word: str) -> ColumnElement[bool]:
+    """As a condition on `Conversation`: nobody says this word, or phrase, in it. Looks only at what a list shows."""
+    said = (
+        select(ConversationWords.start)
+        .where(
+            ConversationWords.workspace_id == tx.workspace_id,
+            ConversationWords.conversation_id == Conversation.id,
+            ConversationWords.words.op("@@")(cast(_all(lexemes.asked([word]), tx.workspace_id), TSQUERY)),
+        )
+        .correlate(Conversation)
+    )
+    return ~said.exists()
 
 
 def _all(questions: Sequence[Asked], workspace_id: UUID, between: str = " <-> ") -> str:

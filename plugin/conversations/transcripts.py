@@ -18,6 +18,7 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.text import isolate, normalise_email
 from plugin.stores import Store
+from plugin.team import Agent
 
 MOST = 500
 """Messages in a letter, the newest of them."""
@@ -57,10 +58,49 @@ def _unproven() -> Forbidden:
     )
 
 
+async def sendable_to(app: App, tx: Tx, talk: Conversation) -> str:
+    """Where an agent may have a copy sent: whoever wrote by mail where they wrote from, else a proven address.
+
+    Empty where there is none, or no mail goes out. An address typed into a chat may be anybody's.
+    """
+    if talk.last_seq == 0 or not await mailboxes.can_send(app, tx, talk.store_id):
+        return ""
+    if talk.channel == EMAIL:
+        return talk.reply_email
+    return await customers.own_email(tx, talk.customer_id) if talk.customer_id is not None else ""
+
+
+async def send_to_customer(app: App, tx: Tx, talk: Conversation, *, by: Agent) -> str:
+    """An agent has the conversation mailed to its customer; returns where to. Asking again meanwhile asks for nothing.
+
+    Raises AhlanError where there is no address that it may go to.
+    """
+    to = await sendable_to(app, tx, talk)
+    if not to:
+        raise AhlanError(
+            _("There is no confirmed address to send it to."), _("Download it instead."), code="transcript_address"
+        )
+    await tx.record(
+        "conversation.transcript_asked", subject_id=talk.id, store_id=talk.store_id, customer_id=talk.customer_id,
+        actor=by.actor,
+    )  # fmt: skip
+    await tx.enqueue("send_transcript", unique=f"transcript:{talk.id}", conversation_id=talk.id, customer_id="")
+    return to
+
+
+async def as_text(words: Translator, tx: Tx, talk: Conversation, store: Store) -> str:
+    """What the shopper may read of a conversation, as a text to keep: no notes."""
+    lines = [_line(words, store, one, them=words.gettext("Customer")) for one in await _said(tx, talk.id)]
+    return "\n\n".join(f"{who} · {when}\n{said}" for who, when, said in lines) + "\n"
+
+
 async def send_transcript(app: App, workspace_id: UUID, *, conversation_id: str, customer_id: str) -> None:
-    """Mail a conversation to its customer's own address. Sent twice after a crash, it has the same Message-ID."""
+    """Mail a conversation to its customer's own address. Sent twice after a crash, it has the same Message-ID.
+
+    Without `customer_id` an agent asked, and the address is looked up now.
+    """
     async with app.db.transaction(workspace_id) as tx:
-        letter = await _letter(app, tx, UUID(conversation_id), UUID(customer_id))
+        letter = await _letter(app, tx, UUID(conversation_id), UUID(customer_id) if customer_id else None)
         if letter is None:
             await tx.complete_job()
             return
@@ -69,15 +109,7 @@ async def send_transcript(app: App, workspace_id: UUID, *, conversation_id: str,
         await tx.complete_job()
 
 
-async def _letter(app: App, tx: Tx, conversation_id: UUID, customer_id: UUID) -> Outbound | None:
-    talk = await tx.get(Conversation, conversation_id)
-    if talk is None or talk.customer_id != customer_id or talk.store_id is None:
-        return None
-    # Asked again: the proof may be gone since, and with it the right to the letter.
-    to = await customers.own_email(tx, customer_id)
-    store = await stores.get(tx, talk.store_id)
-    if not to or store is None or not await mailboxes.can_send(app, tx, store.id):
-        return None
+async def _said(tx: Tx, conversation_id: UUID) -> list[Message]:
     newest = await tx.scalars(
         select(Message)
         .where(
@@ -89,12 +121,24 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID, customer_id: UUID) ->
         .order_by(Message.seq.desc())
         .limit(MOST)
     )
-    said = list(newest)[::-1]
+    return list(newest)[::-1]
+
+
+async def _letter(app: App, tx: Tx, conversation_id: UUID, customer_id: UUID | None) -> Outbound | None:
+    talk = await tx.get(Conversation, conversation_id)
+    if talk is None or talk.store_id is None or (customer_id is not None and talk.customer_id != customer_id):
+        return None
+    # Asked again: the proof may be gone since, and with it the right to the letter.
+    to = await (customers.own_email(tx, customer_id) if customer_id is not None else sendable_to(app, tx, talk))
+    store = await stores.get(tx, talk.store_id)
+    if not to or store is None or not await mailboxes.can_send(app, tx, store.id):
+        return None
+    said = await _said(tx, conversation_id)
     words = app.catalogues.translator(talk.locale or store.locale)
     box = await mailboxes.of_store(tx, store.id)
     subject = words.gettext("Your conversation with %(shop)s", shop=store.name)
     return Outbound(
-        key=f"transcript.{conversation_id}.{talk.last_seq}",
+        key=f"transcript.{conversation_id}.{talk.numbering}.{talk.last_seq}",
         workspace_id=tx.workspace_id,
         recipient=to,
         subject=subject,
@@ -106,11 +150,11 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID, customer_id: UUID) ->
     )
 
 
-def _line(words: Translator, store: Store, message: Message) -> tuple[str, str, str]:
-    """Who, when, what."""
+def _line(words: Translator, store: Store, message: Message, *, them: str = "") -> tuple[str, str, str]:
+    """Who, when, what; `them` is what the shopper is called where they do not read it themselves."""
     bot = words.gettext("Automatic answer")
     ours = message.author_name or (bot if message.author == BOT else store.name)
-    who = ours if message.author in (AGENT, BOT) else words.gettext("You")
+    who = ours if message.author in (AGENT, BOT) else them or words.gettext("You")
     when = words.format_datetime(message.created_at, "short")
     if message.deleted_at is not None:
         return who, when, words.gettext("[Message deleted]")

@@ -229,7 +229,11 @@ async def of_customer(tx: Tx, members: Collection[UUID], *, limit: int = 20) -> 
     """A person's conversations, newest first; `members` are all their customer rows (`identities.family`)."""
     rows = await tx.scalars(
         select(Conversation)
-        .where(Conversation.workspace_id == tx.workspace_id, Conversation.customer_id.in_(members))
+        .where(
+            Conversation.workspace_id == tx.workspace_id,
+            Conversation.customer_id.in_(members),
+            Conversation.merged_into.is_(None),
+        )
         .order_by(Conversation.last_message_at.desc())
         .limit(limit)
     )
@@ -349,6 +353,8 @@ async def _conditions(tx: Tx, asked: Filter, reader: Reader, said: search.Found 
     now = datetime.now(UTC)
     teams = await all_teams(tx) if asked.of(Key.TEAM) else []
     conditions = [_condition(tx, term, reader, now, teams) for term in asked.terms]
+    conditions.append(Conversation.merged_into.is_(None))
+    conditions += [search.unsaid(tx, word) for word in asked.without if search.asks(word)]
     if said is not None:
         conditions.append(_among(said.ids))
     return conditions

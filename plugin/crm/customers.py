@@ -361,6 +361,6 @@ async def summary(tx: Tx, customer_id: UUID, *, orders_limit: int = 20) -> Summa
         worth=rows[members[0]].worth(),
         orders=await orders.of_family(tx, members, orders_limit),
         open_carts=await carts.open_of(tx, members, {value for values in proven.values() for value in values}),
-        merges=await identities.merges_of(tx, members),
+        merges=await identities.merges_of(tx, members) if len(members) > 1 else [],
         absorbed={id: row for id, row in rows.items() if id != members[0]},
     )

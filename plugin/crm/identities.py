@@ -129,12 +129,18 @@ async def head(tx: Tx, customer_id: UUID) -> UUID:
 
 async def family(tx: Tx, customer_id: UUID) -> list[UUID]:
     """Every row of the person, the head first: what agents see of them hangs on any of these. Raises NotFound."""
-    first = await head(tx, customer_id)
-    others = await tx.scalars(
-        text("SELECT id FROM customers WHERE workspace_id = :workspace AND merged_into = :head ORDER BY id"),
-        {"workspace": tx.workspace_id, "head": first},
-    )
-    return [first, *others]
+    members = list(await tx.scalars(_FAMILY, {"workspace": tx.workspace_id, "id": customer_id}))
+    if not members:
+        await head(tx, customer_id)
+    return members
+
+
+_FAMILY = text("""
+WITH head AS (SELECT coalesce(merged_into, id) AS id FROM customers WHERE workspace_id = :workspace AND id = :id)
+SELECT id FROM (SELECT id, 0 AS rank FROM head UNION ALL
+    SELECT c.id, 1 FROM customers c JOIN head ON c.merged_into = head.id WHERE c.workspace_id = :workspace) members
+ORDER BY rank, id
+""")
 
 
 async def of_family(tx: Tx, members: Collection[UUID]) -> Sequence[Identity]:

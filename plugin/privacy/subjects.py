@@ -16,10 +16,12 @@ from plugin.kernel.text import normalise_email, normalise_phone
 OF_STORE = "workspace_id = :workspace AND store_id = :store"
 OF_PEOPLE = f"{OF_STORE} AND customer_id = ANY(CAST(:ids AS uuid[]))"
 
-# Conversations of a person are also those that their browser began before it was known.
+# Conversations of a person are also those that their browser began before it was known, and what those were merged
+# into: their words stand there, among the answers to them.
+_OWN = "({which} OR (workspace_id = :workspace AND visitor_id IN (SELECT id FROM visitors WHERE {which})))"
 TALKS = (
-    "SELECT id FROM conversations WHERE {which} OR (workspace_id = :workspace AND visitor_id IN "
-    "(SELECT id FROM visitors WHERE {which}))"
+    f"SELECT id FROM conversations WHERE {_OWN} UNION SELECT merged_into FROM conversations "
+    f"WHERE merged_into IS NOT NULL AND {_OWN}"
 )
 
 # A notice may say 7 where our id is a path that ends in it.

@@ -113,6 +113,12 @@ async def colleagues(tx: Tx) -> Sequence[Agent]:
     )
 
 
+def can_be_given(agents: Sequence[Agent]) -> Sequence[Agent]:
+    """Those of these whom `colleagues` would name, in its order. Pure."""
+    fit = [agent for agent in agents if agent.deactivated_at is None and Permission.REPLY in ALLOWED[Role(agent.role)]]
+    return sorted(fit, key=lambda agent: (agent.name.lower(), agent.id))
+
+
 async def set_available(tx: Tx, agent: Agent, available: bool) -> None:
     """Go away, or come back: an agent's own word. Rules give nothing to who is away; people still can."""
     if agent.available == available:

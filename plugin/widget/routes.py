@@ -269,21 +269,31 @@ class Widget:
         held = self._held(request)
         await self.limits.spend(allowed.READING, visitor=str(held.visitor_id))
         limit = _number(request, "limit", _PAGE, 1, _PAGE)
+        known = request.query_params.get("thread", "")[:60]
         if "before" in request.query_params:
-            return _json(await self._page(held, before=_number(request, "before", 0, 0, 2**31 - 1), limit=limit))
+            before = _number(request, "before", 0, 0, 2**31 - 1)
+            return _json(await self._page(held, before=before, limit=limit, known=known))
         after, wait = _number(request, "after", 0, 0, 2**31 - 1), _number(request, "wait", 0, 0, MAX_WAIT)
         mark = request.query_params.get("mark")
-        page = await self._page(held, after=after, limit=limit, mark=mark)
-        if wait and not (page["messages"] or page["changed"]):
-            page = await self._wait(held, after, limit, wait, page, mark)
+        page = await self._page(held, after=after, limit=limit, mark=mark, known=known)
+        if wait and not (page["messages"] or page["changed"] or _elsewhere(page, known)):
+            page = await self._wait(held, after, limit, wait, page, mark, known)
         return _json(page)
 
     async def _page(
-        self, held: Pass, *, after: int = 0, before: int | None = None, limit: int, mark: str | None = None
+        self,
+        held: Pass,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        mark: str | None = None,
+        known: str = "",
     ) -> dict[str, Any]:
+        rows: list[messages.Message] = []
         changed: list[messages.Message] = []
         async with self.app.db.transaction(held.workspace_id) as tx:
-            head = await threads.shown(tx, held.shopper())
+            head = await threads.shown(tx, held.shopper(), known=known)
             conversation = await session.conversation_json(tx, head) if head else None
             if head is not None and mark is not None:
                 changed, mark = await changes.since(tx, head.id, mark)
@@ -293,7 +303,9 @@ class Widget:
             if head is None:
                 # Gone with its store, or erased: the browser begins a new session instead of showing nothing.
                 await session.visitor_of(tx, held)
-                rows = []
+            elif known and known != threads.known_as(head):
+                # The browser's numbers are those of another thread: it begins at the end of this one.
+                changed = []
             elif before is not None:
                 rows = await messages.messages_before(tx, head.id, before, limit)
             else:
@@ -309,7 +321,7 @@ class Widget:
         }
 
     async def _wait(
-        self, held: Pass, after: int, limit: int, wait: int, page: dict[str, Any], mark: str | None
+        self, held: Pass, after: int, limit: int, wait: int, page: dict[str, Any], mark: str | None, thread: str
     ) -> dict[str, Any]:
         """Long polling: listen first, then look, then wait; the hint only says when to look again."""
         until = time.monotonic() + wait
@@ -317,15 +329,16 @@ class Widget:
         started = {key: page[key] for key in ("seen_seq", "conversation")}
         while time.monotonic() < until:
             known = page["conversation"]
-            topic = f"conversation:{known['id']}" if known else f"visitor:{held.visitor_id}"
-            if known:
-                await presence.shopper_here(self.app.hub, held.workspace_id, UUID(known["id"]), name)
+            talk = known["id"].partition("~")[0] if known else ""
+            topic = f"conversation:{talk}" if talk else f"visitor:{held.visitor_id}"
+            if talk:
+                await presence.shopper_here(self.app.hub, held.workspace_id, UUID(talk), name)
             async with self.app.hub.listen(held.workspace_id, topic) as listener:
-                page = await self._page(held, after=after, limit=limit, mark=mark)
+                page = await self._page(held, after=after, limit=limit, mark=mark, known=thread)
                 if page["messages"] or page["changed"] or any(page[key] != value for key, value in started.items()):
                     return page
                 await self._news(listener, until)
-            page = await self._page(held, after=after, limit=limit, mark=mark)
+            page = await self._page(held, after=after, limit=limit, mark=mark, known=thread)
             if page["messages"] or page["changed"] or any(page[key] != value for key, value in started.items()):
                 return page
         return page
@@ -498,7 +511,8 @@ class Widget:
         translator = self.web.translator(websocket, held.locale)
         mark = websocket.query_params.get("mark", "")[:40]
         seq = int(after) if re.fullmatch(r"\d{1,9}", after) else 0
-        await self.sockets.serve(websocket, held, seq, translator, mark)
+        known = websocket.query_params.get("thread", "")[:60]
+        await self.sockets.serve(websocket, held, seq, translator, mark, known)
 
     async def _ticket_holder(self, ticket: str) -> Pass:
         try:
@@ -592,6 +606,11 @@ async def _upload(request: Request) -> tuple[str, bytes]:
 def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
     text = request.query_params.get(name, "")
     return min(most, max(least, int(text))) if re.fullmatch(r"\d{1,10}", text) else default
+
+
+def _elsewhere(page: dict[str, Any], known: str) -> bool:
+    """Whether the page is of another thread, or of other numbers, than the browser knows."""
+    return bool(known and page["conversation"] and page["conversation"]["id"] != known)
 
 
 def _minutes(seconds: int | None) -> int | None:

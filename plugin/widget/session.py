@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 
 from plugin import stores
 from plugin.app import App
+from plugin.conversations import blocked, messages, ratings
 from plugin.conversations import conversations as threads
-from plugin.conversations import messages, ratings
 from plugin.conversations.conversations import Head, Shopper
 from plugin.crm import consents, customers, identities, sync, visitors
 from plugin.crm.visitors import Visitor
@@ -250,10 +250,14 @@ async def embedded(app: App, store: Store) -> None:
 
 
 async def conversation_json(tx: Tx, head: Head) -> dict[str, Any]:
-    """A conversation as the widget gets it. `rating`: what is asked, or was said, about one that was resolved."""
+    """A conversation as the widget gets it. `rating`: what is asked, or was said, about one that was resolved; `id`
+    changes with the numbers of its messages; `closed`: whoever writes in it is blocked.
+    """
+    closed = head.status == threads.Status.SPAM and await blocked.is_blocked(tx, visitor_id=head.visitor_id)
     return {
+        **({"closed": True} if closed else {}),
         "rating": await ratings.open_question(tx, head),
-        "id": str(head.id),
+        "id": threads.known_as(head),
         "status": head.status,
         "last_seq": head.last_seq,
         "seen_seq": head.agent_read_seq,

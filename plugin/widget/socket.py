@@ -92,13 +92,19 @@ class Sockets:
         self._open: set[Socket] = set()
         self._pulse: asyncio.Task[None] | None = None
 
-    async def serve(self, websocket: WebSocket, held: Pass, after: int, translator: Translator, mark: str = "") -> None:
-        """Hold one socket until either side leaves. `mark`: up to which change of messages its browser knows."""
+    async def serve(
+        self, websocket: WebSocket, held: Pass, after: int, translator: Translator, mark: str = "", known: str = ""
+    ) -> None:
+        """Hold one socket until either side leaves. `mark`: up to which change of messages its browser knows; `known`:
+        which conversation, with which numbers (`conversations.known_as`), `after` is of.
+        """
         if sum(other.held.visitor_id == held.visitor_id for other in self._open) >= _PER_VISITOR:
             await websocket.close(1008)
             return
         await websocket.accept()
-        socket = Socket(self.app, websocket, held, after, translator, mark, self._bucket(held.visitor_id), self.rules)
+        socket = Socket(
+            self.app, websocket, held, after, translator, mark, self._bucket(held.visitor_id), self.rules, known
+        )
         self._open.add(socket)
         if self._pulse is None or self._pulse.done():
             self._pulse = asyncio.create_task(self._beat())
@@ -142,6 +148,7 @@ class Socket:
         mark: str,
         messages: Bucket,
         rules: Rules,
+        known: str,
     ) -> None:
         self.app = app
         self.messages = messages
@@ -154,6 +161,7 @@ class Socket:
         self._conversation = held.conversation_id
         self._announced: UUID | None = None
         self._last = after
+        self._known = known
         self._agents: int | None = None
         self._listener: Listener | None = None
         self._receiving: asyncio.Task[Any] | None = None
@@ -317,7 +325,12 @@ class Socket:
         self._looked = time.monotonic()
         while True:
             async with self.app.db.transaction(self.held.workspace_id) as tx:
-                head = await threads.shown(tx, self.held.shopper(self._conversation))
+                head = await threads.shown(tx, self.held.shopper(self._conversation), known=self._known)
+                if head is not None and self._known != (name := threads.known_as(head)):
+                    if self._known:
+                        # What the browser has counts for nothing here: it begins at the end, and reads back from there.
+                        self._last, self._mark = head.last_seq, await changes.mark(tx, head.id)
+                    self._known = name
                 newer = await messages.messages_after(tx, head.id, self._last, _PAGE) if head else []
                 changed, mark = await changes.since(tx, head.id, self._mark) if head else ([], self._mark)
                 shown = await conversation_json(tx, head) if head else {}

@@ -52,6 +52,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "chat.send": _("Send"),
         "chat.replies": _("Suggested replies"),
         "chat.sending": _("Sending"),
+        "chat.closed": _("This chat is closed. The shop's own pages say how else to reach it."),
         "chat.waiting": _("Waiting for a connection"),
         "chat.sent": _("Sent"),
         "chat.seen": _("Seen"),

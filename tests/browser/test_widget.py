@@ -976,3 +976,25 @@ async def test_a_shop_that_asks_nobody_is_not_asked_for_more(visit: Visit) -> No
     assert said[0]["page"]["url"]
     assert said[0]["page"]["consent"] == {}
     await until_kept(shopper)
+
+
+@needs_browser
+async def test_a_conversation_with_other_numbers_is_read_anew_and_goes_on(visit: Visit, peer: Peer) -> None:
+    shopper = await visit()
+    await shopper.chat()
+    await shopper.send("one")
+    await shopper.shows("one", own=True)
+    talk = peer.visitor().conversation
+    assert talk
+    # The shop put another conversation of theirs into this one: it has another name, and its messages other numbers.
+    talk.messages.insert(0, {**talk.messages[0], "id": "earlier", "client_id": "earlier", "text": "zero", "seq": 1})
+    talk.messages[1] = {**talk.messages[1], "seq": 2}
+    talk.id = f"{talk.id}~1"
+    peer.tell({"type": "conversation", "conversation": talk.public()})
+    await shopper.shows("zero", "one", own=True)
+    await shopper.send("two")
+    await shopper.shows("zero", "one", "two", own=True)
+    assert [message["seq"] for message in talk.messages] == [1, 2, 3]
+    peer.tell({"type": "conversation", "conversation": {**talk.public(), "closed": True}})
+    await expect(shopper.find("text=This chat is closed")).to_be_visible(timeout=15_000)
+    assert shopper.errors == []

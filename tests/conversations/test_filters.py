@@ -24,7 +24,7 @@ def test_a_filter_is_read() -> None:
 
 
 def test_words_of_every_script_and_order_numbers_are_searched_for() -> None:
-    assert parse(' #1001  "أين طلبي" איפה -x ').words == ("#1001", "أين طلبي", "איפה", "-x")
+    assert parse(' #1001  "أين طلبي" איפה -x ').words == ("#1001", "أين طلبي", "איפה")
     assert parse("").words == ()
     assert str(parse("  ")) == ""
 
@@ -89,4 +89,21 @@ def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
         found = parse(text)
     except FilterError:
         return
+    assert parse(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "without"),
+    [
+        ("-refund", (), ("refund",)),
+        ("parcel -refund", ("parcel",), ("refund",)),
+        ('-"of course"', (), ("of course",)),
+        # In quotation marks it is what it says.
+        ('"-refund"', ("-refund",), ()),
+        ("-", ("-",), ()),
+    ],
+)
+def test_a_word_with_a_minus_must_not_be_there(said: str, words: tuple[str, ...], without: tuple[str, ...]) -> None:
+    found = parse(said)
+    assert (found.words, found.without) == (words, without)
     assert parse(str(found)) == found

@@ -412,3 +412,22 @@ async def test_no_question_breaks_it(app: App, workspace: UUID) -> None:
     for said in ("'", "\\", "a' | b", ":*", "!x", "a & b", "%", "_", "ـ", "\u200f", "x" * 500, "ﷺ", "½", "'':*"):
         assert await ask(app, workspace, said) == []
     assert await ask(app, workspace, *(f"word{number}" for number in range(12))) == []
+
+
+async def test_a_word_with_a_minus_leaves_out_who_says_it_even_alone(
+    app: App, workspace: UUID, say: Say, noa: Agent
+) -> None:
+    blue, red = await say("A blue parcel"), await say("A red parcel")
+    nothing = await say("Hello")
+    await search.drain(app)
+
+    async def listed(asked: str) -> set[UUID]:
+        async with app.db.transaction(workspace) as tx:
+            page = await views.queue(tx, filters.parse(asked), Reader(noa.id, UTC))
+            return {row.conversation.id for row in page.rows}
+
+    assert await listed("-blue") == {red, nothing}
+    assert await listed("parcel -blue") == {red}
+    assert await listed("-blue -red") == {nothing}
+    assert await listed('-"red parcel"') == {blue, nothing}
+    assert await listed("-... parcel") == {blue, red}, "signs that say nothing leave nobody out"

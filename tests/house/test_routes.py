@@ -83,6 +83,7 @@ PUBLIC = {
     "/exports/{token}": "a signed link",
     "/exports/audit/{token}": "a signed link",
     "/exports/report/{token}": "a signed link",
+    "/exports/transcript/{token}": "a signed link",
 }
 
 

@@ -158,8 +158,11 @@ class Browser:
         return response.json()["ticket"]
 
     @contextlib.asynccontextmanager
-    async def socket(self, after: int = 0, ticket: str | None = None, mark: str = "") -> AsyncIterator["Line"]:
-        address = f"{self.site.ws}/widget/socket?ticket={ticket or await self.ticket()}&after={after}&mark={mark}"
+    async def socket(
+        self, after: int = 0, ticket: str | None = None, mark: str = "", thread: str = ""
+    ) -> AsyncIterator["Line"]:
+        place = f"after={after}&mark={mark}&thread={thread}"
+        address = f"{self.site.ws}/widget/socket?ticket={ticket or await self.ticket()}&{place}"
         async with websockets.connect(address, origin=self.site.url) as raw:
             yield Line(raw)
 

@@ -35,8 +35,8 @@ export class Chat {
     this.#head();
     this.log.draw(arrived);
     this.#offer();
-    const { lost, gone, told } = this.#state;
-    this.line.textContent = gone ? t("chat.gone") : lost ? t("chat.offline") : told;
+    const { lost, gone, told, thread } = this.#state;
+    this.line.textContent = gone ? t("chat.gone") : lost ? t("chat.offline") : thread.closed ? t("chat.closed") : told;
     this.line.hidden = !this.line.textContent;
   }
 

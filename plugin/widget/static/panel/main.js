@@ -66,7 +66,7 @@ function begin({ kept = {}, identity, page = null, accent, theme }) {
     looked: () => look(),
   });
   if (kept.draft) composer.restore(kept.draft);
-  stream = new Stream({ api, after: () => state.thread.last, mark: () => state.thread.mark ?? "", news, changed: connection });
+  stream = new Stream({ api, after: () => state.thread.last, mark: () => state.thread.mark ?? "", known: () => state.thread.id ?? "", news, changed: connection });
   bridge.addEventListener("visible", appear);
   bridge.addEventListener("page", ({ detail }) => (api.page = detail));
   document.addEventListener("visibilitychange", () => look());
@@ -128,12 +128,18 @@ function opened(session) {
 /** Adopt what the server says about the conversation; another conversation starts a new page. */
 function follow(conversation) {
   const { thread } = state;
-  if (thread.id !== null && thread.id !== conversation.id) thread.reset();
+  // Another one, or the same with other numbers because the shop put two together: what is here is read anew.
+  const other = thread.id !== null && thread.id !== conversation.id;
+  if (other) thread.reset();
   thread.id = conversation.id;
+  thread.closed = conversation.closed ?? false;
   thread.status = conversation.status;
   thread.rating = conversation.rating ?? null;
   thread.seen = Math.max(thread.seen, conversation.seen_seq ?? 0);
   thread.read = Math.max(thread.read, conversation.read_seq ?? 0);
+  if (!other) return;
+  resume(conversation.last_seq);
+  api.session().catch(() => {}); // what is written from now on goes there too
 }
 
 /** Begin at the end of what was said before: the newest page now, older ones on demand. */
@@ -228,7 +234,8 @@ async function fill() {
   try {
     for (let before = -1; state.thread.gap() && before !== state.thread.last; ) {
       before = state.thread.last;
-      const { messages } = await api.get(`messages?after=${before}&wait=0`);
+      const { messages, conversation } = await api.get(`messages?after=${before}&wait=0&thread=${state.thread.id ?? ""}`);
+      if (conversation && conversation.id !== state.thread.id) return follow(conversation);
       for (const message of messages) take(message, false);
     }
   } catch {
@@ -244,8 +251,12 @@ async function older() {
   const { thread } = state;
   const { id, first } = thread;
   try {
-    const { messages, mark } = await api.get(`messages?before=${first}&limit=${PAGE}`);
+    const { messages, mark, conversation } = await api.get(`messages?before=${first}&limit=${PAGE}&thread=${id ?? ""}`);
     if (thread.id !== id || thread.first !== first) return true;
+    if (conversation && conversation.id !== id) {
+      follow(conversation);
+      return true;
+    }
     thread.mark ??= mark;
     thread.older(messages);
     draw();

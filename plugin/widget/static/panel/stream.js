@@ -12,6 +12,7 @@ export class Stream {
   #api;
   #after;
   #mark;
+  #known;
   #news;
   #changed;
   #socket = null;
@@ -23,11 +24,12 @@ export class Stream {
   #asleep = false;
   #doze = null;
 
-  /** `after()` gives the last seq that is here, `mark()` the last change; `news(frame)` takes server frames; `changed()` hears of the state. */
-  constructor({ api, after, mark, news, changed }) {
+  /** `after()` gives the last seq that is here, `mark()` the last change, `known()` whose they are; `news(frame)` takes server frames; `changed()` hears of the state. */
+  constructor({ api, after, mark, known, news, changed }) {
     this.#api = api;
     this.#after = after;
     this.#mark = mark;
+    this.#known = known;
     this.#news = news;
     this.#changed = changed;
   }
@@ -182,7 +184,7 @@ export class Stream {
   }
 
   #place() {
-    return `after=${this.#after()}&mark=${encodeURIComponent(this.#mark())}`;
+    return `after=${this.#after()}&mark=${encodeURIComponent(this.#mark())}&thread=${encodeURIComponent(this.#known())}`;
   }
 
   #ping(patience) {

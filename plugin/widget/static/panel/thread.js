@@ -8,6 +8,7 @@ export class Thread {
   reset() {
     this.id = null;
     this.status = null;
+    this.closed = false; // whoever writes here is blocked
     this.messages = new Map(); // by seq
     this.last = 0; // every message from `first` to `last` is here
     this.first = 1;
