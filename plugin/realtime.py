@@ -172,6 +172,11 @@ class Hub:
         value: bytes | None = await self._redis.get(key)
         return value
 
+    async def peek_all(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of several keys, left in place, in their order."""
+        found: list[bytes | None] = await self._redis.mget(keys) if keys else []
+        return found
+
     async def count(self, key: str, seconds: int, by: int = 1) -> int:
         """Add one, or `by`, to a counter that forgets itself after `seconds`: for rate limits."""
         async with self._redis.pipeline(transaction=True) as pipeline:
@@ -201,6 +206,11 @@ class Hub:
     async def present(self, group: str) -> int:
         """How many are in `group` now."""
         return int(await self._redis.zcount(group, time.time(), "+inf"))
+
+    async def among(self, group: str, member: str) -> bool:
+        """Whether `member` is in `group` now."""
+        until = await self._redis.zscore(group, member)
+        return until is not None and float(until) > time.time()
 
     async def members(self, group: str) -> list[str]:
         """Who is in `group` now."""

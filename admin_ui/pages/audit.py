@@ -80,6 +80,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.rule_moved": _("Rule moved to another place"),
     "settings.rule_deleted": _("Rule deleted"),
     "settings.rule_restored": _("Deleted rule brought back"),
+    "settings.visits": _("Looking at visitors changed"),
     "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.keeping": _("Times of keeping changed"),
@@ -124,6 +125,9 @@ FIELDS: Final[dict[str, Lazy]] = {
     "actions": _("What is done"),
     "stop": _("Ends the list"),
     "place": _("Place"),
+    "following": _("Visitors shown"),
+    "first_word": _("Writing first"),
+    "days": _("Remembered for days"),
 }
 VALUES: Final[dict[str, Lazy]] = {
     "password": _("password"),
@@ -131,6 +135,9 @@ VALUES: Final[dict[str, Lazy]] = {
     "oidc": _("sign-in provider"),
     "invitation": _("invitation"),
     "unlimited": _("without a limit"),
+    "off": _("nobody"),
+    "asked": _("whoever agreed"),
+    "all": _("whoever did not refuse"),
 }
 WAYS: Final[dict[str, Lazy]] = {
     "panel": _("stand-alone"),

@@ -1,6 +1,6 @@
 """Conversations: one thread with one customer, over whatever channel: begin, assign, turn, rank, read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, cast
@@ -56,7 +56,8 @@ class Conversation(TenantRow, Base):
     which the shopper is told; who of the team read what is in `conversation_reads`. `reply_email` was typed for this
     conversation: it may get this conversation's own replies and nothing else. `due_at` is when the first of its clocks
     runs out, `warn_at` when that comes near, `look_at` when there is something to tell next, `breached_at` when a
-    promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it.
+    promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it. `begun_by_us`:
+    an agent wrote first, so how long the first answer took says nothing.
     """
 
     __tablename__ = "conversations"
@@ -110,6 +111,7 @@ class Conversation(TenantRow, Base):
     look_at: Mapped[datetime | None]
     breached_at: Mapped[datetime | None]
     unattended_at: Mapped[datetime | None]
+    begun_by_us: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class ConversationRead(Tenant, Base):
@@ -238,8 +240,7 @@ async def open_for(tx: Tx, shopper: Shopper) -> Head:
         head = await lock(tx, shopper.conversation_id)
         if head is not None and shopper.owns(head.visitor_id, head.customer_id):
             return head
-    owner = shopper.customer_id or shopper.visitor_id
-    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"conversation {owner}", 0))))
+    await _one_at_a_time(tx, shopper.customer_id or shopper.visitor_id)
     found = await current(tx, shopper)
     conversation_id = found.id if found is not None else await _begin(tx, shopper)
     head = await lock(tx, conversation_id)
@@ -247,7 +248,24 @@ async def open_for(tx: Tx, shopper: Shopper) -> Head:
     return head
 
 
-async def _begin(tx: Tx, shopper: Shopper) -> UUID:
+async def begin_by_us(tx: Tx, shopper: Shopper, by: Agent) -> Head:
+    """The conversation into which an agent writes first, locked; begun when this browser has none.
+
+    Looked for by the browser alone: what its customer wrote elsewhere is not for whoever sits in front of this one.
+    """
+    await _one_at_a_time(tx, shopper.visitor_id)
+    found = await current(tx, replace(shopper, customer_id=None))
+    conversation_id = found.id if found is not None else await _begin(tx, shopper, by)
+    head = await lock(tx, conversation_id)
+    assert head is not None
+    return head
+
+
+async def _one_at_a_time(tx: Tx, owner: UUID) -> None:
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"conversation {owner}", 0))))
+
+
+async def _begin(tx: Tx, shopper: Shopper, by: Agent | None = None) -> UUID:
     conversation = Conversation(
         id=new_id(),
         store_id=shopper.store_id,
@@ -255,6 +273,7 @@ async def _begin(tx: Tx, shopper: Shopper) -> UUID:
         visitor_id=shopper.visitor_id,
         channel=WIDGET,
         locale=shopper.locale,
+        begun_by_us=by is not None,
     )
     tx.add(conversation)
     await tx.flush()
@@ -263,7 +282,7 @@ async def _begin(tx: Tx, shopper: Shopper) -> UUID:
         subject_id=conversation.id,
         store_id=shopper.store_id,
         customer_id=shopper.customer_id,
-        actor=shopper.actor,
+        actor=f"agent:{by.id}" if by is not None else shopper.actor,
         data={"channel": WIDGET},
     )
     tx.publish(f"visitor:{shopper.visitor_id}", {"type": "conversation", "id": str(conversation.id)})

@@ -44,6 +44,9 @@ MESSAGE = Limit("message", 60, visitor=60, address=1200)
 FREE_MESSAGES = 10
 """A visitor's messages in a minute that are nobody else's business."""
 
+VISIT = Limit("visit", 60, visitor=60, address=1200)
+NEW_VISIT = Limit("new_visit", 600, address=600)
+
 UPLOAD = Limit("upload", 600, visitor=30, address=600)
 EMAIL = Limit("email", 3600, visitor=10, address=200)
 TICKET = Limit("ticket", 60, visitor=40, address=2400)

@@ -171,7 +171,7 @@ def test_every_icon_is_delivered_and_used() -> None:
 def test_loader_says_what_the_catalogue_says(locale: str) -> None:
     translator = load().translator(locale)
     loader = (widget_page.STATIC / "loader.js").read_text()
-    assert f'["{translator.gettext("Chat with us")}", "{translator.gettext("Close chat")}", ' in loader
+    assert f'["{translator.gettext("Chat with us")}", "{translator.gettext("Close")}", ' in loader
 
 
 # Before the first touch
