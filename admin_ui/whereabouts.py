@@ -41,9 +41,11 @@ def where(t: Translator, said: Mapping[str, Any]) -> Where:
     """What is kept of a page view (`first_word.page_of`), in the reader's words."""
     sign, device = DEVICES.get(str(said.get("device", "")), ("", Lazy("")))
     country = str(said.get("country", ""))
+    url = str(said.get("url", ""))
     return Where(
-        url=str(said.get("url", "")),
-        title=str(said.get("title", "")) or _short(str(said.get("url", ""))),
+        # It may be anything that a page said.
+        url=url if url.startswith(("https://", "http://")) else "",
+        title=str(said.get("title", "")) or url.partition("://")[2],
         referrer=str(said.get("referrer", "")),
         country=str(Locale.parse(t.locale).territories.get(country, "")) if country else "",
         country_why=t.gettext(_SAID_BY.get(str(said.get("country_by", "")), Lazy(""))) if country else "",
@@ -51,10 +53,6 @@ def where(t: Translator, said: Mapping[str, Any]) -> Where:
         device=t.gettext(device) if sign else "",
         device_sign=sign,
     )
-
-
-def _short(url: str) -> str:
-    return url.partition("://")[2]
 
 
 def _language(t: Translator, tag: str) -> str:

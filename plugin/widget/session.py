@@ -70,7 +70,7 @@ class Page(msgspec.Struct):
 
         `home` is the shop's host; see `visits.around`.
         """
-        if self.agreed() is False:
+        if self.agreed() is False or not (self.url or self.title):
             return visits.Around()
         return visits.around(
             headers, url=self.url, title=self.title, referrer=self.referrer, zone=self.zone, cart=self.cart,
