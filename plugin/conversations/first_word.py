@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages, visits
@@ -149,7 +150,7 @@ async def talks(tx: Tx, keys: Collection[str]) -> dict[str, Talk]:
             Conversation.visitor_id.in_(found),
             Conversation.channel == threads.WIDGET,
         )
-        .distinct(Conversation.visitor_id)
+        .ext(distinct_on(Conversation.visitor_id))
         .order_by(
             Conversation.visitor_id,
             (Conversation.status != Status.RESOLVED).desc(),

@@ -149,7 +149,7 @@ def country_of(proxy: str, zone: str, language: str) -> tuple[str, str]:
     if re.fullmatch(r"[A-Z]{2}", proxy) and proxy not in ("XX", "T1"):
         return proxy, "proxy"
     territory = get_global("zone_territories").get(get_global("zone_aliases").get(zone, zone), "")
-    if re.fullmatch(r"[A-Z]{2}", territory):
+    if re.fullmatch(r"[A-Z]{2}", territory) and territory != "ZZ":
         return territory, "zone"
     try:
         said = Locale.parse(language, sep="-").territory if language else None
