@@ -19,32 +19,38 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from plugin.kernel.waiting import Waiting
+
 log = structlog.get_logger(__name__)
 
 _QUEUE_LIMIT = 256
 
 
 class Listener:
-    """One open socket or stream. `get` waits for the next (topic, payload); `lagging` says that hints were dropped."""
+    """One open socket or stream. `get` waits for the next (topic, payload); `lagging` says that hints were dropped.
+
+    For one reader.
+    """
+
+    __slots__ = ("_hints", "lagging", "topics")
 
     def __init__(self, topics: frozenset[str]) -> None:
         self.topics = topics
         self.lagging = False
-        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_QUEUE_LIMIT)
+        self._hints: Waiting[tuple[str, dict[str, Any]]] = Waiting()
 
     async def get(self) -> tuple[str, dict[str, Any]]:
         """The next hint; topic `hub.resync` means: hints may have been missed, read the table."""
-        return await self._queue.get()
+        return await self._hints.get()
 
     def offer(self, topic: str, payload: dict[str, Any]) -> None:
         """Queue a hint; a listener that does not keep up is told to read the table instead."""
-        try:
-            self._queue.put_nowait((topic, payload))
-        except asyncio.QueueFull:
-            self.lagging = True
-            while not self._queue.empty():
-                self._queue.get_nowait()
-            self._queue.put_nowait(("hub.resync", {}))
+        if len(self._hints) < _QUEUE_LIMIT:
+            self._hints.put_nowait((topic, payload))
+            return
+        self.lagging = True
+        self._hints.clear()
+        self._hints.put_nowait(("hub.resync", {}))
 
 
 class Hub:
