@@ -70,9 +70,7 @@ async def serving(app: App) -> AsyncIterator[Site]:
         middleware=[Middleware(RequestId)],
         exception_handlers=dict(web.handlers()),
     )
-    config = uvicorn.Config(
-        site, log_level="warning", ws=Sockets, lifespan="off", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(site, log_level="warning", ws=Sockets, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext
     running = asyncio.create_task(server.serve(sockets=[listening]))

@@ -338,7 +338,11 @@ def test_whatever_a_browser_says_is_read(proxy: str, zone: str, language: str, a
     assert device_of({"user-agent": agent}) in ("phone", "tablet", "computer")
 
 
-@given(st.dictionaries(st.sampled_from(["following", "first_word", "days"]), st.one_of(st.none(), st.text(), st.integers())))
+@given(
+    st.dictionaries(
+        st.sampled_from(["following", "first_word", "days"]), st.one_of(st.none(), st.text(), st.integers())
+    )
+)
 def test_rules_are_always_good(kept: dict[str, Any]) -> None:
     found = visits.rules(Store(widget={"visits": kept}))
     assert found.following in visits.FOLLOWING
