@@ -198,11 +198,10 @@ async def test_a_closed_page_is_left(page: Page, valkey: Any) -> None:
 
 
 async def test_panels_are_told_that_somebody_moved(page: Page) -> None:
-    async with page.site.app.hub.listen(page.store.workspace_id, visits.TOPIC) as listener:
-        async with page.view():
-            async with asyncio.timeout(5):
-                while (await listener.get())[0] != visits.TOPIC:
-                    pass
+    async with page.site.app.hub.listen(page.store.workspace_id, visits.TOPIC) as listener, page.view():
+        async with asyncio.timeout(5):
+            while (await listener.get())[0] != visits.TOPIC:
+                pass
 
 
 async def test_whoever_is_written_to_sees_it_on_the_page_they_are_on(page: Page, noa: Agent, browser: Any) -> None:
@@ -212,7 +211,7 @@ async def test_whoever_is_written_to_sees_it_on_the_page_they_are_on(page: Page,
         talk_id, new = await write(page, noa, visit, "Can I help?")
         answer = json.loads(await said.aread())
     assert new
-    assert (answer["unread"], answer["text"]) == (1, "⁨Noa⁩: Can I help?")
+    assert (answer["unread"], answer["text"]) == (1, "\u2068Noa\u2069: Can I help?")
     async with page.view() as again:
         assert json.loads(await again.aread())["text"].endswith("Can I help?"), "until it is read"
     browser.secret = page.secret
