@@ -24,6 +24,8 @@ from plugin.kernel.waiting import Waiting
 log = structlog.get_logger(__name__)
 
 _QUEUE_LIMIT = 256
+_AGAIN = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries to publish. A hint that comes twice does no harm."""
 
 
 class Listener:
@@ -83,13 +85,19 @@ class Hub:
     async def _flush(self) -> None:
         while self._outgoing:
             batch, self._outgoing = self._outgoing, []
-            try:
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for channel, message in batch:
-                        pipeline.publish(channel, message)
-                    await pipeline.execute()
-            except (OSError, RedisError, TimeoutError) as error:
-                log.warning("hints_lost", count=len(batch), error=repr(error))
+            # A process that is back at Valkey before us has read the table already, and hears of this from nobody else.
+            for pause in _AGAIN:
+                try:
+                    async with self._redis.pipeline(transaction=False) as pipeline:
+                        for channel, message in batch:
+                            pipeline.publish(channel, message)
+                        await pipeline.execute()
+                    break
+                except (OSError, RedisError, TimeoutError) as error:
+                    failed = error
+                    await asyncio.sleep(pause)
+            else:
+                log.warning("hints_lost", count=len(batch), error=repr(failed))
 
     @asynccontextmanager
     async def listen(self, workspace_id: UUID, *topics: str) -> AsyncIterator[Listener]:
