@@ -86,6 +86,7 @@ KEYS: Sequence[Group] = (
         (
             Key("home", ("g", "h"), _("Go to the first page"), ("KeyG", "KeyH")),
             Key("inbox", ("g", "i"), _("Go to the inbox"), ("KeyG", "KeyI")),
+            Key("visitors", ("g", "v"), _("Go to the visitors"), ("KeyG", "KeyV")),
             Key("customers", ("g", "c"), _("Go to the customers"), ("KeyG", "KeyC")),
             Key("stores", ("g", "s"), _("Go to the stores"), ("KeyG", "KeyS")),
             Key("reports", ("g", "r"), _("Go to the reports"), ("KeyG", "KeyR"), needs="[data-nav$='/reports']"),

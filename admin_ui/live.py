@@ -28,7 +28,7 @@ from admin_ui.desk import Desk, as_id
 from admin_ui.pages import conversation as conversation_page
 from plugin import team
 from plugin.app import App
-from plugin.conversations import presence
+from plugin.conversations import presence, visits
 from plugin.kernel.errors import Forbidden
 from plugin.kernel.web import AwayForNow, own_origin
 from plugin.team import Permission
@@ -133,6 +133,8 @@ async def _lease(desk: Desk) -> Lease:
             conversation_id = (await conversation_page.find(tx, conversation_id)).id
         topics += [f"conversation:{conversation_id}", f"panel:conversation:{conversation_id}"]
         shown = conversation_id
+    if "visitors" in desk.request.query_params:
+        topics.append(visits.TOPIC)
     answers = desk.agent.available and desk.agent.may(Permission.REPLY)
     until = desk.until.timestamp() if desk.until is not None else 0.0
     return Lease(desk.workspace_id, desk.agent.id, desk.session_id, until, answers, topics, shown)
@@ -216,7 +218,7 @@ def _gone(app: App, lease: Lease, window: str) -> None:
 def _translate(topic: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     if topic == "hub.resync":
         return "live:open", {}
-    if topic in ("queue", "stores", "backfill"):
+    if topic in ("queue", "stores", "backfill", visits.TOPIC):
         return f"live:{topic}", {key: payload[key] for key in ("store_id",) if key in payload}
     name = _EVENTS.get(str(payload.get("type")))
     if name is None or (name == "live:typing" and payload.get("who") == "agent"):

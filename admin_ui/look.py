@@ -49,6 +49,7 @@ class Place:
 PLACES = (
     Place("", _("Home"), "house", Permission.READ),
     Place("inbox", _("Inbox"), "inbox", Permission.READ),
+    Place("visitors", _("Visitors"), "scan-eye", Permission.READ),
     Place("customers", _("Customers"), "users-round", Permission.READ),
     Place("reports", _("Reports"), "chart-column", Permission.READ),
     Place("stores", _("Stores"), "store", Permission.READ),

@@ -32,6 +32,7 @@ from admin_ui.pages import (
     team,
     threads,
     together,
+    visitors,
     work,
 )
 from admin_ui.pages.landing import landing
@@ -121,6 +122,9 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/views", inbox.save_view, note, "POST"),
         *door.routes("/views/{id}/forget", inbox.forget_view, note, "POST"),
         *door.routes("/files/{id}", conversation.file_link, read),
+        *door.routes("/visitors", visitors.index, read),
+        *door.routes("/visitors/{store}/{key}", visitors.look, reply),
+        *door.routes("/visitors/{store}/{key}", visitors.write, reply, "POST"),
         *door.routes("/customers", customers.index, read),
         *door.routes("/customers/{id}", customers.one, read),
         *door.routes("/customers/{id}/timeline", customers.more, read),
@@ -239,6 +243,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/privacy/{id}/export", privacy.export_link, out),
         *door.routes("/settings/privacy/{id}/handed-over", privacy.hand_over, duty, "POST"),
         *door.routes("/settings/widget/{id}", settings.save_widget, setting, "POST"),
+        *door.routes("/settings/visits/{id}", visitors.save, setting, "POST"),
         *door.routes("/settings/mail/{id}", mail.index, setting),
         *door.routes("/settings/mail/{id}", mail.save, setting, "POST"),
         *door.routes("/settings/mail/{id}/test", mail.test, setting, "POST"),

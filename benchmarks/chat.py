@@ -217,8 +217,10 @@ def main() -> int:
     servers = asyncio.run(embedded.start(data))
     os.environ["BENCH_SECRET"] = SECRET
     environment = {"BENCH_DATABASE_URL": servers.database_url, "BENCH_REDIS_URL": servers.redis_url}
-    uvicorn = [python(), "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio",
-               "--ws-per-message-deflate", "false", "--no-access-log", "--log-level", "error", "--factory"]  # fmt: skip
+    uvicorn = [python(), "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--factory",
+               "--ws-per-message-deflate", "false", "--no-access-log", "--log-level", "error"]  # fmt: skip
+    # The socket protocol that each side is carried by: ours is what `ahlan serve` gives uvicorn.
+    protocols = {"ahlan": "plugin.kernel.sockets:Sockets", "socket.io": "websockets-sansio"}
 
     async def prepare() -> None:
         connection = await asyncpg.connect(servers.database_url)
@@ -234,7 +236,16 @@ def main() -> int:
                 first, second = (
                     stack.enter_context(
                         process(
-                            [*uvicorn, "--port", str(port), f"benchmarks.peers.{module}:application"], port, environment
+                            [
+                                *uvicorn,
+                                "--ws",
+                                protocols[name],
+                                "--port",
+                                str(port),
+                                f"benchmarks.peers.{module}:application",
+                            ],
+                            port,
+                            environment,
                         )
                     )
                     for port in ports

@@ -23,6 +23,7 @@ from plugin.app import App
 from plugin.kernel import embedded
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
+from plugin.kernel.sockets import Sockets
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +111,9 @@ async def run_web(app: App, stop: asyncio.Event) -> None:
         bootstrap.serve(app),
         loop="none",
         http="httptools",
-        ws="websockets-sansio",
+        ws=Sockets,
+        # Two windows for every socket would be as much again as the socket, to make messages of a line no shorter.
+        ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
         proxy_headers=True,
         forwarded_allow_ips=app.settings.trusted_proxies,

@@ -19,32 +19,40 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from plugin.kernel.waiting import Waiting
+
 log = structlog.get_logger(__name__)
 
 _QUEUE_LIMIT = 256
+_AGAIN = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries to publish. A hint that comes twice does no harm."""
 
 
 class Listener:
-    """One open socket or stream. `get` waits for the next (topic, payload); `lagging` says that hints were dropped."""
+    """One open socket or stream. `get` waits for the next (topic, payload); `lagging` says that hints were dropped.
+
+    For one reader.
+    """
+
+    __slots__ = ("_hints", "lagging", "topics")
 
     def __init__(self, topics: frozenset[str]) -> None:
         self.topics = topics
         self.lagging = False
-        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(_QUEUE_LIMIT)
+        self._hints: Waiting[tuple[str, dict[str, Any]]] = Waiting()
 
     async def get(self) -> tuple[str, dict[str, Any]]:
         """The next hint; topic `hub.resync` means: hints may have been missed, read the table."""
-        return await self._queue.get()
+        return await self._hints.get()
 
     def offer(self, topic: str, payload: dict[str, Any]) -> None:
         """Queue a hint; a listener that does not keep up is told to read the table instead."""
-        try:
-            self._queue.put_nowait((topic, payload))
-        except asyncio.QueueFull:
-            self.lagging = True
-            while not self._queue.empty():
-                self._queue.get_nowait()
-            self._queue.put_nowait(("hub.resync", {}))
+        if len(self._hints) < _QUEUE_LIMIT:
+            self._hints.put_nowait((topic, payload))
+            return
+        self.lagging = True
+        self._hints.clear()
+        self._hints.put_nowait(("hub.resync", {}))
 
 
 class Hub:
@@ -77,13 +85,19 @@ class Hub:
     async def _flush(self) -> None:
         while self._outgoing:
             batch, self._outgoing = self._outgoing, []
-            try:
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for channel, message in batch:
-                        pipeline.publish(channel, message)
-                    await pipeline.execute()
-            except (OSError, RedisError, TimeoutError) as error:
-                log.warning("hints_lost", count=len(batch), error=repr(error))
+            # A process that is back at Valkey before us has read the table already, and hears of this from nobody else.
+            for pause in _AGAIN:
+                try:
+                    async with self._redis.pipeline(transaction=False) as pipeline:
+                        for channel, message in batch:
+                            pipeline.publish(channel, message)
+                        await pipeline.execute()
+                    break
+                except (OSError, RedisError, TimeoutError) as error:
+                    failed = error
+                    await asyncio.sleep(pause)
+            else:
+                log.warning("hints_lost", count=len(batch), error=repr(failed))
 
     @asynccontextmanager
     async def listen(self, workspace_id: UUID, *topics: str) -> AsyncIterator[Listener]:
@@ -172,6 +186,11 @@ class Hub:
         value: bytes | None = await self._redis.get(key)
         return value
 
+    async def peek_all(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of several keys, left in place, in their order."""
+        found: list[bytes | None] = await self._redis.mget(keys) if keys else []
+        return found
+
     async def count(self, key: str, seconds: int, by: int = 1) -> int:
         """Add one, or `by`, to a counter that forgets itself after `seconds`: for rate limits."""
         async with self._redis.pipeline(transaction=True) as pipeline:
@@ -201,6 +220,11 @@ class Hub:
     async def present(self, group: str) -> int:
         """How many are in `group` now."""
         return int(await self._redis.zcount(group, time.time(), "+inf"))
+
+    async def among(self, group: str, member: str) -> bool:
+        """Whether `member` is in `group` now."""
+        until = await self._redis.zscore(group, member)
+        return until is not None and float(until) > time.time()
 
     async def members(self, group: str) -> list[str]:
         """Who is in `group` now."""

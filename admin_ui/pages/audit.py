@@ -82,6 +82,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.rule_deleted": _("Rule deleted"),
     "settings.rule_restored": _("Deleted rule brought back"),
     "settings.unblocked": _("A sender is heard again"),
+    "settings.visits": _("Looking at visitors changed"),
     "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.keeping": _("Times of keeping changed"),
@@ -126,6 +127,9 @@ FIELDS: Final[dict[str, Lazy]] = {
     "actions": _("What is done"),
     "stop": _("Ends the list"),
     "place": _("Place"),
+    "following": _("Visitors shown"),
+    "first_word": _("Writing first"),
+    "days": _("Remembered for days"),
 }
 VALUES: Final[dict[str, Lazy]] = {
     "password": _("password"),
@@ -133,6 +137,9 @@ VALUES: Final[dict[str, Lazy]] = {
     "oidc": _("sign-in provider"),
     "invitation": _("invitation"),
     "unlimited": _("without a limit"),
+    "off": _("nobody"),
+    "asked": _("whoever agreed"),
+    "all": _("whoever did not refuse"),
 }
 WAYS: Final[dict[str, Lazy]] = {
     "panel": _("stand-alone"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,11 +12,12 @@ from admin_ui import words
 from admin_ui.desk import Desk
 from admin_ui.pages import notes
 from admin_ui.pages.orders import Doing, doings
+from admin_ui.whereabouts import Where, where
 from admin_ui.words import State
 from plugin import privacy, stores
 from plugin.conversations import views
 from plugin.conversations.conversations import Conversation
-from plugin.crm import actions, customers, setbacks
+from plugin.crm import actions, carts, customers, setbacks
 from plugin.crm.carts import Cart
 from plugin.crm.customers import Summary
 from plugin.crm.orders import OrderView
@@ -116,7 +117,7 @@ class Person:
     orders: Sequence[OrderCard] = ()
     carts: Sequence[CartCard] = ()
     talks: Sequence[Conversation] = ()
-    page: Mapping[str, str] = field(default_factory=dict)
+    where: Where | None = None
     next_step: str = ""
     next_why: str = ""
     note: str = ""
@@ -140,17 +141,22 @@ async def beside(tx: Tx, desk: Desk, talk: Conversation, shops: Sequence[Store] 
     """The person beside a conversation; for a known one the look is written into the access log. `shops`: all."""
     visitor = await tx.get(Visitor, talk.visitor_id) if talk.visitor_id else None
     claimed = _claimed(desk.t, talk, visitor)
-    page = {key: str(value) for key, value in (visitor.page if visitor else {}).items() if key in ("title", "url")}
+    looking = where(desk.t, visitor.page) if visitor is not None and visitor.page else None
     if talk.customer_id is None:
         key = str(talk.visitor_id or talk.id)
-        return Person(None, key, await name_of(tx, desk.t, talk), claimed, page=page)
+        token = (visitor.store_id, visitor.cart_token) if visitor is not None and visitor.cart_token else None
+        held = await carts.of_tokens(tx, {token}) if token is not None else {}
+        return Person(
+            None, key, await name_of(tx, desk.t, talk), claimed, where=looking,
+            carts=[card_of_cart(desk.t, cart) for cart in held.values()],
+        )  # fmt: skip
     await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
     summary = await customers.summary(tx, talk.customer_id, orders_limit=5)
     known = await of_customer(tx, desk.t, summary, shops)
     others = [other for other in known.talks if other.id != talk.id]
     fresh = [handle for handle in claimed if handle.value not in {had.value for had in known.handles}]
     written = await notes.of(tx, desk, summary.members)
-    return replace(known, talks=others, handles=[*known.handles, *fresh], page=page, notes=written)
+    return replace(known, talks=others, handles=[*known.handles, *fresh], where=looking, notes=written)
 
 
 def _claimed(t: Translator, talk: Conversation, visitor: Visitor | None) -> list[Handle]:
@@ -246,6 +252,11 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
         refunded=money(order.refunded) if order.refunded else "",
         destination=place,
     )
+
+
+def card_of_cart(t: Translator, cart: Cart) -> CartCard:
+    """A cart of whoever is in front of its browser."""
+    return _cart(t, cart, True, {})
 
 
 def _cart(t: Translator, cart: Cart, sure: bool, names: Mapping[UUID, str]) -> CartCard:

@@ -11,7 +11,7 @@ from admin_ui import words
 from admin_ui.auth import change_password
 from admin_ui.desk import Desk, nothing_here
 from plugin import privacy, stores, workspaces
-from plugin.conversations import mailboxes, waiting
+from plugin.conversations import mailboxes, visits, waiting
 from plugin.kernel.db import Tx
 from plugin.kernel.lazy import Lazy, _
 from plugin.team import Agent, Permission, audit
@@ -53,6 +53,8 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
         "chat": await workspaces.chat_rules(tx),
+        "visit_rules": visits.rules,
+        "visit_days": visits.DAYS,
         **more,
     }
 

@@ -47,6 +47,7 @@ const acts = {
   leave: () => $("#words").blur(),
   home: visit(""),
   inbox: visit("/inbox"),
+  visitors: visit("/visitors"),
   customers: visit("/customers"),
   stores: visit("/stores"),
   reports: visit("/reports"),

@@ -18,6 +18,7 @@ from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
 from integrations.shopify.install import DEFAULT_PROXY_PATH, REQUIRED_SCOPES, Installed, Installer, profile_of
 from plugin import stores
+from plugin.conversations import visits
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Database, Tx
@@ -412,7 +413,8 @@ class ShopifyPlatform(OrderDesk):
             after = held["pageInfo"]["endCursor"]
 
     async def _write_embed_settings(self, connection: Connection, installation: str) -> None:
-        """The theme block reads them as `app.metafields.ahlan.*`: the widget's public key, our address, nothing else.
+        """The theme block reads them as `app.metafields.ahlan.*`: the widget's public key, our address, whose
+        visits may be looked at, nothing else.
 
         Owned by this app's installation on this shop, so neither a shop nor a value comes from a request.
         """
@@ -424,6 +426,7 @@ class ShopifyPlatform(OrderDesk):
             "public_key": store.public_key,
             "server": self._settings.public_url,
             "proxy_path": str(store.widget.get(PROXY_PATH) or DEFAULT_PROXY_PATH),
+            "visits": visits.rules(store).following,
         }
         metafields = [
             {

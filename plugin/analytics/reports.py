@@ -179,7 +179,8 @@ async def figures(tx: Tx, question: Question, by: By = By.ALL) -> dict[str, Figu
             key.label("key"),
             func.count().label("begun"),
             func.count(Conversation.first_replied_at).label("answered"),
-            _percentiles(first).label("first"),
+            # Where we wrote first there was nothing to answer.
+            _percentiles(first).filter(~Conversation.begun_by_us).label("first"),
             func.count(Conversation.resolved_at).label("resolved"),
             _percentiles(resolution).label("resolution"),
             func.count().filter(_PROMISED).label("promised"),

@@ -1,6 +1,6 @@
 """Conversations: one thread with one customer, over whatever channel: begin, assign, turn, rank, read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, cast
@@ -61,6 +61,7 @@ class Conversation(TenantRow, Base):
     runs out, `warn_at` when that comes near, `look_at` when there is something to tell next, `breached_at` when a
     promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it. `merged_into` is
     the conversation that its messages stand in (`merging.py`); `numbering` grows when messages here get other numbers.
+    `begun_by_us`: an agent wrote first, so how long the first answer took says nothing.
     """
 
     __tablename__ = "conversations"
@@ -120,6 +121,7 @@ class Conversation(TenantRow, Base):
     unattended_at: Mapped[datetime | None]
     merged_into: Mapped[UUID | None]
     numbering: Mapped[int] = mapped_column(server_default=text("0"))
+    begun_by_us: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class ConversationRead(Tenant, Base):
@@ -291,8 +293,7 @@ async def open_for(tx: Tx, shopper: Shopper) -> Head:
         head = await lock_living(tx, shopper.conversation_id)
         if head is not None and await _may_write(tx, shopper, head):
             return head
-    owner = shopper.customer_id or shopper.visitor_id
-    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"conversation {owner}", 0))))
+    await _one_at_a_time(tx, shopper.customer_id or shopper.visitor_id)
     found = await current(tx, shopper)
     conversation_id = found.id if found is not None else await _begin(tx, shopper)
     head = await lock_living(tx, conversation_id)
@@ -300,8 +301,25 @@ async def open_for(tx: Tx, shopper: Shopper) -> Head:
     return head
 
 
-async def _begin(tx: Tx, shopper: Shopper) -> UUID:
-    hushed = await _is_blocked(tx, shopper.visitor_id)
+async def begin_by_us(tx: Tx, shopper: Shopper, by: Agent) -> Head:
+    """The conversation into which an agent writes first, locked; begun when this browser has none.
+
+    Looked for by the browser alone: what its customer wrote elsewhere is not for whoever sits in front of this one.
+    """
+    await _one_at_a_time(tx, shopper.visitor_id)
+    found = await current(tx, replace(shopper, customer_id=None))
+    conversation_id = found.id if found is not None else await _begin(tx, shopper, by)
+    head = await lock_living(tx, conversation_id)
+    assert head is not None
+    return head
+
+
+async def _one_at_a_time(tx: Tx, owner: UUID) -> None:
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"conversation {owner}", 0))))
+
+
+async def _begin(tx: Tx, shopper: Shopper, by: Agent | None = None) -> UUID:
+    hushed = by is None and await _is_blocked(tx, shopper.visitor_id)
     conversation = Conversation(
         status=Status.SPAM if hushed else OPEN,
         id=new_id(),
@@ -310,6 +328,7 @@ async def _begin(tx: Tx, shopper: Shopper) -> UUID:
         visitor_id=shopper.visitor_id,
         channel=WIDGET,
         locale=shopper.locale,
+        begun_by_us=by is not None,
     )
     tx.add(conversation)
     await tx.flush()
@@ -318,7 +337,7 @@ async def _begin(tx: Tx, shopper: Shopper) -> UUID:
         subject_id=conversation.id,
         store_id=shopper.store_id,
         customer_id=shopper.customer_id,
-        actor=shopper.actor,
+        actor=f"agent:{by.id}" if by is not None else shopper.actor,
         data={"channel": WIDGET},
     )
     tx.publish(f"visitor:{shopper.visitor_id}", {"type": "conversation", "id": str(conversation.id)})

@@ -38,7 +38,7 @@ WITH mine AS (
         AND c.waiting_since > now() - CAST(:patient AS interval) AND c.first_replied_at IS NULL
 ), answered AS (
     SELECT c.first_replied_at - c.created_at AS took FROM conversations c
-    WHERE c.workspace_id = :workspace AND c.channel = 'widget'
+    WHERE c.workspace_id = :workspace AND c.channel = 'widget' AND NOT c.begun_by_us
         AND c.first_replied_at > now() - CAST(:recent AS interval) AND c.active_at > now() - CAST(:recent AS interval)
 ), usual AS (
     SELECT count(*) AS n, percentile_cont(0.75) WITHIN GROUP (ORDER BY took) AS took FROM answered

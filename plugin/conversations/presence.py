@@ -30,36 +30,36 @@ T = TypeVar("T")
 
 async def agent_here(hub: Hub, workspace_id: UUID, agent_id: UUID) -> None:
     """An agent who takes conversations has the panel open. Open widgets hear of the first sign at once."""
-    if await _try(hub.appear(_agents(workspace_id), str(agent_id), SECONDS), False):
+    if await answered(hub.appear(_agents(workspace_id), str(agent_id), SECONDS), False):
         await _tell(hub, workspace_id)
 
 
 async def agent_gone(hub: Hub, workspace_id: UUID, agent_id: UUID) -> None:
     """The agent left, or switched availability off."""
-    if await _try(hub.vanish(_agents(workspace_id), str(agent_id)), False):
+    if await answered(hub.vanish(_agents(workspace_id), str(agent_id)), False):
         await _tell(hub, workspace_id)
 
 
 async def agents_here(hub: Hub, workspace_id: UUID) -> int:
     """How many agents are there to answer."""
-    return await _try(hub.present(_agents(workspace_id)), 0)
+    return await answered(hub.present(_agents(workspace_id)), 0)
 
 
 async def shopper_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
     """A shopper has the conversation open, in one browser tab more. The panel hears of the first sign at once."""
-    if await _try(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), False):
+    if await answered(hub.appear(_shoppers(workspace_id, conversation_id), connection, SECONDS), False):
         await _tell_panel(hub, workspace_id, conversation_id)
 
 
 async def shopper_gone(hub: Hub, workspace_id: UUID, conversation_id: UUID, connection: str) -> None:
     """The tab was closed."""
-    if await _try(hub.vanish(_shoppers(workspace_id, conversation_id), connection), False):
+    if await answered(hub.vanish(_shoppers(workspace_id, conversation_id), connection), False):
         await _tell_panel(hub, workspace_id, conversation_id)
 
 
 async def shopper_is_here(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> bool:
     """Whether an answer is seen where it was asked; when we cannot know, it may have to follow by e-mail."""
-    return await _try(hub.present(_shoppers(workspace_id, conversation_id)), 0) > 0
+    return await answered(hub.present(_shoppers(workspace_id, conversation_id)), 0) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +72,32 @@ class Colleagues:
 
 async def agent_looks(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID, window: str) -> None:
     """An agent has the conversation open, in one window more. Colleagues hear of the first sign at once."""
-    if await _try(hub.appear(_looking(workspace_id, conversation_id), f"{agent_id}:{window}", SECONDS), False):
+    if await answered(hub.appear(_looking(workspace_id, conversation_id), f"{agent_id}:{window}", SECONDS), False):
         await _tell_colleagues(hub, workspace_id, conversation_id)
 
 
 async def agent_looks_away(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID, window: str) -> None:
     """That window shows something else, or was closed."""
-    if await _try(hub.vanish(_looking(workspace_id, conversation_id), f"{agent_id}:{window}"), False):
+    if await answered(hub.vanish(_looking(workspace_id, conversation_id), f"{agent_id}:{window}"), False):
         await _tell_colleagues(hub, workspace_id, conversation_id)
 
 
 async def agent_writes(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID) -> None:
     """An agent is writing: good for a few seconds, said again while they go on."""
-    if await _try(hub.appear(_writing(workspace_id, conversation_id), str(agent_id), WRITING_SECONDS), False):
+    if await answered(hub.appear(_writing(workspace_id, conversation_id), str(agent_id), WRITING_SECONDS), False):
         await _tell_colleagues(hub, workspace_id, conversation_id)
 
 
 async def agent_wrote(hub: Hub, workspace_id: UUID, conversation_id: UUID, agent_id: UUID) -> None:
     """What they were writing is sent."""
-    if await _try(hub.vanish(_writing(workspace_id, conversation_id), str(agent_id)), False):
+    if await answered(hub.vanish(_writing(workspace_id, conversation_id), str(agent_id)), False):
         await _tell_colleagues(hub, workspace_id, conversation_id)
 
 
 async def colleagues_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, *, but: UUID) -> Colleagues:
     """Who else has the conversation open; nobody when we cannot know."""
-    looking = await _try(hub.members(_looking(workspace_id, conversation_id)), [])
-    writing = await _try(hub.members(_writing(workspace_id, conversation_id)), [])
+    looking = await answered(hub.members(_looking(workspace_id, conversation_id)), [])
+    writing = await answered(hub.members(_writing(workspace_id, conversation_id)), [])
     wrote = frozenset(UUID(member) for member in writing) - {but}
     looked = frozenset(UUID(member.partition(":")[0]) for member in looking) - {but}
     return Colleagues(wrote, looked - wrote)
@@ -106,12 +106,12 @@ async def colleagues_here(hub: Hub, workspace_id: UUID, conversation_id: UUID, *
 async def shopper_types(hub: Hub, workspace_id: UUID, conversation_id: UUID, text: str) -> None:
     """What a shopper has typed and not sent, for a few seconds; kept nowhere else."""
     words = text[:_TYPED_LENGTH].encode()
-    await _try(hub.remember(_typed(workspace_id, conversation_id), words, _TYPED_SECONDS), None)
+    await answered(hub.remember(_typed(workspace_id, conversation_id), words, _TYPED_SECONDS), None)
 
 
 async def typed_so_far(hub: Hub, workspace_id: UUID, conversation_id: UUID) -> str:
     """What a shopper is typing just now; empty when nobody may know, or nothing is typed."""
-    found = await _try(hub.peek(_typed(workspace_id, conversation_id)), None)
+    found = await answered(hub.peek(_typed(workspace_id, conversation_id)), None)
     return found.decode(errors="replace") if found else ""
 
 
@@ -148,7 +148,8 @@ def _shoppers(workspace_id: UUID, conversation_id: UUID) -> str:
     return f"here:{workspace_id}:{conversation_id}"
 
 
-async def _try(call: Awaitable[T], otherwise: T) -> T:
+async def answered(call: Awaitable[T], otherwise: T) -> T:
+    """What Valkey answers within a second, else `otherwise`."""
     try:
         return await asyncio.wait_for(call, _PATIENCE)
     except (OSError, RedisError, TimeoutError):

@@ -41,6 +41,7 @@ async def usual(tx: Tx, store_id: UUID) -> Usual:
         Conversation.workspace_id == tx.workspace_id,
         Conversation.store_id == store_id,
         Conversation.channel == WIDGET,
+        Conversation.begun_by_us.is_(False),
     )
     answered = (
         select(Conversation.created_at.label("at"), Conversation.first_replied_at.label("until"))

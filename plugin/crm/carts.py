@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, or_, select, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, or_, select, text, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm.batch import LONG_AGO, Batch, newest
@@ -209,6 +209,22 @@ async def delete(batch: Batch) -> None:
             ),
             batch.about(rows=bulk.dump(gone)),
         )
+
+
+async def of_tokens(tx: Tx, wanted: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Cart]:
+    """Open carts by store and token, as browsers name them; of a cart at the checkout what the checkout knows."""
+    if not wanted:
+        return {}
+    rows = await tx.scalars(
+        select(Cart).where(
+            Cart.workspace_id == tx.workspace_id,
+            tuple_(Cart.store_id, Cart.token).in_(list(wanted)),
+            Cart.completed_at.is_(None),
+            Cart.deleted_at.is_(None),
+        )
+    )
+    found = sorted((row for row in rows if row.lines), key=lambda row: row.kind == "checkout")
+    return {(row.store_id, row.token): row for row in found}
 
 
 async def open_of(tx: Tx, members: Collection[UUID], emails: Collection[str]) -> Sequence[tuple[Cart, bool]]:

@@ -3,10 +3,11 @@
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, UniqueConstraint, func, select, text
+from sqlalchemy import Index, LargeBinary, Table, UniqueConstraint, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
@@ -59,12 +60,16 @@ async def open_visitor(
     locale: str = "",
     page: dict[str, Any] | None = None,
     cart_token: str = "",
+    issued: bool = False,
 ) -> tuple[Visitor, str]:
     """The browser with this secret on this store, or a new one: (visitor, its secret).
 
     A secret of another store, a made-up one or none opens a new visitor with a new secret: nobody chooses their own.
+    `issued`: we gave it to a browser that only looked around, of which no row was kept.
     """
     visitor = await by_secret(tx, store.id, secret) if secret else None
+    if visitor is None and issued and secret:
+        visitor = await meet(tx, store.id, hash_of(secret))
     if visitor is None or secret is None:
         secret = new_secret()
         visitor = Visitor(id=new_id(), store_id=store.id, secret_hash=hash_of(secret))
@@ -75,6 +80,22 @@ async def open_visitor(
     visitor.cart_token = cart_token or visitor.cart_token or ""
     await tx.flush()
     return visitor, secret
+
+
+async def meet(tx: Tx, store_id: UUID, secret_hash: bytes) -> Visitor:
+    """The visitor whose secret has this hash, kept from now on. Two who ask at once get the same one."""
+    table = cast(Table, Visitor.__table__)
+    await tx.execute(
+        insert(table)
+        .values(workspace_id=tx.workspace_id, id=new_id(), store_id=store_id, secret_hash=secret_hash)
+        .on_conflict_do_nothing()
+    )
+    found: Visitor = (
+        await tx.scalars(
+            select(Visitor).where(Visitor.workspace_id == tx.workspace_id, Visitor.secret_hash == secret_hash)
+        )
+    ).one()
+    return found
 
 
 async def by_secret(tx: Tx, store_id: UUID, secret: str) -> Visitor | None:

@@ -81,6 +81,7 @@ class Settings:
     allow_private_hosts: tuple[str, ...] = ()
     extra_ca_file: str = ""
     trusted_proxies: str = "127.0.0.1"
+    country_header: str = ""
     log_format: str = "console"
     log_level: str = "info"
     webhook_retention_days: int = 30
@@ -122,6 +123,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         allow_private_hosts=_words(env.get("AHLAN_ALLOW_PRIVATE_HOSTS", "")),
         extra_ca_file=env.get("AHLAN_EXTRA_CA_FILE", ""),
         trusted_proxies=env.get("AHLAN_TRUSTED_PROXIES", "127.0.0.1"),
+        country_header=env.get("AHLAN_COUNTRY_HEADER", ""),
         log_format=_choice(env, "AHLAN_LOG_FORMAT", ("console", "json")),
         log_level=_choice(env, "AHLAN_LOG_LEVEL", ("info", "debug", "warning", "error")),
         webhook_retention_days=_integer(env, "AHLAN_WEBHOOK_RETENTION_DAYS", 30, most=MOST_DAYS),

@@ -44,6 +44,9 @@ MESSAGE = Limit("message", 60, visitor=60, address=1200)
 FREE_MESSAGES = 10
 """A visitor's messages in a minute that are nobody else's business."""
 
+VISIT = Limit("visit", 60, visitor=60, address=1200)
+NEW_VISIT = Limit("new_visit", 600, address=600)
+
 UPLOAD = Limit("upload", 600, visitor=30, address=600)
 EMAIL = Limit("email", 3600, visitor=10, address=200)
 TICKET = Limit("ticket", 60, visitor=40, address=2400)
@@ -103,20 +106,26 @@ class Limits:
     async def _count(self, key: str, seconds: int, by: int = 1) -> int:
         if time.monotonic() >= self._away_until:
             try:
-                return await asyncio.wait_for(self._hub.count(key, seconds, by), _PATIENCE)
+                counted = await asyncio.wait_for(self._hub.count(key, seconds, by), _PATIENCE)
             except (OSError, RedisError, TimeoutError):
                 self._away_until = time.monotonic() + _AWAY_SECONDS
+            else:
+                # Should Valkey be slow or gone next time, this process goes on from here and not from nothing.
+                return self._count_here(key, seconds, counted, anew=True)
         return self._count_here(key, seconds, by)
 
-    def _count_here(self, key: str, seconds: int, by: int) -> int:
+    def _count_here(self, key: str, seconds: int, by: int, *, anew: bool = False) -> int:
         now = time.monotonic()
         until, count = self._local.get(key, (0.0, 0))
         if now >= until:
             until, count = now + seconds, 0
         if len(self._local) >= _LOCAL_LIMIT:
             self._local = {name: kept for name, kept in self._local.items() if kept[0] > now}
-        self._local[key] = (until, count + by)
-        return count + by
+            if len(self._local) >= _LOCAL_LIMIT // 2:
+                # So many at once are beyond what one process counts beside Valkey: begin anew rather than look again.
+                self._local = {}
+        self._local[key] = (until, by if anew else count + by)
+        return self._local[key][1]
 
 
 class Bucket:

@@ -38,9 +38,11 @@ from plugin.conversations import (
     ratings,
     teams,
     transcripts,
+    visits,
     waiting,
 )
 from plugin.conversations import conversations as threads
+from plugin.conversations.visits import FOLLOWING
 from plugin.conversations.waiting import Usual
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.lazy import _
@@ -55,6 +57,7 @@ from plugin.widget.remember import Remembered
 from plugin.widget.session import Opening, Pass
 from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, Typing, check_origin, tell_typing
 from plugin.widget.strings import strings
+from plugin.widget.visits import Visits
 from plugin.workspaces import ChatRules
 
 MAX_JSON = 32 * 1024
@@ -80,6 +83,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/widget/loader.js", widget.loader),
         Route("/widget/static/{version}/{name:path}", widget.static),
         Route("/widget/frame", widget.frame),
+        Route("/widget/visit", widget.visits.visit, methods=["POST"]),
         Route("/widget/session", widget.session, methods=["POST"]),
         Route("/widget/messages", widget.messages),
         Route("/widget/messages", widget.send, methods=["POST"]),
@@ -126,8 +130,9 @@ class Widget:
         self.web = web
         self.limits = Limits(app.hub)
         self.sockets = Sockets(app, self._rules)
+        self.visits = Visits(app, self.limits, self._origins)
         self._version = panel.version()
-        self._loader = _File(panel.loader(), "loader.js")
+        self._loaders = {following: _File(panel.loader(following), "loader.js") for following in ("", *FOLLOWING)}
         self._files = {
             path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
             for path in panel.STATIC.rglob("*")
@@ -141,8 +146,18 @@ class Widget:
     # What the browser loads
 
     async def loader(self, request: Request) -> Response:
-        """The script that every storefront page has. Not hashed: its address is in the shops' themes."""
-        return self._loader.answer(request, "public, max-age=3600, stale-while-revalidate=604800")
+        """The script that every storefront page has. Not hashed: its address is in the shops' themes.
+
+        `store`: it knows whether that store looks at its visitors; without, its script tag says so.
+        """
+        asked = request.query_params.get("store", "")
+        if not asked:
+            return self._loaders[""].answer(request, "public, max-age=3600, stale-while-revalidate=604800")
+        try:
+            following = visits.rules(await self.visits.store(asked)).following
+        except NotFound:
+            following = "off"
+        return self._loaders[following].answer(request, "public, max-age=600")
 
     async def static(self, request: Request) -> Response:
         """The panel's files: modules import each other by relative address, so one version is in front of them all."""
@@ -255,7 +270,7 @@ class Widget:
         """Who is there: a token, the visitor's secret, and where the conversation stands."""
         own_origin(request, self.web.public_url)
         opening = await _body(request, Opening)
-        held, opened = await session.open_session(self.app, self.limits, opening, address_of(request))
+        held, opened = await session.open_session(self.app, self.limits, opening, address_of(request), request.headers)
         async with self.app.db.transaction(held.workspace_id) as tx:
             store = await tx.get(Store, held.store_id)
         assert store is not None

@@ -6,9 +6,11 @@ and the conversation that is shown, so that every later call costs no lookup and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -17,7 +19,7 @@ from sqlalchemy import func, select
 
 from plugin import stores
 from plugin.app import App
-from plugin.conversations import blocked, messages, ratings
+from plugin.conversations import blocked, first_word, messages, ratings, visits
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import Head, Shopper
 from plugin.crm import consents, customers, identities, sync, visitors
@@ -35,7 +37,6 @@ log = structlog.get_logger(__name__)
 SECONDS = 900
 
 _GRACE = timedelta(minutes=30)
-_PAGE_LENGTH = 500
 
 
 class Allowed(msgspec.Struct):
@@ -51,18 +52,30 @@ class Allowed(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """The storefront page around the panel, as it tells of itself, and what its banner allows."""
+    """A storefront page as it tells of itself, and what its banner allows. `referrer` is a host, `zone` a time zone."""
 
     url: str = ""
     title: str = ""
+    referrer: str = ""
+    zone: str = ""
+    cart: str = ""
     consent: Allowed | None = None
 
-    def short(self) -> dict[str, Any]:
-        """What is kept of it: nothing where visits may not be followed."""
-        refused = self.consent is not None and self.consent.analytics is False
-        if refused or not (self.url or self.title):
-            return {}
-        return {"url": self.url[:_PAGE_LENGTH], "title": self.title[:_PAGE_LENGTH]}
+    def agreed(self) -> bool | None:
+        """Whether visits may be followed; None where nobody was asked."""
+        return self.consent.analytics if self.consent is not None else None
+
+    def around(self, headers: Mapping[str, str], home: str, country_header: str) -> visits.Around:
+        """The page with what the browser's own headers say; nothing where visits may not be followed.
+
+        `home` is the shop's host; see `visits.around`.
+        """
+        if self.agreed() is False or not (self.url or self.title):
+            return visits.Around()
+        return visits.around(
+            headers, url=self.url, title=self.title, referrer=self.referrer, zone=self.zone, cart=self.cart,
+            home=home, proxy=country_header,
+        )  # fmt: skip
 
 
 class Opening(msgspec.Struct):
@@ -133,7 +146,9 @@ def read(vault: Vault, token: str) -> Pass:
     )
 
 
-async def open_session(app: App, limits: Limits, opening: Opening, address: str) -> tuple[Pass, dict[str, Any]]:
+async def open_session(
+    app: App, limits: Limits, opening: Opening, address: str, headers: Mapping[str, str]
+) -> tuple[Pass, dict[str, Any]]:
     """Begin or renew a session. Raises NotFound for a store that is not there, or no longer."""
     await limits.spend(SESSION, address=address)
     workspace_id, store = await find_store(app, opening.store)
@@ -142,14 +157,20 @@ async def open_session(app: App, limits: Limits, opening: Opening, address: str)
         await stores.standing_still(tx, store.id)
         customer_id = await _customer(tx, store, external_id) if external_id else None
         known = await visitors.by_secret(tx, store.id, opening.secret) if opening.secret else None
+        # A browser that only looked around so far stays the one that the team sees.
+        stray = opening.secret if known is None else None
+        issued = bool(stray) and await visits.issued(app.hub, workspace_id, store.id, stray or "")
         if known is not None and not _still_theirs(known, opening, customer_id):
             known = None
         if known is None:
             await limits.spend(NEW_VISITOR, address=f"{store.id}:{address}")
-        page = opening.page.short() if opening.page else None
+        home = urlsplit(opening.page.url).netloc if opening.page else ""
+        around = opening.page.around(headers, home, app.settings.country_header) if opening.page else None
         visitor, secret = await visitors.open_visitor(
-            tx, store, opening.secret if known else None, locale=opening.locale[:16], page=page
-        )
+            tx, store, opening.secret if known or issued else None, locale=opening.locale[:16],
+            page=first_word.page_of(around) if around else None, cart_token=around.cart if around else "",
+            issued=issued,
+        )  # fmt: skip
         if customer_id is not None and await visitors.identify(tx, visitor, customer_id):
             visitor.identified_at = datetime.now(UTC)
             await threads.attach(tx, visitor.id, customer_id)

@@ -171,7 +171,7 @@ def test_every_icon_is_delivered_and_used() -> None:
 def test_loader_says_what_the_catalogue_says(locale: str) -> None:
     translator = load().translator(locale)
     loader = (widget_page.STATIC / "loader.js").read_text()
-    assert f'["{translator.gettext("Chat with us")}", "{translator.gettext("Close chat")}", ' in loader
+    assert f'["{translator.gettext("Chat with us")}", "{translator.gettext("Close")}", ' in loader
 
 
 # Before the first touch
@@ -998,3 +998,72 @@ async def test_a_conversation_with_other_numbers_is_read_anew_and_goes_on(visit:
     peer.tell({"type": "conversation", "conversation": {**talk.public(), "closed": True}})
     await expect(shopper.find("text=This chat is closed")).to_be_visible(timeout=15_000)
     assert shopper.errors == []
+
+
+# Seen before the first touch, where that is allowed
+
+AGREED = "<script>wp_has_consent = () => window.agreed</script>"
+
+
+async def visited(peer: Peer, times: int) -> list[dict[str, Any]]:
+    await until(lambda: len(peer.visits) >= times)
+    await asyncio.sleep(0.5)
+    assert len(peer.visits) == times, "one for each page view"
+    assert all(len(told) <= 1024 for told in peer.visits)
+    return [json.loads(told) for told in peer.visits]
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("following", "consent"), [("", "true"), ("asked", "undefined"), ("asked", "false"), ("all", "false")]
+)
+async def test_no_page_tells_of_itself_where_it_may_not(visit: Visit, peer: Peer, following: str, consent: str) -> None:
+    peer.reaches = peer.server_url
+    answer = "" if consent == "undefined" else f"<script>wp_has_consent = () => {consent}</script>"
+    await visit(extra=answer, data={"visits": following})
+    await asyncio.sleep(1.5)
+    assert peer.calls == {"loader": 1}
+
+
+@needs_browser
+async def test_a_page_tells_of_itself_once_and_as_soon_as_it_may(visit: Visit, peer: Peer) -> None:
+    peer.reaches = peer.server_url
+    shopper = await visit(extra="<script>agreed = false</script>" + AGREED, data={"visits": "asked"})
+    await asyncio.sleep(1)
+    assert peer.visits == []
+    await shopper.page.evaluate(
+        "document.cookie = 'cart=c1-abc?key=secret'; document.title = 'قدح '.repeat(90); agreed = true;"
+        "document.dispatchEvent(new Event('wp_listen_for_consent_change'))"
+    )
+    [told] = await visited(peer, 1)
+    assert told["url"] == f"{peer.shop_url}/en"
+    assert (told["cart"], told["zone"], told["consent"]["analytics"]) == ("c1-abc", "Asia/Jerusalem", True)
+    assert "secret" not in told
+    await shopper.page.evaluate("history.pushState({}, '', '/en/' + '%D9%82'.repeat(200)); scrollBy(0, 50)")
+    assert (await visited(peer, 2))[1]["secret"] == "vs_given"
+
+
+@needs_browser
+async def test_a_first_word_stands_beside_the_launcher_until_it_is_opened_or_waved_away(
+    visit: Visit, peer: Peer
+) -> None:
+    peer.reaches, peer.first_word = peer.server_url, "Noa: Can I help?"
+    shopper = await visit("ar", extra="<script>agreed = true</script>" + AGREED, data={"visits": "asked"}, **PHONE)
+    word = shopper.page.locator("ahlan-widget .t")
+    await expect(word).to_contain_text("Can I help?", timeout=15_000)
+    await expect(shopper.page.locator("ahlan-widget .b")).to_have_text("1")
+    box = await word.bounding_box()
+    assert box
+    assert box["x"] >= 16
+    assert box["x"] + box["width"] <= 390
+    await word.get_by_role("button", name="إغلاق").click()
+    await expect(word).to_be_hidden()
+    peer.first_word = ""
+    await shopper.page.reload()
+    assert (await visited(peer, 2))[1]["hush"] == "1"
+    await shopper.page.evaluate("localStorage.clear()")
+    peer.first_word = "Noa: Can I help?"
+    await shopper.page.reload()
+    await word.get_by_role("button").first.click()
+    await expect(shopper.page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=15_000)
+    await expect(word).to_be_hidden()

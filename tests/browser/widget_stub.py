@@ -109,6 +109,9 @@ class Peer:
         self.busy = 0
         self._lost: set[WebSocket] = set()
         self.greeting = ""
+        self.first_word = ""
+        self.visits: list[bytes] = []
+        self.reaches = ""
         self.sockets_refused = False
         self._page: tuple[str, str, dict[str, str]] = ("", "", {})
         self.token_life = 900.0
@@ -207,6 +210,7 @@ class Peer:
         return Starlette(
             routes=[
                 Route("/widget/loader.js", self._loader),
+                Route("/widget/visit", self._visit, methods=["POST"]),
                 Route("/widget/frame", self._frame),
                 Route("/widget/session", self._session, methods=["POST"]),
                 Route("/widget/messages", self._messages),
@@ -229,6 +233,16 @@ class Peer:
     async def _loader(self, request: Request) -> Response:
         self.calls["loader"] += 1
         return Response(page.loader(), media_type="text/javascript")
+
+    async def _visit(self, request: Request) -> Response:
+        self.calls["visit"] += 1
+        self.visits.append(await request.body())
+        headers = {
+            "access-control-allow-origin": self.shop_url,
+            "access-control-expose-headers": "ahlan-secret",
+            "ahlan-secret": "vs_given",
+        }
+        return JSONResponse({"unread": 1 if self.first_word else 0, "text": self.first_word}, headers=headers)
 
     async def _frame(self, request: Request) -> Response:
         self.calls["frame"] += 1
@@ -526,7 +540,7 @@ main{{padding:32px;max-width:60em}}
         policy = (
             f"default-src 'self'; script-src 'self' 'unsafe-inline' {self.server_url}; "
             "style-src 'self' 'unsafe-inline'; "
-            f"frame-src 'self' data: {self.server_url}; connect-src 'self'"
+            f"frame-src 'self' data: {self.server_url}; connect-src 'self' {self.reaches}"
         )
         return HTMLResponse(html, headers={"content-security-policy": policy})
 

@@ -66,6 +66,7 @@ PUBLIC = {
     "/widget/static/{version}/{name:path}": "nothing: our own files",
     "/widget/frame": "a store's public key",
     "/widget/session": "a store's public key",
+    "/widget/visit": "a page of the store, by its origin, and its visitor's consent",
     "/widget/messages": "a widget session",
     "/widget/attachments": "a widget session",
     "/widget/typing": "a widget session",

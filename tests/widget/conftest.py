@@ -24,6 +24,7 @@ from plugin.app import App
 from plugin.conversations import messages
 from plugin.conversations.conversations import Conversation
 from plugin.kernel.db import new_id
+from plugin.kernel.sockets import Sockets
 from plugin.kernel.web import RequestId, Web
 from plugin.platform import Connection, ShopperIdentity, StoreProfile
 from plugin.realtime import Hub
@@ -69,9 +70,7 @@ async def serving(app: App) -> AsyncIterator[Site]:
         middleware=[Middleware(RequestId)],
         exception_handlers=dict(web.handlers()),
     )
-    config = uvicorn.Config(
-        site, log_level="warning", ws="websockets-sansio", lifespan="off", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(site, log_level="warning", ws=Sockets, lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext
     running = asyncio.create_task(server.serve(sockets=[listening]))

@@ -207,10 +207,13 @@ async def test_a_thousand_messages_in_a_minute_harm_nobody_else(
 ) -> None:
     monkeypatch.setattr(limits, "MESSAGE", limits.Limit("message", 60, visitor=60, address=100))
     began = time.monotonic()
-    told = [
-        await browser.post("messages", client_id=str(uuid4()), text=str(number), attachments=[])
-        for number in range(1000)
-    ]
+    told = []
+    # A flood does not wait for answers.
+    for begin in range(0, 1000, 10):
+        told += await asyncio.gather(*(
+            browser.post("messages", client_id=str(uuid4()), text=str(number), attachments=[])
+            for number in range(begin, begin + 10)
+        ))  # fmt: skip
     # A slow machine sees more than one minute go by.
     minutes = 1 + int((time.monotonic() - began) // 60)
     assert 60 <= sum(one.status_code == 200 for one in told) <= 60 * minutes

@@ -225,6 +225,7 @@ async def test_an_old_session_is_refused(browser: Any, monkeypatch: pytest.Monke
 
 async def test_a_page_is_kept_only_where_visits_may_be_followed(browser: Any) -> None:
     where = {"url": "https://dukkan.example/lamps", "title": "Lamps"}
+    kept = {**where, "device": "computer"}
     workspace = browser.store.workspace_id
 
     async def opened(page: dict[str, Any]) -> dict[str, Any]:
@@ -238,6 +239,6 @@ async def test_a_page_is_kept_only_where_visits_may_be_followed(browser: Any) ->
             return dict(visitor.page)
 
     await browser.open()
-    assert await opened({**where, "consent": {}}) == where, "a shop without a banner asks nobody"
-    assert await opened({**where, "consent": {"analytics": True, "preferences": True}}) == where
+    assert await opened({**where, "consent": {}}) == kept, "a shop without a banner asks nobody"
+    assert await opened({**where, "consent": {"analytics": True, "preferences": True}}) == kept
     assert await opened({**where, "consent": {"analytics": False}}) == {}, "also what was kept before goes"

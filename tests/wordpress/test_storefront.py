@@ -61,7 +61,7 @@ async def test_one_deferred_tag_on_every_theme(shop: Shop, visitor: Callable[[],
             page = await visitor().get(f"{shop.site.url}{path}")
             assert page.status_code == 200
             [tag] = tags(page.text)
-            assert attribute(tag, "src") == f"{shop.ahlan.url}/widget/loader.js"
+            assert attribute(tag, "src") == f"{shop.ahlan.url}/widget/loader.js?store={shop.store.public_key}"
             assert attribute(tag, "data-store") == shop.store.public_key
             assert attribute(tag, "data-identity") == IDENTITY
             assert re.search(r"\bdefer\b", tag)

@@ -74,4 +74,5 @@ def tag(shop: Shop, locale: str, template: str = "home.html") -> Doc | None:
         "data-accent": embed["accent"],
         "data-theme": embed["theme"],
         "data-bottom": embed["bottom"],
+        "data-visits": metafields.get(f"{NAMESPACE}.visits") or "",
     }

@@ -317,6 +317,9 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         headers = {"Cache-Control": "no-cache"}
         return Response(answer.content, answer.status_code, headers, media_type="text/javascript")
 
+    async def consent(_: Request) -> Response:
+        return FileResponse(pages.STATIC / "consent.js", media_type="text/javascript")
+
     async def stylesheet(_: Request) -> Response:
         return FileResponse(pages.STATIC / "storefront.css", media_type="text/css")
 
@@ -382,6 +385,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         *localized("/account/login", sign_in, "POST"),
         *localized("/account/logout", sign_out, "POST"),
         Route(embed.LOADER_PATH, loader),
+        Route("/cdn/theme/consent.js", consent),
         Route("/cdn/theme/storefront.css", stylesheet),
         Route("/{path:path}", anything_else, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
@@ -405,4 +409,7 @@ def order_state(order: Doc) -> str:
 
 
 def _remember(answer: Response, visit: Visit) -> None:
+    if visit.held.get("cart"):
+        # Shopify's own: scripts may read it, as /cart.js says it too.
+        answer.set_cookie("cart", visit.held["cart"], samesite="lax", max_age=14 * 86400, path="/")
     answer.set_cookie(COOKIE, visit.session, httponly=True, samesite="lax", max_age=30 * 86400, path="/")

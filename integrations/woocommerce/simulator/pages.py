@@ -39,6 +39,7 @@ NAMES = {"en": "Zaytouna", "ar": "زيتونة", "he": "זייתונה"}
 LANGUAGE_NAMES = {"en": "English", "ar": "العربية", "he": "עברית"}
 _PATTERNS = {"en": "¤\u00a0#,##0.000", "ar": "#,##0.000\u00a0¤", "he": "#,##0.000\u00a0¤"}
 SESSION = "zaytouna_session"
+CART = "ahlan-cart"
 ADMIN = "wordpress_logged_in"
 SCOPES = {"read": "read", "write": "write", "read_write": "read_write"}
 
@@ -140,6 +141,10 @@ class Pages:
 
     def _keep(self, response: Response, session: Json) -> Response:
         self.shop.documents.put("session", session["id"], session)
+        if session["items"]:
+            response.set_cookie(CART, session["cart"], samesite="lax", max_age=2 * 86400)
+        else:
+            response.delete_cookie(CART)
         response.set_cookie(SESSION, session["id"], httponly=True, samesite="lax", max_age=30 * 86400)
         return response
 

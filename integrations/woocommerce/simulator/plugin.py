@@ -123,7 +123,7 @@ class Plugin:
         if paired is None or not self._shop.option("widget", True):
             return None
         return {
-            "src": f"{paired['server']}/widget/loader.js",
+            "src": f"{paired['server']}/widget/loader.js?store={paired['public_key']}",
             "data-server": paired["server"],
             "data-store": paired["public_key"],
             "data-identity": "/wp-json/wc-ahlan/v1/identity",

@@ -1,5 +1,5 @@
 // Ahlan's launcher; nothing is loaded before it is touched.
-// data-*: server store identity locale side accent theme label bottom hide
+// data-*: server store identity locale side accent theme label bottom hide visits
 (() => {
   const script = document.currentScript || document.querySelector("script[data-store]");
   if (!script || window.Ahlan) return;
@@ -8,9 +8,9 @@
   const doc = document.documentElement;
   const locale = set.locale || doc.lang || "en";
   const [chat, shut, waiting, again] = {
-    ar: ["تواصل معنا", "إغلاق المحادثة", "غير مقروء", "تعذّر الاتصال. إعادة المحاولة"],
-    he: ["דברו איתנו", "סגירת הצ׳אט", "לא נקראו", "אין חיבור. ניסיון נוסף"],
-  }[locale.slice(0, 2)] || ["Chat with us", "Close chat", "Unread", "No connection. Try again"];
+    ar: ["تواصل معنا", "إغلاق", "غير مقروء", "تعذّر الاتصال. إعادة المحاولة"],
+    he: ["דברו איתנו", "סגירה", "לא נקראו", "אין חיבור. ניסיון נוסף"],
+  }[locale.slice(0, 2)] || ["Chat with us", "Close", "Unread", "No connection. Try again"];
   const label = set.label || chat;
   const phone = matchMedia("(max-width:479px),(max-height:479px)");
 
@@ -55,11 +55,14 @@
 [hidden]{display:none}
 button{font:inherit;cursor:pointer;border:1px solid transparent;color:${ink};background:${accent}}
 button:focus-visible{outline:3px solid ${accent};outline-offset:3px}
-.l{position:fixed;z-index:90;${side};bottom:calc(${floor});width:56px;height:56px;padding:14px;border-radius:50%;box-shadow:0 4px 16px #0003}
-.p{position:fixed;z-index:2147483000;${side};bottom:calc(${floor} + 72px);width:min(400px,100vw - 32px);height:min(660px,100vh - 104px - var(--lift,0px));border-radius:12px;overflow:hidden;background:linear-gradient(${accent}33,#0000 40%) Canvas;box-shadow:0 8px 40px #0004}
+.l,.p,.t{position:fixed;z-index:90;${side};bottom:calc(${floor} + 72px);border-radius:12px;background:Canvas;box-shadow:0 4px 16px #0003}
+.l{bottom:calc(${floor});width:56px;height:56px;padding:14px;border-radius:50%;background:${accent}}
+.p{z-index:2147483000;width:min(400px,100vw - 32px);height:min(660px,100vh - 104px - var(--lift,0px));overflow:hidden;background:linear-gradient(${accent}33,#0000 40%) Canvas;box-shadow:0 8px 40px #0004}
 .p[hidden]{display:block;visibility:hidden}
 .f{inset:var(--t,0) 0 auto;width:auto;height:var(--h,100%);border-radius:0}
 .f~.l{z-index:2147483000}
+.t:not([hidden]){display:flex;max-width:min(300px,100vw - 32px)}
+.t button{color:CanvasText;background:none;padding:12px;text-align:start;overflow-wrap:anywhere}
 iframe,.n{border:0;width:100%;height:100%}
 .p:not(.r) iframe{opacity:0}
 .b{position:absolute;top:-4px;inset-inline-end:-4px;min-width:20px;padding:0 5px;box-sizing:border-box;border-radius:10px;font-size:12px;line-height:20px;color:#fff;background:#c5221f}
@@ -79,20 +82,30 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   }
   const drawing = make("path");
   const badge = make("span", { class: "b" });
+  const words = make("button");
+  const hush = make("button", { "aria-label": shut }, "×");
+  const teaser = make("div", { class: "t", role: "status" }, words, hush);
   const launcher = make("button", { class: "l", "aria-haspopup": "dialog" }, make("svg", { viewBox: "0 0 24 24" }, drawing), badge);
   const panel = make("div", { role: "dialog", "aria-label": label });
-  root.append(panel, launcher);
+  root.append(panel, teaser, launcher);
 
-  let frame, ready, timer, due, before;
+  let [frame, ready, timer, due, before, address, told, text] = [];
   let shown = false;
   let locked = false;
   let unread = +kept().unread || 0;
-  let address = location.href;
 
   const tell = (message) => ready && frame.contentWindow.postMessage(message, origin);
   const page = () => {
     const consent = { analytics: may("analytics", "statistics"), preferences: may("preferences") };
-    return { consent, ...(consent.analytics !== false && { url: location.origin + location.pathname, title: document.title }) };
+    if (consent.analytics === false) return { consent };
+    return {
+      consent,
+      url: (location.origin + location.pathname).slice(0, 400),
+      title: document.title.slice(0, 90),
+      referrer: document.referrer.split("/")[2],
+      zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      cart: /\bcart=([\w-]+)/.exec(document.cookie)?.[1],
+    };
   };
 
   const ask = async () => {
@@ -119,6 +132,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     launcher.ariaExpanded = shown;
     launcher.ariaLabel = shown ? shut : label + (unread ? `, ${waiting}: ${unread}` : "");
     drawing.setAttribute("d", shown ? "M6 9l6 6 6-6" : "M12 4c5 0 9 3 9 7s-4 7-9 7l-3-.4L4 20l1.6-3.7C4 15 3 13 3 11c0-4 4-7 9-7z");
+    teaser.hidden = shown || !text;
     badge.hidden = shown || !unread;
     badge.textContent = unread;
     if (full !== locked) {
@@ -144,6 +158,23 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     if (shown) node.focus();
   };
 
+  // A word per page view of whom the shop may follow; its answer may wait for an agent's.
+  const visit = async () => {
+    const allowed = may("analytics", "statistics") ?? set.visits === "all";
+    if (!set.visits || !allowed || document.hidden || told === address) return;
+    told = address;
+    try {
+      const { secret, hush } = kept();
+      const body = JSON.stringify({ store: set.store, secret, hush, ...page() });
+      const answer = await fetch(`${origin}/widget/visit`, { method: "POST", body, priority: "low" });
+      keep("secret", answer.headers.get("ahlan-secret") || secret);
+      ({ text, unread } = await answer.json());
+      words.textContent = text;
+      keep("unread", unread);
+      draw();
+    } catch {}
+  };
+
   const load = () => {
     const identity = ask();
     const mine = (frame = make("iframe", { title: label, src: `${origin}/widget/frame?store=${set.store}&locale=${locale}` }));
@@ -152,15 +183,16 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
       if (mine !== frame) return;
       mine.contentWindow.postMessage({ type: "ahlan:hello", identity: token, page: page(), kept: kept(), accent, theme: set.theme, open: shown, full: locked }, origin);
       clearTimeout(timer);
-      timer = setTimeout(fail, 4000);
+      timer = setTimeout(fail, 4e3);
     };
     panel.replaceChildren(mine);
-    timer = setTimeout(fail, 12000);
+    timer = setTimeout(fail, 12e3);
   };
 
   const show = (want) => {
     if (want === shown || window.Shopify?.designMode) return;
     shown = want;
+    text = "";
     if (!frame) load();
     draw();
     if (!shown) launcher.focus();
@@ -182,6 +214,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
       tell({ type: "ahlan:page", page: page() });
     }
     draw();
+    (window.requestIdleCallback || setTimeout)(visit);
   };
   const soon = () => {
     clearTimeout(due);
@@ -214,9 +247,15 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     visualViewport.addEventListener(type, fit);
   }
   window.navigation?.addEventListener("navigatesuccess", soon);
-  for (const type of ["visitorConsentCollected", "wp_listen_for_consent_change"]) document.addEventListener(type, () => tell({ type: "ahlan:page", page: page() }));
+  for (const type of ["visitorConsentCollected", "wp_listen_for_consent_change"]) document.addEventListener(type, () => soon((address = 0)));
   phone.onchange = draw;
   launcher.onclick = () => show(!shown);
+  words.onclick = () => show(true);
+  hush.onclick = () => {
+    text = "";
+    keep("hush", 1);
+    draw();
+  };
   host.onkeydown = ({ key }) => {
     if (key === "Escape") show(false);
   };
@@ -224,8 +263,8 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   window.Ahlan = { open: () => show(true), close: () => show(false) };
   doc.append(host);
   draw();
-  for (const wait of [300, 2000, 5000]) setTimeout(settle, wait);
+  for (const wait of [300, 2e3, 5e3]) setTimeout(settle, wait);
 
   // A message to deliver, or a recent conversation.
-  if (Date.now() - kept().live < 18e5 || Object.keys(kept()).some((key) => /^out/.test(key))) setTimeout(() => frame || load(), 1500);
+  if (Date.now() - kept().live < 18e5 || /\bout:/.test(Object.keys(kept()))) setTimeout(() => frame || load(), 1500);
 })();

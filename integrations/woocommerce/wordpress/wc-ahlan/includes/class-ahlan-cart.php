@@ -15,6 +15,7 @@ final class Ahlan_Cart {
 
 	const SESSION = 'wc_ahlan_cart';
 	const META    = '_ahlan_cart_token';
+	const COOKIE  = 'ahlan-cart';
 
 	/**
 	 * What is to be noted at the end of this request.
@@ -44,6 +45,7 @@ final class Ahlan_Cart {
 		add_action( 'woocommerce_store_api_checkout_update_order_meta', array( __CLASS__, 'name_cart_of_block' ) );
 		add_action( 'woocommerce_checkout_order_processed', array( __CLASS__, 'placed_in_classic' ), 1000, 3 );
 		add_action( 'woocommerce_store_api_checkout_order_processed', array( __CLASS__, 'placed' ), 1000 );
+		add_action( 'woocommerce_set_cart_cookies', array( __CLASS__, 'show' ) );
 		// Before WooCommerce saves its session, at 20.
 		add_action( 'shutdown', array( __CLASS__, 'note' ), 1 );
 	}
@@ -55,6 +57,26 @@ final class Ahlan_Cart {
 		if ( '' === self::$kind ) {
 			self::$kind = 'cart.updated';
 		}
+	}
+
+	/**
+	 * Let the chat's script know which cart this browser has, while WooCommerce says that there is one: an agent who sees
+	 * the visitor then sees the cart. Only of whom the shop's banner lets be followed, where there is a banner.
+	 *
+	 * @param bool $has Whether there is something in it.
+	 */
+	public static function show( $has ) {
+		self::quietly(
+			static function () use ( $has ) {
+				$refused = function_exists( 'wp_has_consent' ) && ! wp_has_consent( 'statistics' );
+				$token   = $has && ! $refused && Ahlan_Widget::enabled() ? self::token( true ) : '';
+				if ( '' !== $token ) {
+					wc_setcookie( self::COOKIE, $token );
+				} elseif ( isset( $_COOKIE[ self::COOKIE ] ) ) {
+					wc_setcookie( self::COOKIE, '', time() - HOUR_IN_SECONDS );
+				}
+			}
+		);
 	}
 
 	/**

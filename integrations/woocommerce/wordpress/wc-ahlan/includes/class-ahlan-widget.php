@@ -42,7 +42,7 @@ final class Ahlan_Widget {
 		}
 		// No version: Ahlan says itself how long its loader may be kept.
 		// phpcs:ignore WordPress.WP.EnqueuedResourceParameters.MissingVersion
-		wp_enqueue_script( self::HANDLE, $connection['server'] . '/widget/loader.js', array(), null, true );
+		wp_enqueue_script( self::HANDLE, self::address( $connection ), array(), null, true );
 	}
 
 	/**
@@ -60,7 +60,7 @@ final class Ahlan_Widget {
 		$settings   = Ahlan_Settings::all();
 		$attributes = array(
 			'id'            => self::HANDLE . '-js',
-			'src'           => $connection['server'] . '/widget/loader.js',
+			'src'           => self::address( $connection ),
 			'defer'         => true,
 			'data-server'   => $connection['server'],
 			'data-store'    => $connection['public_key'],
@@ -70,6 +70,16 @@ final class Ahlan_Widget {
 			'data-accent'   => $settings['accent'],
 		);
 		return wp_get_script_tag( $attributes );
+	}
+
+	/**
+	 * Where the loader is. It names the store, so that it knows by itself whether visits may be looked at.
+	 *
+	 * @param array<string,string> $connection The connection.
+	 * @return string
+	 */
+	private static function address( array $connection ) {
+		return $connection['server'] . '/widget/loader.js?store=' . rawurlencode( $connection['public_key'] );
 	}
 
 	/**
