@@ -22,6 +22,8 @@ from plugin.conversations import (
 from plugin.crm import actions, backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
+from plugin.knowledge import articles
+from plugin.knowledge import search as help_search
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -47,6 +49,8 @@ TASKS: Mapping[str, Task] = {
     "ask_rating": ratings.ask_rating,
     "preview_links": links.preview_links,
     "send_transcript": transcripts.send_transcript,
+    "publish_article": articles.publish_article,
+    "index_article": help_search.index_article,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -54,4 +58,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "message.sent": ("deliver_reply",),
     "agent.deactivated": ("release_agent",),
     "conversation.resolved": ("ask_rating",),
+    "article.published": ("index_article",),
+    "article.unpublished": ("index_article",),
+    "article.deleted": ("index_article",),
+    "article.restored": ("index_article",),
 }
