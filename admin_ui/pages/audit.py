@@ -76,6 +76,12 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.keeping": _("Times of keeping changed"),
+    "settings.article_published": _("Article published"),
+    "settings.article_unpublished": _("Article taken off the help centre"),
+    "settings.article_scheduled": _("Article planned"),
+    "settings.article_deleted": _("Article deleted"),
+    "settings.article_restored": _("Article brought back"),
+    "settings.articles_imported": _("Articles brought in"),
     "data.customer_exported": _("A shopper's data was downloaded"),
     "data.audit_exported": _("The audit log was downloaded"),
     "orders.refund": _("Refund"),
@@ -111,6 +117,9 @@ FIELDS: Final[dict[str, Lazy]] = {
     "state": _("What became of it"),
     "typing_preview": _("Reading along"),
     "ratings": _("Ratings"),
+    "title": _("Title"),
+    "language": _("Language"),
+    "source": _("Source"),
 }
 VALUES: Final[dict[str, Lazy]] = {
     "password": _("password"),

@@ -46,6 +46,7 @@ const acts = {
   home: visit(""),
   inbox: visit("/inbox"),
   customers: visit("/customers"),
+  help: visit("/help"),
   stores: visit("/stores"),
   reports: visit("/reports"),
   team: visit("/team"),

@@ -194,7 +194,7 @@ async def take(
             await articles.publish(tx, article, draft.language, by=by)
         counts["new" if one.outcome is Outcome.NEW else "changed"] += 1
     kept.report, kept.done_at, kept.items = counts, datetime.now(UTC), []
-    audit.note(tx, "settings.articles_imported", by=by.id, subject=kept.id, changes={"account": ["", kept.source]})
+    audit.note(tx, "settings.articles_imported", by=by.id, subject=kept.id, changes={"source": ["", kept.source]})
     await tx.flush()
     return kept
 

@@ -25,7 +25,7 @@ def slug(title: str, taken: Collection[str] = ()) -> str:
 
     Points, vowel signs and accents go, so that it can be typed; `taken` ones get a number. Never empty.
     """
-    text = unicodedata.normalize("NFKD", harmless(title).casefold())
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", harmless(title)).casefold())
     text = "".join(sign for sign in _MARKS.sub("", text) if not "\u0300" <= sign <= "\u036f")
     base = _BETWEEN.sub("-", unicodedata.normalize("NFC", text)).strip("-")[:LONGEST_SLUG].strip("-") or "article"
     if base not in taken and base not in RESERVED:

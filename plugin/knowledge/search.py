@@ -179,7 +179,7 @@ def _language(
     public: Mapping[str, ArticleText], matched: Mapping[str, float], language: str, script: str | None
 ) -> ArticleText:
     """The text to show: the reader's language where it is published, else the one that the question is in."""
-    for code in (language, script, max(matched, key=lambda code: matched[code])):
+    for code in (language, script or language, max(matched, key=lambda code: matched[code])):
         if code in public:
             return public[code]
     return next(iter(public.values()))
