@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 from uuid import UUID
 from xml.sax.saxutils import escape
 
+from jinja2 import FileSystemLoader
 from markupsafe import Markup
 from sqlalchemy import select
 
@@ -32,6 +34,7 @@ HELP_BASE = "help_base"
 """Key of a store's widget settings: where its help centre stands on its own domain, without a final stroke."""
 
 RESULTS = 12
+_HERE = Path(__file__).parent
 _QUESTIONS = 40
 _ROBOTS = re.compile(r"bot\b|crawl|spider|slurp|preview|headless|monitor", re.IGNORECASE)
 
@@ -96,6 +99,7 @@ async def seen_at(tx: Tx, store_id: UUID, base: str) -> None:
 class Asked:
     """A page that is asked for. `base`: what its links begin with; `identity`: where the shop says who is signed in.
 
+    `in_place`: whoever carries the answer to the shopper follows no redirects, so the page itself is made.
     `chat`: whether the chat can open on the page; `embedded`: whether the shop's own page stands around it.
     """
 
@@ -104,6 +108,7 @@ class Asked:
     query: Mapping[str, str] = field(default_factory=dict)
     languages: str = ""
     agent: str = ""
+    in_place: bool = False
     chat: bool = False
     identity: str = ""
     embedded: bool = False
@@ -198,11 +203,19 @@ class Site:
     def __init__(self, app: App, web: Web) -> None:
         self.app = app
         self.web = web
+        web.assets.add_folder("help", _HERE / "static")
+        loader, folder = web.environment.loader, str(_HERE / "templates")
+        if isinstance(loader, FileSystemLoader) and folder not in loader.searchpath:
+            loader.searchpath.append(folder)
 
     async def page(self, store: Store, asked: Asked) -> Shown:
         """The page behind a path: the language's first page, a collection, an article, a search, the site map."""
         async with self.app.db.transaction(store.workspace_id) as tx:
-            return await self._page(tx, store, asked)
+            made = await self._page(tx, store, asked)
+            if made.location and asked.in_place:
+                there = replace(asked, path=unquote(made.location.removeprefix(asked.base)))
+                made = await self._page(tx, store, there)
+        return made
 
     async def _page(self, tx: Tx, store: Store, asked: Asked) -> Shown:
         held = await content(tx, store)

@@ -21,7 +21,6 @@ from plugin.knowledge import markdown, reading, search, site
 from plugin.knowledge.reading import Reason
 from plugin.knowledge.site import Asked, Site
 from plugin.stores import Store
-from plugin.widget import page as panel
 from plugin.widget import session
 from plugin.widget.limits import Limit, Limits, address_of
 
@@ -39,7 +38,6 @@ _SEEN = {"cache-control": "no-store"}
 
 def routes(app: App, web: Web) -> list[BaseRoute]:
     """Everything below `/help`."""
-    web.assets.add_folder("help", panel.STATIC.parent / "site")
     edge = Help(app, web)
     return [
         Route("/help/{store}/search.json", edge.search),
