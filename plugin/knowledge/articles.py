@@ -218,6 +218,23 @@ async def listed(
     return await by_ids(tx, list(await tx.scalars(wanted.order_by(Article.place, Article.id).limit(limit))))
 
 
+async def any_published(tx: Tx, store_id: UUID) -> bool:
+    """Whether there is anything for the shoppers of this shop to read."""
+    found = await tx.scalar(
+        select(Article.id)
+        .join(ArticleText, (ArticleText.workspace_id == Article.workspace_id) & (ArticleText.article_id == Article.id))
+        .where(
+            Article.workspace_id == tx.workspace_id,
+            Article.kind == Kind.ARTICLE,
+            Article.deleted_at.is_(None),
+            (Article.store_id.is_(None)) | (Article.store_id == store_id),
+            ArticleText.published.is_not(None),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
 async def by_ids(tx: Tx, ids: Sequence[UUID]) -> list[Listed]:
     """These articles with their texts, in this order; what is not there is left out."""
     if not ids:

@@ -12,6 +12,7 @@ STATIC = Path(__file__).parent / "static"
 ICONS = (
     "arrow-down",
     "arrow-left",
+    "book-open",
     "bot",
     "check",
     "check-check",
