@@ -240,7 +240,9 @@ async def _form(
     local = text.publish_at.astimezone(desk.t.timezone) if text is not None and text.publish_at else None
     public = text is not None and text.published is not None and kind is Kind.ARTICLE
     return {
-        "heading": title or desk.t.gettext("New snippet" if kind is Kind.SNIPPET else "New article"),
+        "heading": title or (
+            desk.t.gettext("New snippet") if kind is Kind.SNIPPET else desk.t.gettext("New article")
+        ),
         "listed": found,
         "kind": kind,
         "language": language,

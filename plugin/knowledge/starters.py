@@ -84,7 +84,7 @@ POLICIES: Sequence[Policy] = (
         (
             (_("You can return what you bought %(days)s of receiving it, unused and in its packaging."), ""),
             (_("Write to us with your order number and say what you would like to send back."), ""),
-            (_("%(pays)s"), "pays"),
+            (Lazy("%(pays)s"), "pays"),
             (_("Once it has arrived, the money goes back the way you paid, %(refund)s."), ""),
         ),
     ),
