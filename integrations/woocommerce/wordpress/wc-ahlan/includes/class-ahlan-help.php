@@ -29,19 +29,25 @@ final class Ahlan_Help {
 	 * Register hooks.
 	 */
 	public static function hooks() {
-		add_action( 'init', array( __CLASS__, 'rewrite' ) );
 		add_filter( 'query_vars', array( __CLASS__, 'variables' ) );
+		add_action( 'parse_request', array( __CLASS__, 'route' ) );
 		add_action( 'template_redirect', array( __CLASS__, 'show' ), 0 );
 	}
 
 	/**
-	 * The address. A page of the shop that has it already goes first: then there is no help centre here.
+	 * The address, without a rewrite rule that somebody would have to write at the right moment. A page of the shop that
+	 * has it already goes first: then there is no help centre here.
+	 *
+	 * @param WP $wp The request as WordPress read it.
 	 */
-	public static function rewrite() {
+	public static function route( $wp ) {
+		if ( ! preg_match( '#^' . self::PATH . '(?:/(.*))?$#', (string) $wp->request, $found ) ) {
+			return;
+		}
 		if ( null === Ahlan_Connection::current() || null !== get_page_by_path( self::PATH ) ) {
 			return;
 		}
-		add_rewrite_rule( '^' . self::PATH . '(?:/(.*))?/?$', 'index.php?' . self::VARIABLE . '=/$matches[1]', 'top' );
+		$wp->query_vars = array( self::VARIABLE => '/' . rawurldecode( isset( $found[1] ) ? $found[1] : '' ) );
 	}
 
 	/**
@@ -151,6 +157,10 @@ final class Ahlan_Help {
 	 * What search engines read.
 	 */
 	public static function head() {
+		// Block themes leave the title to the template that WordPress would have shown.
+		if ( ! current_theme_supports( 'title-tag' ) ) {
+			echo '<title>' . esc_html( self::$page['title'] ) . '</title>' . "\n";
+		}
 		if ( '' !== self::$page['description'] ) {
 			printf( '<meta name="description" content="%s">' . "\n", esc_attr( self::$page['description'] ) );
 		}
