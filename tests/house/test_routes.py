@@ -51,6 +51,8 @@ PUBLIC = {
     "/shopify/install": "Shopify's signature",
     "/shopify/callback": "Shopify's signature and this browser's cookie",
     "/proxy/identity": "Shopify's signature",
+    "/proxy/help": "Shopify's signature: what its merchant publishes",
+    "/proxy/help/{path:path}": "Shopify's signature: what its merchant publishes",
     "/proxy/{rest:path}": "Shopify's signature, and then nothing",
     "/install/woocommerce": "nothing: it carries a request to a page that asks",
     "/install/woocommerce/callback": "a one-time token of a grant",
