@@ -6,10 +6,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text, update
 
+from plugin import privacy
 from plugin.app import App
 from plugin.kernel import jobs
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
-from plugin.knowledge import articles, reading
+from plugin.knowledge import articles, importing, reading
 from plugin.knowledge.articles import ArticleText, Kind, Listed
 from plugin.knowledge.rules import State
 from plugin.reactions import TASKS
@@ -229,3 +230,29 @@ async def test_nothing_of_another_workspace_is_reached(
         assert await articles.versions(tx, id, "en") == []
         for table in ("article_texts", "article_versions", "article_terms", "articles"):
             assert await tx.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+
+
+async def test_counts_reasons_and_imports_are_not_kept_for_ever(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(en=("Delivery", "one"))
+    async with app.db.transaction(workspace) as tx:
+        for _time in range(2):
+            await reading.read(tx, id, "en")
+            await reading.explain(tx, id, "en", reading.Reason.OTHER, "x")
+            await reading.searched(tx, "gift card", "en", 0)
+            await importing.keep(tx, maya, "file:x.md", [], "en")
+            old = "WHERE workspace_id = :w"
+            for table, column in (("article_days", "day"), ("help_searches", "day")):
+                await tx.execute(text(f"UPDATE {table} SET {column} = {column} - 1000 {old}"), {"w": workspace})
+            for table in ("article_reasons", "article_imports"):
+                await tx.execute(
+                    text(f"UPDATE {table} SET created_at = created_at - interval '1000 days' {old}"), {"w": workspace}
+                )
+        await reading.read(tx, id, "en")
+    await privacy.retention(app, workspace)
+    async with app.db.transaction(workspace) as tx:
+        left = {}
+        for table in ("article_days", "help_searches", "article_reasons", "article_imports"):
+            left[table] = await tx.scalar(text(f"SELECT count(*) FROM {table}"))
+    assert left == {"article_days": 1, "help_searches": 0, "article_reasons": 0, "article_imports": 0}
