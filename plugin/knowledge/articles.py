@@ -33,7 +33,7 @@ MOST_RELATED = 5
 
 
 class Kind(StrEnum):
-    """An article has a page of its own; a snippet is a short answer for agents and for the bot, and has none."""
+    """An article has a page of its own; a snippet is a short answer for agents, and has none."""
 
     ARTICLE = "article"
     SNIPPET = "snippet"

@@ -138,7 +138,8 @@ class Help:
         """Whether an article helped, then why not. From any page of the shop, so without cookies and without a name."""
         store = await self._store(request)
         await self.limits.spend(FEEDBACK, address=address_of(request))
-        if int(request.headers.get("content-length") or _MAX_FORM + 1) > _MAX_FORM:
+        length = request.headers.get("content-length", "")
+        if not length.isdecimal() or int(length) > _MAX_FORM:
             raise unreadable(413)
         form = await request.form(max_files=0, max_fields=8, max_part_size=_MAX_FORM)
         said = {name: str(value) for name, value in form.items()}
