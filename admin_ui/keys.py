@@ -88,6 +88,7 @@ KEYS: Sequence[Group] = (
             Key("inbox", ("g", "i"), _("Go to the inbox"), ("KeyG", "KeyI")),
             Key("visitors", ("g", "v"), _("Go to the visitors"), ("KeyG", "KeyV")),
             Key("customers", ("g", "c"), _("Go to the customers"), ("KeyG", "KeyC")),
+            Key("help", ("g", "a"), _("Go to the help centre"), ("KeyG", "KeyA")),
             Key("stores", ("g", "s"), _("Go to the stores"), ("KeyG", "KeyS")),
             Key("reports", ("g", "r"), _("Go to the reports"), ("KeyG", "KeyR"), needs="[data-nav$='/reports']"),
             Key("team", ("g", "t"), _("Go to the team"), ("KeyG", "KeyT")),

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 import admin_ui.routes
 import integrations.shopify.routes
 import integrations.woocommerce.routes
+import plugin.widget.help
 import plugin.widget.routes
 from integrations.channels.email.send import EmailChannel
 from integrations.channels.email.source import MailSource
@@ -135,6 +136,7 @@ def serve(app: App) -> ASGIApp:
             *_health(app),
             Route("/assets/{digest}/{name:path}", pages.assets.serve),
             *plugin.widget.routes.routes(app, pages),
+            *plugin.widget.help.routes(app, pages),
             *integrations.shopify.routes.routes(app, pages),
             *integrations.woocommerce.routes.routes(app, pages),
             *admin_ui.routes.routes(app, pages),

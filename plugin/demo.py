@@ -20,7 +20,7 @@ import httpx
 import structlog
 from rich.console import Console
 
-from plugin import processes, stores
+from plugin import processes, seed_help, stores
 from plugin.app import App
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
@@ -139,6 +139,9 @@ async def _story(settings: Settings, console: Console) -> None:
         await connect_stores(browser, public)
     async with processes.application(replace(settings, database_url="", redis_url="")) as app:
         await _history(app, console)
+        for workspace_id in await app.db.workspaces():
+            async with app.db.transaction(workspace_id) as tx:
+                await seed_help.furnish(app, tx)
     simulators = settings.port + 1
     async with Browser(settings) as browser:
         for host in (SHOPIFY_STOREFRONT, WOO_HOST):

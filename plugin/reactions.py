@@ -25,6 +25,8 @@ from plugin.conversations import (
 from plugin.crm import actions, backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
+from plugin.knowledge import articles
+from plugin.knowledge import search as help_search
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -54,6 +56,8 @@ TASKS: Mapping[str, Task] = {
     "apply_rules": running.apply_rules,
     "watch_rules": running.watch_rules,
     "plant_rules": rule_starters.plant_rules,
+    "publish_article": articles.publish_article,
+    "index_article": help_search.index_article,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -72,4 +76,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),
+    "article.published": ("index_article",),
+    "article.unpublished": ("index_article",),
+    "article.deleted": ("index_article",),
+    "article.restored": ("index_article",),
 }

@@ -40,13 +40,15 @@ from plugin.crm import (
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
+from plugin.knowledge import articles, importing, reading
+from plugin.knowledge import search as help_search
 from webhooks import inbox
 
 TABLES = (
-    actions, attachments, automation, backfill, blocked, bulk, carts, changes, clocks, consents, conversations, crypto,
-    customers, events, fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions,
-    merging, messages, notes, orders, privacy, products, ratings, readings, reconcile, search, stores, tags, team,
-    teams, terms, views, visitors, workspaces,
+    actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, clocks, consents,
+    conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
+    joining, letters, macros, mailboxes, mentions, merging, messages, notes, orders, privacy, products, ratings,
+    reading, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -86,6 +86,12 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.keeping": _("Times of keeping changed"),
+    "settings.article_published": _("Article published"),
+    "settings.article_unpublished": _("Article taken off the help centre"),
+    "settings.article_scheduled": _("Article planned"),
+    "settings.article_deleted": _("Article deleted"),
+    "settings.article_restored": _("Article brought back"),
+    "settings.articles_imported": _("Articles brought in"),
     "data.customer_exported": _("A shopper's data was downloaded"),
     "data.audit_exported": _("The audit log was downloaded"),
     "orders.refund": _("Refund"),
@@ -130,6 +136,9 @@ FIELDS: Final[dict[str, Lazy]] = {
     "following": _("Visitors shown"),
     "first_word": _("Writing first"),
     "days": _("Remembered for days"),
+    "title": _("Title"),
+    "language": _("Language"),
+    "source": _("Source"),
 }
 VALUES: Final[dict[str, Lazy]] = {
     "password": _("password"),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.desk import Desk, as_id
-from admin_ui.pages import conversation
+from admin_ui.pages import conversation, help_article
 from plugin import team
 from plugin.conversations import conversations, filling, filters, macros, starters, views, wording
 from plugin.conversations.conversations import Conversation, Priority, Status
@@ -71,6 +71,7 @@ async def palette(desk: Desk) -> Response:
         talk = await conversation.find(tx, desk.path_id())
         found = await macros.available(tx, desk.agent, query=query, limit=_OFFERED)
         names = await _names(tx)
+        known = await help_article.offers(tx, desk, talk, query)
     wanted = (talk.locale, desk.workspace.locale)
     offers = [
         Offer(
@@ -82,7 +83,7 @@ async def palette(desk: Desk) -> Response:
         )
         for one in found
     ]
-    return desk.page("macros_parts.html", block="palette", offers=offers, query=query)
+    return desk.page("macros_parts.html", block="palette", offers=offers, known=known, query=query)
 
 
 async def chosen(desk: Desk) -> Response:

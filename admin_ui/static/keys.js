@@ -49,6 +49,7 @@ const acts = {
   inbox: visit("/inbox"),
   visitors: visit("/visitors"),
   customers: visit("/customers"),
+  help: visit("/help"),
   stores: visit("/stores"),
   reports: visit("/reports"),
   team: visit("/team"),

@@ -105,6 +105,7 @@ function pickOption(option) {
   closePalette();
   if (!sought) return;
   if (option.dataset.macro) return useMacro(option.dataset.macro, sought);
+  if (option.dataset.words) return replace(sought.from, sought.to, option.dataset.words);
   const form = $("#composer");
   callable.set(option.dataset.name, option.dataset.mention);
   replace(sought.from, sought.to, `@${option.dataset.name} `);

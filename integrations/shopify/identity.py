@@ -33,7 +33,7 @@ _SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _ADMIN_HOST = re.compile(r"(?:admin\.shopify\.com|[a-z0-9][a-z0-9-]*\.myshopify\.com)(?:/[A-Za-z0-9_-]+)*/?")
 _CUSTOMER = re.compile(r"gid://shopify/Customer/[0-9]+")
 _DIGITS = re.compile(r"[0-9]{1,20}")
-_PROXY_FIELDS = ("shop", "logged_in_customer_id", "path_prefix", "timestamp", "signature")
+PROXY_FIELDS = ("shop", "logged_in_customer_id", "path_prefix", "timestamp", "signature")
 
 
 class Refused(Exception):
@@ -255,7 +255,7 @@ def proxy(query: bytes, secrets: Sequence[str], now: float) -> ProxyRequest:
     """
     pairs = query_pairs(query)
     grouped = _grouped(pairs)
-    for name in _PROXY_FIELDS:
+    for name in PROXY_FIELDS:
         if len(grouped.get(name, ())) != 1:
             raise Refused(name)
     if not _matches(grouped["signature"][0], proxy_message(pairs), secrets):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from integrations.shopify import identity
@@ -18,6 +18,8 @@ from plugin.app import App
 from plugin.kernel.errors import AhlanError, Unauthorized
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, not_found
+from plugin.knowledge import site
+from plugin.knowledge.site import Asked, Site
 from plugin.platform import PlatformError
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,8 @@ def routes(app: App, pages: Web) -> list[BaseRoute]:
         Route("/shopify/install", edges.install, methods=["GET"], name="shopify:install"),
         Route(CALLBACK_PATH, edges.callback, methods=["GET"], name="shopify:callback"),
         Route("/proxy/identity", edges.proxied(edges.shopper), methods=["GET"], name="shopify:proxy-identity"),
+        Route("/proxy/help", edges.help, methods=["GET"], name="shopify:proxy-help"),
+        Route("/proxy/help/{path:path}", edges.help, methods=["GET"], name="shopify:proxy-help-page"),
         Route("/proxy/{rest:path}", edges.proxied(edges.nothing), methods=_METHODS, name="shopify:proxy"),
     ]
 
@@ -51,6 +55,7 @@ class Edges:
         self._app = app
         self._platform = platform
         self._pages = pages
+        self._site = Site(app, pages)
 
     async def install(self, request: Request) -> Response:
         """Begin the authorization code grant from a launch that Shopify signed."""
@@ -98,22 +103,68 @@ class Edges:
 
         async def answer(request: Request) -> Response:
             try:
-                try:
-                    asked = identity.proxy(
-                        request.scope["query_string"], self._app.settings.shopify.secrets, time.time()
-                    )
-                except Refused as error:
-                    log.info("shopify_proxy_refused", reason=error.reason)
-                    raise Unauthorized(
-                        _("This address is for the store's own pages only."), _("Open the store and try again there.")
-                    ) from error
-                answered = await endpoint(asked)
+                answered = await endpoint(self._signed(request))
             except AhlanError as error:
                 answered = self._pages.error(request, error, page=False)
             answered.headers.update(OWN_PAGES)
             return answered
 
         return answer
+
+    def _signed(self, request: Request) -> ProxyRequest:
+        """What Shopify says about a request of the storefront. Raises Unauthorized for what it did not sign."""
+        try:
+            return identity.proxy(request.scope["query_string"], self._app.settings.shopify.secrets, time.time())
+        except Refused as error:
+            log.info("shopify_proxy_refused", reason=error.reason)
+            raise Unauthorized(
+                _("This address is for the store's own pages only."), _("Open the store and try again there.")
+            ) from error
+
+    async def help(self, request: Request) -> Response:
+        """The help centre at the shop's own address: HTML as it is, never Liquid, so nothing in it is run by Shopify.
+
+        Unlike the rest of the proxy it is a page, and meant to be one of the shop's: its words are the merchant's, its
+        HTML went through the sanitiser, and what a shopper searched for is said as text.
+        """
+        try:
+            asked = self._signed(request)
+            found = await self._platform.installer.known(asked.shop)
+            if found is None:
+                raise not_found()
+            async with self._app.db.transaction(found[0]) as tx:
+                store = await stores.get(tx, found[1])
+                if store is None or store.status == stores.UNINSTALLED:
+                    raise not_found()
+            await self._platform.proxy_seen(found, asked.path_prefix)
+            answered = await self._help_page(request, asked, store)
+        except AhlanError as error:
+            answered = self._pages.error(request, error, page=False)
+        answered.headers.update(NO_STORE)
+        return answered
+
+    async def _help_page(self, request: Request, asked: ProxyRequest, store: stores.Store) -> Response:
+        base = f"{asked.path_prefix}/help"
+        async with self._app.db.transaction(store.workspace_id) as tx:
+            await site.seen_at(tx, store.id, f"{store.url.rstrip('/')}{base}")
+        store.widget = {**store.widget, site.HELP_BASE: f"{store.url.rstrip('/')}{base}"}
+        page = Asked(
+            path=request.path_params.get("path", ""),
+            base=base,
+            query={name: value for name, value in request.query_params.items() if name not in identity.PROXY_FIELDS},
+            languages=request.headers.get("accept-language", ""),
+            agent=request.headers.get("user-agent", ""),
+            in_place=True,
+            chat=True,
+            identity=f"{asked.path_prefix}/identity",
+        )
+        made = await self._site.page(store, page)
+        if made.kind != "text/html":
+            return Response(str(made.body), made.status, media_type=made.kind)
+        policy = site.content_policy(self._app.settings.public_url)
+        return HTMLResponse(
+            self._site.document(store, page, made), made.status, {"content-security-policy": policy}
+        )  # fmt: skip
 
     async def nothing(self, asked: ProxyRequest) -> Response:
         """Whatever else is asked for through the proxy, by whatever method: the body is not signed and never read."""

@@ -37,6 +37,7 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.text import normalise_email
 from plugin.kernel.web import Web, framed_by
+from plugin.knowledge import site as help_site
 from plugin.platform import StaleToken
 from plugin.privacy import PrivacyRequest
 from plugin.stores import Store
@@ -48,6 +49,7 @@ WAIT_SECONDS: Final = 12.0
 _LOOK_SECONDS: Final = 0.4
 _BODY_BYTES: Final = 65_536
 _TALKS: Final = 5
+_HELP_BASE: Final = re.compile(r"https?://[^\s<>\"'?#\\]{1,280}")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 _PLACE: Final = re.compile(r"[a-z0-9/-]{0,100}\Z")
 _REQUEST: Final = re.compile(r"[0-9a-f]{32}\Z")
@@ -64,12 +66,14 @@ class Site:
     def __init__(self, app: App, web: Web) -> None:
         self.app = app
         self.web = web
+        self._help_centre = help_site.Site(app, web)
         web.assets.add_file(BRIDGE, Path(__file__).parent / "static" / "bridge.js")
         self._verbs: dict[str, Callable[[UUID, UUID, Said], Awaitable[Said]]] = {
             "state": self._state,
             "conversations": self._conversations,
             "export": self._export,
             "erase": self._erase,
+            "help": self._help,
             "goodbye": self._goodbye,
         }
 
@@ -181,6 +185,36 @@ class Site:
             if row.state != privacy.OPEN or time.monotonic() > until:
                 return row
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _help(self, workspace_id: UUID, store_id: UUID, said: Said) -> Said:
+        """A page of the help centre in parts, for the shop's own theme to stand around."""
+        async with self.app.db.transaction(workspace_id) as tx:
+            store = await self._store(tx, store_id)
+            base = str(said.get("base") or "")[:300].rstrip("/")
+            own = any(base.startswith(f"{origin}/") for origin in store.origins)
+            if not own or not _HELP_BASE.fullmatch(base):
+                raise AhlanError(_("That request could not be read."), status=422)
+            await help_site.seen_at(tx, store.id, base)
+        query = said.get("query")
+        asked = help_site.Asked(
+            path=str(said.get("path") or "")[:500],
+            base=base,
+            query={str(name): str(value)[:600] for name, value in query.items()} if isinstance(query, dict) else {},
+            languages=str(said.get("languages") or "")[:200],
+            agent=str(said.get("agent") or "")[:300],
+            in_place=False,
+            embedded=True,
+        )
+        made = await self._help_centre.page(store, asked)
+        server = self.app.settings.public_url
+        return {
+            "status": made.status, "location": made.location, "kind": made.kind, "title": made.title,
+            "description": made.description, "canonical": made.canonical, "index": made.index,
+            "alternates": [list(pair) for pair in made.alternates], "language": made.language,
+            "data": str(made.data), "body": str(made.body),
+            "style": f"{server}{self.web.assets.url('help/help.css')}",
+            "script": f"{server}{self.web.assets.url('help/help.js')}",
+        }  # fmt: skip
 
     async def _goodbye(self, workspace_id: UUID, store_id: UUID, said: Said) -> Said:
         """The merchant disconnected the store in WordPress, or deleted the plugin."""

@@ -15,6 +15,7 @@ STATIC = Path(__file__).parent / "static"
 ICONS = (
     "arrow-down",
     "arrow-left",
+    "book-open",
     "bot",
     "check",
     "check-check",

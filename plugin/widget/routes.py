@@ -47,6 +47,7 @@ from plugin.conversations.waiting import Usual
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
+from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
 from plugin.widget import limits as allowed
@@ -70,6 +71,7 @@ _USUAL_SECONDS = 300
 _AGENTS_SECONDS = 5
 _SEEN_SECONDS = 60
 _RULES_SECONDS = 15
+_HELP_SECONDS = 30
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 
 T = TypeVar("T")
@@ -141,6 +143,7 @@ class Widget:
         self._agents: Remembered[UUID, int] = Remembered(_AGENTS_SECONDS)
         self._usual: Remembered[UUID, Usual] = Remembered(_USUAL_SECONDS)
         self._seen: Remembered[UUID, bool] = Remembered(_SEEN_SECONDS)
+        self._help: Remembered[UUID, bool] = Remembered(_HELP_SECONDS)
         self._chat: Remembered[UUID, ChatRules] = Remembered(_RULES_SECONDS)
 
     # What the browser loads
@@ -175,6 +178,7 @@ class Widget:
         nonce = secrets.token_urlsafe(16)
         config = {
             **await self._config(store, translator.locale),
+            "help": await self._has_help(store),
             "store": store.public_key,
             "base": "",
             "locale": translator.locale,
@@ -218,6 +222,13 @@ class Widget:
             "permissions-policy": "camera=(), microphone=(), geolocation=()",
         }
         return HTMLResponse(page, headers=headers)
+
+    async def _has_help(self, store: Store) -> bool:
+        known = self._help.get(store.id)
+        if known is not None:
+            return known
+        async with self.app.db.transaction(store.workspace_id) as tx:
+            return self._help.put(store.id, await articles.any_published(tx, store.id))
 
     def _origins(self, store: Store) -> list[str]:
         known = {*store.origins, *self.app.settings.demo.frame_ancestors}

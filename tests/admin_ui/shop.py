@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 import admin_ui.routes
+import plugin.widget.help
 import plugin.widget.routes
 from admin_ui.auth import hash_password
 from plugin import stores, team, workspaces
@@ -112,6 +113,7 @@ def assemble(app: App, url: str, admin: Admin) -> tuple[App, Starlette]:
         routes=[
             Route("/assets/{digest}/{name:path}", web.assets.serve),
             *plugin.widget.routes.routes(app, web),
+            *plugin.widget.help.routes(app, web),
             *admin_ui.routes.routes(app, web),
         ],
         middleware=[Middleware(RequestId), Middleware(Defects, pages=web)],

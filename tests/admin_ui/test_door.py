@@ -34,7 +34,7 @@ def panel_routes(app: App) -> list[Route]:
     return [
         route
         for route in site.routes
-        if isinstance(route, Route) and not route.path.startswith(("/widget", "/files", "/assets"))
+        if isinstance(route, Route) and not route.path.startswith(("/widget", "/files", "/assets", "/help"))
     ]
 
 

@@ -5,6 +5,7 @@ import { Chat } from "./chat.js";
 import { dress } from "./colour.js";
 import { Composer } from "./composer.js";
 import { announce, trapFocus } from "./dom.js";
+import { Help } from "./help.js";
 import { home } from "./home.js";
 import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
@@ -28,7 +29,7 @@ const state = {
   told: "", // what became of the last thing asked for
 };
 
-let api, stream, chat;
+let api, stream, chat, help;
 let reading = 0;
 let appeared = 0;
 let typingUntil = null;
@@ -374,9 +375,14 @@ function draw(arrived = 0) {
     chat.draw(arrived);
     return;
   }
+  if (state.screen === "help") {
+    help ??= new Help({ chat: () => show("chat"), home: () => show("home"), close: () => bridge.close() });
+    if (app.firstElementChild !== help.view) app.replaceChildren(help.view);
+    return;
+  }
   const focused = app.contains(document.activeElement) ? document.activeElement : null;
   const mark = focused?.dataset.door ?? focused?.className;
-  app.replaceChildren(home(state, { chat: () => show("chat"), close: () => bridge.close() }));
+  app.replaceChildren(home(state, { chat: () => show("chat"), help: () => show("help"), close: () => bridge.close() }));
   if (!focused) return;
   if (focused.id === "hello") app.querySelector("#hello").focus();
   else if (focused.dataset.door) (app.querySelector(`[data-door="${mark}"]`) ?? app.querySelector(".door"))?.focus();
@@ -387,6 +393,7 @@ function draw(arrived = 0) {
 function settle() {
   const touch = matchMedia("(pointer: coarse)").matches;
   if (state.screen === "chat" && !(touch && state.thread.last > 0)) return chat.composer.focus();
+  if (state.screen === "help") return help.focus();
   app.querySelector("h1")?.focus({ preventScroll: true });
 }
 

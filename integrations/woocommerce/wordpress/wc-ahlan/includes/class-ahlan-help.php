@@ -1,0 +1,236 @@
+<?php
+/**
+ * The help centre at the shop's own address, inside its theme.
+ *
+ * @package WcAhlan
+ */
+
+defined( 'ABSPATH' ) || exit;
+
+/**
+ * Shows `/help/…` of this site. Ahlan makes the pages; they are asked for from here, signed, and kept for a minute, so
+ * that a crowd of readers is one question. While Ahlan is away, a page is shown for a day as it was last.
+ */
+final class Ahlan_Help {
+
+	const PATH     = 'help';
+	const VARIABLE = 'wc_ahlan_help';
+	const FRESH    = MINUTE_IN_SECONDS;
+	const KEPT     = DAY_IN_SECONDS;
+
+	/**
+	 * The page that is being shown.
+	 *
+	 * @var array<string,mixed>|null
+	 */
+	private static $page = null;
+
+	/**
+	 * Register hooks.
+	 */
+	public static function hooks() {
+		add_filter( 'query_vars', array( __CLASS__, 'variables' ) );
+		add_action( 'parse_request', array( __CLASS__, 'route' ) );
+		add_action( 'template_redirect', array( __CLASS__, 'show' ), 0 );
+	}
+
+	/**
+	 * The address, without a rewrite rule that somebody would have to write at the right moment. A page of the shop that
+	 * has it already goes first: then there is no help centre here.
+	 *
+	 * @param WP $wp The request as WordPress read it.
+	 */
+	public static function route( $wp ) {
+		if ( ! preg_match( '#^' . self::PATH . '(?:/(.*))?$#', (string) $wp->request, $found ) ) {
+			return;
+		}
+		if ( null === Ahlan_Connection::current() || null !== get_page_by_path( self::PATH ) ) {
+			return;
+		}
+		$wp->query_vars = array( self::VARIABLE => '/' . rawurldecode( isset( $found[1] ) ? $found[1] : '' ) );
+	}
+
+	/**
+	 * Let WordPress keep our part of the address.
+	 *
+	 * @param string[] $names Known names.
+	 * @return string[]
+	 */
+	public static function variables( $names ) {
+		$names[] = self::VARIABLE;
+		return $names;
+	}
+
+	/**
+	 * Show a page, if this is one.
+	 */
+	public static function show() {
+		$path = (string) get_query_var( self::VARIABLE );
+		if ( '' === $path ) {
+			return;
+		}
+		$page = self::fetch( trim( $path, '/' ) );
+		if ( null === $page ) {
+			self::nothing();
+			return;
+		}
+		if ( ! empty( $page['location'] ) ) {
+			wp_safe_redirect( $page['location'], (int) $page['status'], 'Ahlan' );
+			exit;
+		}
+		if ( 'text/html' !== $page['kind'] ) {
+			header( 'Content-Type: ' . ( 'application/xml' === $page['kind'] ? 'application/xml' : 'text/plain' ) . '; charset=utf-8' );
+			// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- XML that Ahlan made, from a signed question of ours.
+			echo $page['body'];
+			exit;
+		}
+		self::$page = $page;
+		self::frame( (int) $page['status'] );
+	}
+
+	/**
+	 * The theme around the page.
+	 *
+	 * @param int $status HTTP status.
+	 */
+	private static function frame( $status ) {
+		global $wp_query;
+		$wp_query->is_home = false;
+		$wp_query->is_404  = 404 === $status;
+		status_header( $status );
+		add_filter( 'pre_get_document_title', array( __CLASS__, 'title' ), PHP_INT_MAX );
+		add_action( 'wp_head', array( __CLASS__, 'head' ), 1 );
+		remove_action( 'wp_head', 'rel_canonical' );
+		wp_enqueue_style( 'wc-ahlan-help', self::$page['style'], array(), WC_AHLAN_VERSION );
+		wp_enqueue_script( 'wc-ahlan-help', self::$page['script'], array(), WC_AHLAN_VERSION, true );
+		if ( function_exists( 'wp_is_block_theme' ) && wp_is_block_theme() ) {
+			self::block_theme();
+		} else {
+			get_header();
+			self::body();
+			get_footer();
+		}
+		exit;
+	}
+
+	/**
+	 * Block themes have no header file: their parts stand around the page.
+	 */
+	private static function block_theme() {
+		$header = do_blocks( '<!-- wp:template-part {"slug":"header","tagName":"header"} /-->' );
+		$footer = do_blocks( '<!-- wp:template-part {"slug":"footer","tagName":"footer"} /-->' );
+		echo '<!doctype html><html ';
+		language_attributes();
+		echo '><head><meta charset="' . esc_attr( get_bloginfo( 'charset' ) ) . '"><meta name="viewport" content="width=device-width, initial-scale=1">';
+		wp_head();
+		echo '</head><body ';
+		body_class();
+		echo '>';
+		wp_body_open();
+		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- the theme's own parts.
+		echo '<div class="wp-site-blocks">' . $header;
+		self::body();
+		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- the theme's own parts.
+		echo $footer . '</div>';
+		wp_footer();
+		echo '</body></html>';
+	}
+
+	/**
+	 * The page itself.
+	 */
+	private static function body() {
+		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- sanitised by Ahlan, from a signed question of ours.
+		echo self::$page['body'];
+	}
+
+	/**
+	 * The document's title.
+	 *
+	 * @return string
+	 */
+	public static function title() {
+		return esc_html( self::$page['title'] );
+	}
+
+	/**
+	 * What search engines read.
+	 */
+	public static function head() {
+		// Block themes leave the title to the template that WordPress would have shown.
+		if ( ! current_theme_supports( 'title-tag' ) ) {
+			echo '<title>' . esc_html( self::$page['title'] ) . '</title>' . "\n";
+		}
+		if ( '' !== self::$page['description'] ) {
+			printf( '<meta name="description" content="%s">' . "\n", esc_attr( self::$page['description'] ) );
+		}
+		if ( empty( self::$page['index'] ) ) {
+			echo '<meta name="robots" content="noindex">' . "\n";
+			return;
+		}
+		printf( '<link rel="canonical" href="%s">' . "\n", esc_url( self::$page['canonical'] ) );
+		foreach ( self::$page['alternates'] as $pair ) {
+			printf( '<link rel="alternate" hreflang="%s" href="%s">' . "\n", esc_attr( $pair[0] ), esc_url( $pair[1] ) );
+		}
+		if ( '' !== self::$page['data'] ) {
+			// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- JSON in which Ahlan escaped every <.
+			echo '<script type="application/ld+json">' . self::$page['data'] . '</script>' . "\n";
+		}
+	}
+
+	/**
+	 * Ask Ahlan for a page.
+	 *
+	 * @param string $path Below the help centre.
+	 * @return array<string,mixed>|null
+	 */
+	private static function fetch( $path ) {
+		// phpcs:disable WordPress.Security.NonceVerification.Recommended -- reading only, as any link does.
+		$query = array();
+		foreach ( array( 'q', 'thanks', 'vote' ) as $name ) {
+			if ( isset( $_GET[ $name ] ) && is_string( $_GET[ $name ] ) ) {
+				$query[ $name ] = mb_substr( sanitize_text_field( wp_unslash( $_GET[ $name ] ) ), 0, 600 );
+			}
+		}
+		// phpcs:enable
+		$languages = strtolower( substr( determine_locale(), 0, 2 ) );
+		$agent     = isset( $_SERVER['HTTP_USER_AGENT'] ) ? sanitize_text_field( wp_unslash( $_SERVER['HTTP_USER_AGENT'] ) ) : '';
+		$key       = 'wc_ahlan_help_' . md5( $path . '|' . wp_json_encode( $query ) . '|' . $languages );
+		$kept      = get_transient( $key );
+		if ( is_array( $kept ) && time() - (int) $kept['at'] < self::FRESH ) {
+			return $kept['page'];
+		}
+		$page = Ahlan_Server::ask(
+			'help',
+			array(
+				'path'      => $path,
+				'base'      => untrailingslashit( home_url( self::PATH ) ),
+				'query'     => $query,
+				'languages' => $languages,
+				'agent'     => $agent,
+			),
+			4
+		);
+		if ( is_wp_error( $page ) ) {
+			return 'ahlan_away' === $page->get_error_code() && is_array( $kept ) ? $kept['page'] : null;
+		}
+		if ( ! isset( $query['q'] ) && ! isset( $query['vote'] ) ) {
+			$kept = array(
+				'at'   => time(),
+				'page' => $page,
+			);
+			set_transient( $key, $kept, self::KEPT );
+		}
+		return $page;
+	}
+
+	/**
+	 * Nothing to show: as for any address that the shop does not have.
+	 */
+	private static function nothing() {
+		global $wp_query;
+		$wp_query->set_404();
+		status_header( 404 );
+		nocache_headers();
+	}
+}

@@ -1,0 +1,236 @@
+"""Bringing articles in: fetched or uploaded, looked at, then taken over. The same source again never doubles."""
+
+import asyncio
+import hashlib
+from collections.abc import Collection as Many
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Mapped
+
+from plugin.kernel.db import Base, TenantRow, Tx
+from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.http import Http, HttpError
+from plugin.kernel.lazy import _
+from plugin.kernel.personal import nobody
+from plugin.kernel.text import search_key
+from plugin.knowledge import articles, files
+from plugin.knowledge.articles import Article, Kind, Listed
+from plugin.knowledge.files import MAX_BYTES, Draft
+from plugin.team import Agent, audit
+
+KEPT_DAYS = 30
+_REDIRECTS = 3
+_PATIENCE = 15.0
+
+
+class ArticleImport(TenantRow, Base):
+    """What was found in a page or file, until it is taken over; then the report of that."""
+
+    __tablename__ = "article_imports"
+    __table_args__ = ({"info": {"moves": "stays", **nobody("what the merchant tells everybody")}},)
+
+    agent_id: Mapped[UUID]
+    source: Mapped[str]
+    language: Mapped[str]
+    items: Mapped[list[Any]]
+    report: Mapped[dict[str, Any]]
+    done_at: Mapped[datetime | None]
+
+
+class Outcome(StrEnum):
+    """What taking an item over would do. `edited`: the article was changed here since it was brought in."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    SAME = "same"
+    EDITED = "edited"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An item of an import and what would become of it."""
+
+    draft: Draft
+    outcome: Outcome
+    listed: Listed | None
+
+
+async def fetch(http: Http, address: str) -> tuple[str, list[Draft]]:
+    """Read a page of questions and answers; returns the address where it really was. Raises AhlanError.
+
+    By the guarded client: private addresses are refused, also where a redirect leads to one, and five megabytes are
+    the most that is read.
+    """
+    url = address.strip()
+    url = url if "://" in url else f"https://{url}"
+    try:
+        for _hop in range(_REDIRECTS + 1):
+            answer = await http.request(
+                "GET", url, headers={"Accept": "text/html,application/xhtml+xml,text/markdown;q=0.8"},
+                timeout=_PATIENCE, max_bytes=MAX_BYTES, attempts=2, patience=2.0,
+            )  # fmt: skip
+            if answer.status not in (301, 302, 303, 307, 308):
+                break
+            url = urljoin(url, answer.headers.get("location", ""))
+        else:
+            raise AhlanError(_("This page leads from one address to the next without end."), code="import_loop")
+    except HttpError as error:
+        raise AhlanError(
+            _("This page could not be read: %(why)s."), _("Check the address, or save the page and upload it."),
+            code="import_unreachable", values={"why": str(error)},
+        ) from error  # fmt: skip
+    kind, _semicolon, more = answer.headers.get("content-type", "").partition(";")
+    if kind.strip() and not kind.strip().startswith("text/") and "html" not in kind:
+        raise _nothing()
+    charset = more.partition("charset=")[2].strip(" \"'")
+    where = urlunsplit(urlsplit(url)._replace(fragment=""))
+    return where, await _read(lambda: files.read_page(answer.body, charset=charset, url=where))
+
+
+async def read_file(name: str, content: bytes) -> tuple[str, list[Draft]]:
+    """Read an uploaded file by its name's ending. Raises AhlanError."""
+    ending = PurePath(name).suffix.lower()
+    if ending in (".md", ".markdown", ".txt"):
+        drafts = await _read(lambda: files.read_markdown(content, PurePath(name).name))
+    elif ending == ".csv":
+        drafts = await _read(lambda: files.read_csv(content))
+    elif ending in (".html", ".htm"):
+        drafts = await _read(lambda: files.read_page(content))
+    else:
+        raise AhlanError(
+            _("Files of this kind cannot be read."), _("HTML, Markdown and CSV files can."), code="import_kind"
+        )
+    return f"file:{PurePath(name).name[:100]}", drafts
+
+
+async def keep(tx: Tx, agent: Agent, source: str, drafts: Sequence[Draft], language: str) -> ArticleImport:
+    """Keep what was found, for the preview."""
+    items = [
+        {"title": one.title, "body": one.body, "key": one.key, "way": one.way, "language": one.language or language,
+         "collection": one.collection}
+        for one in drafts
+    ]  # fmt: skip
+    kept = ArticleImport(agent_id=agent.id, source=source[:500], language=language, items=items, report={})
+    tx.add(kept)
+    await tx.flush()
+    return kept
+
+
+async def find(tx: Tx, import_id: UUID) -> ArticleImport:
+    """An import of this workspace. Raises NotFound."""
+    found = await tx.get(ArticleImport, import_id, lock=True)
+    if found is None:
+        raise NotFound(_("This import is no longer there."), _("Begin a new one."))
+    return found
+
+
+async def plan(tx: Tx, kept: ArticleImport) -> list[Planned]:
+    """What each item would do, as things are now."""
+    drafts = [Draft(**item) for item in kept.items]
+    origins = {_origin(kept, one): one for one in drafts}
+    rows = await tx.execute(
+        select(Article.origin, Article.id).where(
+            Article.workspace_id == tx.workspace_id, Article.origin.in_(list(origins))
+        )
+    )
+    ids = {row.origin: row.id for row in rows}
+    known = {one.article.id: one for one in await articles.by_ids(tx, list(ids.values()))}
+    planned = []
+    for origin, draft in origins.items():
+        there = known.get(ids[origin]) if origin in ids else None
+        planned.append(Planned(draft, _outcome(draft, there), there))
+    return planned
+
+
+def _outcome(draft: Draft, there: Listed | None) -> Outcome:
+    if there is None:
+        return Outcome.NEW
+    if there.article.deleted_at is not None:
+        return Outcome.DELETED
+    row = there.texts.get(draft.language)
+    if row is None:
+        return Outcome.CHANGED
+    if (row.title, row.body) == (draft.title, draft.body):
+        return Outcome.SAME
+    came = there.article.imported.get(draft.language)
+    if came is not None and came != _digest(row.title, row.body):
+        return Outcome.SAME if came == _digest(draft.title, draft.body) else Outcome.EDITED
+    return Outcome.CHANGED
+
+
+async def take(
+    tx: Tx, kept: ArticleImport, chosen: Many[int], *, by: Agent, collection_id: UUID | None, publish: bool
+) -> ArticleImport:
+    """Take the chosen items over, as drafts unless `publish`. Done once: a second time changes nothing."""
+    if kept.done_at is not None:
+        return kept
+    shelves = {search_key(name): one.id for one in await articles.collections(tx) for name in one.names.values()}
+    counts = dict.fromkeys(("new", "changed", "same", "left"), 0)
+    for at, one in enumerate(await plan(tx, kept)):
+        if at not in chosen or one.outcome is Outcome.SAME:
+            counts["same" if one.outcome is Outcome.SAME else "left"] += 1
+            continue
+        draft = one.draft
+        article = one.listed.article if one.listed is not None else None
+        if article is None:
+            shelf = shelves.get(search_key(draft.collection), collection_id) if draft.collection else collection_id
+            article = await articles.create(
+                tx, by.id, Kind.ARTICLE, draft.language, collection_id=shelf, origin=_origin(kept, draft)
+            )
+        elif article.deleted_at is not None:
+            await articles.remove(tx, article, by=by, back=True)
+        await articles.write(tx, article, draft.language, draft.title, draft.body, by=by.id)
+        article.imported = {**article.imported, draft.language: _digest(draft.title, draft.body)}
+        if publish:
+            await articles.publish(tx, article, draft.language, by=by)
+        counts["new" if one.outcome is Outcome.NEW else "changed"] += 1
+    kept.report, kept.done_at, kept.items = counts, datetime.now(UTC), []
+    audit.note(tx, "settings.articles_imported", by=by.id, subject=kept.id, changes={"source": ["", kept.source]})
+    await tx.flush()
+    return kept
+
+
+async def prune(tx: Tx) -> None:
+    """Forget imports that are a month old."""
+    await tx.execute(
+        delete(ArticleImport).where(
+            ArticleImport.workspace_id == tx.workspace_id,
+            ArticleImport.created_at < datetime.now(UTC) - timedelta(days=KEPT_DAYS),
+        )
+    )
+
+
+def _origin(kept: ArticleImport, draft: Draft) -> str:
+    return f"{kept.source}#{draft.language}:{draft.key}"
+
+
+def _digest(title: str, body: str) -> str:
+    return hashlib.sha256(f"{title}\n{body}".encode()).hexdigest()[:24]
+
+
+async def _read(reader: Any) -> list[Draft]:
+    try:
+        # A large page takes a while: others are served meanwhile.
+        drafts: list[Draft] = await asyncio.to_thread(reader)
+    except files.Unreadable as error:
+        raise _nothing() from error
+    if not drafts:
+        raise _nothing()
+    return drafts
+
+
+def _nothing() -> AhlanError:
+    return AhlanError(
+        _("No questions and answers were found in it."),
+        _("A page with headings, a list or folding answers works best; CSV needs columns for question and answer."),
+        code="import_nothing",
+    )

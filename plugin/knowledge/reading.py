@@ -1,0 +1,247 @@
+"""What shoppers do with the help centre: what they read, whether it helped, what they look for and do not find.
+
+Counted by day, without who: no visitor, no address. A search that holds an e-mail address or a long number is not kept.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Date, Integer, Table, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
+
+from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key
+from plugin.kernel.personal import nobody
+from plugin.kernel.text import harmless, search_key
+from plugin.knowledge.articles import ArticleText, Listed, by_ids
+
+KEPT_DAYS = 400
+LONGEST_SEARCH = 80
+LONGEST_COMMENT = 500
+POPULAR_DAYS = 30
+
+_OTHERS = {"moves": "stays"}
+_PERSONAL = re.compile(r"@|\d{4}|(?:\d[\s-]?){6}")
+_NUMBER = re.compile(r"[\w.+-]+@[\w.-]+|(?:\d[\s-]?){6,}")
+
+
+class Reason(StrEnum):
+    """Why an article did not help."""
+
+    UNCLEAR = "unclear"
+    WRONG = "wrong"
+    MISSING = "missing"
+    OTHER = "other"
+
+
+class ArticleDay(Tenant, Base):
+    """How often a text was read on a day, how often it helped and did not."""
+
+    __tablename__ = "article_days"
+    __table_args__ = (tenant_key("article_id", "articles"), {"info": {**_OTHERS, **nobody("counts by day")}})
+
+    article_id: Mapped[UUID] = mapped_column(primary_key=True)
+    language: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    reads: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    helped: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    failed: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+
+
+class ArticleReason(TenantRow, Base):
+    """Why a text did not help somebody, in their words. Addresses and long numbers in them are not kept."""
+
+    __tablename__ = "article_reasons"
+    __table_args__ = (
+        tenant_key("article_id", "articles"),
+        {"info": {**_OTHERS, **nobody("what a text lacks, from nobody in particular, without addresses and numbers")}},
+    )
+
+    article_id: Mapped[UUID]
+    language: Mapped[str]
+    reason: Mapped[str]
+    comment: Mapped[str]
+
+
+class HelpSearch(Tenant, Base):
+    """What was looked for on a day and how many answers there were the last time; `said` is how somebody put it."""
+
+    __tablename__ = "help_searches"
+    __table_args__ = ({"info": {**_OTHERS, **nobody("what is looked for, without who, addresses and numbers")}},)
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    language: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    said: Mapped[str]
+    times: Mapped[int]
+    found: Mapped[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Something that is looked for and not found."""
+
+    said: str
+    key: str
+    language: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a text does. `reasons`: how often each was given; `comments`: the latest words."""
+
+    listed: Listed
+    language: str
+    reads: int
+    helped: int
+    failed: int
+    reasons: Mapping[str, int]
+    comments: Sequence[str]
+
+
+async def read(tx: Tx, article_id: UUID, language: str) -> None:
+    """Count one reading."""
+    await _count(tx, article_id, language, "reads")
+
+
+async def vote(tx: Tx, article_id: UUID, language: str, *, helped: bool) -> bool:
+    """Count whether a text helped. Returns False for one that shoppers do not see."""
+    row = await tx.session.get(ArticleText, (tx.workspace_id, article_id, language))
+    if row is None or row.published is None:
+        return False
+    await _count(tx, article_id, language, "helped" if helped else "failed")
+    return True
+
+
+async def explain(tx: Tx, article_id: UUID, language: str, reason: Reason, comment: str) -> None:
+    """Why it did not help."""
+    said = _NUMBER.sub("…", harmless(" ".join(comment.split())))[:LONGEST_COMMENT]
+    tx.add(ArticleReason(article_id=article_id, language=language, reason=reason, comment=said))
+    await tx.flush()
+
+
+async def searched(tx: Tx, said: str, language: str, found: int) -> None:
+    """Count a finished search, unless it could say who asks."""
+    said = harmless(" ".join(said.split()))[:LONGEST_SEARCH]
+    key = search_key(said)
+    if len(key) < 2 or _PERSONAL.search(said):
+        return
+    table: Table = HelpSearch.__table__  # type: ignore[assignment]
+    fresh = insert(table).values(
+        workspace_id=tx.workspace_id, day=_today(), language=language, key=key, said=said, times=1, found=found
+    )
+    await tx.execute(
+        fresh.on_conflict_do_update(
+            index_elements=["workspace_id", "day", "language", "key"],
+            set_={"times": table.c.times + 1, "found": found},
+        )
+    )
+
+
+async def reads(tx: Tx, ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    """How often these articles were read lately, in all languages."""
+    rows = await tx.execute(
+        select(ArticleDay.article_id, func.sum(ArticleDay.reads).label("times"))
+        .where(
+            ArticleDay.workspace_id == tx.workspace_id,
+            ArticleDay.article_id.in_(ids),
+            ArticleDay.day > _today() - timedelta(days=POPULAR_DAYS),
+        )
+        .group_by(ArticleDay.article_id)
+    )
+    return {row.article_id: int(row.times) for row in rows}
+
+
+async def missed(tx: Tx, days: int, limit: int = 50) -> list[Missed]:
+    """What was looked for and not found the last time that it was looked for, the most frequent first."""
+    rows = await tx.scalars(
+        select(HelpSearch)
+        .where(HelpSearch.workspace_id == tx.workspace_id, HelpSearch.day > _today() - timedelta(days=days))
+        .order_by(HelpSearch.day)
+    )
+    latest: dict[tuple[str, str], HelpSearch] = {}
+    times: dict[tuple[str, str], int] = {}
+    for row in rows:
+        latest[row.key, row.language] = row
+        times[row.key, row.language] = times.get((row.key, row.language), 0) + row.times
+    found = [
+        Missed(row.said, row.key, row.language, times[pair]) for pair, row in latest.items() if row.found == 0
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: (-one.times, one.key))[:limit]
+
+
+async def told(tx: Tx, days: int) -> list[Told]:
+    """How published texts do: those that failed most people first, then the most read."""
+    since = _today() - timedelta(days=days)
+    sums = (func.sum(ArticleDay.reads), func.sum(ArticleDay.helped), func.sum(ArticleDay.failed))
+    rows = (
+        await tx.execute(
+            select(ArticleDay.article_id, ArticleDay.language, *sums)
+            .where(ArticleDay.workspace_id == tx.workspace_id, ArticleDay.day > since)
+            .group_by(ArticleDay.article_id, ArticleDay.language)
+            .order_by(sums[2].desc(), sums[0].desc())
+            .limit(200)
+        )
+    ).all()
+    known = {one.article.id: one for one in await by_ids(tx, list(dict.fromkeys(row[0] for row in rows)))}
+    said: dict[tuple[UUID, str], list[ArticleReason]] = {}
+    for reason in await tx.scalars(
+        select(ArticleReason)
+        .where(
+            ArticleReason.workspace_id == tx.workspace_id,
+            ArticleReason.created_at > datetime.now(UTC) - timedelta(days=days),
+        )
+        .order_by(ArticleReason.id.desc())
+        .limit(1000)
+    ):
+        said.setdefault((reason.article_id, reason.language), []).append(reason)
+    return [
+        Told(
+            known[id], language, int(times), int(helped), int(failed),
+            _counts(said.get((id, language), ())),
+            [one.comment for one in said.get((id, language), ()) if one.comment][:3],
+        )
+        for id, language, times, helped, failed in map(tuple, rows)
+        if id in known and known[id].article.deleted_at is None
+    ]  # fmt: skip
+
+
+async def prune(tx: Tx) -> None:
+    """Forget counts and reasons that are older than a year and a bit."""
+    oldest = _today() - timedelta(days=KEPT_DAYS)
+    await tx.execute(delete(ArticleDay).where(ArticleDay.workspace_id == tx.workspace_id, ArticleDay.day < oldest))
+    await tx.execute(delete(HelpSearch).where(HelpSearch.workspace_id == tx.workspace_id, HelpSearch.day < oldest))
+    await tx.execute(
+        delete(ArticleReason).where(
+            ArticleReason.workspace_id == tx.workspace_id,
+            ArticleReason.created_at < datetime.now(UTC) - timedelta(days=KEPT_DAYS),
+        )
+    )
+
+
+def _counts(reasons: Sequence[ArticleReason]) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for one in reasons:
+        counted[one.reason] = counted.get(one.reason, 0) + 1
+    return counted
+
+
+async def _count(tx: Tx, article_id: UUID, language: str, what: str) -> None:
+    table: Table = ArticleDay.__table__  # type: ignore[assignment]
+    fresh = insert(table).values(
+        workspace_id=tx.workspace_id, article_id=article_id, language=language, day=_today(), **{what: 1}
+    )
+    await tx.execute(
+        fresh.on_conflict_do_update(
+            index_elements=["workspace_id", "article_id", "language", "day"], set_={what: table.c[what] + 1}
+        )
+    )
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,194 @@
+"""The help centre in the panel: writing, translating, publishing, imports, the starter set, the reply box."""
+
+import re
+from uuid import UUID
+
+import pytest
+
+from plugin.app import App
+from plugin.knowledge import articles, reading, search
+from plugin.knowledge.articles import Kind, Listed
+from tests.admin_ui.conftest import Browser, SignIn
+from tests.admin_ui.shop import Shop
+
+HX = {"hx-request": "true", "hx-request-type": "partial", "hx-target": "main#page"}
+
+
+@pytest.fixture
+async def maya(shop: Shop, sign_in: SignIn) -> Browser:
+    return await sign_in(shop.email)
+
+
+async def write(browser: Browser, title: str, body: str, language: str = "en", **more: str) -> UUID:
+    form = {"kind": "article", "language": language, "title": title, "body": body, "then": "save", "seen": "0", **more}
+    answer = await browser.post("/panel/help", data=form)
+    assert answer.status_code == 303, answer.text
+    return UUID(re.findall(r"/help/([0-9a-f-]{36})", answer.headers["location"])[0])
+
+
+async def look(app: App, shop: Shop, id: UUID) -> Listed:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        return await articles.find(tx, id)
+
+
+async def test_an_article_is_written_translated_published_and_changed(app: App, shop: Shop, maya: Browser) -> None:
+    id = await write(maya, "Delivery", "Three **days**.", then="publish")
+    page = await maya.get(f"/panel/help/{id}?language=ar")
+    assert "Three <strong>days</strong>" in page.text, "the source stands beside the translation"
+    form = {"kind": "article", "language": "ar", "title": "التوصيل", "body": "ثلاثة أيام", "seen": "0"}
+    assert (await maya.post(f"/panel/help/{id}", data={**form, "then": "publish"})).status_code == 303
+    change = {"kind": "article", "language": "en", "title": "Delivery", "body": "Five days.", "seen": "1"}
+    assert (await maya.post(f"/panel/help/{id}", data={**change, "then": "publish"})).status_code == 303
+    page = await maya.get(f"/panel/help/{id}?language=ar")
+    assert "The source has changed since this was translated." in page.text
+    assert "<ins>Five</ins>" in page.text
+    await maya.post(f"/panel/help/{id}/current", data={"language": "ar"})
+    assert not (await look(app, shop, id)).outdated("ar")
+    again = await maya.post(f"/panel/help/{id}", data={**change, "body": "Mine."}, headers=HX)
+    assert again.status_code == 422
+    assert "Somebody else saved this text meanwhile." in again.text
+    assert "Mine." in again.text, "nothing that was written is lost"
+    history = await maya.get(f"/panel/help/{id}/versions?language=en&number=1")
+    assert "Three **days**." in history.text
+    await maya.post(f"/panel/help/{id}/restore", data={"language": "en", "number": "1"})
+    assert (await look(app, shop, id)).texts["en"].body == "Three **days**."
+
+
+async def test_deleting_is_undone_in_place(app: App, shop: Shop, maya: Browser) -> None:
+    id = await write(maya, "Delivery", "x")
+    gone = await maya.post(f"/panel/help/{id}/remove", data={})
+    page = await maya.get(gone.headers["location"])
+    assert "Deleted: \u2068Delivery\u2069" in page.text
+    await maya.post(f"/panel/help/{id}/remove", data={"back": "yes"})
+    assert (await look(app, shop, id)).article.deleted_at is None
+
+
+async def test_what_is_written_cannot_run_in_the_panel(shop: Shop, maya: Browser) -> None:
+    bad = '<script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:alert(3)) "><b>'
+    id = await write(maya, f'"><script>{1}</script>', bad)
+    for path in (f"/panel/help/{id}", f"/panel/help/{id}/versions?language=en", "/panel/help"):
+        page = await maya.get(path)
+        assert page.status_code == 200
+        assert "<script>1" not in page.text
+        assert "<script>alert" not in page.text
+        assert not re.search(r"<img[^>]*onerror", page.text)
+        assert 'href="javascript' not in page.text
+    shown = await maya.post("/panel/help/preview", data={"language": "en", "title": bad, "body": bad}, headers=HX)
+    assert "<script" not in shown.text
+
+
+async def test_roles(app: App, shop: Shop, maya: Browser, sign_in: SignIn) -> None:
+    id = await write(maya, "Delivery", "x")
+    agent = await sign_in(shop.colleagues["noa"].email or "")
+    assert "Save and publish" not in (await agent.get(f"/panel/help/{id}")).text
+    for path in ("publish", "unpublish", "schedule"):
+        assert (await agent.post(f"/panel/help/{id}/{path}", data={"language": "en"})).status_code == 403
+    assert (await agent.get("/panel/help/collections")).status_code == 403
+    own = await write(agent, "Gift wrapping", "y")
+    assert (await look(app, shop, own)).state("en") == "draft"
+    form = {"kind": "article", "language": "en", "title": "Gifts", "body": "y", "then": "publish", "seen": "1"}
+    assert (await agent.post(f"/panel/help/{own}", data=form)).status_code == 403
+    assert (await look(app, shop, own)).texts["en"].title == "Gift wrapping", "all or nothing"
+
+
+async def test_planning(app: App, shop: Shop, maya: Browser) -> None:
+    id = await write(maya, "Sale", "x")
+    planned = await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "at": "2100-01-01T09:00"})
+    assert planned.status_code == 303
+    assert "Published by itself on" in (await maya.get(f"/panel/help/{id}")).text
+    assert (
+        await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "at": "2001-01-01T09:00"})
+    ).status_code == 400
+    assert (await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "at": "soon"})).status_code == 404
+    await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "off": "yes"})
+    assert (await look(app, shop, id)).state("en") == "draft"
+
+
+async def test_collections_are_made_named_and_ordered(app: App, shop: Shop, maya: Browser) -> None:
+    for name in ("Orders", "Returns"):
+        assert (await maya.post("/panel/help/collections", data={"name-en": name})).status_code == 303
+    assert (await maya.post("/panel/help/collections", data={"name-en": " "}, headers=HX)).status_code == 422
+    async with app.db.transaction(shop.workspace_id) as tx:
+        first, second = await articles.collections(tx)
+    await maya.post(f"/panel/help/collections/{second.id}/move", data={"step": "up"})
+    await maya.post(f"/panel/help/collections/{first.id}", data={"name-en": "Orders", "name-ar": "الطلبات"})
+    id = await write(maya, "Delivery", "x")
+    await maya.post(f"/panel/help/{id}/arrange", data={"language": "en", "collection": str(first.id), "slug": "شحن"})
+    page = await maya.get("/panel/help")
+    assert page.text.index("Orders") < page.text.index("Delivery")
+    assert (await look(app, shop, id)).texts["en"].slug == "شحن"
+    await maya.post(f"/panel/help/collections/{first.id}/remove", data={})
+    assert (await look(app, shop, id)).article.collection_id is None
+
+
+async def test_a_policy_is_written_in_every_language_from_its_answers(app: App, shop: Shop, maya: Browser) -> None:
+    for key in ("delivery", "returns", "payment", "changes", "contact", "damaged"):
+        assert (await maya.get(f"/panel/help/policies/{key}")).status_code == 200
+    wrong = await maya.post("/panel/help/policies/returns", data={"days": "soon"}, headers=HX)
+    assert wrong.status_code == 422
+    given = {"days": "14", "pays": "shop", "refund": "3"}
+    answer = await maya.post("/panel/help/policies/returns", data=given)
+    id = UUID(re.findall(r"/help/([0-9a-f-]{36})", answer.headers["location"])[0])
+    found = await look(app, shop, id)
+    assert set(found.texts) == {"ar", "en", "he"}
+    assert all(found.state(code) == "draft" for code in found.texts)
+    assert "within 14 days" in found.texts["en"].body
+    assert "We pay for the way back." in found.texts["en"].body
+    assert "14" in found.texts["ar"].body
+    assert "%(" not in found.texts["ar"].body + found.texts["he"].body
+    await maya.post("/panel/help/policies/returns", data={**given, "days": "1"})
+    async with app.db.transaction(shop.workspace_id) as tx:
+        assert len(await articles.listed(tx, Kind.ARTICLE)) == 1
+    assert "within 1 day " in (await look(app, shop, id)).texts["en"].body
+
+
+async def test_a_file_is_looked_at_before_it_is_taken_over(app: App, shop: Shop, maya: Browser) -> None:
+    table = "question,answer\nDo you ship?,Yes\nDo you gift?,No\n<script>x</script>?,z\n"
+    answer = await maya.post("/panel/help/import", data={"language": "en"}, files={"file": ("faq.csv", table)})
+    assert answer.status_code == 303, answer.text
+    page = await maya.get(answer.headers["location"])
+    assert "Do you ship?" in page.text
+    assert "<script>x" not in page.text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        assert await articles.listed(tx, Kind.ARTICLE) == []
+    done = await maya.post(answer.headers["location"], data={"item": ["0"], "publish": "yes"})
+    report = await maya.get(done.headers["location"])
+    assert "1 new article" in report.text
+    assert "2 left out" in report.text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        (one,) = await articles.listed(tx, Kind.ARTICLE)
+    assert one.state("en") == "published"
+    bad = await maya.post("/panel/help/import", data={"language": "en", "address": "http://127.0.0.1/"}, headers=HX)
+    assert bad.status_code == 422
+
+
+async def test_a_missed_search_becomes_a_draft(app: App, shop: Shop, maya: Browser) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await reading.searched(tx, "تغليف هدايا", "ar", 0)
+    page = await maya.get("/panel/help/reports")
+    assert "تغليف هدايا" in page.text
+    made = await maya.post("/panel/help/draft", data={"title": "تغليف هدايا", "language": "ar"})
+    assert "تغليف هدايا" in (await maya.get(made.headers["location"])).text
+
+
+async def test_the_reply_box_offers_what_answers_and_puts_it_in(app: App, shop: Shop, maya: Browser) -> None:
+    id = await write(maya, "Returns", "Send it back within **14** days.", then="publish")
+    snippet = await write(maya, "Opening hours", "From nine to five.", kind="snippet", then="publish")
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await search.index(tx, [id, snippet])
+    address = f"/panel/conversations/{shop.talks['emma']}/macros"
+    found = await maya.get(address, params={"q": "hours"}, headers=HX)
+    assert 'data-words="From nine to five."' in found.text
+    found = await maya.get(address, params={"q": "returns"}, headers=HX)
+    assert re.search(r'data-words="Returns\nhttp\S+/help/st_[\w-]+/en/returns"', found.text)
+
+
+async def test_nothing_of_another_workspace_is_reached(
+    app: App, shop: Shop, maya: Browser, empty_shop: Shop, sign_in: SignIn
+) -> None:
+    id = await write(maya, "Delivery", "x", then="publish")
+    stranger = await sign_in(empty_shop.email)
+    for path in (f"/panel/help/{id}", f"/panel/help/{id}/versions?language=en"):
+        assert (await stranger.get(path)).status_code == 404
+    for path in ("publish", "remove", "move", "arrange", "restore", "current", "unpublish", "schedule"):
+        assert (await stranger.post(f"/panel/help/{id}/{path}", data={"language": "en"})).status_code == 404

@@ -1,0 +1,261 @@
+"""Bringing articles in: what is recognised, what is done the second time, and pages that mean harm."""
+
+import gzip
+import json
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugin.app import App
+from plugin.kernel.errors import AhlanError
+from plugin.kernel.http import Http
+from plugin.knowledge import articles, files, importing
+from plugin.knowledge.articles import Kind
+from plugin.knowledge.files import Draft
+from plugin.knowledge.importing import Outcome
+from plugin.team import Agent
+
+FAQ = {
+    "@context": "https://schema.org",
+    "@graph": [
+        {"@type": "WebSite"},
+        {
+            "@type": ["WebPage", "FAQPage"],
+            "mainEntity": [
+                {"@type": "Question", "name": "Do you ship abroad?",
+                 "acceptedAnswer": {"@type": "Answer", "text": "<p>Yes, to <b>20</b> countries.</p>"}},
+                {"@type": "Question", "name": "هل يوجد دفع عند الاستلام؟",
+                 "acceptedAnswer": [{"@type": "Answer", "text": "نعم."}]},
+            ],
+        },
+    ],
+}  # fmt: skip
+PAGES = {
+    "faq": f'<script type="application/ld+json">{json.dumps(FAQ)}</script><h2>x</h2><p>y</p>',
+    "details": "<details><summary>Do you ship abroad?</summary><p>Yes, to <b>20</b> countries.</p></details>"
+    "<details><summary>هل يوجد دفع عند الاستلام؟</summary>نعم.</details>",
+    "accordion": '<h3><button aria-controls="a">Do you ship abroad?</button></h3><div id="a">Yes, to <b>20</b> '
+    'countries.</div><h3><button aria-controls="b">هل يوجد دفع عند الاستلام؟</button></h3>'
+    '<div id="b"><p>نعم.</p></div>',
+    "list": "<dl><dt>Do you ship abroad?</dt><dd>Yes, to <b>20</b> countries.</dd><dt>هل يوجد دفع عند الاستلام؟</dt>"
+    "<dd>نعم.</dd></dl>",
+    "headings": "<nav><h3>Menu</h3><p>no</p></nav><h1>FAQ</h1><p>Intro</p><div><h2>Do you ship abroad?</h2></div>"
+    "<div><p>Yes, to <b>20</b> countries.</p></div><h2>هل يوجد دفع عند الاستلام؟</h2><p>نعم.</p><footer>x</footer>",
+}
+
+
+@pytest.mark.parametrize("way", sorted(PAGES))
+def test_questions_are_recognised_however_a_page_is_built(way: str) -> None:
+    first, second = files.read_page(f"<html><body>{PAGES[way]}</body></html>".encode())
+    assert (first.title, first.body, first.language, first.way) == (
+        "Do you ship abroad?", "Yes, to **20** countries.", "en", way,
+    )  # fmt: skip
+    assert (second.title, second.body, second.language) == ("هل يوجد دفع عند الاستلام؟", "نعم.", "ar")
+
+
+def test_links_of_a_page_lead_where_they_led() -> None:
+    page = b"<h2>A?</h2><p><a href='/x'>x</a> <a href='javascript:alert(1)'>y</a></p><h2>B?</h2><p>b</p>"
+    assert files.read_page(page, url="https://shop.example/faq")[0].body == "[x](https://shop.example/x) y"
+
+
+def test_markdown_and_tables() -> None:
+    parts = files.read_markdown(b"# FAQ\n\n## One?\n\nfirst\n\n## Two?\n\nsecond\n", "faq.md")
+    assert [(one.title, one.body) for one in parts] == [("One?", "first"), ("Two?", "second")]
+    (whole,) = files.read_markdown(b"# Sizes\n\nS and M", "x.md")
+    assert (whole.title, whole.body) == ("Sizes", "S and M")
+    assert files.read_markdown(b"just words", "opening_hours.txt")[0].title == "opening hours"
+    table = "id;السؤال;الجواب;القسم\n7;هل تشحنون؟;<p>نعم <b>طبعًا</b></p>;الشحن\n8;;x;\n"
+    (row,) = files.read_csv(b"\xef\xbb\xbf" + table.encode())
+    assert (row.title, row.body, row.key, row.collection) == ("هل تشحنون؟", "نعم **طبعًا**", "7", "الشحن")
+    (row,) = files.read_csv(b'Question,Answer,Locale\nHow?,"So, and so",he-IL\n')
+    assert (row.title, row.body, row.language) == ("How?", "So, and so", "he")
+
+
+HOSTILE = [
+    b"<h2>A?</h2><p>" + b"<div>" * 20_000 + b"x</p><h2>B?</h2><p>y</p>",
+    b"<details><summary>Q</summary>" * 3_000 + b"x",
+    b'<script type="application/ld+json">' + b'{"mainEntity":[' * 900 + b"</script>",
+    b"<h2>A<script>alert(1)</script></h2><p onclick=x>y<script>alert(1)</script></p><h2>B</h2><p>z</p>",
+    b"\x00\x01\x02PK\x03\x04",
+    b"\xff\xfe<\x00h\x00",
+    b"<meta charset=rot13><h2>A</h2><p>b</p>",
+    b"<dl>" + b"<dt>q</dt><dd>a</dd>" * 20_000,
+    b"",
+]
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_a_page_that_means_harm_yields_words_or_nothing(content: bytes) -> None:
+    try:
+        drafts = files.read_page(content)
+    except files.Unreadable:
+        return
+    assert len(drafts) <= files.MOST
+    for one in drafts:
+        assert "<script" not in one.title + one.body
+        assert "alert" not in one.body
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    for reader in (files.read_page, files.read_csv, lambda data: files.read_markdown(data, "x.md")):
+        try:
+            drafts = reader(content)
+        except files.Unreadable:
+            continue
+        assert all(one.title and one.key and len(one.title) <= 200 for one in drafts)
+
+
+# Over the network
+
+
+def _http(answer: object) -> Http:
+    return Http(transport=httpx.MockTransport(answer))  # type: ignore[arg-type]
+
+
+async def test_a_page_is_fetched_through_its_redirects() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/faq":
+            return httpx.Response(301, headers={"location": "/help"})
+        return httpx.Response(200, html=PAGES["list"])
+
+    where, drafts = await importing.fetch(_http(answer), "shop.example/faq")
+    assert (where, len(drafts)) == ("https://shop.example/help", 2)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:5432/", "http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://localhost/x",
+     "file:///etc/passwd", "ftp://a.example/x", "https://user:pw@shop.example/", "javascript:alert(1)"],
+)  # fmt: skip
+async def test_private_addresses_and_other_schemes_are_refused(address: str) -> None:
+    http = Http()
+    with pytest.raises(AhlanError) as caught:
+        await importing.fetch(http, address)
+    await http.close()
+    assert caught.value.code == "import_unreachable"
+
+
+async def test_a_redirect_into_the_house_is_refused() -> None:
+    guarded = Http()
+    real = guarded._client
+
+    class Bent(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.host == "shop.example":
+                return httpx.Response(302, headers={"location": "http://127.0.0.1:1/secret"})
+            return await real._transport.handle_async_request(request)
+
+    bent = Http(transport=Bent())
+    with pytest.raises(AhlanError) as caught:
+        await importing.fetch(bent, "https://shop.example/faq")
+    await guarded.close()
+    assert caught.value.code == "import_unreachable"
+
+
+async def test_pages_without_end_are_not_read() -> None:
+    loop = _http(lambda request: httpx.Response(302, headers={"location": request.url.path + "x"}))
+    with pytest.raises(AhlanError) as caught:
+        await importing.fetch(loop, "https://shop.example/")
+    assert caught.value.code == "import_loop"
+
+    sent = 0
+
+    async def endless() -> object:
+        nonlocal sent
+        while sent < 100 << 20:
+            sent += 1 << 20
+            yield b"x" * (1 << 20)
+
+    huge = _http(lambda request: httpx.Response(200, content=endless(), headers={"content-type": "text/html"}))
+    with pytest.raises(AhlanError):
+        await importing.fetch(huge, "https://shop.example/")
+    assert sent < 20 << 20
+
+    bomb = gzip.compress(b"x" * (50 << 20))
+    packed = _http(
+        lambda request: httpx.Response(
+            200, content=bomb, headers={"content-encoding": "gzip", "content-type": "text/html"}
+        )
+    )
+    with pytest.raises(AhlanError):
+        await importing.fetch(packed, "https://shop.example/")
+    with pytest.raises(AhlanError) as caught:
+        await importing.fetch(
+            _http(lambda request: httpx.Response(200, content=b"%PDF", headers={"content-type": "application/pdf"})),
+            "https://shop.example/",
+        )
+    assert caught.value.code == "import_nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [("x.exe", b"MZ", "import_kind"), ("x.zip", b"PK", "import_kind"), ("x.csv", b"a,b\n1,2\n", "import_nothing"),
+     ("x.md", b"\x00\x00", "import_nothing"), ("x.html", b"x" * (6 << 20), "import_nothing")],
+)  # fmt: skip
+async def test_files_that_are_none_are_refused(name: str, content: bytes, code: str) -> None:
+    with pytest.raises(AhlanError) as caught:
+        await importing.read_file(name, content)
+    assert caught.value.code == code
+
+
+# Taking over
+
+
+async def bring(
+    app: App, workspace: UUID, by: Agent, drafts: list[Draft], chosen: set[int] | None = None, publish: bool = False
+) -> tuple[dict[str, int], list[Outcome]]:
+    async with app.db.transaction(workspace) as tx:
+        kept = await importing.keep(tx, by, "https://shop.example/faq", drafts, "en")
+        planned = [one.outcome for one in await importing.plan(tx, kept)]
+        which = set(range(len(drafts))) if chosen is None else chosen
+        done = await importing.take(tx, kept, which, by=by, collection_id=None, publish=publish)
+        assert await importing.take(tx, kept, which, by=by, collection_id=None, publish=publish) is done
+        return dict(done.report), planned
+
+
+async def count(app: App, workspace: UUID) -> int:
+    async with app.db.transaction(workspace) as tx:
+        return len(await articles.listed(tx, Kind.ARTICLE))
+
+
+async def test_the_same_page_again_updates_and_never_doubles(app: App, workspace: UUID, maya: Agent) -> None:
+    drafts = files.read_page(PAGES["faq"].encode())
+    report, planned = await bring(app, workspace, maya, drafts)
+    assert (report["new"], planned) == (2, [Outcome.NEW, Outcome.NEW])
+    report, planned = await bring(app, workspace, maya, drafts)
+    assert (report, planned) == ({"new": 0, "changed": 0, "same": 2, "left": 0}, [Outcome.SAME, Outcome.SAME])
+    newer = files.read_page(PAGES["faq"].replace("20", "25").encode())
+    report, planned = await bring(app, workspace, maya, newer)
+    assert (report["changed"], planned) == (1, [Outcome.CHANGED, Outcome.SAME])
+    assert await count(app, workspace) == 2
+
+
+async def test_what_was_changed_here_is_said_before_it_is_overwritten(app: App, workspace: UUID, maya: Agent) -> None:
+    drafts = files.read_page(PAGES["faq"].encode())
+    await bring(app, workspace, maya, drafts)
+    async with app.db.transaction(workspace) as tx:
+        first = (await articles.listed(tx, Kind.ARTICLE))[0]
+        await articles.write(tx, first.article, "en", "Do you ship abroad?", "Ours.", by=maya.id)
+    assert (await bring(app, workspace, maya, drafts, set()))[1][0] is Outcome.SAME, "nothing new came from there"
+    newer = files.read_page(PAGES["faq"].replace("20", "25").encode())
+    report, planned = await bring(app, workspace, maya, newer, set())
+    assert planned[0] is Outcome.EDITED
+    assert report["left"] == 1
+    async with app.db.transaction(workspace) as tx:
+        assert (await articles.listed(tx, Kind.ARTICLE))[0].texts["en"].body == "Ours."
+
+
+async def test_a_deleted_article_comes_back_only_when_it_is_chosen(app: App, workspace: UUID, maya: Agent) -> None:
+    drafts = files.read_page(PAGES["faq"].encode())
+    await bring(app, workspace, maya, drafts)
+    async with app.db.transaction(workspace) as tx:
+        await articles.remove(tx, (await articles.listed(tx, Kind.ARTICLE))[0].article, by=maya)
+    assert (await bring(app, workspace, maya, drafts, {1}))[1][0] is Outcome.DELETED
+    assert await count(app, workspace) == 1
+    await bring(app, workspace, maya, drafts)
+    assert await count(app, workspace) == 2

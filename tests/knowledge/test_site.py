@@ -1,0 +1,259 @@
+"""The public help centre: its pages, what search engines read, search while typing, the vote; and what never leaves."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+
+from plugin import bootstrap, stores
+from plugin.app import App
+from plugin.knowledge import articles, reading, search
+from plugin.platform import StoreProfile
+from plugin.stores import Store
+from plugin.team import Agent
+from tests.knowledge.conftest import Write
+
+URL = "http://localhost:8000"
+SHOP = "https://dukkan.example"
+
+
+@pytest.fixture
+async def store(app: App, workspace: UUID) -> Store:
+    async with app.db.transaction(workspace) as tx:
+        profile = StoreProfile(
+            name="Dukkan & Co",
+            url=SHOP,
+            currency="USD",
+            currency_decimals=2,
+            timezone="UTC",
+            locale="ar",
+            origins=(SHOP,),
+        )
+        return await stores.connect(tx, platform="shopify", external_id=f"{uuid4().hex}.myshopify.com", profile=profile)
+
+
+@pytest.fixture
+async def reader(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(bootstrap.serve(app))
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        yield client
+
+
+@pytest.fixture
+async def shop(app: App, workspace: UUID, article: Write, maya: Agent) -> dict[str, UUID]:
+    made = {
+        "delivery": await article(
+            en=("How long does delivery take?", "Five **days**.\n\n- Cairo\n- القاهرة"),
+            ar=("كم يستغرق التوصيل؟", "خمسة أيام."),
+        ),
+        "returns": await article(en=("Returns", "Within 14 days.")),
+        "hidden": await article(publish=False, en=("Secret plan", "nothing")),
+    }
+    async with app.db.transaction(workspace) as tx:
+        shelf = await articles.write_collection(tx, {"en": "Orders", "ar": "الطلبات"}, {"en": "All about orders"})
+        for name in ("delivery", "hidden"):
+            row = (await articles.find(tx, made[name])).article
+            await articles.arrange(tx, row, collection_id=shelf.id, related=[made["returns"]], store_id=None)
+    return made
+
+
+def at(store: Store, path: str = "") -> str:
+    return f"/help/{store.public_key}{path}"
+
+
+async def test_without_a_language_the_readers_own_is_chosen(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    for wanted, chosen in (("en-GB,en", "en"), ("ar", "ar"), ("he", "ar"), ("", "ar")):
+        answer = await reader.get(at(store), headers={"accept-language": wanted})
+        assert (answer.status_code, answer.headers["location"]) == (302, at(store, f"/{chosen}"))
+
+
+async def test_an_article_tells_search_engines_what_it_is(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    page = await reader.get(at(store, "/en/how-long-does-delivery-take"))
+    html = page.text
+    assert page.status_code == 200
+    assert "<title>How long does delivery take? · Dukkan &amp; Co</title>" in html
+    assert f'<link rel="canonical" href="{URL}/help/{store.public_key}/en/how-long-does-delivery-take">' in html
+    assert set(re.findall(r'rel="alternate" hreflang="(\w+)"', html)) == {"ar", "en"}
+    (data,) = re.findall(r'<script type="application/ld\+json">(.*?)</script>', html)
+    told = json.loads(data)
+    assert told["@type"] == "FAQPage"
+    assert told["mainEntity"][0]["name"] == "How long does delivery take?"
+    assert "Five days." in told["mainEntity"][0]["acceptedAnswer"]["text"]
+    assert '<html lang="en" dir="ltr">' in html
+    assert '<li dir="auto">القاهرة</li>' in html
+    assert "Returns" in html, "what is related"
+    arabic = (await reader.get(at(store, "/ar/كم-يستغرق-التوصيل"))).text
+    assert '<html lang="ar" dir="rtl">' in arabic
+    assert 'name="description" content="خمسة أيام."' in arabic
+
+
+async def test_the_first_page_and_a_shelf_show_what_is_published(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    front = (await reader.get(at(store, "/en"))).text
+    assert "Orders" in front
+    assert "Returns" in front
+    assert "Secret plan" not in front
+    shelf = await reader.get(at(store, "/en/c/orders"))
+    assert "All about orders" in shelf.text
+    assert "Secret plan" not in shelf.text
+    for path in ("/en/secret-plan", "/he/returns", "/en/c/none", "/fr", "/en/a/b/c"):
+        answer = await reader.get(at(store, path))
+        assert (answer.status_code, "noindex" in answer.text) == (404, True), path
+    assert (await reader.get("/help/st_nobody")).status_code == 404
+
+
+async def test_the_site_map_lists_every_published_text_once(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    answer = await reader.get(at(store, "/sitemap.xml"))
+    root = ElementTree.fromstring(answer.content)
+    places = [one.text for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
+    assert len(places) == len(set(places)) == 5
+    assert not [place for place in places if place and "secret" in place]
+
+
+async def test_a_former_address_leads_on(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await articles.rename(tx, (await articles.find(tx, shop["returns"])).article, "en", "Send back")
+    answer = await reader.get(at(store, "/en/returns"))
+    assert (answer.status_code, answer.headers["location"]) == (301, at(store, "/en/send-back"))
+    answer = await reader.get(at(store, "/ar/how-long-does-delivery-take"))
+    assert answer.status_code == 302, "an address of another language leads to this one's"
+
+
+async def test_search_on_its_page_and_while_typing(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    page = (await reader.get(at(store, "/en/search"), params={"q": "deliveries"})).text
+    assert "<mark>delivery</mark>" in page
+    assert 'content="noindex"' in page
+    answer = await reader.get(at(store, "/search.json"), params={"q": "returns", "language": "ar"})
+    (found,) = answer.json()["found"]
+    assert (found["slug"], found["language"], bool(found["where"])) == ("returns", "en", True)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    for settled in ("", "1"):
+        await reader.get(at(store, "/search.json"), params={"q": "gift card", "language": "en", "settled": settled})
+    await reader.get(at(store, "/en/search"), params={"q": "gift card"}, headers={"user-agent": "Googlebot/2.1"})
+    async with app.db.transaction(workspace) as tx:
+        assert [(one.said, one.times) for one in await reading.missed(tx, 5)] == [("gift card", 1)]
+    bad = "<script>alert(1)</script>{{ 7*7 }}"
+    page = (await reader.get(at(store, "/en/search"), params={"q": bad})).text
+    assert "<script>alert" not in page
+    assert "{{ 7*7 }}" in page
+
+
+async def test_a_vote_and_its_reason_count_once(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    page = (await reader.get(at(store, "/en/returns"))).text
+    here = re.findall(r'name="back" value="([^"]+)"', page)[0]
+    form = {"article": str(shop["returns"]), "language": "en", "back": here, "helped": "no"}
+    answer = await reader.post(at(store, "/feedback"), data=form)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith(f"{URL}{here}?thanks=no&vote=")
+    asked = (await reader.get(answer.headers["location"])).text
+    vote = re.findall(r'name="vote" value="([^"]+)"', asked)[0]
+    for _time in range(2):
+        why = {"vote": vote, "reason": "missing", "comment": "call me: 0501234567", "back": here}
+        assert (await reader.post(at(store, "/feedback"), data=why)).status_code == 303
+    await reader.post(at(store, "/feedback"), data={**form, "helped": "yes"})
+    async with app.db.transaction(workspace) as tx:
+        told = {one.listed.article.id: one for one in await reading.told(tx, 5)}[shop["returns"]]
+    assert (told.failed, told.helped, told.reasons, told.comments) == (1, 0, {"missing": 1}, ["call me: …"])
+    part = await reader.post(at(store, "/feedback"), data={**form, "json": "1"})
+    assert 'id="hc-vote"' in part.json()["html"]
+
+
+async def test_a_vote_leads_back_to_the_help_centre_and_nowhere_else(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    form = {"article": str(shop["returns"]), "language": "en", "helped": "yes"}
+    for back in (
+        "https://evil.example/",
+        "//evil.example/x",
+        "javascript:alert(1)",
+        "/panel",
+        "/help/st_x/../../x",
+        "",
+    ):
+        answer = await reader.post(at(store, "/feedback"), data={**form, "back": back})
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith((URL, at(store))), back
+    for bad in (
+        {"article": "x"},
+        {"helped": "maybe"},
+        {"article": str(uuid4())},
+        {"vote": "made.up"},
+        {"article": str(shop["hidden"])},
+    ):
+        answer = await reader.post(at(store, "/feedback"), data={**form, **bad, "back": "/"})
+        assert answer.status_code in (400, 404, 422), bad
+
+
+async def test_nothing_of_another_shops_workspace_is_shown(
+    app: App, other_workspace: UUID, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    async with app.db.transaction(other_workspace) as tx:
+        profile = StoreProfile(
+            name="Other",
+            url="https://other.example",
+            currency="USD",
+            currency_decimals=2,
+            timezone="UTC",
+            locale="en",
+            origins=(),
+        )
+        other = await stores.connect(
+            tx, platform="shopify", external_id=f"{uuid4().hex}.myshopify.com", profile=profile
+        )
+    assert (await reader.get(at(other, "/en/returns"))).status_code == 404
+    found = await reader.get(at(other, "/search.json"), params={"q": "returns", "language": "en"})
+    assert found.json() == {"found": []}
+    form = {"article": str(shop["returns"]), "language": "en", "helped": "yes", "back": "/"}
+    assert (await reader.post(at(other, "/feedback"), data=form)).status_code == 404
+    async with app.db.transaction(other_workspace) as tx:
+        await stores.uninstalled(tx, await tx.get(Store, other.id) or other, other.installed_at.replace(year=2200))
+    assert (await reader.get(at(other, "/en"))).status_code == 404
+
+
+async def test_what_a_merchants_writer_put_in_runs_nowhere(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, article: Write, maya: Agent
+) -> None:
+    bad = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{ x }}{% y %}'
+    id = await article(en=(bad[:150], f"{bad}\n\n[a](javascript:alert(3))"))
+    async with app.db.transaction(workspace) as tx:
+        shelf = await articles.write_collection(tx, {"en": bad[:70]}, {"en": bad})
+        await articles.arrange(
+            tx, (await articles.find(tx, id)).article, collection_id=shelf.id, related=[], store_id=None
+        )
+        slug = (await articles.find(tx, id)).texts["en"].slug
+        await search.index(tx, [id])
+    for path in (f"/en/{slug}", "/en", f"/en/c/{shelf.slug}", "/en/search?q=onerror"):
+        page = await reader.get(at(store, path))
+        assert page.status_code == 200
+        assert not [mark for mark in ("<script>alert", "<img src=x") if mark in page.text], path
+        assert 'href="javascript' not in page.text
+        assert "script-src http://localhost:8000;" in page.headers["content-security-policy"]
+
+
+async def test_the_chat_is_given_the_same_articles(
+    app: App, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    home = (await reader.get(at(store, "/home.json"), params={"language": "en"})).json()
+    assert [shelf["name"] for shelf in home["shelves"]] == ["Orders", ""]
+    one = (await reader.get(at(store, "/article.json"), params={"language": "en", "slug": "returns"})).json()
+    assert (one["title"], "Within 14 days." in one["html"]) == ("Returns", True)
+    assert (
+        await reader.get(at(store, "/article.json"), params={"language": "en", "slug": "secret-plan"})
+    ).status_code == 404
