@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from plugin.kernel.money import Money
+from plugin.return_desk import ReturnableOrder, ReturnAction, ReturnQuote
 
 if TYPE_CHECKING:
     from plugin.kernel.db import Tx
@@ -665,7 +666,40 @@ class OrderDesk(Protocol):
         ...
 
 
-class Platform(OrderDesk, Protocol):
+class ReturnDesk(Protocol):
+    """What a platform offers about a return (plugin/return_desk.py). Errors and `lost` as with `OrderDesk`.
+
+    `key` is ours, one per step of a return.
+    """
+
+    returns: frozenset[type[ReturnAction]]
+    """What the platform knows of itself; asked for anything else, its adapter writes a note on the order."""
+
+    async def returnable(self, connection: Connection, order: str) -> ReturnableOrder | None:
+        """The order as it stands at this moment; None when the platform has it no more."""
+        ...
+
+    async def quote_return(self, connection: Connection, order: str, action: ReturnAction) -> ReturnQuote:
+        """What would happen. Changes nothing."""
+        ...
+
+    async def act_return(
+        self, connection: Connection, order: str, action: ReturnAction, quote: ReturnQuote, key: str
+    ) -> Done:
+        """Do it. Called once per `key`; afterwards it is `settle_return`."""
+        ...
+
+    async def settle_return(
+        self, connection: Connection, order: str, action: ReturnAction, quote: ReturnQuote, key: str
+    ) -> Done | None:
+        """After an answer was lost: find it done, or bring it to an end without doing it twice. None: no trace of it.
+
+        An error without `lost` says that it was not done, and will not be.
+        """
+        ...
+
+
+class Platform(OrderDesk, ReturnDesk, Protocol):
     """What every platform offers. Errors are PlatformError; nothing here is called inside a transaction."""
 
     kind: str
