@@ -44,6 +44,13 @@ class ReturnRequest(TenantRow, Base):
         Index("ix_return_requests_queue", "workspace_id", "state", "moved_at", "id"),
         Index("ix_return_requests_newest", "workspace_id", "moved_at", "id"),
         Index(
+            "ix_return_requests_open",
+            "workspace_id",
+            "moved_at",
+            "id",
+            postgresql_where=text("state NOT IN ('declined', 'closed', 'cancelled')"),
+        ),
+        Index(
             "ix_return_requests_waiting",
             "workspace_id",
             "waiting_since",

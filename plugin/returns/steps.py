@@ -67,7 +67,7 @@ class ReturnStep(TenantRow, Base):
             unique=True,
             postgresql_where=text("kind = 'pay' AND state <> 'skipped'"),
         ),
-        Index("ix_return_steps_order_id", "workspace_id", "order_id", postgresql_where=text("kind = 'pay'")),
+        Index(None, "workspace_id", "order_id"),
         tenant_key("request_id", "return_requests"),
         {
             "info": kept(
