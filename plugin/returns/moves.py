@@ -231,6 +231,8 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
         return before
     if request.origin != OURS or request.paid_at is not None or State(request.state) not in PAYABLE:
         raise _elsewhere(request)
+    if not isinstance(by, Agent) and not (by is Who.SYSTEM and request.pays and pay_is_due(request)):
+        raise _elsewhere(request)
     wanted = await payment(tx, request, amount)
     money, bonus = wanted.amount, wanted.bonus or request.money(0)
     payer = by.id if isinstance(by, Agent) else request.payer_id
