@@ -24,11 +24,11 @@ query ReturnableOrder($id: ID!) {{
     shippingAddress {{ countryCodeV2 }}
     billingAddress {{ countryCodeV2 }}
     shippingLines(first: 5) {{ nodes {{ id discountedPriceSet {_CHARGED} taxLines {{ priceSet {_CHARGED} }} }} }}
-    transactions(first: 50) {{
+    transactions(first: 20) {{
       id kind status gateway formattedGateway manualPaymentGateway amountSet {_CHARGED}
       parentTransaction {{ id }}
     }}
-    refunds(first: 20) {{
+    refunds(first: 15) {{
       id refundShippingLines(first: 3) {{ nodes {{ id subtotalAmountSet {_CHARGED} taxAmountSet {_CHARGED} }} }}
     }}
     fulfillments(first: 8) {{

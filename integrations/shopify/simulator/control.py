@@ -47,7 +47,7 @@ RECORDS = frozenset({"customers", "orders", "products", "carts", "checkouts", "s
 
 def _return_of(shop: Shop, number: int, sent: Doc) -> Doc:
     order = trade.need(shop, "orders", number)
-    found = next((held for held in order["_returns"] if held["id"] == int(sent["return_id"])), None)
+    found: Doc | None = next((held for held in order["_returns"] if held["id"] == int(sent["return_id"])), None)
     if found is None:
         raise LookupError(f"no return with id {sent['return_id']}")
     return found

@@ -810,7 +810,7 @@ def give_back(
     kept = agorot(order, credit)
     moved = kept + (0 if failed else money)
     given = credit + (0 if failed else transaction["_charged_minor"] if money else 0)
-    if money and not failed and gateway not in MANUAL:
+    if money and not failed and not quiet and gateway not in MANUAL:
         write_ledger(shop, order, "refund", transaction["_charged_minor"], gateway, refund_id)
     made: Doc = {
         "id": refund_id,
