@@ -116,7 +116,7 @@ class Counter:
     async def ledger(self) -> list[Doc]:
         """Money that really moved, as the store's books have it."""
         if self.kind == "shopify":
-            return [one for one in self.sim.shop.state.all("ledger")]
+            return list(self.sim.shop.state.all("ledger"))
         told = await self.sim.sim("ledger", method="GET")
         return list(told["ledger"])
 

@@ -111,7 +111,7 @@ async def test_a_request_waits_and_is_approved(shopify: Counter) -> None:
 
 
 @pytest.mark.parametrize(
-    "why, told", [("final_sale", "FINAL_SALE"), ("too_late", "RETURN_PERIOD_ENDED"), ("", "OTHER")]
+    ("why", "told"), [("final_sale", "FINAL_SALE"), ("too_late", "RETURN_PERIOD_ENDED"), ("", "OTHER")]
 )
 async def test_a_request_is_declined_with_its_reason(shopify: Counter, why: str, told: str) -> None:
     id = await shopify.open(1, approved=False)
@@ -196,7 +196,7 @@ async def test_a_label_stands_on_the_return_once_and_a_new_one_takes_its_place(s
 async def test_goods_that_came_back_go_where_they_belong(shopify: Counter) -> None:
     id = await shopify.open(0, 3)
     line = (await shopify.lines())[1]
-    product, variant = trade.find_variant(shopify.sim.shop, held(shopify)["line_items"][1]["variant_id"])
+    _product, variant = trade.find_variant(shopify.sim.shop, held(shopify)["line_items"][1]["variant_id"])
     before = variant["inventory_quantity"]
     goods = tuple(Disposed(line.external_id, 1, what) for what in Disposition)
     await shopify.act(ReceiveReturn(shopify.number, id, goods))
