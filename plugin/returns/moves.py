@@ -566,7 +566,7 @@ async def _shift(
         )  # fmt: skip
     if isinstance(by, Agent):
         audit.note(
-            tx, f"orders.return_{name}", by=by.id, subject=request.order_id,
+            tx, "orders.return_moved", by=by.id, subject=request.order_id,
             changes={"return": ["", request.number], "state": [before, one.target.value]},
         )  # fmt: skip
 
