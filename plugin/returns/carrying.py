@@ -204,6 +204,10 @@ async def look_again(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent
     """Ask the store once more: what became of a step, or, where it surely failed, for it anew. Raises NotFound."""
     step = await step_of(tx, request, step_id)
     _allowed(step, by)
+    if step.state == steps.QUEUED:
+        # Its job may have given up on something that nobody foresaw; with one under way this changes nothing.
+        await steps.go(tx, request.id)
+        return
     if step.state == steps.FAILED:
         step.attempts, step.quote, step.sent_at, step.tries = 0, {}, None, step.tries + 1
     elif step.state != steps.UNKNOWN:
