@@ -51,6 +51,7 @@ PLACES = (
     Place("inbox", _("Inbox"), "inbox", Permission.READ),
     Place("visitors", _("Visitors"), "scan-eye", Permission.READ),
     Place("customers", _("Customers"), "users-round", Permission.READ),
+    Place("returns", _("Returns"), "undo-2", Permission.READ),
     Place("help", _("Help centre"), "book-open", Permission.READ),
     Place("reports", _("Reports"), "chart-column", Permission.READ),
     Place("stores", _("Stores"), "store", Permission.READ),

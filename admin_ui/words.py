@@ -99,6 +99,12 @@ SIGNS: Mapping[str, str] = {
     "return.declined": "ban",
     "return.cancelled": "ban",
     "return.closed": "circle-check",
+    "return_request.requested": "undo-2",
+    "return_request.approved": "check",
+    "return_request.declined": "ban",
+    "return_request.received": "package",
+    "return_request.paid": "hand-coins",
+    "return_request.cancelled": "ban",
     "cart.updated": "shopping-cart",
     "checkout.started": "credit-card",
     "conversation.started": "message-circle",
@@ -151,6 +157,22 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
     "discounts_untouched": (
         _("Discount codes"),
         _("With it an agent makes a code for one customer, good once."),
+    ),
+    "returns_untouched": (
+        _("Returns in the store"),
+        _("With it returns are opened, decided and paid in the store itself, where its own staff see them too."),
+    ),
+    "shelves_unseen": (
+        _("Locations of the stock"),
+        _("With it returned goods go back to the stock of the place that they were sent from."),
+    ),
+    "credit_ungiven": (
+        _("Give store credit"),
+        _("With it a customer who takes store credit for a return can get a bonus on top."),
+    ),
+    "credit_unseen": (
+        _("See store credit"),
+        _("With it we make sure that a bonus was given once and not twice."),
     ),
 }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from plugin.kernel.money import Money
+from plugin.return_desk import ReturnableOrder, ReturnAction, ReturnQuote
 
 if TYPE_CHECKING:
     from plugin.kernel.db import Tx
@@ -324,7 +325,8 @@ class MergeRecord:
 @dataclass(frozen=True, slots=True)
 class StoreNotice:
     """Something about the store itself: `uninstalled`, `scopes_updated`, `shop_updated`, `data_request`,
-    `customer_redact`, `shop_redact`, `bulk_finished`, `webhook_owner_demoted`, `unknown_topic`.
+    `customer_redact`, `shop_redact`, `bulk_finished`, `webhook_owner_demoted`, `unknown_topic`; or `return_changed`, of
+    which no more is told than its `return_external_id`.
 
     `data` of the two about a person: `customer_external_id`, `email`, `phone`, `orders` (external ids), `request_id`.
     """
@@ -665,7 +667,44 @@ class OrderDesk(Protocol):
         ...
 
 
-class Platform(OrderDesk, Protocol):
+class ReturnDesk(Protocol):
+    """What a platform offers about a return (plugin/return_desk.py). Errors and `lost` as with `OrderDesk`.
+
+    `key` is ours, one per step of a return.
+    """
+
+    returns: frozenset[type[ReturnAction]]
+    """What the platform knows of itself; asked for anything else, its adapter writes a note on the order."""
+
+    async def returnable(self, connection: Connection, order: str) -> ReturnableOrder | None:
+        """The order as it stands at this moment; None when the platform has it no more."""
+        ...
+
+    async def quote_return(self, connection: Connection, order: str, action: ReturnAction) -> ReturnQuote:
+        """What would happen. Changes nothing."""
+        ...
+
+    async def act_return(
+        self, connection: Connection, order: str, action: ReturnAction, quote: ReturnQuote, key: str
+    ) -> Done:
+        """Do it. Called once per `key`; afterwards it is `settle_return`."""
+        ...
+
+    async def settle_return(
+        self, connection: Connection, order: str, action: ReturnAction, quote: ReturnQuote, key: str
+    ) -> Done | None:
+        """After an answer was lost: find it done, or bring it to an end without doing it twice. None: no trace of it.
+
+        An error without `lost` says that it was not done, and will not be.
+        """
+        ...
+
+    async def read_return(self, connection: Connection, return_external_id: str) -> Sequence[Record]:
+        """The order of a return as it is now, after the platform told no more than that the return changed."""
+        ...
+
+
+class Platform(OrderDesk, ReturnDesk, Protocol):
     """What every platform offers. Errors are PlatformError; nothing here is called inside a transaction."""
 
     kind: str

@@ -22,11 +22,12 @@ from plugin.conversations import (
     starters,
     transcripts,
 )
-from plugin.crm import actions, backfill, reconcile
+from plugin.crm import actions, backfill, reconcile, rereading
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
+from plugin.returns import carrying, telling, watching
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -38,6 +39,7 @@ TASKS: Mapping[str, Task] = {
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
     "carry_out": actions.carry_out,
+    "reread_return": rereading.reread_return,
     "move_store": joining.move_store,
     "deliver_reply": delivery.deliver_reply,
     "send_replies": delivery.send_replies,
@@ -58,6 +60,10 @@ TASKS: Mapping[str, Task] = {
     "plant_rules": rule_starters.plant_rules,
     "publish_article": articles.publish_article,
     "index_article": help_search.index_article,
+    "carry_return": carrying.carry_return,
+    "tell_return": telling.tell_return,
+    "wake_return": watching.wake_return,
+    "follow_store": watching.follow_store,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -80,4 +86,23 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "article.unpublished": ("index_article",),
     "article.deleted": ("index_article",),
     "article.restored": ("index_article",),
+    "message.told": ("deliver_reply",),
+    "return.requested": ("follow_store",),
+    "return.approved": ("follow_store",),
+    "return.declined": ("follow_store",),
+    "return.cancelled": ("follow_store",),
+    "return.closed": ("follow_store",),
+    "return_request.requested": ("tell_return",),
+    "return_request.approved": ("tell_return",),
+    "return_request.declined": ("tell_return",),
+    "return_request.asked": ("tell_return",),
+    "return_request.label_sent": ("tell_return",),
+    "return_request.in_transit": ("tell_return",),
+    "return_request.received": ("tell_return",),
+    "return_request.inspected": ("tell_return",),
+    "return_request.paid": ("tell_return",),
+    "return_request.closed": ("tell_return",),
+    "return_request.cancelled": ("tell_return",),
+    "return_request.reopened": ("tell_return",),
+    "return_request.reminded": ("tell_return",),
 }

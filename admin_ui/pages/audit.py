@@ -23,6 +23,7 @@ from plugin.app import App
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
+from plugin.returns import words as return_words
 from plugin.team import Agent, AuditEntry, Permission, audit
 from plugin.team.audit import Wanted
 
@@ -85,6 +86,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.visits": _("Looking at visitors changed"),
     "settings.mailbox": _("E-mail settings changed"),
     "settings.sign_in": _("Sign-in rules changed"),
+    "settings.return_policy": _("Return policy changed"),
     "settings.keeping": _("Times of keeping changed"),
     "settings.article_published": _("Article published"),
     "settings.article_unpublished": _("Article taken off the help centre"),
@@ -102,6 +104,9 @@ KINDS: Final[dict[str, Lazy]] = {
     "orders.discount": _("Discount code"),
     "orders.end_discount": _("Discount code ended"),
     "orders.duplicate": _("Send the goods again"),
+    "orders.return_moved": _("Return moved on"),
+    "orders.return_paid": _("Return paid"),
+    "orders.return_step": _("A return's step with the store decided by hand"),
 }
 FIELDS: Final[dict[str, Lazy]] = {
     "role": _("Role"),
@@ -114,6 +119,7 @@ FIELDS: Final[dict[str, Lazy]] = {
     "method": _("How"),
     "step": _("Step"),
     "refund": _("Refunds"),
+    "version": _("Version"),
     "export": _("Exports"),
     "manage_settings": _("Settings"),
     "second_factor_roles": _("Two steps for"),
@@ -123,6 +129,7 @@ FIELDS: Final[dict[str, Lazy]] = {
     "staff": _("In the store's admin"),
     "store": _("Store"),
     "order": _("Order"),
+    "return": _("Return"),
     "amount": _("Amount"),
     "state": _("What became of it"),
     "typing_preview": _("Reading along"),
@@ -149,6 +156,9 @@ VALUES: Final[dict[str, Lazy]] = {
     "off": _("nobody"),
     "asked": _("whoever agreed"),
     "all": _("whoever did not refuse"),
+    **{state.value: name for state, name in return_words.STATES.items()},
+    **return_words.STEPS,
+    **{state: name for state, (name, _kind, _sign) in return_words.STEP_STATES.items()},
 }
 WAYS: Final[dict[str, Lazy]] = {
     "panel": _("stand-alone"),

@@ -271,6 +271,44 @@ async def write_aside(
     return message, True
 
 
+async def tell(
+    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, *, name: str, files: Sequence[UUID] = (),
+    uploader: str = "",
+) -> bool:  # fmt: skip
+    """The shop says something by itself, under its own `name`. It wakes nobody: what was resolved stays resolved.
+
+    Returns whether it was new: the same `client_id` is said once. Without the conversation nothing is said.
+    """
+    head = await threads.lock_living(tx, conversation_id)
+    if head is None:
+        return False
+    told = await _append(
+        tx,
+        head,
+        BOT,
+        client_id,
+        clean(body),
+        files,
+        uploader=uploader,
+        actor="system",
+        event="message.told",
+        name=name,
+    )
+    return told is not None
+
+
+async def keep_files(
+    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, files: Sequence[UUID], *, uploader: str
+) -> None:
+    """Files that came another way than by a message: kept for the team. Raises AhlanError as `attachments`."""
+    head = await threads.lock_living(tx, conversation_id)
+    if head is not None:
+        await _append(
+            tx, head, BOT, client_id, clean(body, files)[:MAX_TEXT], files, kind=NOTE, uploader=uploader,
+            actor=uploader or "system", event="note.added",
+        )  # fmt: skip
+
+
 async def is_there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
     """Whether a message that its sender calls `client_id` was written already: what comes now is a resend."""
     return await _by_client_id(tx, conversation_id, client_id) is not None

@@ -1,0 +1,349 @@
+"""Asking for a return: what may come back, what would come of a choice, and the request itself."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import func, select, tuple_
+
+from plugin import stores
+from plugin.app import App
+from plugin.conversations import conversations as threads
+from plugin.crm import actions, identities
+from plugin.crm.orders import Order
+from plugin.crm.products import Product, Variant
+from plugin.kernel.db import Tx, new_id
+from plugin.kernel.errors import AhlanError, Conflict, NotFound
+from plugin.kernel.lazy import _
+from plugin.kernel.money import Money
+from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
+from plugin.returns import moves, policies, policy
+from plugin.returns.policies import PolicyVersion
+from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Promised
+from plugin.returns.records import OURS, ReturnLine, ReturnRequest, of_order
+from plugin.returns.states import OPEN, State, Who
+from plugin.team import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What of an order may come back today. `open` are its returns that are under way."""
+
+    order: ReturnableOrder
+    policy: PolicyVersion
+    lines: tuple[tuple[ReturnableLine, Eligibility], ...]
+    customer: Customer
+    promised: Promised
+    open: tuple[ReturnRequest, ...] = ()
+
+
+async def offer(app: App, workspace_id: UUID, order_id: UUID, *, gift: bool = False) -> Offer:
+    """What may come back. Asks the store: raises PlatformError, NotFound, Conflict when its store is disconnected."""
+    read = await _read(app, workspace_id, order_id)
+    async with app.db.transaction(workspace_id) as tx:
+        judged = await _judge(tx, order_id)
+    rules, today = judged.version.policy, judged.today
+    lines = tuple(
+        (line, policy.eligibility(rules, read, line, today, gift=gift, promised=judged.promised)) for line in read.lines
+    )
+    return Offer(read, judged.version, lines, judged.customer, judged.promised, judged.open)
+
+
+async def decide(app: App, workspace_id: UUID, order_id: UUID, choice: Choice) -> Decision:
+    """What comes back, line by line. Changes nothing. Raises as `offer`."""
+    read = await _read(app, workspace_id, order_id)
+    async with app.db.transaction(workspace_id) as tx:
+        judged = await _judge(tx, order_id)
+        choice = await _priced(tx, judged.store_id, choice)
+    return policy.quote(
+        judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
+    )
+
+
+def digest(decision: Decision) -> str:
+    """A short name for exactly this decision: what was shown and what is confirmed must have the same."""
+    return hashlib.sha256(msgspec.json.encode(decision)).hexdigest()[:32]
+
+
+async def submit(
+    app: App,
+    workspace_id: UUID,
+    order_id: UUID,
+    choice: Choice,
+    *,
+    client_id: UUID,
+    decision_digest: str,
+    language: str,
+    verified: bool,
+    conversation_id: UUID | None = None,
+    by: Agent | None = None,
+    photos: Sequence[UUID] = (),
+    uploader: str = "",
+    method: str = "",
+) -> ReturnRequest:
+    """Ask for a return; the same `client_id` twice is one request. `photos` are `uploader`'s own attachments.
+
+    `verified`: they proved that the order is theirs; otherwise nothing happens before an agent has asked them. Raises
+    as `offer`, Conflict when what comes back is no longer what was shown, AhlanError when it cannot come back.
+    """
+    async with app.db.transaction(workspace_id) as tx:
+        if (known := await _by_client_id(tx, order_id, client_id)) is not None:
+            return known
+    read = await _read(app, workspace_id, order_id)
+    async with app.db.transaction(workspace_id) as tx:
+        order, _store = await _order(tx, order_id, hold=True)
+        if (known := await _by_client_id(tx, order_id, client_id)) is not None:
+            return known
+        judged = await _judge(tx, order_id)
+        choice = await _priced(tx, order.store_id, choice)
+        decision = policy.quote(
+            judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
+        )
+        if not decision.allowed:
+            raise AhlanError(
+                _("This cannot be sent back like that."), _("Look again at what may come back."), code="return_refused"
+            )
+        if digest(decision) != decision_digest:
+            raise Conflict(
+                _("What comes back has changed meanwhile."), _("Look at the new amounts, then confirm again."),
+                code="decision_changed",
+            )  # fmt: skip
+        return await _write(
+            tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
+            conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, method=method,
+        )  # fmt: skip
+
+
+_FIRST_NUMBER = 1001
+_NO_RETURN = (State.CANCELLED, State.DECLINED)
+"""What counts as no return when somebody's are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a judgement needs besides the order itself."""
+
+    store_id: UUID
+    version: PolicyVersion
+    customer: Customer
+    promised: Promised
+    today: date
+    open: tuple[ReturnRequest, ...] = field(default=())
+
+
+async def _order(tx: Tx, order_id: UUID, *, hold: bool = False) -> tuple[Order, stores.Store]:
+    order, store = await actions.order_of(tx, order_id)
+    await stores.standing_still(tx, store.id)
+    if hold:
+        await stores.held(tx, store.id)
+        await stores.standing_still(tx, store.id)
+        await tx.get(Order, order_id, lock=True)
+    return order, store
+
+
+async def _read(app: App, workspace_id: UUID, order_id: UUID) -> ReturnableOrder:
+    async with app.db.transaction(workspace_id) as tx:
+        order, store = await _order(tx, order_id)
+    read = await app.platforms[store.platform].returnable(store.connection(), order.external_id)
+    if read is None:
+        raise NotFound(_("There is nothing here."), _("Check the address, or go back."))
+    return read
+
+
+async def _judge(tx: Tx, order_id: UUID) -> _Judged:
+    order, store = await _order(tx, order_id)
+    version = await policies.current(tx, store)
+    rules = version.policy
+    under_way = tuple(one for one in await of_order(tx, order_id) if State(one.state) in OPEN and one.origin == OURS)
+    return _Judged(
+        store.id,
+        version,
+        Customer(returns=await _returns_of(tx, order, rules.most_days)),
+        await _promised(tx, under_way),
+        datetime.now(ZoneInfo(rules.zone)).date(),
+        under_way,
+    )
+
+
+async def _returns_of(tx: Tx, order: Order, days: int) -> int:
+    """How many returns the order's person asked for lately."""
+    theirs = [Order.id == order.id]
+    if order.customer_id is not None:
+        theirs = [Order.customer_id.in_(await identities.family(tx, order.customer_id))]
+    elif order.email:
+        theirs = [Order.email == order.email, Order.store_id == order.store_id]
+    found = await tx.scalar(
+        select(func.count())
+        .select_from(ReturnRequest)
+        .join(Order, tuple_(Order.workspace_id, Order.id) == tuple_(ReturnRequest.workspace_id, ReturnRequest.order_id))
+        .where(
+            ReturnRequest.workspace_id == tx.workspace_id,
+            ReturnRequest.created_at > datetime.now(UTC) - timedelta(days=days),
+            ReturnRequest.state.not_in(_NO_RETURN),
+            *theirs,
+        )
+    )
+    return int(found)
+
+
+async def _promised(tx: Tx, under_way: Sequence[ReturnRequest]) -> Promised:
+    """What these still take. The store counts what it knows: its own open returns, and what was paid."""
+    unpaid = [one for one in under_way if one.paid_at is None]
+    unknown = [one.id for one in unpaid if not one.external_id]
+    units: dict[str, int] = {}
+    if unknown:
+        for line in await tx.scalars(
+            select(ReturnLine).where(ReturnLine.workspace_id == tx.workspace_id, ReturnLine.request_id.in_(unknown))
+        ):
+            units[line.line_external_id] = units.get(line.line_external_id, 0) + line.quantity
+    return Promised(
+        amount=sum(one.cash + one.credit for one in unpaid), delivery=sum(one.delivery for one in unpaid), units=units
+    )
+
+
+async def _priced(tx: Tx, store_id: UUID, choice: Choice) -> Choice:
+    """The choice with what is sent instead at the store's own prices: what a browser says of them counts nothing."""
+    if not choice.exchange:
+        return choice
+    wanted = {part.variant_external_id for part in choice.exchange}
+    rows = await tx.execute(
+        select(Variant, Product.title)
+        .join(Product, tuple_(Product.workspace_id, Product.id) == tuple_(Variant.workspace_id, Variant.product_id))
+        .where(
+            Variant.workspace_id == tx.workspace_id,
+            Variant.store_id == store_id,
+            Variant.external_id.in_(wanted),
+            Variant.available,
+            Product.deleted_at.is_(None),
+        )
+    )
+    known = {row.Variant.external_id: (row.Variant, row.title) for row in rows}
+    parts = []
+    for part in choice.exchange:
+        variant, title = known.get(part.variant_external_id, (None, part.title))
+        price = None
+        if variant is not None and variant.price is not None:
+            price = Money(variant.price, variant.currency, variant.exponent)
+        named = " · ".join(filter(None, (title, variant.title if variant else "")))
+        parts.append(ExchangePart(part.variant_external_id, part.quantity, named, price))
+    return replace(choice, exchange=tuple(parts))
+
+
+async def _by_client_id(tx: Tx, order_id: UUID, client_id: UUID) -> ReturnRequest | None:
+    found: ReturnRequest | None = await tx.scalar(
+        select(ReturnRequest).where(
+            ReturnRequest.workspace_id == tx.workspace_id,
+            ReturnRequest.order_id == order_id,
+            ReturnRequest.client_id == client_id,
+        )
+    )
+    return found
+
+
+async def next_serial(tx: Tx) -> int:
+    """The next number of this workspace. Held until the end of the transaction: nobody gets it twice."""
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"return number {tx.workspace_id}", 0))))
+    last = await tx.scalar(select(func.max(ReturnRequest.serial)).where(ReturnRequest.workspace_id == tx.workspace_id))
+    return (last or _FIRST_NUMBER - 1) + 1
+
+
+async def _write(
+    tx: Tx, order: Order, read: ReturnableOrder, choice: Choice, decision: Decision, judged: _Judged, *,
+    client_id: UUID, language: str, verified: bool, conversation_id: UUID | None, by: Agent | None,
+    photos: Sequence[UUID], uploader: str, method: str,
+) -> ReturnRequest:  # fmt: skip
+    nothing = Money(0, read.paid.currency, read.paid.exponent)
+    rules = judged.version.policy
+    automatic = verified and rules.automatic and not decision.review
+    request = ReturnRequest(
+        id=new_id(),
+        store_id=order.store_id,
+        order_id=order.id,
+        client_id=client_id,
+        serial=await next_serial(tx),
+        public_id=secrets.token_urlsafe(16),
+        origin=OURS,
+        asked_by=Who.AGENT if by is not None else Who.SHOPPER,
+        state=State.REQUESTED,
+        moves=0,
+        resolution=choice.resolution,
+        policy_version=judged.version.id,
+        verified=verified,
+        language=language,
+        choice=msgspec.to_builtins(choice),
+        decision=msgspec.to_builtins(decision),
+        review=[*decision.review, *([] if verified else ["unverified"])],
+        keep=decision.keep,
+        pays=rules.pay_when,
+        worth=(decision.worth or nothing).amount,
+        cash=(decision.cash or nothing).amount,
+        credit=(decision.credit or nothing).amount,
+        bonus=(decision.bonus or nothing).amount,
+        delivery=(decision.delivery or nothing).amount,
+        currency=nothing.currency,
+        exponent=nothing.exponent,
+        method=method,
+        conversation_id=await _conversation(tx, order, conversation_id, verified=verified),
+        stuck=False,
+        external_id="",
+        photos=[],
+    )
+    tx.add(request)
+    await tx.flush()
+    await _write_lines(tx, request, read, choice, decision)
+    said = "\n".join(filter(None, (moves.cleaned(line.words) for line in choice.lines)))
+    await moves.begun(
+        tx, request, by=by or Who.SHOPPER, at_once=automatic, photos=photos, uploader=uploader, words=said
+    )
+    return request
+
+
+async def _write_lines(
+    tx: Tx, request: ReturnRequest, read: ReturnableOrder, choice: Choice, decision: Decision
+) -> None:
+    sold = {line.external_id: (position, line) for position, line in enumerate(read.lines)}
+    # A decision has its lines in an order of its own.
+    chosen = sorted(choice.lines, key=lambda one: (one.line_external_id, one.reason, one.words, one.quantity))
+    for one, decided in zip(chosen, decision.lines, strict=True):
+        position, line = sold[one.line_external_id]
+        tx.add(
+            ReturnLine(
+                id=new_id(),
+                store_id=request.store_id,
+                order_id=request.order_id,
+                request_id=request.id,
+                position=position,
+                line_external_id=line.external_id,
+                title=line.title,
+                variant_title=line.variant_title,
+                sku=line.sku,
+                image_url=line.image_url,
+                product_external_id=line.product_external_id,
+                variant_external_id=line.variant_external_id,
+                quantity=one.quantity,
+                reason=one.reason,
+                words=moves.cleaned(one.words),
+                answers=list(one.kept),
+                goods=decided.goods.amount,
+                fee=decided.fee.amount,
+            )
+        )
+    await tx.flush()
+
+
+async def _conversation(tx: Tx, order: Order, given: UUID | None, *, verified: bool) -> UUID:
+    """Where the shopper is told: the conversation they came from, or one of its own by mail, which wakes nobody."""
+    if given is not None:
+        found = await tx.get(threads.Conversation, given)
+        if found is None or found.store_id != order.store_id:
+            raise NotFound(_("This conversation is no longer there."))
+        return given
+    return await threads.begin_quietly(
+        tx, order.store_id, order.email, order.name, customer_id=order.customer_id if verified else None,
+        locale=order.locale,
+    )  # fmt: skip
