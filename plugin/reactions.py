@@ -22,6 +22,7 @@ from plugin.conversations import (
 from plugin.crm import actions, backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
+from plugin.returns import proof
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -47,6 +48,7 @@ TASKS: Mapping[str, Task] = {
     "ask_rating": ratings.ask_rating,
     "preview_links": links.preview_links,
     "send_transcript": transcripts.send_transcript,
+    "send_order_code": proof.send_order_code,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {

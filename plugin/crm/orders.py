@@ -813,16 +813,17 @@ async def of_family(tx: Tx, members: Collection[UUID], limit: int = 20) -> Seque
         .order_by(Order.placed_at.desc(), Order.id.desc())
         .limit(limit)
     )
-    return await _views(tx, rows.all())
+    return await views(tx, rows.all())
 
 
 async def get(tx: Tx, order_id: UUID) -> OrderView | None:
     """One order with everything that belongs to it."""
     row = await tx.get(Order, order_id)
-    return (await _views(tx, [row]))[0] if row is not None else None
+    return (await views(tx, [row]))[0] if row is not None else None
 
 
-async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
+async def views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
+    """These orders, in their order, with everything that belongs to them."""
     if not rows:
         return []
     ids = [row.id for row in rows]

@@ -1,0 +1,1 @@
+"""Returns, and what shoppers do about their own orders."""
