@@ -1,1 +1,0 @@
-"""Returns, and what shoppers do about their own orders."""

@@ -11,12 +11,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-import orjson
 from redis.exceptions import RedisError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -42,22 +41,24 @@ from plugin.conversations import (
 )
 from plugin.conversations import conversations as threads
 from plugin.conversations.waiting import Usual
-from plugin.kernel.errors import AhlanError, NotFound, TooLarge
+from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
 from plugin.realtime import Listener
 from plugin.stores import Store
 from plugin.widget import limits as allowed
+from plugin.widget import orders, session
 from plugin.widget import page as panel
-from plugin.widget import session
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered
 from plugin.widget.session import Opening, Pass
 from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, Typing, check_origin, tell_typing
 from plugin.widget.strings import strings
+from plugin.widget.wire import body as _body
+from plugin.widget.wire import held as _session
+from plugin.widget.wire import json as _json
 from plugin.workspaces import ChatRules
 
-MAX_JSON = 32 * 1024
 MAX_WAIT = 25
 TICKET_SECONDS = 30
 
@@ -69,7 +70,6 @@ _SEEN_SECONDS = 60
 _RULES_SECONDS = 15
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 
-T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -94,6 +94,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/widget/ticket", widget.ticket, methods=["POST"]),
         WebSocketRoute("/widget/socket", widget.socket),
         Route("/files/{token}", widget.file),
+        *orders.routes(app, web, widget.limits),
     ]
 
 
@@ -192,9 +193,11 @@ class Widget:
             await session.embedded(self.app, store)
         socket = self.web.public_url.replace("http", "ws", 1)
         framed_by = " ".join(origins) or "'none'"
+        # What was bought is shown with the shop's own pictures, wherever it keeps them.
+        pictures = " ".join(["https:", *origins])
         policy = (
-            f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob: data:; "
-            f"connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; "
+            f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; "
+            f"img-src 'self' blob: data: {pictures}; connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; "
             f"frame-ancestors {framed_by}"
         )
         headers = {
@@ -511,10 +514,7 @@ class Widget:
 
     def _held(self, request: Request) -> Pass:
         """The session of a call. Raises Unauthorized."""
-        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            token = ""
-        return session.read(self.app.vault, token)
+        return _session(self.app.vault, request)
 
     def _linked(self, held: Pass, message: dict[str, Any]) -> dict[str, Any]:
         return attachments.with_links(self.app.vault, held.workspace_id, message)
@@ -544,25 +544,6 @@ class _File:
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(self._gzipped, headers={**headers, "content-encoding": "gzip"}, media_type=self._type)
         return Response(self._content, headers=headers, media_type=self._type)
-
-
-def _json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json", headers={"cache-control": "no-store"})
-
-
-async def _body(request: Request, kind: type[T]) -> T:
-    # A plain form of another site cannot send this type without asking first (CORS), and we never agree.
-    if not request.headers.get("content-type", "").startswith("application/json"):
-        raise AhlanError(_("That request could not be read."), code="content_type", status=415)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_JSON:
-            raise TooLarge(_("This is too large to send."), _("Send something smaller."))
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
 
 
 async def _upload(request: Request) -> tuple[str, bytes]:
