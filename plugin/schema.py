@@ -36,14 +36,14 @@ from plugin.crm import (
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
-from plugin.returns import proof
+from plugin.returns import policies, proof
 from webhooks import inbox
 
 TABLES = (
     actions, attachments, backfill, bulk, carts, changes, clocks, consents, conversations, crypto, customers, events,
     fields, identities, inbox, incidents, jobs, joining, letters, macros, mailboxes, mentions, messages, orders,
-    privacy, products, proof, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views, visitors,
-    workspaces,
+    policies, privacy, products, proof, ratings, readings, reconcile, search, stores, tags, team, teams, terms, views,
+    visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

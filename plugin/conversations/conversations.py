@@ -273,6 +273,21 @@ async def begin_by_mail(tx: Tx, store_id: UUID, sender: str, subject: str) -> UU
     return conversation.id
 
 
+async def begin_quietly(
+    tx: Tx, store_id: UUID, to: str, subject: str, *, customer_id: UUID | None, locale: str
+) -> UUID:
+    """A conversation in which we write first, to an address that the store itself has: in nobody's queue until they
+    answer. Without an address it holds what the team knows.
+    """
+    conversation = Conversation(
+        id=new_id(), store_id=store_id, channel=EMAIL, subject=" ".join(subject.split())[:200], reply_email=to,
+        customer_id=customer_id, locale=locale, status=RESOLVED, resolved_at=datetime.now(UTC),
+    )  # fmt: skip
+    tx.add(conversation)
+    await tx.flush()
+    return conversation.id
+
+
 async def belongs(tx: Tx, conversation_id: UUID, customer_id: UUID) -> None:
     """A proof arrived with what was written: the conversation, and what happened in it, is this customer's."""
     owned = await tx.scalar(

@@ -18,7 +18,7 @@ from plugin.conversations import attachments, letters, mailboxes, presence
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import EMAIL, Conversation
 from plugin.conversations.mailboxes import Mailbox
-from plugin.conversations.messages import AGENT, MESSAGE, Message, in_a_letter
+from plugin.conversations.messages import AGENT, BOT, MESSAGE, Message, in_a_letter
 from plugin.crm import customers
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
@@ -175,7 +175,7 @@ async def _unread(tx: Tx, conversation_id: UUID, seq: int) -> list[Message]:
             Message.workspace_id == tx.workspace_id,
             Message.conversation_id == conversation_id,
             Message.seq > seq,
-            Message.author == AGENT,
+            Message.author.in_((AGENT, BOT)),
             Message.kind == MESSAGE,
             # Taken back before it went out.
             Message.deleted_at.is_(None),
@@ -217,7 +217,9 @@ def _closing(words: Translator, store: Store, box: Mailbox | None, stop: str) ->
 def _plain(
     words: Translator, store: Store, box: Mailbox | None, answers: list[Message], stop: str, carried: bool
 ) -> str:
-    said = [f"{answer.author_name}:\n{in_a_letter(words, answer, files=not carried)}" for answer in answers]
+    said = [
+        f"{answer.author_name or store.name}:\n{in_a_letter(words, answer, files=not carried)}" for answer in answers
+    ]
     closing = _closing(words, store, box, stop)
     if stop:
         more = words.gettext("No more e-mails about this conversation")
@@ -229,7 +231,7 @@ def _html(
     words: Translator, store: Store, box: Mailbox | None, answers: list[Message], stop: str, carried: bool
 ) -> str:
     said = "".join(
-        f'<p dir="auto"><strong><bdi>{escape(answer.author_name)}</bdi></strong></p>'
+        f'<p dir="auto"><strong><bdi>{escape(answer.author_name or store.name)}</bdi></strong></p>'
         '<div dir="auto" style="white-space:pre-wrap;margin-block:0 24px">'
         f"{escape(in_a_letter(words, answer, files=not carried))}</div>"
         for answer in answers

@@ -188,6 +188,32 @@ async def note(
     return message
 
 
+async def tell(tx: Tx, conversation_id: UUID, client_id: UUID, body: str) -> bool:
+    """The shop says something by itself, in its own name. It wakes nobody: what was resolved stays resolved.
+
+    Returns whether it was new: the same `client_id` is said once. Without the conversation nothing is said.
+    """
+    head = await threads.lock(tx, conversation_id)
+    if head is None:
+        return False
+    told = await _append(
+        tx, head, BOT, client_id, clean(body), (), uploader="", actor="system", event="message.told", quiet=True
+    )
+    return told is not None
+
+
+async def keep_files(
+    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, files: Sequence[UUID], *, uploader: str
+) -> None:
+    """Files that came another way than by a message: kept for the team. Raises AhlanError as `attachments`."""
+    head = await threads.lock(tx, conversation_id)
+    if head is not None:
+        await _append(
+            tx, head, BOT, client_id, clean(body, files)[:MAX_TEXT], files, kind=NOTE, uploader=uploader,
+            actor=uploader or "system", event="note.added",
+        )  # fmt: skip
+
+
 async def is_there(tx: Tx, conversation_id: UUID, client_id: UUID) -> bool:
     """Whether a message that its sender calls `client_id` was written already: what comes now is a resend."""
     return await _by_client_id(tx, conversation_id, client_id) is not None
@@ -387,11 +413,16 @@ def _statement(seq: str, changes: str) -> TextClause:
     return sql(_INSERT.format(seq=seq, changes=changes)).bindparams(bindparam("data", type_=JSONB))
 
 
+# What the shop says by itself neither opens a conversation nor answers for anybody.
+_QUIETLY = ", last_seq = i.seq, last_message_at = i.created_at, preview = :preview, preview_author = i.author"
+_QUIET = "quiet"
+
 _APPEND = {
     NOTE: _statement("NULL", ""),
     SHOPPER: _statement(":seq", _BY_SHOPPER),
     AGENT: _statement(":seq", _BY_AGENT),
     BOT: _statement(":seq", _SEEN),
+    _QUIET: _statement(":seq", _QUIETLY),
 }
 
 
@@ -411,6 +442,7 @@ async def _append(
     most: int = attachments.MAX_PER_MESSAGE,
     mentioned: Sequence[str] = (),
     more: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any] | None:
     """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
     carried: list[dict[str, Any]] = []
@@ -438,7 +470,7 @@ async def _append(
     }
     if kind == MESSAGE:
         values |= {"seq": seq, "preview": preview_of(body, data)}
-    result = await tx.execute(_APPEND[NOTE if kind == NOTE else author], values)
+    result = await tx.execute(_APPEND[NOTE if kind == NOTE else _QUIET if quiet else author], values)
     at = result.scalar_one_or_none()
     if at is None:
         return None
@@ -454,7 +486,7 @@ async def _append(
     )
     if kind == MESSAGE and ("://" in body or data.get("cards")):
         await tx.enqueue("preview_links", message_id=message_id)
-    if kind == MESSAGE and head.status not in (OPEN, Status.SPAM):
+    if kind == MESSAGE and not quiet and head.status not in (OPEN, Status.SPAM):
         await threads.reopened(tx, head, actor=actor)
     if kind == MESSAGE and author != BOT:
         await clocks.keep(tx, head.id)

@@ -14,17 +14,17 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import BigInteger, Index, delete, func, select, text, update
+from sqlalchemy import BigInteger, Index, Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin import stores
 from plugin.app import App
-from plugin.crm import sync
+from plugin.crm import once, sync
+from plugin.crm.once import Verdict
 from plugin.crm.orders import Order
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import Conflict, Forbidden, NotFound
-from plugin.kernel.jobs import TaskError
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.personal import kept
@@ -36,7 +36,6 @@ from plugin.platform import (
     Duplicate,
     EndDiscount,
     OrderAction,
-    PlatformError,
     Quote,
     Readdress,
     Refund,
@@ -65,11 +64,6 @@ _MOVING = (Refund, Cancel)
 
 FRESH = timedelta(minutes=30)
 """How long what was shown may be confirmed."""
-PATIENCE = timedelta(minutes=2)
-"""How long an answer that was lost is looked for before a person is asked."""
-KEY_LASTS = timedelta(hours=12)
-"""How long a platform is trusted to know our key: it keeps keys for a window of its own, and after it the same request
-is a new one (https://shopify.dev/docs/api/usage/implementing-idempotency). Money is not asked about later than that."""
 # No letters and digits that are taken for one another; 13 of them are more than 60 bits (platforms.md A5.7).
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _CODE_LENGTH = 13
@@ -240,21 +234,46 @@ async def _allowed(tx: Tx, order: Order, action: OrderAction, quote: Quote, by: 
     counted = worth(action, quote, order)
     if counted is None or counted.amount == 0:
         return
-    spent = await tx.scalar(
-        select(func.coalesce(func.sum(ActionRow.worth), 0)).where(
-            ActionRow.workspace_id == tx.workspace_id,
-            ActionRow.order_id == order.id,
-            ActionRow.agent_id == by.id,
-            ActionRow.currency == counted.currency,
-            ActionRow.state.in_((SENT, DONE, UNKNOWN)),
-        )
-    )
-    if not by.may_refund(counted, already=Money(int(spent), counted.currency, counted.exponent)):
+    spent = await given(tx, order.id, by.id, counted.currency)
+    if not by.may_refund(counted, already=Money(spent, counted.currency, counted.exponent)):
         raise Forbidden(
             _("That is more than you may give back on one order."),
             _("Somebody with a higher limit can do it; nothing was changed."),
             code="over_limit",
         )
+
+
+_GIVEN = text("""
+SELECT coalesce(sum(worth), 0) FROM (
+    SELECT worth FROM order_actions WHERE workspace_id = :workspace AND order_id = :order AND agent_id = :agent
+        AND currency = :currency AND state IN ('sent', 'done', 'unknown')
+    UNION ALL
+    -- Returns are a floor above, their money is the same.
+    SELECT worth FROM return_steps WHERE workspace_id = :workspace AND order_id = :order AND agent_id = :agent
+        AND currency = :currency AND kind = 'pay' AND state NOT IN ('failed', 'skipped')
+) AS gone
+""")
+
+
+async def given(tx: Tx, order_id: UUID, agent_id: UUID, currency: str) -> int:
+    """What an agent gave back on an order so far, returns included: minor units of `currency`, on its way or there."""
+    values = {"workspace": tx.workspace_id, "order": order_id, "agent": agent_id, "currency": currency}
+    return int(await tx.scalar(_GIVEN, values))
+
+
+_UNDER_WAY = text("""
+SELECT EXISTS (SELECT FROM order_actions WHERE workspace_id = :workspace AND order_id = :order AND moves
+        AND state IN ('sent', 'unknown'))
+    OR EXISTS (SELECT FROM return_steps WHERE workspace_id = :workspace AND order_id = :order AND kind = 'pay'
+        AND state IN ('queued', 'unknown') AND request_id IS DISTINCT FROM :besides)
+""")
+
+
+async def under_way(tx: Tx, order_id: UUID, *, besides: UUID | None = None) -> bool:
+    """Whether money of an order is on its way, by an action or by a return other than `besides`."""
+    values = {"workspace": tx.workspace_id, "order": order_id, "besides": besides}
+    found: bool = await tx.scalar(_UNDER_WAY.bindparams(bindparam("besides", type_=Uuid())), values)
+    return found
 
 
 async def confirm(tx: Tx, action_id: UUID, *, by: Agent, amount: str) -> ActionRow:
@@ -277,6 +296,8 @@ async def confirm(tx: Tx, action_id: UUID, *, by: Agent, amount: str) -> ActionR
         raise Conflict(_("This was looked at too long ago."), _("Look again at what will happen; nothing was changed."))
     if amount != ("" if row.amount is None else str(row.amount)) or row.quoted.refusal or row.quoted.ask:
         raise Conflict(_("This is not what was shown."), _("Look again at what will happen; nothing was changed."))
+    if row.moves and await under_way(tx, order.id):
+        raise _under_way()
     if row.moves and (row.seen != _standing(order) or await _moved_since(tx, row)):
         raise Conflict(_("The order has changed meanwhile."), _("Look again at what will happen; nothing was changed."))
     await _allowed(tx, order, row.action, row.quoted, by)
@@ -284,11 +305,13 @@ async def confirm(tx: Tx, action_id: UUID, *, by: Agent, amount: str) -> ActionR
     try:
         await tx.flush()
     except IntegrityError as error:
-        raise Conflict(
-            _("Money of this order is on its way already."), _("Wait until that is done, then look again.")
-        ) from error
+        raise _under_way() from error
     await _go(tx, row)
     return row
+
+
+def _under_way() -> Conflict:
+    return Conflict(_("Money of this order is on its way already."), _("Wait until that is done, then look again."))
 
 
 async def _moved_since(tx: Tx, row: ActionRow) -> bool:
@@ -416,38 +439,28 @@ async def carry_out(app: App, workspace_id: UUID, *, action_id: str) -> None:
 async def _carry(app: App, workspace_id: UUID, row: ActionRow, order: Order, store: stores.Store) -> bool:
     """Ask the platform. Whether it is done; otherwise it has ended, or TaskError asks for another round."""
     desk, connection = app.platforms[store.platform], store.connection()
-    verb = desk.act if row.attempts == 1 else desk.settle
-    done: Done | None = None
-    trouble = PlatformError("no trace of it yet", retry=True, code="no_trace", lost=True)
-    waited = datetime.now(UTC) - (row.sent_at or row.created_at)
-    try:
-        if row.attempts > 1 and row.moves and waited > KEY_LASTS:
-            raise trouble
-        done = await verb(connection, order.external_id, row.action, row.quoted, str(row.id))
-    except PlatformError as error:
-        trouble = error
-    waited = datetime.now(UTC) - (row.sent_at or row.created_at)
-    if done is None and trouble.retry and waited < PATIENCE:
-        if row.attempts == 1 and not trouble.lost:
+    asked = (connection, order.external_id, row.action, row.quoted, str(row.id))
+    answer = await once.ask(
+        lambda: desk.act(*asked), lambda: desk.settle(*asked), attempts=row.attempts,
+        since=row.sent_at or row.created_at, moves=row.moves,
+    )  # fmt: skip
+    if answer.verdict is Verdict.WAITS:
+        if answer.untouched:
             await _untouched(app, workspace_id, row)
-        log.warning("order_action_waits", action=row.kind, code=trouble.code, lost=trouble.lost)
-        pause = max(3.0, 0.6 * waited.total_seconds())
-        raise TaskError(trouble.said, retry=True, after=min(trouble.after or pause, pause))
-    # A first request that never arrived did nothing; of a later one nobody knows what the first did.
-    unsure = trouble.lost or (row.attempts > 1 and trouble.retry)
+        log.warning("order_action_waits", action=row.kind, code=answer.code, lost=answer.lost)
+        raise answer.later
+    actor = f"agent:{row.agent_id}"
     async with app.db.transaction(workspace_id) as tx:
         fresh = await tx.get(ActionRow, row.id, lock=True)
         if fresh is None or fresh.state != SENT:
             await tx.complete_job()
             return False
-        if done is not None:
-            fresh.outcome = msgspec.to_builtins(done)
-            await _end(tx, fresh, DONE, said=done.detail, code="", actor=f"agent:{row.agent_id}", by=row.agent_id)
+        if answer.done is not None:
+            fresh.outcome = msgspec.to_builtins(answer.done)
+            await _end(tx, fresh, DONE, said=answer.said, code="", actor=actor, by=row.agent_id)
             return True
-        state = UNKNOWN if unsure else FAILED
-        await _end(
-            tx, fresh, state, said=trouble.said, code=trouble.code, actor=f"agent:{row.agent_id}", by=row.agent_id
-        )
+        state = UNKNOWN if answer.verdict is Verdict.UNKNOWN else FAILED
+        await _end(tx, fresh, state, said=answer.said, code=answer.code, actor=actor, by=row.agent_id)
         await tx.complete_job()
     return False
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from fractions import Fraction
 from functools import partial
-from zoneinfo import ZoneInfo
 
+from plugin.kernel.i18n import zone_of
 from plugin.kernel.money import Money
 from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
 
@@ -172,7 +172,7 @@ FINAL_SALE = ("final sale", "final-sale", "final_sale", "no return", "no-return"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A shop's policy. `zone` is where its days end.
+    """A shop's policy. `zone` is where its days end (an IANA name).
 
     `automatic`: what needs no review is agreed at once. `keep_below`: goods of less are not wanted back. `bonus`:
     percent on top of store credit, at most `bonus_most`. `review_above`: what gives back more is looked at by a person.
@@ -378,8 +378,8 @@ def _judged(
 ) -> Eligibility:  # fmt: skip
     terms, rule = _terms(policy, order, line, reason)
     most = max(0, line.returnable - promised.units.get(line.external_id, 0))
-    since, counts_from = _since(order, line, ZoneInfo(policy.zone))
-    placed = order.placed_at.astimezone(ZoneInfo(policy.zone)).date()
+    since, counts_from = _since(order, line, zone_of(policy.zone))
+    placed = order.placed_at.astimezone(zone_of(policy.zone)).date()
     last_days = {
         resolution: _last_day(policy, since, placed, days)
         for resolution, days in terms.days.items()
@@ -461,7 +461,7 @@ def _in(amounts: Amounts, like: Money) -> int | None:
     return None
 
 
-def _since(order: ReturnableOrder, line: ReturnableLine, zone: ZoneInfo) -> tuple[date, str]:
+def _since(order: ReturnableOrder, line: ReturnableLine, zone: tzinfo) -> tuple[date, str]:
     """The day from which days count: of the last parcel, because who waits for the rest cannot judge the whole."""
     delivered = [parcel.delivered_at for parcel in line.shipped]
     if delivered and all(delivered):
@@ -472,7 +472,7 @@ def _since(order: ReturnableOrder, line: ReturnableLine, zone: ZoneInfo) -> tupl
     return order.placed_at.astimezone(zone).date(), "placed"
 
 
-def _latest(moments: Iterable[datetime | None], zone: ZoneInfo) -> date:
+def _latest(moments: Iterable[datetime | None], zone: tzinfo) -> date:
     return max(moment for moment in moments if moment).astimezone(zone).date()
 
 
