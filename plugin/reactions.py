@@ -22,7 +22,7 @@ from plugin.conversations import (
 from plugin.crm import actions, backfill, reconcile
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
-from plugin.returns import proof
+from plugin.returns import carrying, proof, telling, watching
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -49,11 +49,34 @@ TASKS: Mapping[str, Task] = {
     "preview_links": links.preview_links,
     "send_transcript": transcripts.send_transcript,
     "send_order_code": proof.send_order_code,
+    "carry_return": carrying.carry_return,
+    "tell_return": telling.tell_return,
+    "wake_return": watching.wake_return,
+    "follow_store": watching.follow_store,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
     "message.sent": ("deliver_reply",),
+    "message.told": ("deliver_reply",),
     "agent.deactivated": ("release_agent",),
     "conversation.resolved": ("ask_rating",),
+    "return.requested": ("follow_store",),
+    "return.approved": ("follow_store",),
+    "return.declined": ("follow_store",),
+    "return.cancelled": ("follow_store",),
+    "return.closed": ("follow_store",),
+    "return_request.requested": ("tell_return",),
+    "return_request.approved": ("tell_return",),
+    "return_request.declined": ("tell_return",),
+    "return_request.asked": ("tell_return",),
+    "return_request.label_sent": ("tell_return",),
+    "return_request.in_transit": ("tell_return",),
+    "return_request.received": ("tell_return",),
+    "return_request.inspected": ("tell_return",),
+    "return_request.paid": ("tell_return",),
+    "return_request.closed": ("tell_return",),
+    "return_request.cancelled": ("tell_return",),
+    "return_request.reopened": ("tell_return",),
+    "return_request.reminded": ("tell_return",),
 }

@@ -188,7 +188,9 @@ async def note(
     return message
 
 
-async def tell(tx: Tx, conversation_id: UUID, client_id: UUID, body: str) -> bool:
+async def tell(
+    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, *, files: Sequence[UUID] = (), uploader: str = ""
+) -> bool:
     """The shop says something by itself, in its own name. It wakes nobody: what was resolved stays resolved.
 
     Returns whether it was new: the same `client_id` is said once. Without the conversation nothing is said.
@@ -197,7 +199,16 @@ async def tell(tx: Tx, conversation_id: UUID, client_id: UUID, body: str) -> boo
     if head is None:
         return False
     told = await _append(
-        tx, head, BOT, client_id, clean(body), (), uploader="", actor="system", event="message.told", quiet=True
+        tx,
+        head,
+        BOT,
+        client_id,
+        clean(body),
+        files,
+        uploader=uploader,
+        actor="system",
+        event="message.told",
+        quiet=True,
     )
     return told is not None
 

@@ -8,7 +8,7 @@ is touched, and whoever finds a counted one asks the store what became of it, ne
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from sqlalchemy import BigInteger, Index, UniqueConstraint, func, select, text
@@ -48,7 +48,7 @@ PAY = "pay"
 
 
 class ReturnStep(TenantRow, Base):
-    """Something that a store is told about a return. Its `id` is the key that the platform gets.
+    """Something that a store is told about a return. `tries` counts how often it was begun anew.
 
     `wanted` is the action, `quote` what the platform said would happen, `outcome` what did. `amount` is what moves, in
     minor units of `currency` with `exponent` decimals, and `worth` what it counts against the agent's limit, a bonus
@@ -67,7 +67,7 @@ class ReturnStep(TenantRow, Base):
             unique=True,
             postgresql_where=text("kind = 'pay' AND state <> 'skipped'"),
         ),
-        Index("ix_return_steps_order_id", "workspace_id", "order_id", postgresql_where=text("kind = 'pay'")),
+        Index(None, "workspace_id", "order_id"),
         tenant_key("request_id", "return_requests"),
         {
             "info": kept(
@@ -93,10 +93,16 @@ class ReturnStep(TenantRow, Base):
     currency: Mapped[str] = mapped_column(server_default="")
     exponent: Mapped[int] = mapped_column(server_default=text("2"))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    tries: Mapped[int] = mapped_column(server_default=text("0"))
     said: Mapped[str] = mapped_column(server_default="")
     code: Mapped[str] = mapped_column(server_default="")
     sent_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def key(self) -> str:
+        """What the platform knows this try by: what failed for certain is tried under a new one."""
+        return str(uuid5(self.id, str(self.tries)) if self.tries else self.id)
 
     @property
     def action(self) -> ReturnAction:
@@ -130,7 +136,7 @@ async def add(
     )
     row = ReturnStep(
         id=new_id(), store_id=store_id, order_id=order_id, request_id=request_id, position=last + 1, agent_id=by,
-        kind=_NAMES[type(action)], state=QUEUED, wanted=msgspec.to_builtins(action), attempts=0,
+        kind=_NAMES[type(action)], state=QUEUED, wanted=msgspec.to_builtins(action), attempts=0, tries=0,
     )  # fmt: skip
     if isinstance(action, PayReturn):
         bonus = action.bonus.amount if action.bonus else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +31,7 @@ from plugin.widget.limits import Limit, Limits, address_of
 from plugin.widget.order_strings import strings
 from plugin.widget.remember import Remembered
 from plugin.widget.session import Pass
-from plugin.widget.wire import body, held, json
+from plugin.widget.wire import body, held, json, moment, money, web_address
 
 _USUAL_SECONDS = 3600
 _WORDS_SECONDS = 600
@@ -230,18 +230,6 @@ def _standing(view: OrderView, usual: Usual) -> Standing:
     return tracking.standing(order.placed_at, order.fulfilment_status, order.cancelled_at, view.fulfilments, usual)
 
 
-def money(amount: Money | None) -> dict[str, Any] | None:
-    """An amount as the widget's `money` writes it."""
-    if amount is None:
-        return None
-    return {"amount": amount.amount, "currency": amount.currency, "exponent": amount.exponent}
-
-
-def moment(at: datetime | None) -> str | None:
-    """A moment as the widget's dates are made of it."""
-    return at.isoformat().replace("+00:00", "Z") if at else None
-
-
 def _short(view: OrderView, standing: Standing) -> dict[str, Any]:
     order = view.order
     pictured = next((view.picture(line) for line in view.lines if view.picture(line)), "")
@@ -251,7 +239,7 @@ def _short(view: OrderView, standing: Standing) -> dict[str, Any]:
         "at": moment(order.placed_at),
         "total": money(view.total),
         "items": sum(line.quantity for line in view.lines),
-        "picture": _web(pictured),
+        "picture": web_address(pictured),
         "step": "cancelled" if standing.cancelled else standing.reached,
         "late": standing.late,
     }
@@ -291,14 +279,10 @@ def _whole(view: OrderView, standing: Standing) -> dict[str, Any]:
                 "price": money(
                     Money(line.unit_price, order.currency, order.exponent) if line.unit_price is not None else None
                 ),
-                "picture": _web(view.picture(line)),
+                "picture": web_address(view.picture(line)),
             }
             for line in view.lines
         ],
-        "url": _web(order.status_url),
+        "url": web_address(order.status_url),
         "problems": claims.offered(standing),
     }
-
-
-def _web(address: str) -> str:
-    return address if address.startswith(("https://", "http://")) else ""

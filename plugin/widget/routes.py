@@ -47,7 +47,7 @@ from plugin.kernel.web import Web, own_origin
 from plugin.realtime import Listener
 from plugin.stores import Store
 from plugin.widget import limits as allowed
-from plugin.widget import orders, session
+from plugin.widget import orders, returning, session
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered
@@ -95,6 +95,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         WebSocketRoute("/widget/socket", widget.socket),
         Route("/files/{token}", widget.file),
         *orders.routes(app, web, widget.limits),
+        *returning.routes(app, web, widget.limits),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from plugin.kernel.crypto import Vault
 from plugin.kernel.errors import AhlanError, TooLarge
 from plugin.kernel.lazy import _
+from plugin.kernel.money import Money
 from plugin.widget import session
 from plugin.widget.session import Pass
 
@@ -45,3 +47,20 @@ async def body(request: Request, kind: type[T]) -> T:
         return msgspec.json.decode(sent, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
+
+
+def money(amount: Money | None) -> dict[str, Any] | None:
+    """An amount as the widget's `money` writes it."""
+    if amount is None:
+        return None
+    return {"amount": amount.amount, "currency": amount.currency, "exponent": amount.exponent}
+
+
+def moment(at: datetime | None) -> str | None:
+    """A moment as the widget's dates are made of it."""
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def web_address(address: str) -> str:
+    """An address that a browser may open or load, or nothing."""
+    return address if address.startswith(("https://", "http://")) else ""

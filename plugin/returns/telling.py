@@ -1,0 +1,181 @@
+"""What shoppers are told about their return: one message a step, in their language, in the chat and by e-mail.
+
+Each follows an event, so that it is said once, whatever dies; the store's own returns are the store's to tell.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from plugin.app import App
+from plugin.conversations import messages
+from plugin.kernel.db import Tx
+from plugin.kernel.events import Event
+from plugin.kernel.i18n import Translator
+from plugin.kernel.lazy import _
+from plugin.kernel.money import Money
+from plugin.kernel.text import isolate
+from plugin.returns import policies
+from plugin.returns.policy import Resolution
+from plugin.returns.records import OURS, ReturnRequest
+from plugin.returns.states import State
+from plugin.stores import Store
+
+
+async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
+    """Task, after a step of a return: tell the shopper."""
+    async with app.db.transaction(workspace_id) as tx:
+        event = await tx.get(Event, UUID(event_id))
+        request = await tx.get(ReturnRequest, UUID(subject_id))
+        if event is None or request is None or request.origin != OURS or request.conversation_id is None:
+            await tx.complete_job()
+            return
+        store = await tx.get(Store, request.store_id)
+        t = app.catalogues.translator(request.language or (store.locale if store is not None else ""))
+        if said := await _said(tx, event, request, t):
+            files: tuple[UUID, ...] = ()
+            uploader = ""
+            if event.kind == "return_request.label_sent" and event.data.get("file"):
+                files, uploader = (UUID(str(event.data["file"])),), event.actor
+            await messages.tell(tx, request.conversation_id, event.id, said, files=files, uploader=uploader)
+        await tx.complete_job()
+
+
+async def _said(tx: Tx, event: Event, request: ReturnRequest, t: Translator) -> str:
+    tell = _TOLD.get(event.kind)
+    if tell is None:
+        return ""
+    values = {"number": isolate(request.number, "ltr"), "order": isolate(str(event.data.get("order", "")), "ltr")}
+    said = tell(t, request, event.data, values)
+    if said and event.kind == "return_request.approved" and not request.keep:
+        version = await policies.version(tx, request.policy_version) if request.policy_version else None
+        said = "\n".join(filter(None, (said, _when_paid(t, request, version.policy.pay_when if version else ""))))
+    return said
+
+
+Tell = Callable[[Translator, ReturnRequest, Mapping[str, Any], Mapping[str, str]], str]
+
+
+def _plain(message: str) -> Tell:
+    return lambda t, request, data, values: t.gettext(message, **values)
+
+
+def _with_note(message: str, *, reasons: bool = False) -> Tell:
+    """With what the team wrote to them."""
+
+    def tell(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+        why = t.gettext(_DECLINED[request.why]) if reasons and request.why in _DECLINED else ""
+        return "\n\n".join(filter(None, (t.gettext(message, **values), why, request.note)))
+
+    return tell
+
+
+_DECLINED: Mapping[str, str] = {
+    "final_sale": _("These goods were sold without a right to return them."),
+    "too_late": _("The time for sending them back is over."),
+}
+
+
+def _requested(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    if data.get("at_once"):
+        # They are told that it is agreed, in the same moment.
+        return ""
+    return t.gettext(
+        "We have your return request %(number)s for order %(order)s. We look at it and write to you here.", **values
+    )
+
+
+def _approved(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    said = t.gettext("Your return %(number)s for order %(order)s is approved.", **values)
+    if request.keep:
+        return f"{said} {t.gettext('You need not send anything back.')}"
+    return f"{said} {t.gettext('We send you what you need for the parcel, unless you were told to send it yourself.')}"
+
+
+def _when_paid(t: Translator, request: ReturnRequest, pays: str) -> str:
+    """What comes back, and at which step."""
+    if request.resolution == Resolution.EXCHANGE and not request.cash and not request.credit:
+        return t.gettext("What you chose instead is sent once the goods are on their way through.")
+    if request.resolution == Resolution.REPLACEMENT:
+        return t.gettext("The replacement is sent to the address of the order.")
+    message = _WHEN.get(pays if request.pays else "")
+    if message is None or not request.promised.amount:
+        return ""
+    amount = request.promised + request.money(request.bonus)
+    return t.gettext(message, amount=t.format_money(amount))
+
+
+_WHEN: Mapping[str, str] = {
+    "approved": _("%(amount)s is on its way to you now."),
+    "in_transit": _("You get %(amount)s as soon as the parcel is on its way."),
+    "received": _("You get %(amount)s as soon as the parcel is here."),
+    "inspected": _("You get %(amount)s as soon as the parcel is here and we have looked at the goods."),
+    "": _("You get %(amount)s once the return is done."),
+}
+
+
+def _label(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    said = [t.gettext("This is for the parcel of your return %(number)s.", **values)]
+    if data.get("file"):
+        said.append(t.gettext("Print the label that is attached and put it on the parcel."))
+    if request.tracking_number:
+        number = isolate(request.tracking_number, "ltr")
+        carrier = isolate(request.carrier) if request.carrier else ""
+        said.append(
+            t.gettext("The parcel's number with %(carrier)s: %(tracking)s", carrier=carrier, tracking=number)
+            if carrier
+            else t.gettext("The parcel's number: %(tracking)s", tracking=number)
+        )
+    if request.tracking_url:
+        said.append(request.tracking_url)
+    return "\n".join(said)
+
+
+def _paid(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    amount = Money(int(data.get("amount") or 0), str(data.get("currency") or request.currency),
+                   int(data.get("exponent") or request.exponent))  # fmt: skip
+    if not amount.amount:
+        return t.gettext("Your return %(number)s is settled: what you chose instead is being prepared.", **values)
+    told = {**values, "amount": t.format_money(amount)}
+    if request.credit:
+        return t.gettext("You have %(amount)s of store credit for your return %(number)s.", **told)
+    return t.gettext(
+        "We have sent back %(amount)s for your return %(number)s to the way you paid. A bank may take some days.",
+        **told,
+    )
+
+
+def _closed(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    if data.get("why") != "not_sent":
+        return ""
+    return t.gettext(
+        "Your return %(number)s was closed because no parcel came. Write to us here if you have sent it.", **values
+    )
+
+
+def _reminded(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    if data.get("state") == State.ASKED:
+        return t.gettext("We still need your answer to go on with your return %(number)s.", **values)
+    return t.gettext(
+        "Have you sent the parcel of your return %(number)s? If you want to keep the goods, you can cancel it.",
+        **values,
+    )
+
+
+_TOLD: Mapping[str, Tell] = {
+    "return_request.requested": _requested,
+    "return_request.approved": _approved,
+    "return_request.declined": _with_note(_("We cannot accept your return %(number)s."), reasons=True),
+    "return_request.asked": _with_note(_("To go on with your return %(number)s we need to know more:")),
+    "return_request.label_sent": _label,
+    "return_request.in_transit": _plain(_("The parcel of your return %(number)s is on its way to us.")),
+    "return_request.received": _plain(_("The parcel of your return %(number)s is here.")),
+    "return_request.inspected": _plain(_("We have looked at the goods of your return %(number)s.")),
+    "return_request.paid": _paid,
+    "return_request.closed": _closed,
+    "return_request.cancelled": _plain(_("Your return %(number)s is cancelled. Nothing is sent and nothing is paid.")),
+    "return_request.reopened": _plain(_("Your return %(number)s for order %(order)s is open again.")),
+    "return_request.reminded": _reminded,
+}
+TOLD = frozenset(_TOLD)
+"""Events of which a shopper hears."""
