@@ -294,7 +294,7 @@ async def _find(tx: Tx, store: Store, row: OrderProof) -> Order | None:
         .order_by(Order.placed_at.desc(), Order.id.desc())
         .limit(_ALIKE)
     )
-    meant = [order for order in alike if matches(order, wanted, store.country)]
+    meant: list[Order] = [order for order in alike if matches(order, wanted, store.country)]
     # The very name first: "AR-1001" and "EN-1001" may stand beside each other.
     meant.sort(key=lambda order: search_key(order.name) != wanted.name)
     if not meant:

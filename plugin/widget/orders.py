@@ -23,8 +23,9 @@ from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.web import Web
-from plugin.returns import claims, proof
+from plugin.returns import claims, proof, records
 from plugin.returns.claims import Claim
+from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
 from plugin.widget import session
 from plugin.widget.limits import Limit, Limits, address_of
@@ -179,7 +180,15 @@ class Orders:
         async with self.app.db.transaction(held.workspace_id) as tx:
             view = await proof.order_of(tx, held.shopper(), request.path_params["order"])
             usual = await self._usually(tx, held.store_id)
-        return json(_whole(view, _standing(view, usual)))
+            returns = await records.of_order(tx, view.order.id)
+        standing = _standing(view, usual)
+        return json(
+            {
+                **_whole(view, standing),
+                "returns": [_returned(one) for one in returns if one.public_id],
+                "may": [] if standing.cancelled else ["return"],
+            }
+        )
 
     async def problem(self, request: Request) -> Response:
         """Something did not arrive, or not as it should have: it becomes a conversation of the shopper's."""
@@ -228,6 +237,10 @@ def _hidden(vault: Vault, store: Store, what: str) -> str:
 def _standing(view: OrderView, usual: Usual) -> Standing:
     order = view.order
     return tracking.standing(order.placed_at, order.fulfilment_status, order.cancelled_at, view.fulfilments, usual)
+
+
+def _returned(one: ReturnRequest) -> dict[str, Any]:
+    return {"id": one.public_id, "number": one.number, "state": one.state, "at": moment(one.created_at)}
 
 
 def _short(view: OrderView, standing: Standing) -> dict[str, Any]:

@@ -33,12 +33,12 @@ ICONS = (
 )
 
 
-def loader() -> bytes:
-    """The loader as storefronts get it: without the lines of comment and the indentation that are for its readers.
+def loader(name: str = "loader.js") -> bytes:
+    """A loader as storefronts get it: without the lines of comment and the indentation that are for its readers.
 
-    Every page of a storefront pays for its bytes; the limit is 4 KB compressed.
+    Every page of a storefront pays for the bytes of `loader.js`; its limit is 4 KB compressed.
     """
-    written = (STATIC / "loader.js").read_text()
+    written = (STATIC / name).read_text()
     return re.sub(r"^[ \t]*(//.*\n|\n)?", "", written, flags=re.MULTILINE).encode()
 
 

@@ -20,6 +20,7 @@ from plugin import stores
 from plugin.app import App
 from plugin.conversations import attachments
 from plugin.conversations import conversations as threads
+from plugin.conversations.attachments import Attachment
 from plugin.crm.orders import OrderView
 from plugin.crm.products import Product, Variant
 from plugin.kernel.db import Tx
@@ -44,6 +45,8 @@ from plugin.widget.wire import body, held, json, moment, money, web_address
 LOOKING = Limit("returns", 60, visitor=60, address=1200)
 DOING = Limit("return made", 3600, visitor=20, address=200)
 MOST_LINES = 200
+TAKEN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
+"""What the team can look at in any browser. Phones make HEIC into JPEG where a page asks for that."""
 MOST_VARIANTS = 100
 
 
@@ -159,6 +162,7 @@ class Returning:
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
             await stores.standing_still(tx, held.store_id)
+            await _pictures(tx, wanted.wish.photos, held.shopper().actor)
             # An order without an address of its own has only the chat to be told in.
             head = await threads.shown(tx, held.shopper())
             if head is None and not view.order.email:
@@ -194,6 +198,7 @@ class Returning:
         said = await body(request, Answer)
         async with self.app.db.transaction(held.workspace_id) as tx:
             found, _view = await _theirs(tx, held, request.path_params["id"], lock=True)
+            await _pictures(tx, said.photos, held.shopper().actor)
             await moves.answer(tx, found, said.words, said.photos, uploader=held.shopper().actor, by=Who.SHOPPER)
         return json(await self._shown(held, request.path_params["id"]))
 
@@ -279,6 +284,22 @@ class Returning:
         }
 
 
+async def _pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:
+    """Raises AhlanError for what is no photo or video that everybody can look at, whatever it calls itself."""
+    kinds = await tx.scalars(
+        select(Attachment.media_type).where(
+            Attachment.workspace_id == tx.workspace_id, Attachment.id.in_(ids), Attachment.uploader == uploader
+        )
+    )
+    if any(kind not in TAKEN for kind in kinds):
+        raise AhlanError(
+            _("Only photos (JPEG, PNG, WebP) and MP4 videos can be taken here."),
+            _("Take the photo again, or send a picture of the screen."),
+            code="photo_kind",
+            status=415,
+        )
+
+
 async def _theirs(tx: Tx, held: Pass, public_id: str, *, lock: bool = False) -> tuple[ReturnRequest, OrderView]:
     """A return and its order, which must be proven to be this session's. Raises NotFound."""
     found = await records.by_public_id(tx, public_id) if 0 < len(public_id) < 60 else None
@@ -318,7 +339,8 @@ async def _instead(tx: Tx, store_id: UUID, offer: Offer) -> Mapping[str, Sequenc
         .limit(MOST_VARIANTS)
     )
     found: dict[str, list[tuple[Variant, str]]] = {}
-    for variant, product in rows:
+    for row in rows:
+        variant, product = row[0], row[1]
         if variant.stock is None or variant.stock > 0:
             found.setdefault(product, []).append((variant, product))
     return found

@@ -68,6 +68,7 @@ _USUAL_SECONDS = 300
 _AGENTS_SECONDS = 5
 _SEEN_SECONDS = 60
 _RULES_SECONDS = 15
+_PUBLIC_ID = re.compile(r"[\w-]{10,60}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -80,6 +81,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/widget/loader.js", widget.loader),
         Route("/widget/static/{version}/{name:path}", widget.static),
         Route("/widget/frame", widget.frame),
+        Route("/widget/page", widget.page),
+        Route("/widget/page.js", widget.page_loader),
         Route("/widget/session", widget.session, methods=["POST"]),
         Route("/widget/messages", widget.messages),
         Route("/widget/messages", widget.send, methods=["POST"]),
@@ -130,6 +133,7 @@ class Widget:
         self.sockets = Sockets(app, self._rules)
         self._version = panel.version()
         self._loader = _File(panel.loader(), "loader.js")
+        self._page_loader = _File(panel.loader("page.js"), "page.js")
         self._files = {
             path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
             for path in panel.STATIC.rglob("*")
@@ -154,11 +158,26 @@ class Widget:
         current = request.path_params["version"] == self._version
         return file.answer(request, "public, max-age=31536000, immutable" if current else "no-cache")
 
+    async def page_loader(self, request: Request) -> Response:
+        """The script that puts a shopper's orders into a page of the store."""
+        return self._page_loader.answer(request, "public, max-age=3600, stale-while-revalidate=604800")
+
     async def frame(self, request: Request) -> Response:
         """The panel's document. Only the store's own pages may frame it."""
+        return await self._document(request)
+
+    async def page(self, request: Request) -> Response:
+        """The shopper's orders as a page of our own, for stores without one: `return` opens a return. Nobody frames it.
+
+        Its address opens nothing: whoever has it proves whose order it is, as everywhere.
+        """
+        back = request.query_params.get("return", "")
+        return await self._document(request, {"back": back if _PUBLIC_ID.fullmatch(back) else ""})
+
+    async def _document(self, request: Request, page: dict[str, str] | None = None) -> Response:
         _workspace, store = await session.find_store(self.app, request.query_params.get("store", ""))
         translator = self.web.translator(request, request.query_params.get("locale", "") or store.locale)
-        origins = self._origins(store)
+        origins = [] if page else self._origins(store)
         nonce = secrets.token_urlsafe(16)
         config = {
             **await self._config(store, translator.locale),
@@ -167,6 +186,7 @@ class Widget:
             "locale": translator.locale,
             "digits": store.widget.get("digits", "latn"),
             "origins": origins,
+            "page": page,
             "shop": store.widget.get("name") or store.name,
             "greeting": store.widget.get("greeting", ""),
             "time_zone": store.timezone,
@@ -195,7 +215,7 @@ class Widget:
         socket = self.web.public_url.replace("http", "ws", 1)
         framed_by = " ".join(origins) or "'none'"
         # What was bought is shown with the shop's own pictures, wherever it keeps them.
-        pictures = " ".join(["https:", *origins])
+        pictures = " ".join(["https:", *self._origins(store)])
         policy = (
             f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; "
             f"img-src 'self' blob: data: {pictures}; connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; "
