@@ -152,6 +152,22 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("Discount codes"),
         _("With it an agent makes a code for one customer, good once."),
     ),
+    "returns_untouched": (
+        _("Returns in the store"),
+        _("With it returns are opened, decided and paid in the store itself, where its own staff see them too."),
+    ),
+    "shelves_unseen": (
+        _("Locations of the stock"),
+        _("With it returned goods go back to the stock of the place that they were sent from."),
+    ),
+    "credit_ungiven": (
+        _("Give store credit"),
+        _("With it a customer who takes store credit for a return can get a bonus on top."),
+    ),
+    "credit_unseen": (
+        _("See store credit"),
+        _("With it we make sure that a bonus was given once and not twice."),
+    ),
 }
 
 

@@ -698,6 +698,10 @@ class ReturnDesk(Protocol):
         """
         ...
 
+    async def read_return(self, connection: Connection, return_external_id: str) -> Sequence[Record]:
+        """The order of a return as it is now, after the platform told no more than that the return changed."""
+        ...
+
 
 class Platform(OrderDesk, ReturnDesk, Protocol):
     """What every platform offers. Errors are PlatformError; nothing here is called inside a transaction."""

@@ -5,13 +5,30 @@ The verbs are the port's own: `returnable` reads an order, `act` and `settle` do
 Amounts are in the currency that the customer was charged in, minor units.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from plugin.kernel.money import Money
+
+_MARK: Final = re.compile(r"(?P<number>\S{1,64}) \((?P<key>[0-9A-Za-z-]{1,64})\)")
+
+
+def mark(number: str, key: str) -> str:
+    """What a platform is told to write beside money that went back: our number, and the step that moved it.
+
+    It comes back as `RefundRecord.reason`, whether the refund is read or told by a webhook.
+    """
+    return f"{number} ({key})"
+
+
+def marked(text: str) -> tuple[str, str] | None:
+    """(number, key) of a refund's reason that `mark` wrote, None for anybody else's words."""
+    found = _MARK.match(text)
+    return (found["number"], found["key"]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +137,8 @@ class ExchangePart:
 class OpenReturn:
     """Have the store know of the return. `approved`: it is agreed already, otherwise it waits for a decision.
 
-    `number` is ours and stands where the platform lets us write it. Its `Done` names the store's return.
+    `number` is ours and stands where the platform lets us write it. Its `Done` names the store's return. A request
+    that is not approved holds no exchange (platforms.md A5.4): with one, it is quoted as `exchange_needs_approval`.
     """
 
     number: str
@@ -178,7 +196,9 @@ class PayReturn:
     """Give back `amount` in all, for these parts and `delivery` of the order's delivery; never more than was quoted.
 
     `fees` were taken off the goods' worth already: `amount` is what moves. `credit`: as store credit instead of to the
-    original payment, with `bonus` on top of `amount`. `restock` is what `ReceiveReturn` has not put back yet.
+    original payment, with `bonus` on top of `amount`. `restock` is what `ReceiveReturn` has not put back yet. With it
+    the return's exchange is released, so an `amount` of nothing is asked for too. `Done.amount` is what moved of
+    `amount`, without the bonus; `Done.detail` says what did not, and names a credit that is a coupon.
     """
 
     number: str
@@ -217,7 +237,10 @@ class ReturnQuote:
     """What the platform says about money that is to go back. Nothing has happened.
 
     `amount` is what the platform itself would give for these parts; `ours` was asked for. `by_hand`: somebody has to
-    move the money. `refusal`, `ask`, `notes`, `plan`: as in `plugin.platform.Quote`.
+    move the money. `refusal`, `ask`, `notes`, `plan`: as in `plugin.platform.Quote`. Refusals of our own: `changed`
+    (what the platform has no longer fits), `not_approved`, `ended`, `more_than_paid`, `exchange_needs_approval`,
+    `no_customer`, `no_email`. Notes: `customer_owes` (the exchange costs more; `amount` is nothing), `restock_by_hand`
+    (the platform does not put these goods back), `store_mails`.
     """
 
     ours: Money | None = None

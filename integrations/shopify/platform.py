@@ -13,10 +13,11 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from integrations.shopify import identity, mapping, queries, webhooks
+from integrations.shopify import identity, mapping, queries, return_queries, webhooks
 from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
 from integrations.shopify.install import DEFAULT_PROXY_PATH, REQUIRED_SCOPES, Installed, Installer, profile_of
+from integrations.shopify.returns import ReturnDesk
 from plugin import stores
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
@@ -50,6 +51,10 @@ PERMISSIONS: Final = {
     "write_orders": "orders_untouched",
     "write_draft_orders": "drafts_untouched",
     "write_discounts": "discounts_untouched",
+    return_queries.RETURNS: "returns_untouched",
+    return_queries.LOCATIONS: "shelves_unseen",
+    return_queries.CREDIT: "credit_ungiven",
+    return_queries.CREDIT_SEEN: "credit_unseen",
 }
 """Optional scopes, and what is found while one of them is not granted."""
 VISIBLE: Final = timedelta(days=60)
@@ -82,7 +87,7 @@ class _Person:
     until: datetime
 
 
-class ShopifyPlatform(OrderDesk):
+class ShopifyPlatform(OrderDesk, ReturnDesk):
     """What every platform offers, as Shopify has it. `installer` and `client` are for Shopify's own edges."""
 
     kind = "shopify"
@@ -104,6 +109,7 @@ class ShopifyPlatform(OrderDesk):
         self._settings = settings
         self.client = AdminClient(db, vault, http, settings.shopify)
         self.installer = Installer(db, vault, self.client, settings)
+        self._reasons = {}
         self._people: OrderedDict[tuple[str, str], _Person] = OrderedDict()
 
     # --- the store itself

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from integrations.shopify import action_queries
+from integrations.shopify import action_queries, return_queries
 
 API_VERSION: Final = "2026-10"
 
@@ -396,6 +396,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "WebhooksList": WEBHOOKS_LIST,
     "RevokeScopes": REVOKE_SCOPES,
     **action_queries.OPERATIONS,
+    **return_queries.OPERATIONS,
 }
 """Every operation by its operation name, as sent."""
 
@@ -405,6 +406,7 @@ SCOPES: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("CustomersPage", "Customer", "CustomerAddresses"), ("read_customers",)),
     **dict.fromkeys(("ProductsPage", "Product", "ProductVariants"), ("read_products",)),
     **action_queries.SCOPES,
+    **return_queries.SCOPES,
 }
 """The scopes that an operation needs (https://shopify.dev/docs/api/usage/access-scopes). The others ask about the shop,
 our own installation, our own subscriptions and our own bulk operations, for which no scope is needed."""

@@ -95,8 +95,11 @@ _REMEDIES: Mapping[str, Remedy] = {
 }
 # Permissions that a merchant may give or not are shown as such and are nothing to mend.
 _NO_PROBLEM = frozenset(
-    {"history_limited", "merges_unseen", "orders_untouched", "drafts_untouched", "discounts_untouched"}
-)
+    {
+        "history_limited", "merges_unseen", "orders_untouched", "drafts_untouched", "discounts_untouched",
+        "returns_untouched", "shelves_unseen", "credit_ungiven", "credit_unseen",
+    }
+)  # fmt: skip
 
 
 def problems(facts: Facts, now: datetime) -> tuple[Problem, ...]:

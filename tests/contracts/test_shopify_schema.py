@@ -14,6 +14,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
+    GraphQLUnionType,
     build_client_schema,
     build_schema,
     parse,
@@ -132,6 +133,8 @@ def mismatch(mine: GraphQLNamedType, theirs: GraphQLNamedType | None) -> list[st
             for key, field in theirs.fields.items()
             if str(field.type).endswith("!") and _default(field) is None and key not in mine.fields
         ]
+    if isinstance(mine, GraphQLUnionType) and isinstance(theirs, GraphQLUnionType):
+        return [f"{name} = {m.name}" for m in mine.types if m.name not in {t.name for t in theirs.types}]
     if not isinstance(mine, GraphQLObjectType | GraphQLInterfaceType) or not isinstance(
         theirs, GraphQLObjectType | GraphQLInterfaceType
     ):

@@ -19,15 +19,17 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
-from integrations.shopify import action_queries, actions, platform, queries, routes, webhooks
+from integrations.shopify import action_queries, actions, platform, queries, return_queries, routes, webhooks
 from integrations.shopify.identity import missing_scopes
-from integrations.shopify.simulator import Simulator, create_app, nodes, oauth
+from integrations.shopify.simulator import Simulator, create_app, nodes, oauth, returns, trade
+from integrations.shopify.simulator.shop import Shop, gid
 from plugin.platform import Resource
 
 ROOT = Path(__file__).parent.parent.parent
 SCOPES = tomllib.loads((ROOT / "integrations/shopify/app/shopify.app.toml").read_text("utf-8"))["access_scopes"]
 REQUIRED = set(SCOPES["scopes"].split(","))
 OPTIONAL = set(SCOPES["optional_scopes"])
+OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL}
 SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").read_text("utf-8"))
 
 # What has to be granted before an object can be read at all (https://shopify.dev/docs/api/usage/access-scopes). A type
@@ -36,7 +38,8 @@ NEEDS = {
     **dict.fromkeys(
         ("Order", "LineItem", "Fulfillment", "FulfillmentLineItem", "FulfillmentTrackingInfo", "Refund",
          "RefundLineItem", "SuggestedRefund", "SuggestedOrderTransaction", "ShippingRefund", "OrderTransaction",
-         "OrderPaymentCollectionDetails"),
+         "OrderPaymentCollectionDetails", "ShippingLine", "TaxLine", "DiscountAllocation", "RefundShippingLine",
+         "LineItemGroup"),
         "read_orders",
     ),
     **dict.fromkeys(
@@ -44,7 +47,22 @@ NEEDS = {
         "read_customers",
     ),
     **dict.fromkeys(("Product", "ProductVariant", "SelectedOption"), "read_products"),
-    "Return": "read_returns",
+    **dict.fromkeys(("Collection",), "read_products"),
+    "FulfillmentEvent": "read_fulfillments",
+    "Location": "read_locations",
+    **dict.fromkeys(
+        ("Return", "ReturnLineItem", "ReturnLineItemType", "ExchangeLineItem", "ReturnableFulfillment",
+         "ReturnableFulfillmentLineItem", "ReturnReasonDefinition", "ReverseFulfillmentOrder",
+         "ReverseFulfillmentOrderLineItem", "ReverseFulfillmentOrderDisposition", "ReverseDelivery",
+         "ReverseDeliveryShippingDeliverable", "ReverseDeliveryTrackingV2", "ReverseDeliveryLabelV2",
+         "SuggestedReturnFinancialOutcome", "RefundReturnOutcome", "InvoiceReturnOutcome"),
+        "read_returns",
+    ),
+    "StoreCreditAccount": "read_store_credit_accounts",
+    **dict.fromkeys(
+        ("StoreCreditAccountTransaction", "StoreCreditAccountCreditTransaction"),
+        "read_store_credit_account_transactions",
+    ),
     "DraftOrder": "read_draft_orders",
     "DiscountCodeNode": "read_discounts",
 }  # fmt: skip
@@ -88,7 +106,7 @@ def needed(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(queries.OPERATIONS))
 def test_an_operation_declares_what_it_reads(name: str) -> None:
-    declared = queries.SCOPES.get(name) or action_queries.OPTIONAL.get(name, ())
+    declared = queries.SCOPES.get(name) or OPTIONAL_USES.get(name, ())
     # Whoever may write may read what they have written (platforms.md A1.2).
     assert missing_scopes(sorted(needed(queries.OPERATIONS[name])), [*declared, *(() if name in queries.SCOPES
                           else REQUIRED)]) == []  # fmt: skip
@@ -103,6 +121,12 @@ def test_what_writes_to_orders_declares_the_scope_that_shopify_asks_for() -> Non
     assert {scope for scopes in action_queries.OPTIONAL.values() for scope in scopes} == set(actions.NEEDS.values())
 
 
+def test_what_writes_to_returns_declares_the_scope_that_shopify_asks_for() -> None:
+    writing = {name for name, text in return_queries.OPERATIONS.items() if "mutation" in text}
+    assert writing <= set(return_queries.OPTIONAL)
+    assert set(return_queries.OPERATIONS) == set(return_queries.OPTIONAL) | set(return_queries.SCOPES)
+
+
 @pytest.mark.parametrize("resource", sorted(queries.BULK_QUERIES))
 def test_an_export_declares_what_it_reads(resource: str) -> None:
     assert set(queries.BULK_SCOPES[resource]) == needed(queries.BULK_QUERIES[resource])
@@ -110,7 +134,7 @@ def test_an_export_declares_what_it_reads(resource: str) -> None:
 
 def uses() -> Iterator[tuple[str, str]]:
     """(scope, what needs it) of everything that runs."""
-    for table in (queries.SCOPES, queries.BULK_SCOPES, action_queries.OPTIONAL):
+    for table in (queries.SCOPES, queries.BULK_SCOPES, OPTIONAL_USES):
         for name, scopes in table.items():
             yield from ((scope, name) for scope in scopes)
     for topic, scopes in webhooks.TOPICS.items():
@@ -140,7 +164,8 @@ def test_what_cannot_do_without_a_scope_gets_it_at_install() -> None:
 def test_each_optional_scope_has_its_own_finding_and_topic_history_or_action() -> None:
     assert set(platform.PERMISSIONS) == OPTIONAL
     topics = {scope for topic in webhooks.OPTIONAL_TOPICS for scope in webhooks.TOPICS[topic]}
-    assert topics | {"read_all_orders"} | set(actions.NEEDS.values()) == OPTIONAL
+    returning = {scope for scopes in return_queries.OPTIONAL.values() for scope in scopes}
+    assert topics | {"read_all_orders"} | set(actions.NEEDS.values()) | returning == OPTIONAL
 
 
 # --- the same as the shop itself sees it ----------------------------------------------------------------------------
@@ -152,7 +177,22 @@ def sim() -> Simulator:
         None, app_url="https://app.example.com", client_id="id", client_secret="s", base_port=8001, seeded=True,
     )  # fmt: skip
     oauth.install(made.shop)
+    _send_something_back(made.shop)
     return made
+
+
+def _send_something_back(shop: Shop) -> None:
+    """A guest-free order of two, sent, one of it in an open return, and a customer with store credit."""
+    customer = shop.state.all("customers")[0]
+    order = trade.place_order(shop, [(shop.state.all("products")[0]["variants"][0]["id"], 2)], customer=customer)
+    parcel = trade.fulfil(shop, order["id"])
+    sent = gid("FulfillmentLineItem", parcel["line_items"][0]["_fulfillment_line_id"])
+    told = {
+        "orderId": order["admin_graphql_api_id"],
+        "returnLineItems": [{"fulfillmentLineItemId": sent, "quantity": 1}],
+    }
+    returns.open_return(shop, told, status="open")
+    returns.add_credit(shop, customer["id"], 500, "ILS", of="test")
 
 
 def _variables(sim: Simulator, name: str) -> dict[str, Any]:
@@ -173,7 +213,35 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         "OrderState": {"id": order["admin_graphql_api_id"]},
         "OrderLink": {"id": order["admin_graphql_api_id"]},
         **_writing(order),
+        **_returning(sim),
     }[name]
+
+
+def _returning(sim: Simulator) -> dict[str, dict[str, Any]]:
+    """The same of returns; what writes is refused, whoever asks."""
+    order = nodes.visible_orders(sim.shop)[-1]
+    id, first = order["admin_graphql_api_id"], {"first": 5}
+    held = order["_returns"][0]["admin_graphql_api_id"]
+    none = {"id": "gid://shopify/Return/1"}
+    return {
+        **{key: {"id": id} for key in ("ReturnableOrder", "OrderReturns", "Shelves")},
+        **{key: {"id": id, **first} for key in ("ReturnableLines", "ReturnableUnits")},
+        "ReturnReasons": first,
+        **{key: {"id": held} for key in ("ReturnState", "ReturnParcels", "ReturnOrder")},
+        "ReturnOutcome": {"id": held, "lines": [], "exchange": []},
+        "RequestReturn": {"input": {"orderId": id, "returnLineItems": []}},
+        "CreateReturn": {"input": {"orderId": id, "returnLineItems": []}},
+        "ApproveReturn": {"input": none},
+        "DeclineReturn": {"input": {**none, "declineReason": "OTHER"}},
+        **dict.fromkeys(("CancelReturn", "CloseReturn", "ReopenReturn"), none),
+        "LabelReturn": {"order": "gid://shopify/ReverseFulfillmentOrder/1", "lines": []},
+        "RelabelReturn": {"id": "gid://shopify/ReverseDelivery/1"},
+        "DisposeReturn": {"goods": []},
+        "ProcessReturn": {"input": {"returnId": none["id"]}},
+        "StoreCredit": {"id": order["customer"]["admin_graphql_api_id"]},
+        "GiveCredit": {"id": "gid://shopify/Customer/1",
+                       "credit": {"creditAmount": {"amount": "1.00", "currencyCode": "ILS"}}},
+    }  # fmt: skip
 
 
 def _writing(order: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -196,13 +264,13 @@ def _writing(order: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(action_queries.OPTIONAL))
+@pytest.mark.parametrize("name", sorted(OPTIONAL_USES))
 def test_what_is_done_to_an_order_is_refused_without_its_scope(sim: Simulator, name: str) -> None:
-    (scope,) = action_queries.OPTIONAL[name]
-    sim.shop.state.set("granted", [*REQUIRED, scope])
+    sim.shop.state.set("granted", [*REQUIRED, *OPTIONAL_USES[name]])
     assert not _denied(sim, name)
-    sim.shop.state.set("granted", sorted(REQUIRED | OPTIONAL - {scope}))
-    assert _denied(sim, name)
+    for scope in OPTIONAL_USES[name]:
+        sim.shop.state.set("granted", sorted(REQUIRED | OPTIONAL - {scope}))
+        assert _denied(sim, name), scope
 
 
 def _denied(sim: Simulator, name: str) -> bool:

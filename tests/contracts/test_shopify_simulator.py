@@ -17,7 +17,7 @@ import httpx
 import jwt
 import pytest
 
-from integrations.shopify import queries
+from integrations.shopify import queries, return_queries
 from integrations.shopify.simulator import Simulator, create_app, oauth, topics, trade, webhooks
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
@@ -284,7 +284,10 @@ def test_the_launch_url_carries_what_shopify_adds(sim: Simulator) -> None:
 # --- Admin API ------------------------------------------------------------------------------------------------------
 
 
-ACTING = ("write_orders", "write_draft_orders", "write_discounts")
+ACTING = (
+    "write_orders", "write_draft_orders", "write_discounts", "write_returns", "read_locations",
+    "read_store_credit_accounts", "write_store_credit_account_transactions",
+)  # fmt: skip
 
 
 def _acting(sim: Simulator) -> dict[str, dict[str, Any]]:
@@ -396,6 +399,31 @@ async def test_a_percentage_is_a_share_and_a_code_exists_once(
     assert await make("once", 0.1) == ["TAKEN"]
 
 
+def _returning(sim: Simulator, order: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Variables of the operations about returns, of an order that has one; what writes is about nothing."""
+    id, held = order["admin_graphql_api_id"], order["_returns"][0]["admin_graphql_api_id"]
+    none = {"id": gid("Return", 1)}
+    variables: dict[str, dict[str, Any]] = {
+        "ReturnableLines": {"id": id, "first": return_queries.LINES_PAGE},
+        "ReturnableUnits": {"id": id, "first": return_queries.UNITS_PAGE},
+        "ReturnReasons": {"first": 250},
+        "ReturnOutcome": {"id": held, "lines": [], "exchange": []},
+        "RequestReturn": {"input": {"orderId": id, "returnLineItems": []}},
+        "CreateReturn": {"input": {"orderId": id, "returnLineItems": []}},
+        "ApproveReturn": {"input": none},
+        "DeclineReturn": {"input": {**none, "declineReason": "OTHER"}},
+        "LabelReturn": {"order": gid("ReverseFulfillmentOrder", 1), "lines": []},
+        "RelabelReturn": {"id": gid("ReverseDelivery", 1)},
+        "DisposeReturn": {"goods": []},
+        "ProcessReturn": {"input": {"returnId": none["id"]}},
+        "StoreCredit": {"id": sim.shop.state.all("customers")[0]["admin_graphql_api_id"]},
+        "GiveCredit": {"id": gid("Customer", 1), "credit": {"creditAmount": {"amount": "1.00", "currencyCode": "ILS"}}},
+    }
+    variables |= {name: {"id": id} for name in ("ReturnableOrder", "OrderReturns", "Shelves")}
+    variables |= {name: {"id": held} for name in ("ReturnState", "ReturnParcels", "ReturnOrder")}
+    return variables | dict.fromkeys(("CancelReturn", "CloseReturn", "ReopenReturn"), none)
+
+
 async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncClient, token: str) -> None:
     oauth.change_scopes(sim.shop, [*sim.shop.granted, "read_all_orders", *ACTING])
     sim.admin_api.throttle.size = sim.admin_api.throttle.level = 1_000_000
@@ -426,6 +454,7 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         "WebhooksList": {"first": queries.WEBHOOKS_PAGE},
         "RevokeScopes": {"scopes": ["read_all_orders"]},
         **_acting(sim),
+        **_returning(sim, order),
     }  # fmt: skip
     costs = {}
     for name, text in queries.OPERATIONS.items():

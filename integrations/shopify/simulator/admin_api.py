@@ -36,7 +36,7 @@ from graphql.execution.values import VariableValues
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from integrations.shopify.simulator import bulk, doings, nodes, oauth, topics
+from integrations.shopify.simulator import bulk, doings, nodes, oauth, returns, topics
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
 from integrations.shopify.simulator.state import Doc
 
@@ -193,12 +193,18 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         needs("read_orders", "order")
         wanted = number_of(arguments["id"], "Order")
         found = next((doc for doc in nodes.visible_orders(shop) if doc["id"] == wanted), None)
-        return {**nodes.order(shop, found), **doings.order_fields(shop, found)} if found else None
+        if found is None:
+            return None
+        return {**nodes.order(shop, found), **doings.order_fields(shop, found), **returns.order_fields(shop, found)}
 
     def customer(**arguments: Any) -> Doc | None:
         needs("read_customers", "customer")
         found = shop.state.get("customers", number_of(arguments["id"], "Customer") or 0)
-        return nodes.customer(shop, found) if found else None
+        return (
+            {**nodes.customer(shop, found), "storeCreditAccounts": returns.credit_accounts(shop, found["id"])}
+            if (found)
+            else None
+        )
 
     def product(**arguments: Any) -> Doc | None:
         needs("read_products", "product")
@@ -240,6 +246,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         "bulkOperations": bulk_operations,
         "webhookSubscriptions": subscriptions,
         **doings.questions(shop),
+        **returns.questions(shop),
     }
 
 
@@ -371,6 +378,7 @@ def mutation_root(shop: Shop, start_bulk: Callable[[int], None]) -> Doc:
         "bulkOperationRunQuery": bulk_run,
         "bulkOperationCancel": lambda **arguments: bulk.cancel(shop, arguments["id"]),
         **doings.mutations(shop),
+        **returns.mutations(shop),
     }
 
 
@@ -403,8 +411,9 @@ class AdminApi:
         asked = request.path_params["version"]
         version = asked if asked in LIVE_VERSIONS else LIVE_VERSIONS[0]
         headers = {"X-Shopify-API-Version": version, "X-Request-Id": request.headers.get("x-request-id", "sim")}
-        fault = await self._fault()
-        if fault is not None:
+        operation = await _operation(request)
+        fault = await self._fault(operation)
+        if isinstance(fault, Response):
             return fault
         refused = oauth.refuse(self.shop, request.headers.get("x-shopify-access-token", ""))
         if refused is not None:
@@ -414,17 +423,20 @@ class AdminApi:
             document, variables = asked_for["query"], asked_for.get("variables") or {}
         except (ValueError, KeyError, TypeError):
             return JSONResponse({"errors": {"query": "Required parameter missing or invalid"}}, 400, headers)
-        return JSONResponse(self.execute(document, variables, asked_for.get("operationName")), headers=headers)
+        done = self.execute(document, variables, asked_for.get("operationName"))
+        return JSONResponse({"errors": "Bad gateway"}, 502) if fault == "lost" else JSONResponse(done, headers=headers)
 
-    async def _fault(self) -> Response | None:
-        """The next failure that was ordered on the control page, if any."""
+    async def _fault(self, operation: str) -> Response | str | None:
+        """The next failure that was ordered on the control page and is meant for this operation, if any."""
         faults = self.shop.faults
-        if not faults:
+        fault = next((one for one in faults if one.on in ("", operation)), None)
+        if fault is None:
             return None
-        fault = faults[0]
         fault.remaining -= 1
         if fault.remaining <= 0:
-            faults.pop(0)
+            faults.remove(fault)
+        if fault.kind == "lost":
+            return fault.kind
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
             return None
@@ -493,6 +505,14 @@ class AdminApi:
             }
         }
         return answer
+
+
+async def _operation(request: Request) -> str:
+    try:
+        asked = await request.json()
+    except ValueError:
+        return ""
+    return str(asked.get("operationName") or "") if isinstance(asked, dict) else ""
 
 
 def _throttled(throttle: Throttle, requested: int = 100) -> Doc:

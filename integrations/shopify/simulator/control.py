@@ -18,7 +18,9 @@
 | POST emit | ``{topic, payload}`` | delivery ids of any payload |
 | GET deliveries | ``?topic=&status=&bodies=1`` | the log |
 | POST deliveries | ``{duplicates?, loss?, shuffle_seconds?, paused?, time_scale?, retry_now?}`` | switches |
-| POST faults | ``{kind: 429, 500, garbage, slow, throttled, times?, seconds?, oauth?}`` | pending ones; empty body clears |
+| POST order/{id}/return-{step} | ``{lines?, exchange?, fee?, return_id?, money?}`` | a return made or moved in the admin |
+| GET ledger, POST ledger | ``{refuse?: 1, credit_limit?}`` | money that really moved; what the gateway refuses next |
+| POST faults | ``{kind: 429, 500, garbage, slow, lost, throttled, refused, times?, seconds?, on?, code?, oauth?}`` | pending ones; empty body clears |
 | POST throttle | ``{size?, rate?, available?}`` | the bucket |
 | POST clock | ``{advance_seconds}`` or ``{reset: true}`` | now |
 | GET records/{kind} | | customers, orders, products, carts, checkouts, subscriptions, bulk |
@@ -27,19 +29,83 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import oauth, seed, topics, trade
+from integrations.shopify.simulator import doings, oauth, returns, seed, topics, trade
 from integrations.shopify.simulator.admin_api import Throttle
-from integrations.shopify.simulator.shop import Fault, Shop
+from integrations.shopify.simulator.shop import Fault, Shop, gid
 from integrations.shopify.simulator.state import Doc
 from integrations.shopify.simulator.webhooks import Deliveries
 
 RECORDS = frozenset({"customers", "orders", "products", "carts", "checkouts", "subscriptions", "bulk"})
+
+
+def _return_of(shop: Shop, number: int, sent: Doc) -> Doc:
+    order = trade.need(shop, "orders", number)
+    found: Doc | None = next((held for held in order["_returns"] if held["id"] == int(sent["return_id"])), None)
+    if found is None:
+        raise LookupError(f"no return with id {sent['return_id']}")
+    return found
+
+
+def _admin_create(shop: Shop, number: int, sent: Doc) -> Doc:
+    """Somebody in the admin opens a return: ``lines`` is {line id: quantity}, ``exchange`` [[variant id, quantity]]."""
+    wanted = _numbers(sent.get("lines")) or {}
+    order = trade.need(shop, "orders", number)
+    lines: list[Doc] = []
+    for _, of, units in returns.left_to_return(order):
+        take = min(units, wanted.pop(of["id"], 0))
+        if take:
+            lines.append({"fulfillmentLineItemId": gid("FulfillmentLineItem", of["_fulfillment_line_id"]),
+                          "quantity": take})  # fmt: skip
+    told: Doc = {
+        "orderId": order["admin_graphql_api_id"],
+        "returnLineItems": lines,
+        "exchangeLineItems": [{"variantId": gid("ProductVariant", variant), "quantity": quantity}
+                              for variant, quantity in sent.get("exchange") or ()],
+    }  # fmt: skip
+    if sent.get("fee"):
+        told["returnShippingFee"] = {"amount": {"amount": sent["fee"], "currencyCode": order["presentment_currency"]}}
+    return _refusable(lambda: returns.open_return(shop, told, status="open"))
+
+
+def _admin_process(shop: Shop, number: int, sent: Doc) -> Doc:
+    """Somebody in the admin takes everything of a return back, and gives ``money`` (as text) for it."""
+    order, held = trade.need(shop, "orders", number), _return_of(shop, number, sent)
+    lines = [{"id": line["admin_graphql_api_id"], "quantity": line["quantity"] - returns.processed(line)}
+             for line in returns.lines_of(held) if line["quantity"] > returns.processed(line)]  # fmt: skip
+    told: Doc = {"returnId": held["admin_graphql_api_id"], "returnLineItems": lines, "note": sent.get("note")}
+    if sent.get("money"):
+        money = {"amount": sent["money"], "currencyCode": order["presentment_currency"]}
+        entry = {"parentId": gid("OrderTransaction", order["id"] * 10 + 1), "transactionAmount": money}
+        told["financialTransfer"] = {"issueRefund": {"orderTransactions": [entry]}}
+    return _refusable(lambda: returns.process(shop, told))
+
+
+def _admin_remove(shop: Shop, number: int, sent: Doc) -> Doc:
+    """Somebody in the admin takes units out of a return again."""
+    held = _return_of(shop, number, sent)
+    return _refusable(lambda: returns.remove(shop, held["admin_graphql_api_id"], int(sent["line_id"]),
+                                             int(sent.get("quantity", 1))))  # fmt: skip
+
+
+def _refusable(work: Callable[[], Doc]) -> Doc:
+    try:
+        return work()
+    except returns.Refused as refused:
+        raise ValueError(refused.message) from refused
+
+
+ADMIN_RETURNS: dict[str, Callable[[Shop, int, Doc], Doc]] = {
+    "return-create": _admin_create,
+    "return-process": _admin_process,
+    "return-remove": _admin_remove,
+}
 
 
 async def _body(request: Request) -> Doc:
@@ -148,6 +214,8 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
             made = None
         elif verb == "return-request":
             made = trade.request_return(shop, number, quantities=quantities or {}, note=sent.get("note", ""))
+        elif verb in ADMIN_RETURNS:
+            made = ADMIN_RETURNS[verb](shop, number, sent)
         elif verb.removeprefix("return-") in trade.RETURN_STEPS:
             made = trade.move_return(shop, number, int(sent["return_id"]), verb.removeprefix("return-"))
         else:
@@ -215,9 +283,21 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
             shop.faults.clear()
         elif sent.get("oauth"):
             shop.state.set("oauth_fault", int(sent["kind"]))
+        elif sent["kind"] == "refused":
+            waiting = [str(sent.get("code", "INVALID_STATE"))] * int(sent.get("times", 1))
+            shop.state.set(returns.REFUSALS, [*shop.state.setting(returns.REFUSALS, []), *waiting])
         else:
-            shop.faults.append(Fault(str(sent["kind"]), int(sent.get("times", 1)), float(sent.get("seconds", 0))))
+            seconds, on = float(sent.get("seconds", 0)), str(sent.get("on", ""))
+            shop.faults.append(Fault(str(sent["kind"]), int(sent.get("times", 1)), seconds, on))
         return JSONResponse({"faults": [[fault.kind, fault.remaining] for fault in shop.faults]})
+
+    async def ledger(request: Request) -> Response:
+        sent = await _body(request)
+        if "refuse" in sent:
+            shop.state.set(doings.REFUND_FAULTS, int(sent["refuse"]))
+        if "credit_limit" in sent:
+            shop.state.set("credit_limit", int(sent["credit_limit"]))
+        return JSONResponse({"ledger": shop.state.all("ledger")})
 
     async def throttle(request: Request) -> Response:
         sent = await _body(request)
@@ -258,6 +338,7 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
         Route("/__sim/deliveries", log),
         Route("/__sim/deliveries", switch, methods=["POST"]),
         Route("/__sim/faults", faults, methods=["POST"]),
+        Route("/__sim/ledger", ledger, methods=["GET", "POST"]),
         Route("/__sim/throttle", throttle, methods=["POST"]),
         Route("/__sim/clock", clock, methods=["POST"]),
         Route("/__sim/records/{kind}", records),

@@ -17,7 +17,6 @@ from integrations.shopify.simulator import nodes, trade
 from integrations.shopify.simulator.shop import Shop, amount, gid, iso, minor, number_of
 from integrations.shopify.simulator.state import Doc
 
-MANUAL = ("manual", "cash_on_delivery")
 REFUND_FAULTS = "refund_faults"
 """Setting: how many of the next refunds a payment provider refuses after Shopify wrote them down."""
 
@@ -64,7 +63,7 @@ def once(shop: Shop, name: str, key: str | None, told: Doc, work: Callable[[], D
         shop.state.put("idempotency", f"{name}:{key}", held)
     order = shop.state.get("orders", held["order"]) or {}
     made = next(one for one in order["refunds"] if one["admin_graphql_api_id"] == held["made"])
-    return {**payload([], refund=nodes.refund(made)), "order": lambda **_: nodes.order(shop, order)}
+    return {**payload([], refund=nodes.refund(made, order)), "order": lambda **_: nodes.order(shop, order)}
 
 
 # --- refunds --------------------------------------------------------------------------------------------------------
@@ -88,7 +87,7 @@ def suggested_refund(shop: Shop, order: Doc, **asked: Any) -> Doc:
         count = line["current_quantity"] if asked.get("suggestFullRefund") else wanted.get(line["id"], 0)
         count = min(count, line["current_quantity"])
         if count > 0:
-            lines.append((line, count, minor(line["price"]) * count))
+            lines.append((line, count, trade.worth(line, count)))
     delivery_left = minor(order["current_shipping_price_set"]["shop_money"]["amount"])
     delivery = delivery_left if asked.get("refundShipping") or asked.get("suggestFullRefund") else 0
     left = left_minor(order)
@@ -100,7 +99,7 @@ def suggested_refund(shop: Shop, order: Doc, **asked: Any) -> Doc:
         "amountSet": nodes.bag(amount(back)),
         "parentTransaction": {
             "id": gid("OrderTransaction", order["id"] * 10 + 1),
-            "manualPaymentGateway": gateway in MANUAL,
+            "manualPaymentGateway": gateway in trade.MANUAL,
         },
     }
     return {
@@ -160,7 +159,7 @@ def _refund(shop: Shop, told: Doc) -> Doc:
         shop, order["id"], quantities=quantities, delivery=delivery, money=money, note=told.get("note"),
         failed=bool(failing), gateway=order["payment_gateway_names"][0],
     )  # fmt: skip
-    return {**payload([], refund=nodes.refund(made)), "_order": order["id"]}
+    return {**payload([], refund=nodes.refund(made, order)), "_order": order["id"]}
 
 
 # --- the order itself -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 from graphql import GraphQLError
 
 from integrations.shopify.simulator import trade
-from integrations.shopify.simulator.shop import Shop, amount, gid, parse_iso
+from integrations.shopify.simulator.shop import Shop, amount, gid, minor, parse_iso
 from integrations.shopify.simulator.state import Doc
 
 Node = dict[str, Any]
@@ -174,11 +174,12 @@ def listing(items: list[Doc], build: Callable[[Doc], Node], arguments: dict[str,
     return connection(list(reversed(found)), build, key, binding=binding, everything=everything, **page)
 
 
-def _positions(items: Sequence[Doc], build: Callable[[Doc], Node], everything: bool) -> Callable[..., Node]:
-    """A nested connection in the order of its list."""
-    numbered = [{"position": position, "doc": item} for position, item in enumerate(items)]
+def positions(items: Sequence[Doc], build: Callable[[Doc], Node], everything: bool = False) -> Callable[..., Node]:
+    """A nested connection in the order of its list, or the other way round."""
 
     def resolve(**arguments: Any) -> Node:
+        ordered = list(reversed(items)) if arguments.get("reverse") else items
+        numbered = [{"position": position, "doc": item} for position, item in enumerate(ordered)]
         page: dict[str, Any] = {name: arguments.get(name) for name in ("first", "after", "last", "before")}
         return connection(
             numbered, lambda held: build(held["doc"]), lambda held: held["position"], everything=everything, **page
@@ -194,10 +195,22 @@ def _some(items: list[Node]) -> Callable[..., list[Node]]:
 # --- objects --------------------------------------------------------------------------------------------------------
 
 
-def bag(value: str) -> Node:
-    """A MoneyBag."""
+def bag(value: str, of: Doc | None = None) -> Node:
+    """A MoneyBag of an amount in the shop's currency; with the order ``of`` which it is, in the customer's too."""
     money = {"amount": value, "currencyCode": trade.CURRENCY}
-    return {"shopMoney": money, "presentmentMoney": money}
+    if of is None or of["presentment_currency"] == trade.CURRENCY:
+        return {"shopMoney": money, "presentmentMoney": money}
+    return {"shopMoney": money, "presentmentMoney": charged_money(of, trade.charged(of, minor(value)))}
+
+
+def charged_money(order: Doc, value: int) -> Node:
+    """A MoneyV2 in the customer's currency, of minor units of it."""
+    return {"amount": trade.charged_text(order, value), "currencyCode": order["presentment_currency"]}
+
+
+def charged_bag(order: Doc, value: int) -> Node:
+    """A MoneyBag of an amount in the customer's currency."""
+    return {**bag("0.00"), "presentmentMoney": charged_money(order, value)}
 
 
 def address(held: Doc | None, number: int | str) -> Node | None:
@@ -266,7 +279,7 @@ def customer(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         if doc["phone"]
         else None,
         "defaultAddress": address(doc.get("default_address"), (doc.get("default_address") or {}).get("id", 0)),
-        "addressesV2": _positions(doc["addresses"], lambda held: address(held, held["id"]) or {}, everything),
+        "addressesV2": positions(doc["addresses"], lambda held: address(held, held["id"]) or {}, everything),
     }
 
 
@@ -314,11 +327,13 @@ def product(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
             "alt": doc["title"],
             "preview": {"image": {"url": picture, "altText": doc["title"]}},
         },
-        "variants": _positions(doc["variants"], lambda held: variant(shop, doc, held), everything),
+        "variants": positions(doc["variants"], lambda held: variant(shop, doc, held), everything),
     }
 
 
-def line(shop: Shop, doc: Doc) -> Node:
+def line(shop: Shop, doc: Doc, of: Doc | None = None) -> Node:
+    """A line of the order ``of``."""
+    held = shop.state.get("products", doc["product_id"] or 0) or {}
     return {
         "id": doc["admin_graphql_api_id"],
         "title": doc["title"],
@@ -330,19 +345,34 @@ def line(shop: Shop, doc: Doc) -> Node:
         "refundableQuantity": doc["current_quantity"],
         "unfulfilledQuantity": doc["fulfillable_quantity"],
         "requiresShipping": doc["requires_shipping"],
-        "originalUnitPriceSet": bag(doc["price"]),
-        "discountedTotalSet": bag(amount(_minor(doc["price"]) * doc["quantity"])),
+        "originalUnitPriceSet": bag(doc["price"], of),
+        "originalTotalSet": bag(amount(minor(doc["price"]) * doc["quantity"]), of),
+        "discountedTotalSet": bag(amount(trade.paid_for(doc)), of),
+        "discountAllocations": [{"allocatedAmountSet": bag(one["amount"], of)} for one in doc["discount_allocations"]],
+        "taxLines": [{"priceSet": bag(amount(trade.vat_inside(trade.paid_for(doc))), of)}],
+        "isGiftCard": doc["gift_card"],
+        "image": {"url": f"{shop.storefront_origin}/cdn/products/{held['handle']}.svg"} if held else None,
+        "lineItemGroup": {"id": gid("LineItemGroup", doc["_group"])} if doc.get("_group") else None,
         "variant": guarded(shop, "read_products", "variant", lambda: {"id": gid("ProductVariant", doc["variant_id"])}),
-        "product": guarded(shop, "read_products", "product", lambda: {"id": gid("Product", doc["product_id"])}),
+        "product": guarded(shop, "read_products", "product", lambda: _bought(doc, held)),
     }
 
 
-def _minor(text: str) -> int:
-    whole, _, rest = text.partition(".")
-    return int(whole) * 100 + int((rest + "00")[:2])
+def _bought(line: Doc, product: Doc) -> Node:
+    """The product of a line; the demo shop has a collection for each tag."""
+    tags = _tags(product.get("tags", ""))
+    return {
+        "id": gid("Product", line["product_id"]),
+        "productType": product.get("product_type", ""),
+        "tags": tags,
+        "collections": positions(
+            [{"handle": tag} for tag in tags],
+            lambda one: {"id": gid("Collection", sum(one["handle"].encode())), **one},
+        ),
+    }
 
 
-def fulfillment(doc: Doc, *, everything: bool = False) -> Node:
+def fulfillment(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
     delivered = doc["_delivered_at"] is not None
     return {
         "id": doc["admin_graphql_api_id"],
@@ -354,10 +384,12 @@ def fulfillment(doc: Doc, *, everything: bool = False) -> Node:
         "inTransitAt": doc["_in_transit_at"],
         "estimatedDeliveryAt": None,
         "deliveredAt": doc["_delivered_at"],
+        "location": guarded(shop, "read_locations", "location", lambda: {"id": gid("Location", doc["location_id"])}),
+        "events": lambda **page: guarded(shop, "read_fulfillments", "events", lambda: _scans(doc)(**page))(),
         "trackingInfo": _some(
             [{"company": doc["tracking_company"], "number": doc["tracking_number"], "url": doc["tracking_url"]}]
         ),
-        "fulfillmentLineItems": _positions(
+        "fulfillmentLineItems": positions(
             doc["line_items"],
             lambda held: {
                 "id": gid("FulfillmentLineItem", held["_fulfillment_line_id"]),
@@ -369,30 +401,58 @@ def fulfillment(doc: Doc, *, everything: bool = False) -> Node:
     }
 
 
-def refund(doc: Doc, *, everything: bool = False) -> Node:
+def _scans(doc: Doc) -> Callable[..., Node]:
+    """What the carrier said of a parcel."""
+    told = [("IN_TRANSIT", doc["_in_transit_at"]), ("DELIVERED", doc["_delivered_at"])]
+    found = [{"status": status, "happenedAt": at, "id": gid("FulfillmentEvent", doc["id"] * 10 + n)}
+             for n, (status, at) in enumerate(told) if at]  # fmt: skip
+
+    return positions(found, lambda one: one)
+
+
+def refund(doc: Doc, of: Doc, *, everything: bool = False) -> Node:
+    """A refund of the order ``of``."""
+    total = bag(amount(doc["_total_minor"]), of)
+    if "_charged_minor" in doc:
+        total = {**total, "presentmentMoney": charged_money(of, doc["_charged_minor"])}
+    delivery = doc.get("_delivery_charged", 0)
     return {
         "id": doc["admin_graphql_api_id"],
         "createdAt": doc["created_at"],
         "updatedAt": doc["created_at"],
         "note": doc["note"],
-        "totalRefundedSet": bag(amount(doc["_total_minor"])),
-        "transactions": _positions(
+        "totalRefundedSet": total,
+        "refundShippingLines": positions(
+            [{"charged": delivery}] if delivery else [],
+            lambda one: {
+                "id": gid("RefundShippingLine", doc["id"]),
+                "subtotalAmountSet": charged_bag(of, one["charged"]),
+                "taxAmountSet": bag("0.00", of),
+            },
+            everything,
+        ),
+        "transactions": positions(
             doc["transactions"],
             lambda held: {
                 "id": held["admin_graphql_api_id"],
                 "status": held["status"].upper(),
                 "gateway": held["gateway"],
-                "amountSet": bag(held["amount"]),
+                "amountSet": {
+                    **bag(held["amount"]),
+                    "presentmentMoney": charged_money(
+                        of, held.get("_charged_minor", trade.charged(of, minor(held["amount"])))
+                    ),
+                },
             },
             everything,
         ),
-        "refundLineItems": _positions(
+        "refundLineItems": positions(
             doc["refund_line_items"],
             lambda held: {
                 "id": gid("RefundLineItem", held["id"]),
                 "quantity": held["quantity"],
                 "restockType": held["restock_type"].upper(),
-                "subtotalSet": bag(held["subtotal"]),
+                "subtotalSet": bag(held["subtotal"], of),
                 "lineItem": {"id": gid("LineItem", held["line_item_id"])},
             },
             everything,
@@ -427,6 +487,7 @@ def order(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
     who = shop.state.get("customers", doc["customer"]["id"]) if doc["customer"] else None
     open_returns = {held["status"] for held in doc["_returns"]}
     total_refunded = sum(held["_total_minor"] for held in doc["refunds"])
+    charged_back = sum(held.get("_charged_minor", trade.charged(doc, held["_total_minor"])) for held in doc["refunds"])
     return {
         "id": doc["admin_graphql_api_id"],
         "legacyResourceId": str(doc["id"]),
@@ -455,9 +516,10 @@ def order(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         "cartToken": doc["cart_token"],
         "checkoutToken": doc["checkout_token"],
         "statusPageUrl": doc["order_status_url"],
-        "totalPriceSet": bag(doc["total_price"]),
-        "currentTotalPriceSet": bag(doc["current_total_price"]),
-        "totalRefundedSet": bag(amount(total_refunded)),
+        "taxesIncluded": doc["taxes_included"],
+        "totalPriceSet": bag(doc["total_price"], doc),
+        "currentTotalPriceSet": bag(doc["current_total_price"], doc),
+        "totalRefundedSet": {**bag(amount(total_refunded)), "presentmentMoney": charged_money(doc, charged_back)},
         "subtotalPriceSet": bag(doc["subtotal_price"]),
         "totalDiscountsSet": bag(doc["total_discounts"]),
         "totalTaxSet": bag(doc["total_tax"]),
@@ -467,14 +529,23 @@ def order(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         ),
         "shippingAddress": address(doc["shipping_address"], f"{doc['id']}1?model_name=Address"),
         "billingAddress": address(doc["billing_address"], f"{doc['id']}2?model_name=Address"),
-        "lineItems": _positions(doc["line_items"], lambda held: line(shop, held), everything),
-        "fulfillments": _some([fulfillment(held) for held in doc["fulfillments"]]),
-        "refunds": _some([refund(held) for held in doc["refunds"]]),
+        "shippingLines": positions(
+            doc["shipping_lines"],
+            lambda held: {
+                "id": gid("ShippingLine", held["id"]),
+                "discountedPriceSet": bag(held["price"], doc),
+                "taxLines": [],
+            },
+            everything,
+        ),
+        "lineItems": positions(doc["line_items"], lambda held: line(shop, held, doc), everything),
+        "fulfillments": _some([fulfillment(shop, held) for held in doc["fulfillments"]]),
+        "refunds": _some([refund(held, doc) for held in doc["refunds"]]),
         "returns": lambda **arguments: guarded(
             shop,
             "read_returns",
             "returns",
-            lambda: _positions(doc["_returns"], return_node, everything)(**arguments),
+            lambda: positions(doc["_returns"], return_node, everything)(**arguments),
         )(),
     }
 

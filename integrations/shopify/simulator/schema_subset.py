@@ -42,7 +42,7 @@ TRIMMED_ENUMS = {
 }
 # Arguments that a caller may reasonably use though our own operations do not name them as literals.
 KEPT_ARGUMENTS = {"first", "after", "last", "before", "query", "reverse", "sortKey", "topics", "uri"}
-KEPT_INTERFACES = {"Node", "Media"}
+KEPT_INTERFACES = {"Node", "Media", "ReturnLineItemType", "StoreCreditAccountTransaction"}
 BUILT_IN = {"String", "Int", "Float", "Boolean", "ID"}
 
 
@@ -121,7 +121,7 @@ def subset_sdl(schema: GraphQLSchema, operations: list[str]) -> str:
         elif isinstance(named, GraphQLObjectType | GraphQLInterfaceType):
             parts.append(_composite(named, wanted, used))
         elif isinstance(named, GraphQLUnionType):
-            raise TypeError(f"{name}: unions are not cut yet")
+            parts.append(f"union {name} = {' | '.join(member.name for member in named.types if member.name in wanted)}")
     directives = [_directive(schema, name) for name in sorted(used.directives)]
     head = "schema {\n  query: QueryRoot\n  mutation: Mutation\n}"
     return "\n\n".join([head, *directives, *parts]) + "\n"

@@ -25,11 +25,15 @@ NAMESPACE = "ahlan"
 
 @dataclass(slots=True)
 class Fault:
-    """What the Admin API does wrong on purpose: an HTTP status, ``garbage``, or ``slow`` for some seconds."""
+    """What the Admin API does wrong on purpose: an HTTP status, ``garbage``, ``lost`` or ``slow`` for some seconds.
+
+    ``lost`` does what was asked and answers 502 all the same. ``on`` is the operation that it waits for.
+    """
 
     kind: str
     remaining: int = 1
     seconds: float = 0.0
+    on: str = ""
 
 
 @dataclass(slots=True)

@@ -9,13 +9,17 @@ from __future__ import annotations
 import secrets
 import uuid
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 
 from integrations.shopify.simulator import merchandise as goods
 from integrations.shopify.simulator.shop import Shop, amount, gid, iso, minor, parse_iso
 from integrations.shopify.simulator.state import Doc
+from plugin.kernel.money import exponent_of
 
 CURRENCY = "ILS"
 VAT_RATE = 0.18
+MANUAL = ("manual", "cash_on_delivery")
+"""Gateways of which Shopify only writes down what somebody did."""
 
 
 def money_set(value: str) -> Doc:
@@ -86,7 +90,7 @@ def create_customer(
 
 def update_customer(shop: Shop, number: int, changes: Doc) -> Doc:
     """Writes fields of a customer; tags are told by their own topics since they left ``customers/*`` (2025)."""
-    customer = _need(shop, "customers", number)
+    customer = need(shop, "customers", number)
     before = set(_tags(customer["_tags"]))
     customer.update(changes)
     customer["updated_at"] = shop.stamp()
@@ -111,7 +115,7 @@ def _sms_consent(moment: str, state: str = "subscribed") -> Doc:
 
 def change_consent(shop: Shop, number: int, *, email: bool, sms: bool) -> Doc:
     """What a customer wants to hear of; a consent to e-mail has a topic of its own besides ``customers/update``."""
-    customer = _need(shop, "customers", number)
+    customer = need(shop, "customers", number)
     moment, changes = shop.stamp(), {}
     for name, wanted in (("email_marketing_consent", email), ("sms_marketing_consent", sms)):
         held = customer[name] or {"state": "not_subscribed", "opt_in_level": "single_opt_in"}
@@ -144,7 +148,7 @@ def ask_privacy(shop: Shop, topic: str, number: int = 0) -> Doc:
 
 def delete_customer(shop: Shop, number: int) -> None:
     """Removes a customer without orders; Shopify refuses others."""
-    customer = _need(shop, "customers", number)
+    customer = need(shop, "customers", number)
     if customer["_orders_count"]:
         raise ValueError("A customer with orders cannot be deleted")
     shop.state.delete("customers", number)
@@ -155,7 +159,8 @@ def _tags(text: str) -> list[str]:
     return [tag.strip() for tag in text.split(",") if tag.strip()]
 
 
-def _need(shop: Shop, kind: str, number: int) -> Doc:
+def need(shop: Shop, kind: str, number: int) -> Doc:
+    """A document that has to be there. Raises LookupError."""
     found = shop.state.get(kind, number)
     if found is None:
         raise LookupError(f"no {kind} with id {number}")
@@ -193,7 +198,7 @@ def change_stock(shop: Shop, variant_id: int, by: int, *, quiet: bool = False) -
 
 def update_product(shop: Shop, number: int, changes: Doc) -> Doc:
     """Writes fields of a product, ``products/update``."""
-    product = _need(shop, "products", number)
+    product = need(shop, "products", number)
     product.update(changes)
     product["updated_at"] = shop.stamp()
     shop.state.put("products", number, product)
@@ -333,10 +338,15 @@ def place_order(
     note: str | None = None,
     at: datetime | None = None,
     paid: bool = True,
+    discount: int = 0,
+    gateway: str = "bogus",
+    currency: str = CURRENCY,
+    rate: str = "1",
     quiet: bool = False,
 ) -> Doc:
     """An order of (variant id, quantity) pairs: ``orders/create``, ``orders/paid``, stock, spending.
 
+    ``discount`` is in percent and the whole order's; ``currency`` is what the customer is charged in, at ``rate``.
     ``quiet`` writes history: no events, no stock. Raises LookupError for an unknown variant.
     """
     number = shop.state.next_id("orders")
@@ -376,11 +386,12 @@ def place_order(
                 "vendor": product["vendor"],
                 "tax_lines": [],
                 "duties": [],
-                "discount_allocations": [],
+                "discount_allocations": _allocated(minor(variant["price"]) * quantity, discount),
                 "selling_plan_id": None,
             }
         )
-    subtotal = sum(minor(item["price"]) * item["quantity"] for item in items)
+    subtotal = sum(paid_for(item) for item in items)
+    off = sum(minor(held["amount"]) for item in items for held in item["discount_allocations"])
     delivery = 0 if subtotal >= goods.FREE_DELIVERY_MINOR else goods.DELIVERY_MINOR
     total = subtotal + delivery
     where = address or (customer or {}).get("default_address")
@@ -422,9 +433,9 @@ def place_order(
         "number": order_number - 1000,
         "order_number": order_number,
         "order_status_url": f"https://{shop.domain}/orders/{secrets.token_hex(16)}/authenticate?key={secrets.token_hex(8)}",
-        "payment_gateway_names": ["bogus"],
+        "payment_gateway_names": [gateway],
         "phone": (customer or {}).get("phone"),
-        "presentment_currency": CURRENCY,
+        "presentment_currency": currency,
         "processed_at": moment,
         "referring_site": "",
         "source_name": "web",
@@ -435,9 +446,9 @@ def place_order(
         "tax_lines": [{"price": amount(vat_inside(total)), "rate": VAT_RATE, "title": "VAT"}],
         "taxes_included": True,
         "test": False,
-        "total_discounts": "0.00",
-        "total_discounts_set": money_set("0.00"),
-        "total_line_items_price": amount(subtotal),
+        "total_discounts": amount(off),
+        "total_discounts_set": money_set(amount(off)),
+        "total_line_items_price": amount(subtotal + off),
         "total_outstanding": "0.00" if paid else amount(total),
         "total_price": amount(total),
         "total_price_set": money_set(amount(total)),
@@ -468,6 +479,7 @@ def place_order(
             }
         ],
         "_returns": [],
+        "_rate": rate,
     }
     shop.state.put("orders", number, order)
     if customer is not None:
@@ -487,6 +499,14 @@ def place_order(
             shop.state.put("checkouts", checkout_token, checkout)
             shop.emit("checkouts/update", checkout)
     return order
+
+
+def _allocated(price: int, percent: int) -> list[Doc]:
+    """The part of an order's discount that falls on a line."""
+    off = share(price, percent, 100)
+    return (
+        [{"amount": amount(off), "amount_set": money_set(amount(off)), "discount_application_index": 0}] if off else []
+    )
 
 
 def _order_address(address: Doc | None) -> Doc | None:
@@ -512,7 +532,79 @@ def _count_spending(shop: Shop, customer: Doc, *, orders: int, spent: int, order
         )
 
 
-def _save(shop: Shop, order: Doc, at: datetime | None = None) -> str:
+def paid_for(line: Doc) -> int:
+    """What a line cost in agorot, after every discount, all of its units together."""
+    return minor(line["price"]) * int(line["quantity"]) - sum(
+        minor(held["amount"]) for held in line["discount_allocations"]
+    )
+
+
+def worth(line: Doc, count: int) -> int:
+    """What the next ``count`` units bring back: shares are taken along the line, so that all together are all of it."""
+    gone = line["quantity"] - line["current_quantity"]
+    return share(paid_for(line), gone + count, line["quantity"]) - share(paid_for(line), gone, line["quantity"])
+
+
+def share(whole: int, count: int, of: int) -> int:
+    """``count`` parts of so many, rounded half up."""
+    return (2 * whole * count + of) // (2 * of) if of else 0
+
+
+def rate_of(order: Doc) -> Decimal:
+    """Units of the customer's currency for one of the shop's."""
+    return Decimal(order.get("_rate") or "1")
+
+
+def charged(order: Doc, agorot: int) -> int:
+    """An amount of the shop's in the customer's currency, in its minor units."""
+    currency = order["presentment_currency"]
+    if currency == CURRENCY:
+        return agorot
+    units = Decimal(agorot) / 100 * rate_of(order)
+    return int(units.scaleb(exponent_of(currency)).to_integral_value(ROUND_HALF_UP))
+
+
+def charged_for(order: Doc, line: Doc) -> int:
+    """What a line cost the customer, in their currency, all of its units together."""
+    return charged(order, minor(line["price"]) * int(line["quantity"])) - sum(
+        charged(order, minor(held["amount"])) for held in line["discount_allocations"]
+    )
+
+
+def charged_worth(order: Doc, line: Doc, count: int) -> int:
+    """The same as ``worth`` in the customer's currency."""
+    whole, gone = charged_for(order, line), line["quantity"] - line["current_quantity"]
+    return share(whole, gone + count, line["quantity"]) - share(whole, gone, line["quantity"])
+
+
+def charged_total(order: Doc) -> int:
+    """What the customer was charged for everything that was ordered, exchanges aside."""
+    goods_total = sum(charged_for(order, line) for line in order["line_items"] if not line.get("_exchange"))
+    return goods_total + charged(order, minor(order["total_shipping_price_set"]["shop_money"]["amount"]))
+
+
+def delivery_left(order: Doc) -> int:
+    """What of the delivery's price has not gone back, in the customer's currency."""
+    whole = charged(order, minor(order["total_shipping_price_set"]["shop_money"]["amount"]))
+    return whole - sum(int(held.get("_delivery_charged", 0)) for held in order["refunds"])
+
+
+def charged_left(order: Doc) -> int:
+    """What of the customer's payment has not gone back."""
+    if order["financial_status"] in ("pending", "voided"):
+        return 0
+    return charged_total(order) - sum(
+        int(held.get("_charged_minor", charged(order, held["_total_minor"]))) for held in order["refunds"]
+    )
+
+
+def charged_text(order: Doc, value: int) -> str:
+    """Minor units of the customer's currency as Shopify prints them."""
+    return str(Decimal(value).scaleb(-exponent_of(order["presentment_currency"])))
+
+
+def save(shop: Shop, order: Doc, at: datetime | None = None) -> str:
+    """Writes an order down; the id of what happened to it."""
     order["updated_at"] = iso(at or shop.now())
     shop.state.put("orders", order["id"], order)
     return str(uuid.uuid4())
@@ -530,7 +622,7 @@ def fulfil(
 
     Raises ValueError when nothing is left to send or the order was cancelled.
     """
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     if order["cancelled_at"]:
         raise ValueError("The order was cancelled")
     moment = iso(at or shop.now())
@@ -574,7 +666,7 @@ def fulfil(
     order["fulfillments"].append(parcel)
     done = all(line["fulfillable_quantity"] == 0 for line in order["line_items"])
     order["fulfillment_status"] = "fulfilled" if done else "partial"
-    event = _save(shop, order, at)
+    event = save(shop, order, at)
     if not quiet:
         shop.emit("fulfillments/create", parcel, event)
         shop.emit("orders/fulfilled" if done else "orders/partially_fulfilled", order, event)
@@ -584,7 +676,7 @@ def fulfil(
 
 def deliver(shop: Shop, number: int, *, at: datetime | None = None, quiet: bool = False) -> Doc:
     """Every parcel of the order arrives: ``fulfillment_events/create``, ``fulfillments/update``."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     moment = iso(at or shop.now())
     waiting = [parcel for parcel in order["fulfillments"] if parcel["_delivered_at"] is None]
     if not waiting:
@@ -592,7 +684,7 @@ def deliver(shop: Shop, number: int, *, at: datetime | None = None, quiet: bool 
     for parcel in waiting:
         parcel["shipment_status"] = "delivered"
         parcel["_delivered_at"] = parcel["updated_at"] = moment
-    event = _save(shop, order, at)
+    event = save(shop, order, at)
     if not quiet:
         for parcel in waiting:
             happened = shop.state.next_id("fulfillment_events")
@@ -634,7 +726,7 @@ def refund(
 
     Delivery is given back only with a full refund. Raises ValueError when nothing is left.
     """
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     wanted = {
         line["id"]: (count, "RETURN" if restock else "NO_RESTOCK")
         for line in order["line_items"]
@@ -642,9 +734,7 @@ def refund(
     }
     if not wanted:
         raise ValueError("Nothing is left to refund")
-    goods_minor = sum(
-        minor(line["price"]) * wanted[line["id"]][0] for line in order["line_items"] if line["id"] in wanted
-    )
+    goods_minor = sum(worth(line, wanted[line["id"]][0]) for line in order["line_items"] if line["id"] in wanted)
     whole = all(line["current_quantity"] == wanted.get(line["id"], (0, ""))[0] for line in order["line_items"])
     delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"]) if whole else 0
     back = goods_minor + delivery
@@ -663,23 +753,29 @@ def give_back(
     note: str | None,
     gateway: str,
     failed: bool = False,
+    returned: Doc | None = None,
+    credit: int = 0,
+    charge: int | None = None,
+    delivery_charge: int | None = None,
     at: datetime | None = None,
     quiet: bool = False,
 ) -> Doc:
     """A refund as it is: (quantity, restock type) by line id, delivery and money in agorot, which may be none at all.
 
-    ``failed``: Shopify writes it down and the payment provider refuses it, so no money moves.
+    ``failed``: Shopify writes it down and the payment provider refuses it, so no money moves. ``charge``,
+    ``credit`` and ``delivery_charge`` are minor units of the customer's currency: what goes to the original payment,
+    what as store credit, and what of it is for delivery.
     """
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     moment = iso(at or shop.now())
     lines = []
     for line in order["line_items"]:
         quantity, restock_type = quantities.get(line["id"], (0, "NO_RESTOCK"))
         if quantity <= 0:
             continue
+        value = amount(worth(line, quantity))
         line["current_quantity"] -= quantity
         line["fulfillable_quantity"] = min(line["fulfillable_quantity"], line["current_quantity"])
-        value = amount(minor(line["price"]) * quantity)
         lines.append(
             {
                 "id": shop.state.next_id("refund_lines"),
@@ -709,8 +805,13 @@ def give_back(
         "processed_at": moment,
         "parent_id": None,
         "test": False,
+        "_charged_minor": charged(order, money) if charge is None else charge,
     }
-    moved = 0 if failed else money
+    kept = agorot(order, credit)
+    moved = kept + (0 if failed else money)
+    given = credit + (0 if failed else transaction["_charged_minor"] if money else 0)
+    if money and not failed and not quiet and gateway not in MANUAL:
+        write_ledger(shop, order, "refund", transaction["_charged_minor"], gateway, refund_id)
     made: Doc = {
         "id": refund_id,
         "admin_graphql_api_id": gid("Refund", refund_id),
@@ -725,15 +826,17 @@ def give_back(
         "order_adjustments": [],
         "duties": [],
         "total_duties_set": money_set("0.00"),
-        "return": None,
+        "return": {name: returned[name] for name in ("id", "admin_graphql_api_id")} if returned else None,
         "_total_minor": moved,
+        "_charged_minor": given,
+        "_delivery_charged": charged(order, delivery) if delivery_charge is None else delivery_charge,
     }
     order["refunds"].append(made)
-    _retotal(order, delivery_back=delivery)
-    given = sum(held["_total_minor"] for held in order["refunds"])
-    if given:
-        order["financial_status"] = "refunded" if given >= minor(order["total_price"]) else "partially_refunded"
-    event = _save(shop, order, at)
+    retotal(order, delivery_back=delivery)
+    total_given = sum(held["_total_minor"] for held in order["refunds"])
+    if total_given:
+        order["financial_status"] = "refunded" if total_given >= minor(order["total_price"]) else "partially_refunded"
+    event = save(shop, order, at)
     customer = shop.state.get("customers", order["customer"]["id"]) if order["customer"] else None
     if customer is not None and moved:
         _count_spending(shop, customer, orders=0, spent=-moved, order=order, quiet=quiet)
@@ -749,8 +852,25 @@ def give_back(
     return made
 
 
-def _retotal(order: Doc, *, delivery_back: int = 0) -> None:
-    subtotal = sum(minor(line["price"]) * line["current_quantity"] for line in order["line_items"])
+def agorot(order: Doc, value: int) -> int:
+    """The inverse of ``charged``, as good as it goes."""
+    if order["presentment_currency"] == CURRENCY:
+        return value
+    units = Decimal(value).scaleb(-exponent_of(order["presentment_currency"])) / rate_of(order)
+    return int((units * 100).to_integral_value(ROUND_HALF_UP))
+
+
+def write_ledger(shop: Shop, order: Doc, kind: str, value: int, gateway: str, of: int | str) -> None:
+    """Money really moved: the one place that says so."""
+    number = shop.state.next_id("ledger")
+    entry = {"id": number, "order_id": order["id"], "kind": kind, "minor": value, "gateway": gateway, "of": of,
+             "currency": order["presentment_currency"], "at": shop.stamp()}  # fmt: skip
+    shop.state.put("ledger", number, entry)
+
+
+def retotal(order: Doc, *, delivery_back: int = 0) -> None:
+    """The order's current sums, after lines or delivery went back."""
+    subtotal = sum(worth(line, line["current_quantity"]) for line in order["line_items"])
     delivery = minor(order["current_shipping_price_set"]["shop_money"]["amount"]) - delivery_back
     for name, value in (
         ("current_subtotal_price", subtotal),
@@ -766,7 +886,7 @@ def cancel(
     shop: Shop, number: int, *, reason: str = "customer", at: datetime | None = None, quiet: bool = False
 ) -> Doc:
     """Cancels an order of which nothing left the house, and gives the money back: ``orders/cancelled``."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     if order["cancelled_at"]:
         raise ValueError("The order is cancelled already")
     if order["fulfillments"]:
@@ -785,7 +905,7 @@ def call_off(
     quiet: bool = False,
 ) -> Doc:
     """The order is cancelled, with what is left of its money going back or not."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     left = minor(order["total_price"]) - sum(held["_total_minor"] for held in order["refunds"])
     if order["financial_status"] not in ("paid", "partially_refunded"):
         order["financial_status"] = "voided"
@@ -799,7 +919,7 @@ def call_off(
         )  # fmt: skip
     order["cancelled_at"] = order["closed_at"] = iso(at or shop.now())
     order["cancel_reason"] = reason
-    event = _save(shop, order, at)
+    event = save(shop, order, at)
     if not quiet:
         shop.emit("orders/cancelled", order, event)
         shop.emit("orders/updated", order, event)
@@ -808,16 +928,16 @@ def call_off(
 
 def edit_order(shop: Shop, number: int, changes: Doc) -> Doc:
     """Writes note, tags, e-mail or address of an order: ``orders/updated``."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     order.update(changes)
-    event = _save(shop, order)
+    event = save(shop, order)
     shop.emit("orders/updated", order, event)
     return order
 
 
 def edit_quantity(shop: Shop, number: int, line_id: int, quantity: int) -> Doc:
     """An order edit that lowers a line nobody sent yet: ``orders/edited``, ``orders/updated``."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     line = next((line for line in order["line_items"] if line["id"] == line_id), None)
     if (
         line is None
@@ -828,8 +948,8 @@ def edit_quantity(shop: Shop, number: int, line_id: int, quantity: int) -> Doc:
     removed = line["current_quantity"] - quantity
     line["current_quantity"] = quantity
     line["fulfillable_quantity"] -= removed
-    _retotal(order)
-    event = _save(shop, order)
+    retotal(order)
+    event = save(shop, order)
     shop.emit(
         "orders/edited",
         {
@@ -854,7 +974,7 @@ def edit_quantity(shop: Shop, number: int, line_id: int, quantity: int) -> Doc:
 
 def delete_order(shop: Shop, number: int) -> None:
     """Deletes a cancelled order for good: ``orders/delete`` carries the id alone."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     if not order["cancelled_at"]:
         raise ValueError("Only a cancelled order can be deleted")
     shop.state.delete("orders", number)
@@ -871,7 +991,7 @@ def request_return(
     quiet: bool = False,
 ) -> Doc:
     """The shopper asks to send units back: ``returns/request``. Raises ValueError when they were never sent."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     return_id = shop.state.next_id("returns")
     lines: list[Doc] = []
     for parcel in order["fulfillments"]:
@@ -915,9 +1035,9 @@ def request_return(
         "_closed_at": None,
     }
     order["_returns"].append(made)
-    event = _save(shop, order, at)
+    event = save(shop, order, at)
     if not quiet:
-        shop.emit("returns/request", _return_body("request", made), event)
+        shop.emit("returns/request", return_body("request", made), event)
         shop.emit("orders/updated", order, event)
     return made
 
@@ -935,7 +1055,7 @@ def move_return(
     shop: Shop, number: int, return_id: int, step: str, *, at: datetime | None = None, quiet: bool = False
 ) -> Doc:
     """One step of a return: ``returns/<step>``. Raises ValueError from the wrong state."""
-    order = _need(shop, "orders", number)
+    order = need(shop, "orders", number)
     found: Doc | None = next((held for held in order["_returns"] if held["id"] == return_id), None)
     if found is None:
         raise LookupError(f"no return with id {return_id}")
@@ -946,14 +1066,14 @@ def move_return(
     if step == "approve":
         found["_approved_at"] = iso(at or shop.now())
     found["_closed_at"] = iso(at or shop.now()) if becomes == "closed" else None
-    event = _save(shop, order, at)
+    event = save(shop, order, at)
     if not quiet:
-        shop.emit(f"returns/{step}", _return_body(step, found), event)
+        shop.emit(f"returns/{step}", return_body(step, found), event)
         shop.emit("orders/updated", order, event)
     return found
 
 
-def _return_body(step: str, held: Doc) -> Doc:
+def return_body(step: str, held: Doc) -> Doc:
     """What the webhook of a step tells: a request and its approval everything, the others no more than where it is.
 
     https://shopify.dev/docs/api/webhooks/2026-10 (returns/*): none of them carries a time.
