@@ -8,6 +8,7 @@ from plugin.app import App
 from plugin.kernel.db import new_id
 from plugin.stores import Store
 from plugin.team import Agent, Role
+from tests.returns.desk import Shop, open_shop
 
 
 @pytest.fixture
@@ -27,3 +28,16 @@ async def noa(app: App, workspace: UUID) -> Agent:
         agent = Agent(id=new_id(), name="Noa", email=f"{uuid4().hex}@shop.example", role=Role.ADMIN)
         tx.add(agent)
     return agent
+
+
+@pytest.fixture
+async def owner(app: App, workspace: UUID) -> Agent:
+    async with app.db.transaction(workspace) as tx:
+        agent = Agent(name="Maya", email=f"{uuid4().hex}@shop.example", role=Role.OWNER)
+        tx.add(agent)
+    return agent
+
+
+@pytest.fixture
+async def shop(app: App, workspace: UUID, store: Store, owner: Agent) -> Shop:
+    return await open_shop(app, workspace, store, owner)
