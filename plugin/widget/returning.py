@@ -324,7 +324,7 @@ async def _instead(tx: Tx, store_id: UUID, offer: Offer) -> Mapping[str, Sequenc
     if not wanted:
         return {}
     rows = await tx.execute(
-        select(Variant, Product.external_id)
+        select(Variant, Product.external_id.label("product"))
         .join(Product, (Product.workspace_id == Variant.workspace_id) & (Product.id == Variant.product_id))
         .where(
             Variant.workspace_id == tx.workspace_id,
@@ -340,7 +340,7 @@ async def _instead(tx: Tx, store_id: UUID, offer: Offer) -> Mapping[str, Sequenc
     )
     found: dict[str, list[tuple[Variant, str]]] = {}
     for row in rows:
-        variant, product = row[0], row[1]
+        variant, product = row.Variant, row.product
         if variant.stock is None or variant.stock > 0:
             found.setdefault(product, []).append((variant, product))
     return found

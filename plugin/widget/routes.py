@@ -174,10 +174,10 @@ class Widget:
         back = request.query_params.get("return", "")
         return await self._document(request, {"back": back if _PUBLIC_ID.fullmatch(back) else ""})
 
-    async def _document(self, request: Request, page: dict[str, str] | None = None) -> Response:
+    async def _document(self, request: Request, alone: dict[str, str] | None = None) -> Response:
         _workspace, store = await session.find_store(self.app, request.query_params.get("store", ""))
         translator = self.web.translator(request, request.query_params.get("locale", "") or store.locale)
-        origins = [] if page else self._origins(store)
+        origins = [] if alone else self._origins(store)
         nonce = secrets.token_urlsafe(16)
         config = {
             **await self._config(store, translator.locale),
@@ -186,7 +186,7 @@ class Widget:
             "locale": translator.locale,
             "digits": store.widget.get("digits", "latn"),
             "origins": origins,
-            "page": page,
+            "page": alone,
             "shop": store.widget.get("name") or store.name,
             "greeting": store.widget.get("greeting", ""),
             "time_zone": store.timezone,

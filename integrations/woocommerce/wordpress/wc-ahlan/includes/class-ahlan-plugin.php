@@ -54,6 +54,7 @@ final class Ahlan_Plugin {
 		Ahlan_Cart::hooks();
 		Ahlan_Queue::hooks();
 		Ahlan_Account::hooks();
+		Ahlan_Returns::hooks();
 		Ahlan_Privacy::hooks();
 		Ahlan_Health::hooks();
 		if ( is_admin() ) {
