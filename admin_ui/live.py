@@ -123,7 +123,7 @@ async def _hang_up(websocket: WebSocket) -> None:
 
 
 async def _lease(desk: Desk) -> Lease:
-    topics = ["queue", "stores", "backfill", team.access_topic(desk.agent.id), f"agent:{desk.agent.id}"]
+    topics = ["queue", "stores", "backfill", "returns", team.access_topic(desk.agent.id), f"agent:{desk.agent.id}"]
     asked, shown = desk.request.query_params.get("conversation", ""), None
     if asked:
         conversation_id = as_id(asked)
@@ -214,7 +214,7 @@ def _gone(app: App, lease: Lease, window: str) -> None:
 def _translate(topic: str, payload: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     if topic == "hub.resync":
         return "live:open", {}
-    if topic in ("queue", "stores", "backfill"):
+    if topic in ("queue", "stores", "backfill", "returns"):
         return f"live:{topic}", {key: payload[key] for key in ("store_id",) if key in payload}
     name = _EVENTS.get(str(payload.get("type")))
     if name is None or (name == "live:typing" and payload.get("who") == "agent"):

@@ -50,6 +50,7 @@ PLACES = (
     Place("", _("Home"), "house", Permission.READ),
     Place("inbox", _("Inbox"), "inbox", Permission.READ),
     Place("customers", _("Customers"), "users-round", Permission.READ),
+    Place("returns", _("Returns"), "undo-2", Permission.READ),
     Place("reports", _("Reports"), "chart-column", Permission.READ),
     Place("stores", _("Stores"), "store", Permission.READ),
     Place("team", _("Team"), "id-card-lanyard", Permission.READ),

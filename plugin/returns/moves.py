@@ -195,6 +195,29 @@ def _paid_by_hand(whole: bool) -> dict[str, Any]:
     return {} if whole else {"pays": ""}
 
 
+async def payment(tx: Tx, request: ReturnRequest, amount: int | None = None) -> PayReturn:
+    """What the store is asked to give back: all that was promised, or `amount` (minor units) of it.
+
+    Raises AhlanError for more than was promised.
+    """
+    decision, promised = request.decided, request.promised
+    money = promised if amount is None else request.money(amount)
+    if not 0 <= money.amount <= promised.amount:
+        raise AhlanError(_("That is more than was promised."), _("Look again at the amount."), code="too_much")
+    bonus = request.bonus if money == promised else request.bonus * money.amount // promised.amount
+    fees = [fee for fee in (decision.restocking_fee, decision.shipping_fee) if fee is not None and fee.amount]
+    return PayReturn(
+        request.number,
+        request.external_id,
+        await _parts(tx, request),
+        money,
+        delivery=request.money(min(request.delivery, money.amount)) if request.delivery else None,
+        fees=sum(fees[1:], fees[0]) if fees else None,
+        credit=bool(request.credit),
+        bonus=request.money(bonus) if bonus else None,
+    )
+
+
 async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | None = None) -> ReturnStep:
     """Have the store give back what was promised, or `amount` (minor units) of it. Once: asked again it is the same.
 
@@ -206,13 +229,10 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
     await tx.get(Order, request.order_id, lock=True)
     if (before := await steps.payment(tx, request.id)) is not None:
         return before
-    if request.origin != OURS or request.paid_at is not None or State(request.state) not in _PAYABLE:
+    if request.origin != OURS or request.paid_at is not None or State(request.state) not in PAYABLE:
         raise _elsewhere(request)
-    decision, promised = request.decided, request.promised
-    money = promised if amount is None else request.money(amount)
-    if not 0 <= money.amount <= promised.amount:
-        raise AhlanError(_("That is more than was promised."), _("Look again at the amount."), code="too_much")
-    bonus = request.money(request.bonus if money == promised else request.bonus * money.amount // promised.amount)
+    wanted = await payment(tx, request, amount)
+    money, bonus = wanted.amount, wanted.bonus or request.money(0)
     payer = by.id if isinstance(by, Agent) else request.payer_id
     agent = by if isinstance(by, Agent) else await tx.get(Agent, payer) if payer is not None else None
     if payer is not None and not await _may_give(tx, request, agent, money + bonus):
@@ -226,17 +246,6 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
             _("Money of this order is on its way already."), _("Wait until that is done, then look again."),
             code="money_under_way",
         )  # fmt: skip
-    fees = [fee for fee in (decision.restocking_fee, decision.shipping_fee) if fee is not None and fee.amount]
-    wanted = PayReturn(
-        request.number,
-        request.external_id,
-        await _parts(tx, request),
-        money,
-        delivery=request.money(min(request.delivery, money.amount)) if request.delivery else None,
-        fees=sum(fees[1:], fees[0]) if fees else None,
-        credit=bool(request.credit),
-        bonus=bonus if bonus.amount else None,
-    )
     step = await steps.add(
         tx, request_id=request.id, order_id=request.order_id, store_id=request.store_id, action=wanted, by=payer
     )
@@ -352,7 +361,9 @@ def may(request: ReturnRequest, name: str, who: Who) -> bool:
     return True
 
 
-_PAYABLE = frozenset({State.APPROVED, State.SENT, State.IN_TRANSIT, State.RECEIVED, State.INSPECTED})
+PAYABLE = frozenset({State.APPROVED, State.SENT, State.IN_TRANSIT, State.RECEIVED, State.INSPECTED})
+"""Where money can move."""
+ALL = states.MOVES
 _REACHED: Mapping[State, PayWhen] = {
     State.APPROVED: PayWhen.APPROVED,
     State.SENT: PayWhen.APPROVED,

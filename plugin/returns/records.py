@@ -6,9 +6,10 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Index, Table, UniqueConstraint, func, select, text
+from sqlalchemy import BigInteger, Index, Select, Table, UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from plugin.crm.orders import Order, Refund
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import NotFound
 from plugin.kernel.events import Event
@@ -290,6 +291,25 @@ async def steps_of(tx: Tx, request: ReturnRequest) -> list[tuple[State, datetime
         if target is not None and (not found or found[-1][0] is not target):
             found.append((target, event.at))
     return found
+
+
+def refunds_of(tx: Tx, order_id: UUID) -> Select[Refund]:
+    """The store's own refunds of an order, the newest first."""
+    return (
+        select(Refund)
+        .where(Refund.workspace_id == tx.workspace_id, Refund.order_id == order_id)
+        .order_by(Refund.at.desc(), Refund.external_id)
+    )
+
+
+def orders_of(tx: Tx, members: Collection[UUID]) -> Select[Order]:
+    """The latest orders of a person."""
+    return (
+        select(Order)
+        .where(Order.workspace_id == tx.workspace_id, Order.customer_id.in_(members), Order.deleted_at.is_(None))
+        .order_by(Order.placed_at.desc(), Order.id.desc())
+        .limit(20)
+    )
 
 
 def gone() -> NotFound:
