@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from integrations.woocommerce import mapping, refund_mapping
+from integrations.woocommerce import mapping, refund_mapping, return_mapping
 from integrations.woocommerce.client import StoreClient
 from plugin.kernel.money import Money, exponent_of, parse
 from plugin.platform import (
@@ -36,7 +36,12 @@ MARK: Final = "_ahlan_action"
 """Metadata under which our key stands at what we made."""
 _REFUNDS = "refunds"
 _UNPAID: Final = frozenset({"pending", "on-hold", "failed", "cancelled", "checkout-draft"})
-_EXPLAINED: Final = (500,)
+_REFUSALS: Final[Mapping[str, str]] = {
+    "cancelled": "cancelled_already",
+    "refunded": "refunded_already",
+    **dict.fromkeys(mapping.SENT, "sent_already"),
+}
+EXPLAINED: Final = (500,)
 """A refund that WooCommerce refuses is a 500 with words (B27)."""
 
 
@@ -51,7 +56,7 @@ class OrderDesk:
     async def quote(self, connection: Connection, order: str, action: OrderAction) -> Quote:
         """See the port."""
         client = await self._client(connection)
-        held = await _order(client, order)
+        held = await order_of(client, order)
         if isinstance(action, Refund):
             return await _quote_refund(client, held, action)
         if isinstance(action, Cancel):
@@ -97,20 +102,22 @@ class OrderDesk:
     async def read_order(self, connection: Connection, order: str) -> Sequence[Record]:
         """The order as it is now."""
         client = await self._client(connection)
-        return mapping.record_of("order", await _order(client, order), currency=connection.currency)
+        return mapping.record_of("order", await order_of(client, order), currency=connection.currency)
 
     async def pay_link(self, connection: Connection, order: str, made: str = "") -> str:
         """The order's own payment page, while it waits for its money."""
-        found = await _order(await self._client(connection), made or order)
+        found = await order_of(await self._client(connection), made or order)
         return str(found.get("payment_url") or "") if found.get("needs_payment") else ""
 
 
-async def _order(client: StoreClient, order: str) -> Mapping[str, Any]:
+async def order_of(client: StoreClient, order: str) -> Mapping[str, Any]:
+    """The order as it is now."""
     found: Mapping[str, Any] = (await client.get(f"orders/{int(order)}")).body
     return found
 
 
-async def _refunds(client: StoreClient, order: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+async def refunds_of(client: StoreClient, order: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The refunds of an order with their lines, which the order itself does not tell."""
     if not order.get(_REFUNDS):
         return []
     return list((await client.get(f"orders/{int(order['id'])}/refunds", per_page=100)).body)
@@ -120,7 +127,7 @@ async def _refunds(client: StoreClient, order: Mapping[str, Any]) -> list[Mappin
 
 
 async def _quote_refund(client: StoreClient, order: Mapping[str, Any], action: Refund) -> Quote:
-    refunds = await _refunds(client, order)
+    refunds = await refunds_of(client, order)
     currency, decimals = str(order["currency"]), refund_mapping.places(order)
     parts = refund_mapping.parts_of(order, refunds)
     try:
@@ -130,11 +137,11 @@ async def _quote_refund(client: StoreClient, order: Mapping[str, Any], action: R
         )
     except ValueError as error:
         raise PlatformError("somebody refunded part of this order meanwhile", retry=False, code="changed") from error
-    gateway, automatic = await _gateway(client, order)
+    gateway, automatic = await gateway_of(client, order)
     taken = {back.part.id: back for back in planned.parts}
 
     def money(amount: int) -> Money:
-        return _money(amount, decimals, currency)
+        return return_mapping.money_of(amount, decimals, currency)
 
     lines = tuple(
         QuotedLine(
@@ -164,7 +171,7 @@ def _unpaid(order: Mapping[str, Any]) -> bool:
     return str(order["status"]) in _UNPAID and not order.get("date_paid_gmt")
 
 
-async def _gateway(client: StoreClient, order: Mapping[str, Any]) -> tuple[str, bool]:
+async def gateway_of(client: StoreClient, order: Mapping[str, Any]) -> tuple[str, bool]:
     """How it was paid, and whether the gateway gives money back by itself; one that does not refuses (B27)."""
     name = str(order.get("payment_method") or "")
     title = str(order.get("payment_method_title") or name)
@@ -183,11 +190,11 @@ async def _refund(client: StoreClient, order: str, action: OrderAction, quote: Q
 
 async def _give_back(client: StoreClient, order: str, quote: Quote, key: str, reason: str) -> Done:
     # WooCommerce would take the same line twice, as long as the order's total is not passed.
-    now = {int(one["id"]) for one in (await _order(client, order)).get(_REFUNDS) or ()}
+    now = {int(one["id"]) for one in (await order_of(client, order)).get(_REFUNDS) or ()}
     if now != set(quote.before.get(_REFUNDS) or ()):
         raise PlatformError("somebody refunded part of this order meanwhile", retry=False, code="changed")
     told = {**quote.plan, "reason": reason, "meta_data": [{"key": MARK, "value": key}]}
-    made = (await client.post(f"orders/{int(order)}/refunds", told, said=_EXPLAINED)).body
+    made = (await client.post(f"orders/{int(order)}/refunds", told, said=EXPLAINED)).body
     return _refund_done(made, quote)
 
 
@@ -213,17 +220,11 @@ def _refund_done(made: Mapping[str, Any], quote: Quote) -> Done:
     return Done(str(made["id"]), amount=amount)
 
 
-def _money(amount: int, decimals: int, currency: str) -> Money:
-    exponent = max(exponent_of(currency), decimals)
-    return Money(amount * 10 ** (exponent - decimals), currency.upper(), exponent)
-
-
 # Cancel
 
 
 async def _quote_cancel(client: StoreClient, order: Mapping[str, Any], action: Cancel) -> Quote:
-    refusals = {"cancelled": "cancelled_already", "completed": "sent_already", "refunded": "refunded_already"}
-    refusal = refusals.get(str(order["status"]), "")
+    refusal = _REFUSALS.get(str(order["status"]), "")
     # A cancelled order gives its goods back to the shelf by itself, and that cannot be asked otherwise.
     notes = ("store_mails",) if action.restock else ("store_mails", "restocks_anyway")
     # What was never paid has nothing to give back.
@@ -335,8 +336,7 @@ def _readdress_quote(order: Mapping[str, Any], action: OrderAction) -> Quote:
             phone=_word(held, "phone"),
         )
     )  # fmt: skip
-    refusals = {"cancelled": "cancelled_already", "completed": "sent_already", "refunded": "refunded_already"}
-    return Quote(refusal=refusals.get(str(order["status"]), ""), before=before)
+    return Quote(refusal=_REFUSALS.get(str(order["status"]), ""), before=before)
 
 
 def _plain_quote(order: Mapping[str, Any], action: OrderAction) -> Quote:

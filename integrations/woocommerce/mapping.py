@@ -128,7 +128,7 @@ def order(document: Json) -> OrderRecord:
         total=total,
         status=_STATUS.get(status, ("open", ""))[0],
         payment_status=_payment(status, document, total, refunded),
-        fulfilment_status="fulfilled" if status == "completed" else "unfulfilled",
+        fulfilment_status="fulfilled" if status in SENT else "unfulfilled",
         customer_external_id=str(document["customer_id"]) if document.get("customer_id") else "",
         email=str(billing.get("email") or ""),
         phone=str(billing.get("phone") or shipping.get("phone") or ""),
@@ -152,11 +152,17 @@ def order(document: Json) -> OrderRecord:
     )
 
 
+RETURN_STATUS: Final = "ahlan-return"
+"""The status of an order with a return under way, which our plugin registers (`wc-` comes before it there)."""
+SENT: Final = frozenset({"completed", RETURN_STATUS})
+"""Statuses of an order whose goods have left."""
+
 _STATUS: Final[dict[str, tuple[str, str]]] = {
     "pending": ("open", "pending"),
     "on-hold": ("open", "pending"),
     "processing": ("open", "paid"),
     "completed": ("closed", "paid"),
+    RETURN_STATUS: ("closed", "paid"),
     "cancelled": ("cancelled", ""),
     "refunded": ("closed", "refunded"),
     "failed": ("open", "failed"),
@@ -169,7 +175,7 @@ def _payment(status: str, document: Json, total: Money, refunded: Money) -> str:
         return "refunded"
     if refunded.amount:
         return "partially_refunded"
-    if status in ("processing", "completed") and not document.get("date_paid_gmt"):
+    if status in ("processing", *SENT) and not document.get("date_paid_gmt"):
         return "pending"
     return _STATUS.get(status, ("", ""))[1]
 
@@ -225,7 +231,7 @@ def refund(document: Json, currency: str) -> RefundRecord:
 def _fulfilments(document: Json) -> tuple[FulfilmentRecord, ...]:
     """Parcels, from the metadata of the usual shipping plugins (B30). WooCommerce itself knows none."""
     sent = _time(document.get("date_completed_gmt"))
-    status = "in_transit" if document["status"] == "completed" else "unknown"
+    status = "in_transit" if document["status"] in SENT else "unknown"
     parcels: dict[str, FulfilmentRecord] = {}
     for item in _tracking_items(document):
         number = str(item.get("tracking_number") or "")

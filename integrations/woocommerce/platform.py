@@ -17,6 +17,7 @@ from sqlalchemy import delete
 from integrations.woocommerce import identity, mapping, pairing, webhooks
 from integrations.woocommerce.actions import OrderDesk
 from integrations.woocommerce.client import Keys, StoreClient
+from integrations.woocommerce.returns import ReturnDesk
 from plugin import stores
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
@@ -85,7 +86,7 @@ class Cursor:
         return cls(bound, int(page), int(total) if total else None, part)
 
 
-class WooCommercePlatform(OrderDesk):
+class WooCommercePlatform(OrderDesk, ReturnDesk):
     """The port to WooCommerce stores."""
 
     kind = KIND

@@ -7,6 +7,7 @@ never more than what was paid without what went back. Amounts are integers in th
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ Json = Mapping[str, Any]
 
 ITEM, SHIPPING, FEE = "line_items", "shipping_lines", "fee_lines"
 _REFUNDED_ITEM: Final = "_refunded_item_id"
+CREDIT_META: Final = "_ahlan_credit_"
+"""Metadata of an order, by the step that gave store credit: what of each line that was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,28 @@ def spelled(amount: int, decimals: int) -> str:
 
 
 def left_of(order: Json, refunds: Sequence[Json]) -> int:
-    """What was paid without what went back; refunds without lines count too."""
+    """What was paid without what went back, as money or as store credit; refunds without lines count too."""
     decimals = places(order)
-    return max(0, minor(order["total"], decimals) - sum(minor(one["amount"], decimals) for one in refunds))
+    gone = sum(minor(one["amount"], decimals) for one in (*refunds, *credits_of(order)))
+    return max(0, minor(order["total"], decimals) - gone)
+
+
+def credits_of(order: Json) -> list[Json]:
+    """Store credit that was given for parts of the order, in the shape of refunds: their money is not there any more.
+
+    WooCommerce itself keeps a credit as a refund of units and of no money, beside the coupon.
+    """
+    found: list[Json] = []
+    for meta in order.get("meta_data") or ():
+        if str(meta.get("key")).startswith(CREDIT_META) and meta.get("value"):
+            told = json.loads(str(meta["value"]))
+            found.append({"amount": told["amount"], ITEM: [
+                {"quantity": 0, "total": f"-{line['total']}", "taxes": [
+                    {"id": int(tax), "total": f"-{value}"} for tax, value in line["taxes"].items()
+                ], "meta_data": [{"key": _REFUNDED_ITEM, "value": str(line["id"])}]}
+                for line in told["lines"]
+            ]})  # fmt: skip
+    return found
 
 
 def parts_of(order: Json, refunds: Sequence[Json]) -> list[Part]:
@@ -90,10 +112,10 @@ def parts_of(order: Json, refunds: Sequence[Json]) -> list[Part]:
     gone: dict[int, int] = defaultdict(int)
     money: dict[int, int] = defaultdict(int)
     taxes: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for refund in refunds:
+    for refund in (*refunds, *credits_of(order)):
         for kind in (ITEM, SHIPPING, FEE):
             for line in refund.get(kind) or ():
-                of = _refunded_item(line)
+                of = refunded_item(line)
                 # A refund's own numbers are negative.
                 gone[of] -= int(line.get("quantity") or 0)
                 money[of] -= minor(line.get("total"), decimals)
@@ -117,7 +139,8 @@ def _rest(whole: int, gone: int) -> int:
     return max(0, whole - gone) if whole >= 0 else min(0, whole - gone)
 
 
-def _refunded_item(line: Json) -> int:
+def refunded_item(line: Json) -> int:
+    """The line of the order that a line of a refund takes from; 0 where it does not say."""
     for meta in line.get("meta_data") or ():
         if meta.get("key") == _REFUNDED_ITEM and str(meta.get("value")).isdecimal():
             return int(meta["value"])
@@ -144,6 +167,59 @@ def plan(order: Json, refunds: Sequence[Json], *, quantities: Mapping[int, int],
     total = sum(back.value for back in taken)
     amount = left if whole else min(left, max(0, total))
     return Plan(amount, left, _fitted(taken, amount))
+
+
+def plan_return(
+    order: Json, refunds: Sequence[Json], *, quantities: Mapping[int, int], delivery: int, amount: int
+) -> Plan:
+    """`amount` in all for these units and `delivery`, which may be more or less than their share of the lines.
+
+    Fees make it less; rounding along the way may make it a little more, as long as the lines hold it. Raises
+    ValueError for more units than are left, and for more money than is left of these lines or of the order.
+    """
+    parts, left = parts_of(order, refunds), left_of(order, refunds)
+    items = {part.id: part for part in parts if part.kind == ITEM}
+    taken = []
+    for id, count in quantities.items():
+        if id not in items or not 0 < count <= items[id].left:
+            raise ValueError(f"no {count} of line {id} are left")
+        taken.append(_back(items[id], count))
+    sent = delivery
+    for part in parts:
+        if part.kind == SHIPPING and sent > 0 and part.value_left > 0:
+            back = _some_of(part, min(sent, part.value_left))
+            taken.append(back)
+            sent -= back.value
+    if sent > 0 or not 0 <= amount <= left:
+        raise ValueError("more than is left of the order")
+    fitted = _fitted(_filled(taken, amount), amount)
+    if sum(back.value for back in fitted) != amount:
+        raise ValueError("more than is left of these lines")
+    return Plan(amount, left, fitted)
+
+
+def _some_of(part: Part, value: int) -> Back:
+    """So much of a part with its taxes, in the measure in which they are left."""
+    taxes = {tax: rest * value // part.value_left for tax, rest in part.taxes_left.items()}
+    total = min(value - sum(taxes.values()), part.total_left)
+    return _filled([Back(part, 1, total, taxes)], value)[0]
+
+
+def _filled(taken: Sequence[Back], amount: int) -> list[Back]:
+    """The same parts with what they are short of `amount`, each up to what is left of it."""
+    filled = list(taken)
+    short = amount - sum(back.value for back in filled)
+    for index, back in enumerate(filled):
+        if short <= 0:
+            break
+        more = min(short, max(0, back.part.total_left - back.total))
+        short -= more
+        taxes = dict(back.taxes)
+        for tax, value in taxes.items():
+            extra = min(short, max(0, back.part.taxes_left[tax] - value))
+            taxes[tax], short = value + extra, short - extra
+        filled[index] = replace(back, total=back.total + more, taxes=taxes)
+    return filled
 
 
 def _back(part: Part, count: int) -> Back:

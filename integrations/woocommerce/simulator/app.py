@@ -19,13 +19,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from integrations.woocommerce.simulator import keys, rest, seed
-from integrations.woocommerce.simulator.control import Control
+from integrations.woocommerce.simulator.control import CRITICAL_ERROR, Control
 from integrations.woocommerce.simulator.database import Documents, Json
 from integrations.woocommerce.simulator.hooks import Hooks
 from integrations.woocommerce.simulator.pages import HERE, NAMES, Pages
 from integrations.woocommerce.simulator.plugin import Plugin
 from integrations.woocommerce.simulator.rest import Answer, Call, Rest
-from integrations.woocommerce.simulator.shop import Shop, utc_now
+from integrations.woocommerce.simulator.shop import Died, Shop, utc_now
 from integrations.woocommerce.simulator.wire import WpError, php_json
 
 HOST: Final = "woo-demo.localhost"
@@ -125,6 +125,8 @@ class Site:
             answer = await self._route(request, route.strip("/"), base, pretty)
         except WpError as error:
             answer = Answer(error.body, error.status)
+        except Died:
+            return Response(CRITICAL_ERROR, 500, media_type="text/html")
         if isinstance(answer, Response):
             return answer
         headers = _headers(base, answer)

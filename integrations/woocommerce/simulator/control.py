@@ -17,6 +17,8 @@ from integrations.woocommerce.simulator.pages import Pages
 from integrations.woocommerce.simulator.seed import seed
 from integrations.woocommerce.simulator.wire import WpError
 
+CRITICAL_ERROR = "<html><body><h1>There has been a critical error on this website.</h1></body></html>"
+GATEWAY_FAULTS = ("refuse", "timeout", "die_before", "die_during", "die_after")
 FAILURES = ("", "429", "500", "503", "garbage", "slow", "drop")
 
 
@@ -45,9 +47,7 @@ class Control:
         if mode == "garbage":
             html = "<br />\n<b>Warning</b>: Undefined array key in <b>/wp-content/plugins/x.php</b><br />\n[{"
             return Response(html, 200, media_type="text/html")
-        return Response(
-            "<html><body><h1>There has been a critical error on this website.</h1></body></html>", int(mode)
-        )
+        return Response(CRITICAL_ERROR, int(mode))
 
     async def set_failure(self, request: Request) -> Response:
         """`{"mode": "429|500|503|garbage|slow|", "count": 3, "seconds": 1}` for the next REST calls."""
@@ -165,14 +165,32 @@ class Control:
     async def set_options(self, request: Request) -> Response:
         """Site switches: permalinks, coming_soon, widget, cron (false: only `/__sim/cron` delivers).
 
-        `refunding_gateways` is the list of those that give money back by themselves.
+        `refunding_gateways` is the list of those that give money back by themselves; `return_status` false: an older
+        copy of the plugin, which has no status for returns.
         """
         body = await _json(request)
         if "refunding_gateways" in body:
             self._shop.set_option(refunding_gateways=[str(name) for name in body["refunding_gateways"]])
-        known = {name: bool(body[name]) for name in ("permalinks", "coming_soon", "widget", "cron") if name in body}
+        known = {
+            name: bool(body[name])
+            for name in ("permalinks", "coming_soon", "widget", "cron", "return_status")
+            if name in body
+        }
         self._shop.set_option(**known)
         return await self.state(request)
+
+    async def ledger(self, request: Request) -> Response:
+        """Money that really moved."""
+        return JSONResponse({"ledger": self._shop.ledger()})
+
+    async def set_gateway(self, request: Request) -> Response:
+        """`{"mode": "refuse|timeout|die_before|die_during|die_after", "count": 1}` for the gateway's next refunds."""
+        body = await _json(request)
+        mode = str(body.get("mode") or "")
+        if mode not in GATEWAY_FAULTS:
+            return JSONResponse({"error": f"mode must be one of {GATEWAY_FAULTS}"}, 400)
+        held = self._shop.documents.put("option", "gateway", {"mode": mode, "left": int(body.get("count", 1))})
+        return JSONResponse(held)
 
     async def make_key(self, request: Request) -> Response:
         """An API key without the grant page: `{"permissions": "read_write"}`."""
@@ -225,6 +243,8 @@ class Control:
             ("deliveries", self.deliveries, "GET"),
             ("options", self.set_options, "POST"),
             ("failure", self.set_failure, "POST"),
+            ("gateway", self.set_gateway, "POST"),
+            ("ledger", self.ledger, "GET"),
             ("keys", self.make_key, "POST"),
             ("keys", self.revoke_keys, "DELETE"),
             ("demote", self.demote, "POST"),

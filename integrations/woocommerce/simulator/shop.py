@@ -24,7 +24,10 @@ STATUSES = {
     "refunded": "Refunded",
     "failed": "Failed",
     "checkout-draft": "Draft",
+    "ahlan-return": "Return in progress",
 }
+OWN_STATUS = "ahlan-return"
+"""Registered by our plugin, so an older copy of it does not know it (option `return_status` false)."""
 PAID = ("processing", "completed")
 HOLDS_STOCK = ("processing", "completed", "on-hold")
 GATEWAYS = (
@@ -33,6 +36,10 @@ GATEWAYS = (
     ("cod", "Cash on delivery", True),
 )
 SHIPPING = Decimal("3.000")
+
+
+class Died(Exception):
+    """PHP died half-way: what was written stays, and the answer is a page of HTML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +331,7 @@ class Shop:
     def set_status(self, order_id: int, status: str, *, at: str | None = None) -> Json:
         """Move an order; dates, stock and a note follow. A trashed order that comes back sends nothing (B8)."""
         order = self._existing("order", order_id, "woocommerce_rest_shop_order_invalid_id")
-        if status not in STATUSES:
+        if status not in STATUSES or (status == OWN_STATUS and not self.option("return_status", True)):
             raise invalid_status(status)
         before = order["status"]
         if before == status:
@@ -394,13 +401,16 @@ class Shop:
         expires = told.get("date_expires_gmt")
         coupon: Json = {
             "id": identifier, "code": code, "amount": str(amount.quantize(Decimal("0.01"))), "status": "publish",
-            "date_created_gmt": at, "date_modified_gmt": at, "discount_type": kind, "description": "",
+            "date_created_gmt": at, "date_modified_gmt": at, "discount_type": kind,
+            "description": str(told.get("description") or ""),
             "date_expires": expires, "date_expires_gmt": expires, "usage_count": 0, "individual_use": False,
             "product_ids": [], "excluded_product_ids": [], "usage_limit": told.get("usage_limit"),
             "usage_limit_per_user": told.get("usage_limit_per_user"), "limit_usage_to_x_items": None,
             "free_shipping": False, "product_categories": [], "excluded_product_categories": [],
             "exclude_sale_items": False, "minimum_amount": "0.00", "maximum_amount": "0.00",
             "email_restrictions": list(told.get("email_restrictions") or []), "used_by": [], "meta_data": [],
+            # Shown with two decimals whatever the shop's are, and kept as it was told.
+            "_amount": str(amount),
         }  # fmt: skip
         self.documents.put("coupon", identifier, coupon)
         self.emit("coupon.created", identifier)
@@ -450,14 +460,14 @@ class Shop:
             amount = -sum((Decimal(line["total"]) + Decimal(line["total_tax"])
                            for made in kinds.values() for line in made), Decimal(0))  # fmt: skip
         left = Decimal(order["total"]) + sum((Decimal(refund["total"]) for refund in order["refunds"]), Decimal(0))
-        if amount <= 0 or amount > left:
+        if amount < 0 or amount > left or not (amount or lines):
             raise _refund_error("Invalid refund amount.")
         automatic = wanted.get("api_refund", True) not in (False, "false", 0, "0")
         if automatic and order["payment_method"] not in self.refunding_gateways():
             raise _refund_error("The payment gateway for this order does not support automatic refunds.")
         identifier = self.documents.next_id("post")
         at = at or self.now()
-        full = amount == left
+        full = amount == left and amount > 0
         reason = str(wanted.get("reason") or "")
         refund: Json = {
             "id": identifier,
@@ -466,23 +476,58 @@ class Shop:
             "amount": money(amount),
             "reason": reason,
             "refunded_by": by,
-            "refunded_payment": automatic,
-            "meta_data": [
-                self._meta("_refund_type", "full" if full else "partial"),
-                *(self._meta(str(meta["key"]), meta["value"]) for meta in wanted.get("meta_data") or ()),
-            ],
+            "refunded_payment": False,
+            "meta_data": [self._meta("_refund_type", "full" if full else "partial")],
             **kinds,
         }
+        # Written down before the gateway is asked, and taken back when it refuses (wc_create_refund).
         self.documents.put("refund", identifier, refund)
         order["refunds"].insert(0, {"id": identifier, "reason": reason, "total": money(-amount), "total_tax": money(0)})
         order["date_modified_gmt"] = at
         self.documents.put("order", order_id, order)
+        fault = self._gateway_fault() if automatic else ""
+        if automatic:
+            self._move_money(order, refund, fault)
         if wanted.get("api_restock", True) not in (False, "false", 0, "0"):
             self._restock(order, lines, at)
         if full:
             self.set_status(order_id, "refunded", at=at)
         self.emit("order.updated", order_id)
-        return refund
+        if fault == "die_after":
+            raise Died
+        # REST writes the metadata when everything else is done.
+        refund["meta_data"] += [self._meta(str(meta["key"]), meta["value"]) for meta in wanted.get("meta_data") or ()]
+        return self.documents.put("refund", identifier, refund)
+
+    def _gateway_fault(self) -> str:
+        """How the gateway fails this time: refuse, timeout, die_before, die_during, die_after, or not at all."""
+        held = self.documents.get("option", "gateway") or {}
+        if not held.get("left"):
+            return ""
+        self.documents.put("option", "gateway", {**held, "left": held["left"] - 1})
+        return str(held["mode"])
+
+    def _move_money(self, order: Json, refund: Json, fault: str) -> None:
+        """The gateway's part: the ledger says what really moved. Raises WpError, Died."""
+        if fault == "die_before":
+            raise Died
+        if fault != "refuse":
+            self._enter(order, refund)
+        if fault in ("refuse", "timeout"):
+            self.delete_refund(order["id"], refund["id"])
+            words = "Declined by the bank." if fault == "refuse" else "cURL error 28: Operation timed out."
+            raise _refund_error(words)
+        if fault == "die_during":
+            raise Died
+        refund["refunded_payment"] = True
+        self.documents.put("refund", refund["id"], refund)
+
+    def _enter(self, order: Json, refund: Json) -> None:
+        number = self.documents.next_id("ledger")
+        units = int(Decimal(refund["amount"]).scaleb(wire.DECIMALS))
+        entry = {"id": number, "order_id": order["id"], "refund": refund["id"], "kind": "refund", "minor": units,
+                 "gateway": order["payment_method"], "at": self.now()}  # fmt: skip
+        self.documents.put("ledger", number, entry)
 
     def refunding_gateways(self) -> list[str]:
         """Gateways that give money back by themselves; none unless a test or the control page says so."""
@@ -500,6 +545,10 @@ class Shop:
         self.documents.delete("refund", refund_id)
         self.emit("order.updated", order_id)
         return refund
+
+    def ledger(self) -> list[Json]:
+        """Money that really moved, in the order in which it did."""
+        return list(self.documents.all("ledger"))
 
     def add_note(
         self, order_id: int, text: str, *, customer: bool = False, author: str = "WooCommerce", at: str | None = None
@@ -558,9 +607,13 @@ class Shop:
             return Decimal(0)
         coupon["usage_count"] += 1
         self.documents.put("coupon", coupon["id"], coupon)
-        total = Decimal(0)
+        total, worth = Decimal(0), Decimal(coupon.get("_amount") or coupon["amount"])
+        whole = sum((Decimal(item["subtotal"]) for item in items), Decimal(0))
         for item in items:
-            off = Decimal(money(Decimal(item["subtotal"]) * Decimal(coupon["amount"]) / 100))
+            share = (
+                worth / 100 if coupon["discount_type"] == "percent" else min(Decimal(1), worth / whole if whole else 0)
+            )
+            off = Decimal(money(Decimal(item["subtotal"]) * share))
             item["total"] = money(Decimal(item["subtotal"]) - off)
             item["price"] = php_number(Decimal(item["total"]) / item["quantity"])
             total += off

@@ -200,5 +200,6 @@ def coupon_json(coupon: Json, base: str, zone: tzinfo) -> Json:
             body["date_created"] = local(value, zone)
         if field == "date_modified_gmt":
             body["date_modified"] = local(value, zone)
-        body[field] = value
+        if not field.startswith("_"):
+            body[field] = value
     return {**body, "_links": links(base, f"coupons/{coupon['id']}", "coupons")}
