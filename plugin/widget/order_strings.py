@@ -146,7 +146,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.answer_send": _("Send the answer"),
         "o.state.requested": _("Requested"),
         "o.state.asked": _("The shop has a question"),
-        "o.state.approved": _("Agreed"),
+        "o.state.approved": _("Accepted"),
         "o.state.declined": _("Declined"),
         "o.state.sent": _("Ready to send"),
         "o.state.in_transit": _("On its way back"),

@@ -359,7 +359,7 @@ def _offer(
         "lines": [_line(line, judged, rules, view, instead.get(line.product_external_id, ()), t)
                   for line, judged in offer.lines],
         "resolutions": {
-            one: words_of(t, one) for one in Resolution if any(one in judged.resolutions for _l, judged in offer.lines)
+            one.value: words_of(t, one) for one in Resolution if any(one in judged.resolutions for _l, judged in offer.lines)
         },
         "open": [{"id": one.public_id, "number": one.number, "state": one.state} for one in offer.open],
     }  # fmt: skip
