@@ -23,6 +23,7 @@ from plugin.app import App
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
+from plugin.returns import words as return_words
 from plugin.team import Agent, AuditEntry, Permission, audit
 from plugin.team.audit import Wanted
 
@@ -87,6 +88,9 @@ KINDS: Final[dict[str, Lazy]] = {
     "orders.discount": _("Discount code"),
     "orders.end_discount": _("Discount code ended"),
     "orders.duplicate": _("Send the goods again"),
+    "orders.return_moved": _("Return moved on"),
+    "orders.return_paid": _("Return paid"),
+    "orders.return_step": _("A return's step with the store decided by hand"),
 }
 FIELDS: Final[dict[str, Lazy]] = {
     "role": _("Role"),
@@ -109,6 +113,7 @@ FIELDS: Final[dict[str, Lazy]] = {
     "staff": _("In the store's admin"),
     "store": _("Store"),
     "order": _("Order"),
+    "return": _("Return"),
     "amount": _("Amount"),
     "state": _("What became of it"),
     "typing_preview": _("Reading along"),
@@ -120,6 +125,9 @@ VALUES: Final[dict[str, Lazy]] = {
     "oidc": _("sign-in provider"),
     "invitation": _("invitation"),
     "unlimited": _("without a limit"),
+    **{state.value: name for state, name in return_words.STATES.items()},
+    **return_words.STEPS,
+    **{state: name for state, (name, _kind, _sign) in return_words.STEP_STATES.items()},
 }
 WAYS: Final[dict[str, Lazy]] = {
     "panel": _("stand-alone"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -48,6 +49,8 @@ from plugin.returns.policy import (
 from plugin.stores import Store
 
 _RECENT_ORDERS = 25
+_COMMAS = r"[,،;\s]+"
+"""What a title may hold that stands between titles in a field."""
 
 PAY_WHEN: dict[PayWhen, tuple[Lazy, Lazy]] = {
     PayWhen.INSPECTED: (_("Once the goods were looked at"), _("You say what of them is fine, then it goes.")),
@@ -359,7 +362,7 @@ async def _titles(tx: Tx, store: Store, ids: Sequence[str]) -> list[str]:
             Product.workspace_id == tx.workspace_id, Product.store_id == store.id, Product.external_id.in_(ids)
         )
     )
-    titles = {row.external_id: row.title.replace(",", " ") for row in rows}
+    titles = {row.external_id: " ".join(re.split(_COMMAS, row.title)) for row in rows}
     return [titles.get(one, one) for one in ids]
 
 
@@ -367,7 +370,7 @@ async def _ids(tx: Tx, store: Store, said: str) -> list[str]:
     """The platform's ids of the products that are named, by title or by id. Raises AhlanError on an unknown name."""
     found = []
     for name in policy_form.split(said):
-        title = func.lower(func.replace(Product.title, ",", " "))
+        title = func.lower(func.regexp_replace(Product.title, _COMMAS, " ", "g"))
         row = await tx.scalar(
             select(Product.external_id).where(
                 Product.workspace_id == tx.workspace_id,

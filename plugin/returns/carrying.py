@@ -208,7 +208,7 @@ async def look_again(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent
     elif step.state != steps.UNKNOWN:
         return
     step.state, step.said, step.code, step.finished_at = steps.QUEUED, "", "", None
-    _note(tx, request, step, "return_step_again", by)
+    _note(tx, request, step, by)
     await tx.flush()
     await moves.unstuck(tx, request)
 
@@ -221,7 +221,7 @@ async def was_done(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent) 
         return
     step.state, step.finished_at = steps.DONE, datetime.now(UTC)
     done = step.done if step.outcome else Done(amount=step.money)
-    _note(tx, request, step, "return_step_done", by)
+    _note(tx, request, step, by)
     await tx.flush()
     await _done(tx, request, step, done, by.actor)
     await moves.unstuck(tx, request)
@@ -234,7 +234,7 @@ async def not_done(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent) 
     if step.state != steps.UNKNOWN:
         return
     step.state, step.code, step.finished_at = steps.FAILED, "not_done", datetime.now(UTC)
-    _note(tx, request, step, "return_step_not_done", by)
+    _note(tx, request, step, by)
     await tx.flush()
 
 
@@ -245,7 +245,7 @@ async def leave(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent) -> 
     if step.state != steps.FAILED:
         raise Conflict(_("That may have happened in the store."), _("Look there first."))
     step.state, step.finished_at = steps.SKIPPED, datetime.now(UTC)
-    _note(tx, request, step, "return_step_left", by)
+    _note(tx, request, step, by)
     await tx.flush()
     await moves.unstuck(tx, request)
 
@@ -255,8 +255,10 @@ def _allowed(step: ReturnStep, by: Agent) -> None:
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
 
 
-def _note(tx: Tx, request: ReturnRequest, step: ReturnStep, kind: str, by: Agent) -> None:
-    changes: dict[str, list[object]] = {"return": ["", request.number], "step": ["", step.kind]}
+def _note(tx: Tx, request: ReturnRequest, step: ReturnStep, by: Agent) -> None:
+    changes: dict[str, list[object]] = {
+        "return": ["", request.number], "step": ["", step.kind], "state": ["", step.state],
+    }  # fmt: skip
     if step.money is not None:
         changes["amount"] = ["", f"{step.money.decimal()} {step.money.currency}"]
-    audit.note(tx, f"orders.{kind}", by=by.id, subject=request.order_id, changes=changes)
+    audit.note(tx, "orders.return_step", by=by.id, subject=request.order_id, changes=changes)

@@ -231,6 +231,8 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
         return before
     if request.origin != OURS or request.paid_at is not None or State(request.state) not in PAYABLE:
         raise _elsewhere(request)
+    if not isinstance(by, Agent) and not (by is Who.SYSTEM and request.pays and pay_is_due(request)):
+        raise _elsewhere(request)
     wanted = await payment(tx, request, amount)
     money, bonus = wanted.amount, wanted.bonus or request.money(0)
     payer = by.id if isinstance(by, Agent) else request.payer_id
@@ -564,7 +566,7 @@ async def _shift(
         )  # fmt: skip
     if isinstance(by, Agent):
         audit.note(
-            tx, f"orders.return_{name}", by=by.id, subject=request.order_id,
+            tx, "orders.return_moved", by=by.id, subject=request.order_id,
             changes={"return": ["", request.number], "state": [before, one.target.value]},
         )  # fmt: skip
 

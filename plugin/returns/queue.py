@@ -79,7 +79,7 @@ async def page(tx: Tx, asked: Asked, *, cursor: str | None = None, limit: int = 
         .order_by(*order)
         .limit(limit + 1)
     )
-    rows = found.all()
+    rows: list[Any] = list(found)
     shown = rows[:limit]
     goods = await _goods(tx, [row[0].id for row in shown])
     listed = []

@@ -88,14 +88,16 @@ def _requested(t: Translator, request: ReturnRequest, data: Mapping[str, Any], v
 def _approved(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
     said = t.gettext("Your return %(number)s for order %(order)s is approved.", **values)
     if request.keep:
-        return f"{said} {t.gettext('You need not send anything back.')}"
-    return f"{said} {t.gettext('We send you what you need for the parcel, unless you were told to send it yourself.')}"
+        nothing = t.gettext("You need not send anything back.")
+        return f"{said} {nothing}"
+    way = t.gettext("We send you what you need for the parcel, unless you were told to send it yourself.")
+    return f"{said} {way}"
 
 
 def _when_paid(t: Translator, request: ReturnRequest, pays: str) -> str:
     """What comes back, and at which step."""
     if request.resolution == Resolution.EXCHANGE and not request.cash and not request.credit:
-        return t.gettext("What you chose instead is sent once the goods are on their way through.")
+        return t.gettext("What you chose instead is sent once the goods are here.")
     if request.resolution == Resolution.REPLACEMENT:
         return t.gettext("The replacement is sent to the address of the order.")
     message = _WHEN.get(pays if request.pays else "")

@@ -1,0 +1,217 @@
+"""Returns over HTTP: the queue, one return moved from its request to the money, and who may do what."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from plugin import workspaces
+from plugin.app import App
+from plugin.crm.orders import Order
+from plugin.platform import PlatformError
+from plugin.returns import records, steps
+from plugin.returns.policy import PayWhen, Policy
+from plugin.returns.records import ReturnRequest
+from plugin.returns.states import State
+from plugin.team import Permission
+from tests.admin_ui.conftest import Browser, SignIn
+from tests.admin_ui.shop import Admin, Shop
+from tests.returns.desk import MUG, SHIRT, open_shop, want
+from tests.returns.desk import Shop as Till
+
+HX = {"hx-request": "true", "hx-request-type": "partial"}
+BY_HAND = Policy(automatic=False, pay_when=PayWhen.INSPECTED)
+
+
+@pytest.fixture
+async def maya(shop: Shop, sign_in: SignIn) -> Browser:
+    return await sign_in(shop.email)
+
+
+@pytest.fixture
+async def till(app: App, shop: Shop, admin: Admin) -> Till:
+    """An order of the panel's shop whose store takes returns."""
+    store = next(iter(shop.stores.values()))
+    till = await open_shop(app, shop.workspace_id, store, shop.owner, name="7001")
+    for name in ("returnable", "quote_return", "act_return", "settle_return", "read_order"):
+        setattr(admin, name, getattr(till.desk, name))
+    await till.policy(BY_HAND)
+    return till
+
+
+def bare(page: str) -> str:
+    """Without the marks that keep amounts and numbers whole in any text."""
+    return page.replace("\u2068", "").replace("\u2069", "").replace("\u2066", "")
+
+
+async def moved(browser: Browser, request: ReturnRequest, name: str, **form: str) -> int:
+    answer = await browser.post(f"/panel/returns/{request.id}/moves/{name}", data={"state": request.state, **form},
+                                headers=HX)  # fmt: skip
+    return answer.status_code
+
+
+async def test_the_queue_shows_what_waits_and_what_it_is_about(till: Till, maya: Browser) -> None:
+    request = await till.submit(want((SHIRT, 1), (MUG, 1)))
+    page = bare((await maya.get("/panel/returns")).text)
+    assert request.number in page
+    assert "Layla H" in page
+    assert "Linen shirt and 1 more" in page
+    assert "Money back · ₪70.00" in page
+    assert (await maya.get("/panel/returns", params={"tab": "done"})).text.count(request.number) == 0
+    for query in (
+        {"q": request.number}, {"q": "7001"}, {"state": "requested"}, {"resolution": "refund"}, {"reason": "too_small"},
+        {"store": str(till.store.id)},
+    ):  # fmt: skip
+        assert request.number in (await maya.get("/panel/returns", params=query)).text, query
+    for query in ({"q": "R-9"}, {"state": "received"}, {"resolution": "credit"}, {"reason": "other"}, {"days": "3"}):
+        assert request.number not in (await maya.get("/panel/returns", params=query)).text, query
+    assert "Nothing waits" not in page
+    assert 'href="/panel/returns"' in (await maya.get("/panel")).text
+
+
+async def test_one_return_from_its_request_to_the_money(till: Till, maya: Browser) -> None:
+    request = await till.submit(want((SHIRT, 2)))
+    page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+    for said in ("Linen shirt", "Too small", "₪100.00", "Approve", "Decline", "Ask for more information"):
+        assert said in page, said
+    assert await moved(maya, request, "approve") == 204
+    assert await moved(maya, request, "approve") == 409, "the page showed another state"
+    request = await till.request(request)
+    assert await moved(maya, request, "label", carrier="DHL", tracking_number="RR 12", tracking_url="ftp://x") == 400
+    assert await moved(maya, request, "label", carrier="DHL", tracking_number="RR 12") == 204
+    for name in ("ship", "receive"):
+        request = await till.request(request)
+        assert await moved(maya, request, name) == 204
+    request = await till.request(request)
+    async with till.app.db.transaction(till.workspace) as tx:
+        (line,) = await records.lines_of(tx, request.id)
+    assert await moved(maya, request, "inspect", **{f"restock:{line.id}": "1"}) == 400
+    assert await moved(maya, request, "inspect", **{f"restock:{line.id}": "1", f"damaged:{line.id}": "1"}) == 204
+    request = await till.request(request)
+    till.desk.less = 1_000
+    look = await maya.get(f"/panel/returns/{request.id}/pay", headers=HX)
+    assert "The store itself would give" in look.text
+    assert "₪90.00" in look.text
+    other = await maya.post(f"/panel/returns/{request.id}/payment", data={"amount": "50"}, headers=HX)
+    assert 'name="confirmed" value="5000"' in other.text
+    paid = await maya.post(f"/panel/returns/{request.id}/pay", data={"confirmed": "5000"}, headers=HX)
+    assert paid.status_code == 204
+    await maya.post(f"/panel/returns/{request.id}/pay", data={"confirmed": "5000"}, headers=HX)
+    await till.work()
+    page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+    assert "Paid: ₪50.00" in page
+    assert "Back on the shelf: 1 · Damaged: 1" in page
+    assert till.desk.moved == 5_000
+    log = (await maya.get("/panel/team/log")).text
+    assert request.number in log
+
+
+async def test_several_are_approved_after_a_look_at_the_sum(till: Till, maya: Browser) -> None:
+    first, second = await till.submit(want((SHIRT, 1))), await till.submit(want((MUG, 1)))
+    unproven = await till.submit(want((SHIRT, 1)), verified=False)
+    ids = [str(one.id) for one in (first, second, unproven)]
+    look = (await maya.get("/panel/returns/approve", params={"id": ids}, headers=HX)).text
+    assert "Approve 2 returns" in look
+    assert "₪70.00" in look
+    assert "1 is left out" in look
+    done = await maya.post("/panel/returns/approve", data={"id": ids}, headers=HX)
+    assert "2 returns approved." in done.headers["hx-trigger"]
+    states = [(await till.request(UUID(id))).state for id in ids]
+    assert states == [State.APPROVED, State.APPROVED, State.REQUESTED]
+    again = await maya.post("/panel/returns/approve", data={"id": ids}, headers=HX)
+    assert "0 returns approved." in again.headers["hx-trigger"]
+
+
+async def test_who_may_not_pay_does_not(till: Till, shop: Shop, sign_in: SignIn) -> None:
+    request = await till.move(await till.submit(), "approve")
+    request = await till.move(request, "receive")
+    noor = next(agent for agent in shop.colleagues.values() if not agent.may(Permission.REFUND) and agent.email)
+    browser = await sign_in(str(noor.email))
+    for answer in (
+        await browser.get(f"/panel/returns/{request.id}/pay", headers=HX),
+        await browser.post(f"/panel/returns/{request.id}/pay", data={"confirmed": "100"}, headers=HX),
+    ):
+        assert answer.status_code == 403
+    async with till.app.db.transaction(till.workspace) as tx:
+        agent = await tx.get(type(noor), noor.id)
+        assert agent is not None
+        agent.rights, agent.refund_limits = [Permission.REFUND], {"ILS": 1_000}
+    answer = await browser.post(f"/panel/returns/{request.id}/pay", data={"confirmed": "5000"}, headers=HX)
+    assert answer.status_code == 403
+    assert till.desk.moved == 0
+
+
+async def test_other_peoples_returns_are_not_there(app: App, till: Till, maya: Browser) -> None:
+    theirs = workspaces.new_workspace_id()
+    async with app.db.transaction(theirs) as tx:
+        await workspaces.create(tx, "Others")
+    request = await till.submit()
+    for id in (uuid4(), theirs):
+        assert (await maya.get(f"/panel/returns/{id}")).status_code == 404
+        assert (await maya.post(f"/panel/returns/{id}/moves/approve", data={}, headers=HX)).status_code == 404
+        assert (await maya.get(f"/panel/orders/{id}/returns/new")).status_code == 404
+        assert (await maya.get(f"/panel/conversations/{id}/returns", headers=HX)).status_code == 404
+    step = (await till.steps(request))[0]
+    other = await till.submit()
+    answer = await maya.post(f"/panel/returns/{other.id}/steps/{step.id}/again", headers=HX)
+    assert answer.status_code == 404
+
+
+async def test_a_step_that_stuck_is_shown_with_the_stores_words(till: Till, maya: Browser) -> None:
+    request = await till.submit()
+    await till.work()
+    till.desk.by_hand = True
+    request = await till.move(request, "approve")
+    request = await till.move(request, "receive")
+    await till.move(request, "pay")
+    await till.work()
+    page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+    assert "this way of paying gives nothing back by itself" in page
+    assert "The store needs a look" in (await maya.get("/panel/returns")).text
+    step = (await till.steps(request))[-1]
+    assert step.state == steps.HAND
+    await maya.post(f"/panel/returns/{request.id}/steps/{step.id}/done", headers=HX)
+    assert (await till.request(request)).paid == 5_000
+
+
+async def test_a_return_is_begun_from_an_order_and_stands_beside_the_conversation(
+    till: Till, shop: Shop, maya: Browser
+) -> None:
+    talk = shop.talks["huda"]
+    async with till.app.db.transaction(till.workspace) as tx:
+        order = await tx.get(Order, till.order_id)
+        assert order is not None
+        order.customer_id = shop.people["huda"]
+    beside = await maya.get(f"/panel/conversations/{talk}/returns", headers=HX)
+    assert f"/panel/orders/{till.order_id}/returns/new?conversation={talk}" in beside.text
+    page = (await maya.get(f"/panel/orders/{till.order_id}/returns/new", params={"conversation": str(talk)})).text
+    assert "Linen shirt" in page
+    client_id = page.split('name="client_id" value="')[1].split('"')[0]
+    form = {"client_id": client_id, f"line:{SHIRT}": "1", f"reason:{SHIRT}": "too_large", "resolution": "refund",
+            "conversation": str(talk)}  # fmt: skip
+    path = f"/panel/orders/{till.order_id}/returns"
+    shown = (await maya.post(f"{path}/preview", data=form, headers=HX)).text
+    assert "₪50.00" in shown
+    too_many = await maya.post(f"{path}/preview", data={**form, f"line:{SHIRT}": "9"}, headers=HX)
+    assert "At most 2" in too_many.text
+    form["digest"] = shown.split('name="digest" value="')[1].split('"')[0]
+    begun = await maya.post(path, data=form, headers=HX)
+    assert begun.status_code == 204, begun.text
+    await maya.post(path, data=form, headers=HX)
+    async with till.app.db.transaction(till.workspace) as tx:
+        (request,) = await records.of_order(tx, till.order_id)
+    assert (request.asked_by, request.language) == ("agent", "ar")
+    beside = await maya.get(f"/panel/conversations/{talk}/returns", headers=HX)
+    assert request.number in beside.text
+    assert f"/panel/inbox/{talk}" in (await maya.get(f"/panel/returns/{request.id}")).text
+
+
+async def test_a_store_that_does_not_answer_is_said(till: Till, maya: Browser, admin: Admin) -> None:
+    async def away(*_asked: object) -> None:
+        raise PlatformError("no answer", retry=True, code="unreachable")
+
+    admin.returnable = away  # type: ignore[attr-defined]
+    page = await maya.get(f"/panel/orders/{till.order_id}/returns/new")
+    assert page.status_code == 200
+    assert "The store cannot be asked right now" in page.text
