@@ -325,7 +325,8 @@ class MergeRecord:
 @dataclass(frozen=True, slots=True)
 class StoreNotice:
     """Something about the store itself: `uninstalled`, `scopes_updated`, `shop_updated`, `data_request`,
-    `customer_redact`, `shop_redact`, `bulk_finished`, `webhook_owner_demoted`, `unknown_topic`.
+    `customer_redact`, `shop_redact`, `bulk_finished`, `webhook_owner_demoted`, `unknown_topic`; or `return_changed`, of
+    which no more is told than its `return_external_id`.
 
     `data` of the two about a person: `customer_external_id`, `email`, `phone`, `orders` (external ids), `request_id`.
     """

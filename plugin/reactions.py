@@ -19,7 +19,7 @@ from plugin.conversations import (
     starters,
     transcripts,
 )
-from plugin.crm import actions, backfill, reconcile
+from plugin.crm import actions, backfill, reconcile, rereading
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.returns import carrying, proof, telling, watching
@@ -34,6 +34,7 @@ TASKS: Mapping[str, Task] = {
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
     "carry_out": actions.carry_out,
+    "reread_return": rereading.reread_return,
     "move_store": joining.move_store,
     "deliver_reply": delivery.deliver_reply,
     "send_replies": delivery.send_replies,

@@ -211,6 +211,11 @@ async def notice(app: App, tx: Tx, store: Store, record: StoreNotice) -> None:
             await privacy.receive(tx, store, record.kind, record.data, record.at)
         case "bulk_finished":
             await tx.enqueue("start_backfill", unique=f"backfill:{store.id}", store_id=store.id)
+        case "return_changed":
+            # One for each time, as above: whoever reads it just now may have been too early.
+            id = str(record.data["return_external_id"])
+            key = f"return:{store.id}:{id}:{record.at.isoformat()}"
+            await tx.enqueue("reread_return", unique=key, store_id=store.id, return_external_id=id)
         case _:
             log.info("notice_ignored", kind=record.kind)
 

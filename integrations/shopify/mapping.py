@@ -796,6 +796,11 @@ def _order_return(step: str) -> Reader:
     return read
 
 
+def _return_changed(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
+    """What became of lines and fees, without the order or a status: somebody has to ask."""
+    return (StoreNotice("return_changed", at, {"return_external_id": _gid_of("Return", doc)}),)
+
+
 def _deleted(resource: str, kind: str) -> Reader:
     def read(doc: Doc, at: datetime, store: Connection | None) -> tuple[Record, ...]:
         named = doc.get("admin_graphql_api_id") or doc.get("token") or doc.get("id")
@@ -900,8 +905,7 @@ def _read_checkout(doc: Doc, at: datetime, store: Connection | None) -> tuple[Re
 
 
 # Topics that TOPICS has and this table has not say nothing that another delivery of the same action does not say
-# better: orders/edited and order_transactions/create come with orders/updated, which is read; returns/update and
-# returns/process say what became of lines and fees, and name neither the order nor a status.
+# better: orders/edited and order_transactions/create come with orders/updated, which is read.
 _READERS: Final[Mapping[str, Reader]] = {
     **dict.fromkeys(
         (
@@ -923,6 +927,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "returns/cancel": _order_return("cancelled"),
     "returns/close": _order_return("closed"),
     "returns/reopen": _order_return("open"),
+    **dict.fromkeys(("returns/update", "returns/process"), _return_changed),
     **dict.fromkeys(("carts/create", "carts/update"), _read_cart),
     **dict.fromkeys(("checkouts/create", "checkouts/update"), _read_checkout),
     "checkouts/delete": _deleted("checkouts", "Checkout"),

@@ -11,7 +11,7 @@ import pytest
 
 from integrations.shopify import returns as desk
 from integrations.shopify.simulator import trade
-from integrations.shopify.simulator.shop import gid
+from integrations.shopify.simulator.shop import gid, minor
 from plugin.platform import OrderRecord
 from plugin.return_desk import (
     DecideReturn,
@@ -48,7 +48,7 @@ async def test_an_order_is_read_with_all_that_a_policy_asks_about(shopify: Count
     doc = held(shopify)
     assert order.paid.decimal() == order.delivery.decimal() + first.paid.decimal() + second.paid.decimal()
     assert str(order.paid.decimal()) == doc["total_price"]
-    full = trade.minor(doc["line_items"][1]["price"]) * 3
+    full = minor(doc["line_items"][1]["price"]) * 3
     assert second.paid.amount == full - round(full / 10), "the order's own discount is off"
     assert 0 < second.tax.amount < second.paid.amount
     assert (order.refunded.amount, order.delivery_gone.amount) == (0, 0)
@@ -156,7 +156,7 @@ async def test_an_exchange_is_opened_when_it_is_approved(shopify: Counter) -> No
     assert (await shopify.quote(early)).refusal == "exchange_needs_approval"
     id = await shopify.open(0, 1, exchange=exchange)
     worth = round(line.paid.amount / 3)
-    price = trade.minor(variant["price"])
+    price = minor(variant["price"])
     action = await shopify.pay(id, some(line.paid, max(0, worth - price)), 0, 1)
     quote = await shopify.quote(action)
     assert quote.amount

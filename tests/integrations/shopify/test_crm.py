@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from integrations.shopify.simulator import trade
-from integrations.shopify.simulator.shop import compact
+from integrations.shopify.simulator import returns, trade
+from integrations.shopify.simulator.shop import compact, gid
 from plugin.crm import sync
 from plugin.crm.customers import StoreCustomer
 from plugin.crm.orders import Fulfilment, OrderReturn
-from plugin.platform import Connection, Resource
+from plugin.kernel import jobs
+from plugin.platform import Connection, Resource, StoreNotice
+from plugin.reactions import TASKS
 from plugin.stores import Store
-from tests.integrations.shopify.conftest import World
+from tests.integrations.shopify.conftest import World, with_platform
+from webhooks.handlers import notice
 
 
 class Heard:
@@ -163,3 +166,39 @@ async def test_a_return_is_the_same_from_its_webhooks_and_from_its_order(world: 
     after = await known()
     assert (after.id, after.status, after.name) == (row.id, "closed", asked["name"])
     assert after.closed_at is not None
+
+
+async def test_a_return_that_only_changed_is_read_again(world: World) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    order = trade.place_order(
+        shop, [(shop.state.all("products")[0]["variants"][0]["id"], 2)], customer=shop.state.all("customers")[0]
+    )
+    parcel = trade.fulfil(shop, order["id"])
+    sent = gid("FulfillmentLineItem", parcel["line_items"][0]["_fulfillment_line_id"])
+    told = {
+        "orderId": order["admin_graphql_api_id"],
+        "returnLineItems": [{"fulfillmentLineItemId": sent, "quantity": 2}],
+    }
+    made = returns.open_return(shop, told, status="open")
+    heard = Heard(world)
+    line = made["return_line_items"][0]
+    returns.process(shop, {"returnId": made["admin_graphql_api_id"],
+                           "returnLineItems": [{"id": line["admin_graphql_api_id"], "quantity": 1}]})  # fmt: skip
+    (body,) = [body for topic, body in heard.bodies if topic == "returns/process"]
+    (record,) = world.platform.read_webhook("returns/process", body, datetime.now(UTC), connection)
+    assert isinstance(record, StoreNotice)
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        store = await tx.get(Store, connection.store_id)
+        assert store is not None
+        for _ in range(2):
+            await notice(world.app, tx, store, record)
+    async with world.app.db.queue.connect() as queue:
+        found = select(jobs.JobRow.id).where(jobs.JobRow.workspace_id == connection.workspace_id,
+                                          jobs.JobRow.task == "reread_return")  # fmt: skip
+        (waiting,) = (await queue.execute(found)).scalars().all()
+    await jobs.run(world.app.db, with_platform(world), TASKS, connection.workspace_id, waiting)
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        held = await tx.scalar(select(OrderReturn).where(OrderReturn.workspace_id == connection.workspace_id))
+    assert held is not None
+    assert (held.external_id, held.status) == (made["admin_graphql_api_id"], "open")

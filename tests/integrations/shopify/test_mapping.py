@@ -186,9 +186,13 @@ def test_a_return_of_no_order_is_refused() -> None:
         read("returns/close", {"id": 5, "status": "closed"})
 
 
-def test_what_became_of_lines_and_fees_moves_no_return() -> None:
-    assert read("returns/update", {"admin_graphql_api_id": "gid://shopify/Return/5", "restocking_fees": {}}) == ()
-    assert read("returns/process", {}) == ()
+def test_what_became_of_lines_and_fees_is_asked_for() -> None:
+    told = {"return_external_id": "gid://shopify/Return/5"}
+    body = {"id": 5, "admin_graphql_api_id": "gid://shopify/Return/5", "restocking_fees": {}}
+    for topic in ("returns/update", "returns/process"):
+        assert read(topic, body) == StoreNotice("return_changed", AT, told)
+        with pytest.raises(ValueError, match="Return"):
+            read(topic, {})
 
 
 def test_an_order_read_by_us_has_its_returns(sim: Simulator) -> None:
