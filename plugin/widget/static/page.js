@@ -46,6 +46,8 @@
     return { consent, ...(consent.analytics !== false && { url: location.origin + location.pathname, title: document.title }) };
   };
 
+  // A page that knows no dark has no dark part either.
+  const theme = set.theme || (/dark/.test(getComputedStyle(document.documentElement).colorScheme) ? "" : "light");
   const frame = document.createElement("iframe");
   frame.title = title;
   frame.src = `${origin}/widget/frame?store=${encodeURIComponent(set.store)}&locale=${encodeURIComponent(locale)}`;
@@ -53,7 +55,7 @@
   const identity = ask();
   frame.onload = async () => {
     const back = new URLSearchParams(location.search).get("return") || "";
-    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme: set.theme, open: true, full: false, screen: "orders", back };
+    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: "orders", back };
     frame.contentWindow.postMessage(hello, origin);
   };
   addEventListener("message", ({ source, origin: from, data }) => {

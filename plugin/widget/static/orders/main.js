@@ -37,7 +37,7 @@ export class Orders {
     this.view = el(
       "section",
       { class: "orders" },
-      el("header", { class: "bar" }, this.backwards, this.title, !page && iconButton("x", config.strings.close, close)),
+      el("header", { class: "bar" }, this.backwards, this.title, config.page && el("bdi", { class: "shop" }, config.shop), !page && iconButton("x", config.strings.close, close)),
       this.body,
     );
     try {

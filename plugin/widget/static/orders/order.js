@@ -76,7 +76,7 @@ export function goods({ title, variant, quantity, picture: url }, ...more) {
     "li",
     { class: "goods" },
     picture(url),
-    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, variant && el("bdi", {}, `${variant} · `), quantity > 0 && t("o.quantity", { count: String(quantity) })), ...more),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, variant && el("bdi", {}, variant), variant && quantity > 0 && " · ", quantity > 0 && t("o.quantity", { count: String(quantity) })), ...more),
   );
 }
 
