@@ -81,7 +81,6 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.less": _("One less of {item}"),
         "o.more": _("One more of {item}"),
         "o.see": _("See the order in the shop"),
-        "o.reorder": _("Order the same again"),
         "o.call_why": _("Without a code nothing is shown here. The shop calls you before anything is done."),
         "o.thanks": _("Thank you"),
         "o.photo_kind": _("Photos as JPEG, PNG or WebP and videos as MP4 can be sent here."),

@@ -355,11 +355,12 @@ def _offer(
     offer: Offer, view: OrderView, instead: Mapping[str, Sequence[tuple[Variant, str]]], t: Translator
 ) -> dict[str, Any]:
     rules = offer.policy.policy
+    offered = {one for _line, judged in offer.lines for one in judged.resolutions}
     return {
         "lines": [_line(line, judged, rules, view, instead.get(line.product_external_id, ()), t)
                   for line, judged in offer.lines],
         "resolutions": {
-            one.value: words_of(t, one) for one in Resolution if any(one in judged.resolutions for _l, judged in offer.lines)
+            one.value: words_of(t, one) for one in Resolution if one in offered
         },
         "open": [{"id": one.public_id, "number": one.number, "state": one.state} for one in offer.open],
     }  # fmt: skip

@@ -682,7 +682,7 @@ async def test_by_keyboard_alone(demo: Demo, meet: Meet) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator("ahlan-widget .r iframe")).to_be_visible()
     chat = Chat(page)
-    await expect(chat.frame.locator(".door")).to_be_visible()
+    await expect(chat.frame.locator(".door").first).to_be_visible()
     for _ in range(6):
         await page.keyboard.press("Tab")
         if await chat.frame.evaluate("document.activeElement.className") == "door":

@@ -86,9 +86,6 @@ export async function order(orders, { id }) {
   const doors = [
     found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
     action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
-    found.may.includes("cancel") && action(t("o.cancel"), () => orders.go("cancel", { id }), { quiet: true }),
-    found.may.includes("address") && action(t("o.address"), () => orders.go("address", { id }), { quiet: true }),
-    found.reorder && el("a", { class: "link", href: found.reorder, target: "_blank", rel: "noopener noreferrer" }, t("o.reorder")),
     found.url && el("a", { class: "link", href: found.url, target: "_blank", rel: "noopener noreferrer" }, t("o.see")),
   ];
   return {
