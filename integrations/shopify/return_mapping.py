@@ -7,7 +7,7 @@ before and its discounts after, because `discountedTotalSet` leaves the order's 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -93,7 +93,7 @@ def order(head: Node, lines: Iterable[Node], units: Sequence[Unit]) -> Returnabl
                   shipped=tuple(shipped.get(line["id"], ())))
             for line in lines
         ),
-        payments=tuple(Paid(one.gateway, one.left, one.by_hand) for one in payments(head["transactions"])),
+        payments=tuple(Paid(one.gateway, one.left, one.by_hand) for one in payments(head)),
         country=str(address.get("countryCodeV2") or ""),
         customer_external_id=str(customer.get("id") or ""),
         customer_tags=tuple(customer.get("tags") or ()),
@@ -172,9 +172,13 @@ class Payment:
     by_hand: bool
 
 
-def payments(transactions: Iterable[Node]) -> list[Payment]:
-    """The transactions that can be refunded, as the refunds among them left them."""
-    told = list(transactions)
+def payments(head: Node) -> list[Payment]:
+    """The transactions of an order that can be refunded, as its refunds left them.
+
+    What became store credit went back from none of them, and is not there to go back again: together they hold no more
+    than what was paid without all that was refunded.
+    """
+    told = list(head["transactions"])
     back: dict[str, int] = {}
     for one in told:
         parent = (one.get("parentTransaction") or {}).get("id")
@@ -187,6 +191,13 @@ def payments(transactions: Iterable[Node]) -> list[Payment]:
             left = Money(max(0, amount.amount - back.get(str(one["id"]), 0)), amount.currency, amount.exponent)
             gateway = str(one.get("formattedGateway") or one.get("gateway") or "")
             found.append(Payment(str(one["id"]), gateway, left, bool(one.get("manualPaymentGateway"))))
+    paid = sum(_charged(one["amountSet"]).amount for one in told if _pays(one))
+    over = sum(one.left.amount for one in found) - max(0, paid - _charged(head["totalRefundedSet"]).amount)
+    for place in reversed(range(len(found))):
+        held = found[place].left
+        cut = min(held.amount, max(0, over))
+        over -= cut
+        found[place] = replace(found[place], left=Money(held.amount - cut, held.currency, held.exponent))
     return found
 
 

@@ -329,7 +329,7 @@ class ReturnDesk:
         )
         outcome = told["return"]["suggestedFinancialOutcome"] or {}
         transfer = outcome.get("financialTransfer") or {}
-        payments = return_mapping.payments(sources["order"]["transactions"])
+        payments = return_mapping.payments(sources["order"])
         left = sum(one.left.amount for one in payments)
         suggested = return_mapping.charged(transfer.get("amount")) or Money(0, *_like(action.amount))
         refunds = "suggestedTransactions" in transfer

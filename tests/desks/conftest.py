@@ -13,6 +13,7 @@ import pytest
 
 from integrations.shopify.simulator import trade
 from integrations.shopify.simulator.state import Doc
+from plugin.kernel.http import Limiter
 from plugin.kernel.money import Money
 from plugin.platform import Connection, Done, Platform, PlatformError
 from plugin.return_desk import (
@@ -166,6 +167,8 @@ async def rest(shop: Shop, path: str, method: str = "GET", body: object = None) 
 async def woo(shop: Shop) -> Counter:
     """The same at WooCommerce: sent, and paid by a gateway that gives money back by itself."""
     connection = await shop.connect()
+    # Its patience with slow shops has tests of its own.
+    shop.platform._http.limiter = Limiter(capacity=1e6, rate=1e6)
     await shop.sim("options", {"refunding_gateways": ["bacs"]})
     goods = [row["id"] for row in await rest(shop, "products?type=simple&per_page=2")]
     items = [{"product_id": goods[0], "quantity": 1}, {"product_id": goods[1], "quantity": 3}]

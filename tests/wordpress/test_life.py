@@ -217,6 +217,24 @@ async def test_switched_off_and_on_again_it_is_still_connected(old: Shop) -> Non
         assert "widget/loader.js" in (await http.get(old.site.url)).text
 
 
+async def test_an_order_with_a_return_has_a_status_that_goes_with_the_plugin(old: Shop) -> None:
+    made = await old.site.run(
+        """$order = new WC_Order();
+        $order->update_meta_data( '_ahlan_return_before', 'completed' );
+        $order->update_status( 'ahlan-return' );
+        return array(
+            'id' => $order->get_id(),
+            'name' => apply_filters( 'wc_order_statuses', array( 'wc-completed' => 'Completed' ) )['wc-ahlan-return'],
+            'mail' => apply_filters( 'woocommerce_email_enabled_customer_completed_order', true, $order ),
+            'other' => apply_filters( 'woocommerce_email_enabled_customer_completed_order', true, new WC_Order() ),
+        );"""
+    )
+    assert (made["name"], made["mail"], made["other"]) == ("Return in progress", False, True)
+    await old.site.run("deactivate_plugins( 'wc-ahlan/wc-ahlan.php' ); return true;")
+    assert await old.site.run(f"return wc_get_order( {made['id']} )->get_status();") == "completed"
+    await activate(old.site)
+
+
 async def test_deleted_it_leaves_nothing(old: Shop, before: dict[str, Any], visitor: Callable[[], Visitor]) -> None:
     """As WordPress deletes a plugin: uninstall.php runs, the folder goes. Then the site is what it was."""
     layla = visitor()

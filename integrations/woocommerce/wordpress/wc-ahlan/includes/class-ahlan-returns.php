@@ -1,6 +1,6 @@
 <?php
 /**
- * Orders and returns in a page of the shop.
+ * The status of an order with a return under way.
  *
  * @package WcAhlan
  */
@@ -8,131 +8,124 @@
 defined( 'ABSPATH' ) || exit;
 
 /**
- * A shortcode, a block, a tab in My Account and a button on each order: all lead to the same screens, which Ahlan draws in
- * a frame where the script stands. Nothing about a shopper is printed: page caches hand the page to the next one.
+ * Registers the status, so that the shop's staff and the shopper in My Account see it. Ahlan sets it, and takes it back.
  */
 final class Ahlan_Returns {
 
-	const SHORTCODE = 'ahlan_returns';
-	const BLOCK     = 'wc-ahlan/returns';
-	const ENDPOINT  = 'ahlan-returns';
+	const STATUS = 'wc-ahlan-return';
+	const BEFORE = '_ahlan_return_before';
 
 	/**
 	 * Register hooks.
 	 */
 	public static function hooks() {
-		add_action( 'init', array( __CLASS__, 'register' ) );
-		add_filter( 'woocommerce_get_query_vars', array( __CLASS__, 'query_vars' ) );
-		add_filter( 'woocommerce_account_menu_items', array( __CLASS__, 'menu' ) );
-		add_filter( 'woocommerce_endpoint_' . self::ENDPOINT . '_title', array( __CLASS__, 'title' ) );
-		add_action( 'woocommerce_account_' . self::ENDPOINT . '_endpoint', array( __CLASS__, 'show' ) );
-		add_filter( 'woocommerce_my_account_my_orders_actions', array( __CLASS__, 'actions' ), 10, 2 );
+		add_action( 'init', array( __CLASS__, 'register' ), 9 );
+		add_filter( 'wc_order_statuses', array( __CLASS__, 'statuses' ) );
+		add_filter( 'woocommerce_order_is_paid_statuses', array( __CLASS__, 'paid' ) );
+		add_filter( 'woocommerce_order_is_download_permitted', array( __CLASS__, 'downloads' ), 10, 2 );
+		add_filter( 'woocommerce_email_enabled_customer_completed_order', array( __CLASS__, 'mail' ), 10, 2 );
 	}
 
 	/**
-	 * The shortcode and the block.
+	 * The name of the status.
+	 *
+	 * @return string
+	 */
+	public static function name() {
+		return __( 'Return in progress', 'wc-ahlan' );
+	}
+
+	/**
+	 * Make the status known to WordPress, for shops that keep orders as posts.
 	 */
 	public static function register() {
-		add_shortcode( self::SHORTCODE, array( __CLASS__, 'markup' ) );
-		wp_register_script( 'wc-ahlan-returns-block', plugins_url( 'assets/returns-block.js', WC_AHLAN_FILE ), array( 'wp-blocks', 'wp-element' ), WC_AHLAN_VERSION, true );
-		wp_localize_script( 'wc-ahlan-returns-block', 'wcAhlanReturns', array( 'title' => self::title() ) );
-		register_block_type(
-			self::BLOCK,
+		register_post_status(
+			self::STATUS,
 			array(
-				'api_version'           => 2,
-				'title'                 => self::title(),
-				'category'              => 'woocommerce',
-				'editor_script_handles' => array( 'wc-ahlan-returns-block' ),
-				'render_callback'       => array( __CLASS__, 'markup' ),
+				'label'                     => self::name(),
+				'public'                    => false,
+				'exclude_from_search'       => false,
+				'show_in_admin_all_list'    => true,
+				'show_in_admin_status_list' => true,
+				/* translators: %s: how many orders. */
+				'label_count'               => _n_noop( 'Return in progress <span class="count">(%s)</span>', 'Returns in progress <span class="count">(%s)</span>', 'wc-ahlan' ),
 			)
 		);
 	}
 
 	/**
-	 * The script that draws the screens where it stands; nothing while the shop is not connected.
+	 * Put it after "Completed".
 	 *
-	 * @return string
-	 */
-	public static function markup() {
-		$connection = Ahlan_Connection::current();
-		if ( null === $connection ) {
-			return '';
-		}
-		$settings = Ahlan_Settings::all();
-		return wp_get_script_tag(
-			array(
-				'src'           => $connection['server'] . '/widget/page.js',
-				'data-server'   => $connection['server'],
-				'data-store'    => $connection['public_key'],
-				'data-identity' => Ahlan_Rest::identity_path(),
-				'data-locale'   => strtolower( substr( determine_locale(), 0, 2 ) ),
-				'data-accent'   => $settings['accent'],
-			)
-		);
-	}
-
-	/**
-	 * Give the tab an address, whether or not there is a connection, so that the rules stay as they are.
-	 *
-	 * @param array<string,string> $vars Query variables.
+	 * @param array<string,string> $statuses Statuses by their key.
 	 * @return array<string,string>
 	 */
-	public static function query_vars( $vars ) {
-		$vars[ self::ENDPOINT ] = self::ENDPOINT;
-		return $vars;
-	}
-
-	/**
-	 * Put the tab after the orders.
-	 *
-	 * @param array<string,string> $items The tabs.
-	 * @return array<string,string>
-	 */
-	public static function menu( $items ) {
-		if ( null === Ahlan_Connection::current() ) {
-			return $items;
-		}
+	public static function statuses( $statuses ) {
 		$found = array();
-		foreach ( $items as $key => $label ) {
-			$found[ $key ] = $label;
-			if ( 'orders' === $key ) {
-				$found[ self::ENDPOINT ] = self::title();
+		foreach ( (array) $statuses as $key => $name ) {
+			$found[ $key ] = $name;
+			if ( 'wc-completed' === $key ) {
+				$found[ self::STATUS ] = self::name();
 			}
 		}
-		return isset( $found[ self::ENDPOINT ] ) ? $found : $items + array( self::ENDPOINT => self::title() );
+		return $found + array( self::STATUS => self::name() );
 	}
 
 	/**
-	 * The name of the tab and of the block.
+	 * An order with a return under way was paid.
 	 *
-	 * @return string
+	 * @param array<int,string> $statuses Statuses without their prefix.
+	 * @return array<int,string>
 	 */
-	public static function title() {
-		return __( 'Returns', 'wc-ahlan' );
+	public static function paid( $statuses ) {
+		$statuses[] = substr( self::STATUS, 3 );
+		return $statuses;
 	}
 
 	/**
-	 * What the tab shows.
-	 */
-	public static function show() {
-		// Made of attributes that WordPress escapes itself.
-		echo self::markup(); // phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped
-	}
-
-	/**
-	 * A button on every order that was sent.
+	 * What was downloaded before may be downloaded still.
 	 *
-	 * @param array<string,array<string,string>> $actions What the order's row offers.
-	 * @param WC_Order                           $order   The order.
-	 * @return array<string,array<string,string>>
+	 * @param bool     $permitted Whether it is permitted.
+	 * @param WC_Order $order     The order.
+	 * @return bool
 	 */
-	public static function actions( $actions, $order ) {
-		if ( null !== Ahlan_Connection::current() && $order->has_status( 'completed' ) ) {
-			$actions['ahlan-return'] = array(
-				'url'  => wc_get_account_endpoint_url( self::ENDPOINT ),
-				'name' => __( 'Return something', 'wc-ahlan' ),
-			);
+	public static function downloads( $permitted, $order ) {
+		return $permitted || $order->has_status( substr( self::STATUS, 3 ) );
+	}
+
+	/**
+	 * An order that comes back from a return was completed long ago: nobody is told a second time.
+	 *
+	 * @param bool          $enabled Whether the mail goes out.
+	 * @param WC_Order|null $order   The order.
+	 * @return bool
+	 */
+	public static function mail( $enabled, $order = null ) {
+		return $enabled && ! ( $order instanceof WC_Order && $order->get_meta( self::BEFORE ) );
+	}
+
+	/**
+	 * Nobody knows the status once this plugin is off: orders go back to where they were.
+	 */
+	public static function undo() {
+		if ( ! function_exists( 'wc_get_orders' ) ) {
+			return;
 		}
-		return $actions;
+		do {
+			$changed = 0;
+			$orders  = wc_get_orders(
+				array(
+					'status' => self::STATUS,
+					'type'   => 'shop_order',
+					'limit'  => 100,
+				)
+			);
+			foreach ( $orders as $order ) {
+				if ( $order->has_status( substr( self::STATUS, 3 ) ) ) {
+					$before = (string) $order->get_meta( self::BEFORE );
+					$order->update_status( '' === $before ? 'completed' : $before );
+					++$changed;
+				}
+			}
+		} while ( $changed > 0 );
 	}
 }

@@ -36,6 +36,7 @@ final class Ahlan_Setup {
 	 */
 	public static function deactivate() {
 		Ahlan_Queue::unschedule();
+		Ahlan_Returns::undo();
 		// Written anew, without our endpoint, at the next request.
 		delete_option( 'rewrite_rules' );
 	}

@@ -260,6 +260,20 @@ function wc_get_orders( $args ) {
 			}
 		);
 	}
+	if ( isset( $args['status'] ) ) {
+		$wanted = array_map(
+			function ( $status ) {
+				return preg_replace( '/^wc-/', '', $status );
+			},
+			(array) $args['status']
+		);
+		$rows = array_filter(
+			$rows,
+			function ( $row ) use ( $wanted ) {
+				return ( new WC_Order( $row ) )->has_status( $wanted );
+			}
+		);
+	}
 	return array_map(
 		function ( $row ) use ( $args ) {
 			return 'ids' === ( $args['return'] ?? '' ) ? (int) $row->id : new WC_Order( $row );
