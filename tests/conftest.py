@@ -19,6 +19,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from redis.asyncio import Redis
 
 from plugin import workspaces
@@ -120,6 +122,9 @@ async def app(settings: Settings, servers: Servers, database_url: str, redis_url
     """An App on a migrated database, without a way out: tests that speak to a simulator start their own."""
     # Imported here: pure tests are spared the whole product's start.
     bootstrap = importlib.import_module("plugin.bootstrap")
+    # A password takes a fifth of a second on purpose, and nearly every test of the panel signs in. What they are really
+    # hashed with is held by tests/admin_ui/test_accounts.py.
+    importlib.import_module("admin_ui.auth")._HASHER = PasswordHasher.from_parameters(CHEAPEST)
     block = bootstrap.start(
         settings, database_url=database_url, redis_url=redis_url, transport=httpx.MockTransport(_nowhere)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -27,6 +27,7 @@ from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money, parse
+from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
 from plugin.return_desk import Disposition, PayReturn
 from plugin.returns import carrying, moves, policies, policy_words, queue, records, requests, steps, words
@@ -185,7 +186,7 @@ def _row(t: Translator, listed: queue.Listed, names: Mapping[UUID, str]) -> Row:
     goods = listed.title
     if listed.items > 1:
         goods = t.ngettext("%(title)s and %(num)s more", "%(title)s and %(num)s more", listed.items - 1,
-                           title=listed.title)  # fmt: skip
+                           title=isolate(listed.title))  # fmt: skip
     if request.origin == records.STORES:
         goods = t.gettext("Made in the store: %(name)s", name=request.name)
     return Row(
@@ -284,7 +285,7 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         money=_amounts(t, decision, request) if decision else [],
         gets=_gets(t, request),
         instead=list(request.chosen.exchange) if request.chosen else [],
-        steps=[_step(desk, step) for step in told],
+        steps=_told(desk, told),
         history=[_moment(t, event, names) for event in happened],
         review=[_review(t, code) for code in request.review],
         refunds=money_back,
@@ -339,6 +340,18 @@ def _amounts(t: Translator, decision: Decision, request: ReturnRequest) -> list[
 
 def _less(amount: Money | None) -> Money | None:
     return Money(-amount.amount, amount.currency, amount.exponent) if amount is not None else None
+
+
+def _told(desk: Desk, told: Sequence[ReturnStep]) -> list[Step]:
+    """The steps; what stands behind one that sticks waits for it."""
+    shown, held = [], False
+    for step in told:
+        one = _step(desk, step)
+        if held and step.state == steps.QUEUED:
+            one = replace(one, state=Pill(_("Waits for the step before"), "", "hourglass"))
+        held = held or step.state in steps.STUCK
+        shown.append(one)
+    return shown
 
 
 def _step(desk: Desk, step: ReturnStep) -> Step:

@@ -189,9 +189,10 @@ async def note(
 
 
 async def tell(
-    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, *, files: Sequence[UUID] = (), uploader: str = ""
-) -> bool:
-    """The shop says something by itself, in its own name. It wakes nobody: what was resolved stays resolved.
+    tx: Tx, conversation_id: UUID, client_id: UUID, body: str, *, name: str, files: Sequence[UUID] = (),
+    uploader: str = "",
+) -> bool:  # fmt: skip
+    """The shop says something by itself, under its own `name`. It wakes nobody: what was resolved stays resolved.
 
     Returns whether it was new: the same `client_id` is said once. Without the conversation nothing is said.
     """
@@ -209,6 +210,7 @@ async def tell(
         actor="system",
         event="message.told",
         quiet=True,
+        name=name,
     )
     return told is not None
 
@@ -454,6 +456,7 @@ async def _append(
     mentioned: Sequence[str] = (),
     more: Mapping[str, Any] | None = None,
     quiet: bool = False,
+    name: str = "",
 ) -> dict[str, Any] | None:
     """Insert or nothing; None when a message with this `client_id` was there. The caller holds the conversation."""
     carried: list[dict[str, Any]] = []
@@ -463,7 +466,7 @@ async def _append(
         carried = await attachments.find(tx, files, uploader=uploader, most=most)
     message_id = new_id()
     seq = head.last_seq + 1 if kind == MESSAGE else None
-    name = agent.name if agent else ""
+    name = agent.name if agent else name
     data = {**({"attachments": carried} if carried else {}), **(more or {})}
     values = {
         "workspace": tx.workspace_id,

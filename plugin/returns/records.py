@@ -38,7 +38,6 @@ class ReturnRequest(TenantRow, Base):
     __tablename__ = "return_requests"
     __table_args__ = (
         UniqueConstraint("workspace_id", "store_id", "serial"),
-        UniqueConstraint("workspace_id", "public_id"),
         UniqueConstraint("workspace_id", "store_id", "client_id"),
         Index(None, "workspace_id", "serial"),
         Index(None, "workspace_id", "order_id"),
@@ -63,6 +62,14 @@ class ReturnRequest(TenantRow, Base):
             "workspace_id",
             "conversation_id",
             postgresql_where=text("conversation_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_return_requests_public",
+            "workspace_id",
+            "public_id",
+            unique=True,
+            # Emptied with the person.
+            postgresql_where=text("public_id <> ''"),
         ),
         Index(
             "uq_return_requests_external",

@@ -37,7 +37,8 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
             uploader = ""
             if event.kind == "return_request.label_sent" and event.data.get("file"):
                 files, uploader = (UUID(str(event.data["file"])),), event.actor
-            await messages.tell(tx, request.conversation_id, event.id, said, files=files, uploader=uploader)
+            name = store.name if store is not None else ""
+            await messages.tell(tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader)
         await tx.complete_job()
 
 

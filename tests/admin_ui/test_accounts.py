@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import replace
 from uuid import uuid4
 
 import httpx
 import pytest
+from argon2 import extract_parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from admin_ui.auth import own_path
 from plugin import stores, team
@@ -16,6 +19,20 @@ from plugin.kernel.errors import Conflict, Forbidden
 from plugin.team import Role
 from tests.admin_ui.conftest import URL, Browser, SignIn, field
 from tests.admin_ui.shop import PASSWORD, Admin, Shop, assemble, member, open_shop
+
+
+def test_passwords_are_hashed_as_rfc_9106_asks() -> None:
+    """Read anew, because the tests' own copy hashes quickly (tests/conftest.py)."""
+    spec = importlib.util.find_spec("admin_ui.auth")
+    assert spec is not None
+    assert spec.loader is not None
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    chosen = extract_parameters(fresh._HASHER.hash("x"))
+    least = RFC_9106_LOW_MEMORY
+    assert chosen.type is least.type
+    assert chosen.memory_cost >= least.memory_cost
+    assert chosen.time_cost >= least.time_cost
 
 
 async def fill(browser: Browser, path: str, **values: str) -> httpx.Response:

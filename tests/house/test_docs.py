@@ -14,7 +14,7 @@ from plugin.reactions import REACTIONS, TASKS
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("plugin", "integrations", "webhooks", "admin_ui")
-_KIND = re.compile(r"[a-z]+\.[a-z_]+")
+_KIND = re.compile(r"[a-z_]+\.[a-z_]+")
 # How an event is recorded, wherever.
 _RECORDERS = {"record", "_record", "happened", "Happening", "_Turn"}
 

@@ -80,12 +80,7 @@ def test_every_file_and_test_that_is_named_exists(row: list[str]) -> None:
     assert tests
     for name in tests:
         path, _, function = name.partition("::")
-        defined = {
-            node.name
-            for node in ast.walk(ast.parse((ROOT / path).read_text()))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        assert function in defined, name
+        assert re.search(rf"^(async )?def {re.escape(function)}\(", (ROOT / path).read_text(), re.MULTILINE), name
 
 
 # What comes with the product

@@ -81,7 +81,6 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_return_requests")),
-        sa.UniqueConstraint("workspace_id", "public_id", name=op.f("uq_return_requests_workspace_id_public_id")),
         sa.UniqueConstraint(
             "workspace_id", "store_id", "client_id", name=op.f("uq_return_requests_workspace_id_store_id_client_id")
         ),
@@ -148,6 +147,13 @@ def upgrade() -> None:
         ["workspace_id", "store_id", "external_id"],
         unique=True,
         postgresql_where=sa.text("external_id <> ''"),
+    )
+    op.create_index(
+        "uq_return_requests_public",
+        "return_requests",
+        ["workspace_id", "public_id"],
+        unique=True,
+        postgresql_where=sa.text("public_id <> ''"),
     )
     op.create_table(
         "return_lines",
@@ -264,6 +270,9 @@ def downgrade() -> None:
     op.drop_table("return_steps")
     op.drop_index("ix_return_lines_request", table_name="return_lines")
     op.drop_table("return_lines")
+    op.drop_index(
+        "uq_return_requests_public", table_name="return_requests", postgresql_where=sa.text("public_id <> ''")
+    )
     op.drop_index(
         "uq_return_requests_external", table_name="return_requests", postgresql_where=sa.text("external_id <> ''")
     )

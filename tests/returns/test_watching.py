@@ -1,0 +1,250 @@
+"""What goes on by itself: reminders and ends, the store's own news, people who are erased, stores that move."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, text
+
+from plugin.conversations import attachments
+from plugin.crm.orders import Order, OrderReturn, Refund
+from plugin.kernel.db import new_id
+from plugin.privacy import places
+from plugin.return_desk import OpenReturn
+from plugin.returns import records, steps
+from plugin.returns.policy import PayWhen, Policy
+from plugin.returns.records import STORES, ReturnLine, ReturnRequest
+from plugin.returns.states import State, Who
+from plugin.returns.steps import ReturnStep
+from tests.returns.desk import Killed, Shop
+
+BY_HAND = Policy(automatic=False)
+
+
+async def _told(shop: Shop, external_id: str, status: str) -> None:
+    """The store's news of a return of its own, as its webhook leaves them."""
+    now = datetime.now(UTC)
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        known = await tx.scalar(
+            select(OrderReturn).where(
+                OrderReturn.workspace_id == shop.workspace, OrderReturn.external_id == external_id
+            )
+        )
+        if known is None:
+            known = OrderReturn(
+                id=new_id(), store_id=shop.store.id, external_id=external_id, order_id=shop.order_id,
+                order_external_id="x", version=now, status=status, name="#1001-R1", requested_at=now,
+            )  # fmt: skip
+            tx.add(known)
+        known.status, known.version = status, now
+        await tx.record("return.requested", subject_id=shop.order_id, store_id=shop.store.id)
+
+
+async def _all(shop: Shop) -> list[ReturnRequest]:
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        return list(await records.of_order(tx, shop.order_id))
+
+
+async def test_what_stands_still_is_reminded_of_and_then_closed(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    await shop.work()
+    await shop.hurry("wake_return")
+    await shop.work()
+    assert "Have you sent the parcel" in (await shop.said(request))[-1]
+    assert (await shop.request(request)).state == State.APPROVED
+    await shop.hurry("wake_return")
+    await shop.work()
+    request = await shop.request(request)
+    assert (request.state, request.why) == (State.CLOSED, "not_sent")
+    assert "no parcel came" in (await shop.said(request))[-1]
+    assert shop.desk.told()[-1] == "EndReturn"
+    assert (await shop.events(request)).count("reminded") == 1
+
+
+async def test_a_timer_of_an_earlier_state_does_nothing(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    request = await shop.move(request, "receive")
+    await shop.hurry("wake_return")
+    await shop.work()
+    assert (await shop.request(request)).state == State.RECEIVED
+    assert "reminded" not in await shop.events(request)
+
+
+async def test_who_does_not_answer_is_reminded_and_then_cancelled(shop: Shop) -> None:
+    await shop.policy(BY_HAND)
+    request = await shop.move(await shop.submit(), "ask", note="Which size?")
+    for _time in range(2):
+        await shop.hurry("wake_return")
+        await shop.work()
+    assert (await shop.request(request)).state == State.CANCELLED
+
+
+async def test_a_parcel_that_does_not_arrive_becomes_a_matter_for_the_team(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.move(await shop.submit(), "ship", by=Who.SHOPPER)
+    assert request.waiting_since is None
+    await shop.hurry("wake_return")
+    await shop.work()
+    request = await shop.request(request)
+    assert (request.state, request.waiting_since is not None) == (State.IN_TRANSIT, True)
+
+
+async def test_a_return_that_was_made_in_the_store_stands_in_the_queue_and_nobody_is_written_to(shop: Shop) -> None:
+    await _told(shop, "gid://return/9", "requested")
+    await shop.work()
+    (request,) = await _all(shop)
+    assert (request.origin, request.state, request.name) == (STORES, State.REQUESTED, "#1001-R1")
+    assert request.waiting_since is not None
+    await _told(shop, "gid://return/9", "open")
+    await shop.work()
+    request = await shop.request(request)
+    assert (request.state, request.conversation_id) == (State.APPROVED, None)
+    assert shop.desk.heard == []
+    await shop.move(request, "close")
+    await shop.work()
+    assert shop.desk.told() == ["EndReturn"]
+
+
+async def test_what_we_did_and_hear_of_again_changes_nothing(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    shop.desk.kill, shop.desk.of = "after", OpenReturn
+    try:
+        await shop.work("carry_return")
+    except Killed:
+        # The store has made it, and tells so before we know its number.
+        await _told(shop, f"return-{(await shop.steps(request))[0].key}", "open")
+    await shop.work("follow_store")
+    assert len(await _all(shop)) == 1
+    await shop.hurry()
+    await shop.work("carry_return")
+    await shop.hurry("follow_store")
+    await shop.work()
+    (only,) = await _all(shop)
+    assert (only.id, only.state, only.origin) == (request.id, State.APPROVED, "ahlan")
+    before = only.moves
+    await _told(shop, only.external_id, "open")
+    await shop.work()
+    assert (await shop.request(request)).moves == before
+
+
+async def test_somebody_decides_in_the_stores_admin(shop: Shop) -> None:
+    await shop.policy(BY_HAND)
+    request = await shop.submit()
+    await shop.work()
+    external_id = (await shop.request(request)).external_id
+    await _told(shop, external_id, "declined")
+    await shop.work()
+    request = await shop.request(request)
+    assert request.state == State.DECLINED
+    assert shop.desk.told() == ["OpenReturn"], "the store need not be told what it said"
+
+
+async def test_a_refund_that_comes_back_is_shown_and_changes_nothing(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    request = await shop.submit()
+    await shop.work()
+    step = (await shop.steps(request))[-1]
+    before = await shop.request(request)
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        tx.add(
+            Refund(
+                id=new_id(),
+                store_id=shop.store.id,
+                external_id=step.done.external_id,
+                order_id=shop.order_id,
+                order_external_id="x",
+                version=datetime.now(UTC),
+                amount=5_000,
+                currency="ILS",
+                exponent=2,
+            )
+        )
+        await tx.record("order.refunded", subject_id=shop.order_id, store_id=shop.store.id)
+    await shop.work()
+    after = await shop.request(request)
+    assert (after.moves, after.state, after.paid) == (before.moves, before.state, before.paid)
+    assert shop.desk.moved == 5_000
+
+
+# People and stores
+
+
+async def test_a_message_goes_out_once_whatever_runs_twice(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    await shop.work()
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        event = next(one for one in await records.history(tx, request) if one.kind == "return_request.approved")
+        await tx.enqueue("tell_return", event_id=event.id, subject_id=request.id)
+    await shop.work()
+    assert len(await shop.said(request)) == 1
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        talk = await tx.execute(
+            text("SELECT status, reply_email FROM conversations WHERE workspace_id = :w AND id = :c"),
+            {"w": shop.workspace, "c": request.conversation_id},
+        )
+        assert tuple(talk.one()) == ("resolved", "layla@x.example"), "in nobody's queue"
+
+
+async def test_messages_are_in_the_shoppers_language(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    for language, word in (("ar", "الموافقة"), ("he", "אושרה")):
+        request = await shop.submit(language=language)
+        await shop.work()
+        assert word in (await shop.said(request))[0]
+
+
+async def test_what_a_person_wrote_goes_with_them_and_the_books_stay(shop: Shop) -> None:
+    await shop.policy(BY_HAND)
+    upload = attachments.read("seam.txt", b"a photo of the seam")
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        file = await attachments.save(tx, upload, uploader="shopper:x", store_id=shop.store.id)
+    request = await shop.submit(photos=[UUID(file["id"])], uploader="shopper:x")
+    assert request.photos == [file["id"]]
+    await shop.work()
+    await shop.move(request, "ask", note="Layla, which size?")
+    await shop.submit()
+    mine = {place.table: place for place in places.known()}
+    for table, row in (("return_requests", ReturnRequest), ("return_lines", ReturnLine), ("return_steps", ReturnStep)):
+        place = mine[table]
+        assert "order_id" in place.owners
+        assert place.stays
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            await tx.execute(
+                text(f"UPDATE {table} SET {place.emptied} WHERE workspace_id = :w AND order_id = :o"),
+                {"w": shop.workspace, "o": shop.order_id},
+            )
+            kept = await tx.execute(
+                text(f"SELECT to_jsonb(t) AS found FROM {table} t WHERE workspace_id = :w"),
+                {"w": shop.workspace},
+            )
+            said = str([one.found for one in kept])
+            assert "Layla" not in said, row.__name__
+    # Its page and its steps go on without them.
+    found = await shop.request(request)
+    assert (found.chosen, found.worth, found.number) == (None, 5_000, request.number)
+    await shop.work()
+    assert {step.state for step in await shop.steps(request)} <= {steps.DONE, steps.SKIPPED}
+
+
+async def test_numbers_go_on_and_links_cannot_be_guessed(shop: Shop) -> None:
+    await shop.policy(BY_HAND)
+    first, second = await shop.submit(), await shop.submit()
+    assert (first.number, second.number) == ("R-1001", "R-1002")
+    assert len(first.public_id) >= 20
+    assert first.public_id != second.public_id
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        found = await records.by_public_id(tx, second.public_id)
+        assert found is not None
+        assert found.id == second.id
+        assert await records.by_public_id(tx, "") is None
+        assert await records.by_public_id(tx, uuid4().hex) is None
+        order = await tx.get(Order, shop.order_id)
+        assert order is not None
+        seen = await records.steps_of(tx, first)
+    assert [state for state, _at in seen] == [State.REQUESTED]
+    assert seen[0][1] > datetime.now(UTC) - timedelta(minutes=5)
