@@ -116,7 +116,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.wish_none": _("These items cannot be returned together. Return them one by one, or ask the shop."),
         "o.instead": _("Instead of {item}"),
         "o.instead_missing": _("Choose what comes instead of {item}."),
-        "o.review_title": _("What comes back"),
+        "o.review_title": _("What you get for it"),
         "o.restocking": _("Fee for restocking"),
         "o.shipping_fee": _("Fee for sending it back"),
         "o.delivery_back": _("Delivery that you paid"),
