@@ -358,6 +358,23 @@ async def test_shopifys_own_no_is_told_in_its_words(shopify: Counter) -> None:
     assert await shopify.ledger() == []
 
 
+async def test_a_bad_gateway_after_the_effect_is_found_done_and_one_before_it_is_not_repeated(shopify: Counter) -> None:
+    id = await shopify.open(1)
+    line = (await shopify.lines())[0]
+    action = await shopify.pay(id, line.paid, 1)
+    quote = await shopify.quote(action)
+    await post(shopify, "faults", {"kind": "500", "on": "ProcessReturn"})
+    error = await trouble(shopify.act(action, quote, "k-0"))
+    assert (error.lost, await shopify.moved()) == (True, [])
+    await post(shopify, "faults", {"kind": "throttled", "on": "ProcessReturn"})
+    await post(shopify, "faults", {"kind": "lost", "on": "ProcessReturn"})
+    assert (await trouble(shopify.settle(action, quote, "k-0"))).lost
+    assert await shopify.moved() == [line.paid.amount]
+    done = await shopify.settle(action, quote, "k-0")
+    assert done is not None
+    assert await shopify.moved() == [line.paid.amount]
+
+
 async def test_the_money_waits_for_the_credit_on_top_to_be_under_way_no_more(
     shopify: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
