@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -59,6 +59,7 @@ _MEANINGS: Final[Mapping[State, tuple[str, str]]] = {
 }
 _DAYS = (1, 3, 7, 14, 30)
 _MOST_AT_ONCE = 50
+_LONG = timedelta(minutes=10)
 # What is sent instead is chosen by the customer: they see what is there.
 _OFFERED = (Resolution.REFUND, Resolution.CREDIT, Resolution.REPLACEMENT)
 
@@ -369,6 +370,7 @@ def _step(desk: Desk, step: ReturnStep) -> Step:
         steps.FAILED: ("again", "leave"),
         steps.UNKNOWN: ("again", "done", "not-done"),
         steps.HAND: ("done",),
+        steps.QUEUED: ("again",) if datetime.now(UTC) - step.created_at > _LONG else (),
     }.get(step.state, ())
     return Step(
         id=step.id,

@@ -61,7 +61,8 @@ async def _next(app: App, workspace_id: UUID, request_id: UUID) -> bool:
         counted = await _counted(tx, request_id, step, action, quoted)
         if counted is None:
             return True
-    asked = (connection, order.external_id, action, quoted, counted.key)
+    # As it was kept: what a later attempt is asked by is what this one was.
+    asked = (connection, order.external_id, counted.action, counted.quoted, counted.key)
     answer = await once.ask(
         lambda: desk.act_return(*asked), lambda: desk.settle_return(*asked), attempts=counted.attempts,
         since=counted.sent_at or counted.created_at, moves=counted.kind == PAY,
@@ -109,7 +110,7 @@ async def _counted(
     if fresh is None or fresh.state != steps.QUEUED or fresh.attempts != step.attempts:
         return None
     fresh.attempts += 1
-    fresh.wanted, fresh.quote = msgspec.to_builtins(action), msgspec.to_builtins(quote)
+    fresh.wanted, fresh.quote = msgspec.to_builtins(action), msgspec.to_builtins(quote, str_keys=True)
     await tx.flush()
     return fresh
 
@@ -149,7 +150,7 @@ async def _ended(
         if request is None or fresh is None or fresh.state != steps.QUEUED:
             return True
         if quote is not None:
-            fresh.quote = msgspec.to_builtins(quote)
+            fresh.quote = msgspec.to_builtins(quote, str_keys=True)
         fresh.said, fresh.code, fresh.finished_at = answer.said[:500], answer.code[:80], datetime.now(UTC)
         if answer.done is None:
             fresh.state = steps.UNKNOWN if answer.verdict is Verdict.UNKNOWN else steps.FAILED
@@ -203,6 +204,10 @@ async def look_again(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent
     """Ask the store once more: what became of a step, or, where it surely failed, for it anew. Raises NotFound."""
     step = await step_of(tx, request, step_id)
     _allowed(step, by)
+    if step.state == steps.QUEUED:
+        # Its job may have given up on something that nobody foresaw; with one under way this changes nothing.
+        await steps.go(tx, request.id)
+        return
     if step.state == steps.FAILED:
         step.attempts, step.quote, step.sent_at, step.tries = 0, {}, None, step.tries + 1
     elif step.state != steps.UNKNOWN:

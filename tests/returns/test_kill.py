@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from plugin.app import App
 from plugin.kernel.db import Database, Tx
@@ -108,6 +109,22 @@ async def test_a_worker_dies_at_each_call(shop: Shop, point: str, of: type) -> N
     shop.desk.kill, shop.desk.of = point, of
     await _worked(shop)
     await _asked_a_person(shop, request)
+    await _is_paid_once(shop, request)
+
+
+async def test_a_job_that_gave_up_is_begun_again_by_a_person(shop: Shop) -> None:
+    await shop.policy(PAYS_AT_ONCE)
+    request = await shop.submit()
+    async with shop.app.db.queue.begin() as connection:
+        await connection.execute(text("UPDATE jobs SET failed_at = now() WHERE workspace_id = :w"),
+                                 {"w": shop.workspace})  # fmt: skip
+    await shop.work("carry_return")
+    assert shop.desk.heard == []
+    for _twice in range(2):
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            held = await records.held(tx, request.id)
+            await carrying.look_again(tx, held, (await steps.of_request(tx, request.id))[0].id, by=shop.agent)
+    await _worked(shop)
     await _is_paid_once(shop, request)
 
 
