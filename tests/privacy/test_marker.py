@@ -53,6 +53,9 @@ from plugin.platform import (
 )
 from plugin.privacy import places
 from plugin.reactions import TASKS
+from plugin.returns.records import ReturnLine, ReturnRequest
+from plugin.returns.requests import next_serial
+from plugin.returns.steps import ReturnStep
 from plugin.stores import Store
 from plugin.team import Agent, Role
 from webhooks import handlers
@@ -145,6 +148,8 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         file = Attachment(id=new_id(), store_id=store.id, conversation_id=head.id, uploader=shopper.actor, name=mark,
                           media_type="text/plain", size=1, content=mark.encode(), thumbnail=mark.encode())  # fmt: skip
         tx.add(file)
+        for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
+            await send_back(tx, store, order_id, head.id, mark)
         await tx.flush()
     async with app.db.transaction(workspace) as tx:
         await privacy.receive(
@@ -161,6 +166,20 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
     await search.drain(app)
     await presence.shopper_here(app.hub, workspace, head.id, str(visitor.id))
     return Person(mark, account, store, id, head.id, visitor.id)
+
+
+async def send_back(tx: Tx, store: Store, order_id: UUID, talk: UUID, mark: str) -> None:
+    """A return of the order, with what was written about it."""
+    whose = {"store_id": store.id, "order_id": order_id}
+    request = ReturnRequest(id=new_id(), conversation_id=talk, client_id=uuid4(), serial=await next_serial(tx),
+                            public_id=mark + uuid4().hex, choice={"words": mark}, note=mark, own_words=mark,
+                            tracking_number=mark, tracking_url=mark, photos=[mark], **whose)  # fmt: skip
+    tx.add(request)
+    await tx.flush()
+    tx.add(ReturnLine(id=new_id(), request_id=request.id, position=0, line_external_id="1", title="Shirt", quantity=1,
+                      reason="other", words=mark, answers=[mark], **whose))  # fmt: skip
+    tx.add(ReturnStep(id=new_id(), request_id=request.id, position=1, kind="open", state="done", said=mark,
+                      wanted={"note": mark}, quote={"notes": [mark]}, outcome={"name": mark}, **whose))  # fmt: skip
 
 
 # Planting, by the metadata
