@@ -33,12 +33,12 @@ ICONS = (
 )
 
 
-def loader(name: str = "loader.js") -> bytes:
-    """A loader as storefronts get it: without the lines of comment and the indentation that are for its readers.
+def loader() -> bytes:
+    """The loader as storefronts get it: without the lines of comment and the indentation that are for its readers.
 
-    Every page of a storefront pays for the bytes of `loader.js`; its limit is 4 KB compressed.
+    Every page of a storefront pays for its bytes; the limit is 4 KB compressed.
     """
-    written = (STATIC / name).read_text()
+    written = (STATIC / "loader.js").read_text()
     return re.sub(r"^[ \t]*(//.*\n|\n)?", "", written, flags=re.MULTILINE).encode()
 
 
@@ -54,3 +54,9 @@ def version() -> str:
         if path.is_file():
             digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def page_loader() -> bytes:
+    """The script of a page of orders, likewise without what is for its readers."""
+    written = (STATIC / "page.js").read_text()
+    return re.sub(r"^[ \t]*(//.*\n|\n)?", "", written, flags=re.MULTILINE).encode()

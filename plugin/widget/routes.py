@@ -133,7 +133,7 @@ class Widget:
         self.sockets = Sockets(app, self._rules)
         self._version = panel.version()
         self._loader = _File(panel.loader(), "loader.js")
-        self._page_loader = _File(panel.loader("page.js"), "page.js")
+        self._page_loader = _File(panel.page_loader(), "page.js")
         self._files = {
             path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
             for path in panel.STATIC.rglob("*")
