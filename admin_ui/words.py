@@ -90,6 +90,7 @@ SIGNS: Mapping[str, str] = {
     "order.cancelled": "ban",
     "order.refunded": "undo-2",
     "order.updated": "pencil",
+    "order.proved": "key-round",
     "order.acted": "hand-coins",
     "order.act_failed": "circle-x",
     "order.act_unsure": "triangle-alert",

@@ -27,7 +27,7 @@ from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
-from plugin.returns import carrying, telling, watching
+from plugin.returns import carrying, proof, telling, watching
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -60,6 +60,7 @@ TASKS: Mapping[str, Task] = {
     "plant_rules": rule_starters.plant_rules,
     "publish_article": articles.publish_article,
     "index_article": help_search.index_article,
+    "send_order_code": proof.send_order_code,
     "carry_return": carrying.carry_return,
     "tell_return": telling.tell_return,
     "wake_return": watching.wake_return,

@@ -68,13 +68,7 @@ def order(head: Node, lines: Iterable[Node], units: Sequence[Unit]) -> Returnabl
     currency = str(head["presentmentCurrencyCode"])
     nothing = parse("0", currency)[0]
     included = bool(head.get("taxesIncluded"))
-    delivery = nothing
-    for line in _nodes(head.get("shippingLines")):
-        delivery += _full(_charged(line["discountedPriceSet"]), _sum(_taxes(line), nothing), included=included)
-    gone = nothing
-    for refund in head.get("refunds") or ():
-        for line in _nodes(refund.get("refundShippingLines")):
-            gone += _charged(line["subtotalAmountSet"]) + _charged(line["taxAmountSet"])
+    delivery, gone, _ = _delivery(head)
     shipped = _shipped(head)
     may = {line: sum(unit.quantity for unit in units if unit.line == line) for line in {unit.line for unit in units}}
     customer = head.get("customer") or {}
@@ -100,6 +94,31 @@ def order(head: Node, lines: Iterable[Node], units: Sequence[Unit]) -> Returnabl
         cancelled=bool(head.get("cancelledAt")),
         store_credit=bool(customer),
     )  # fmt: skip
+
+
+def _delivery(head: Node) -> tuple[Money, Money, Money]:
+    """What was paid for delivery with its taxes, what of that went back, and its price as the shop writes prices."""
+    nothing = parse("0", str(head["presentmentCurrencyCode"]))[0]
+    whole = gone = price = nothing
+    for line in _nodes(head.get("shippingLines")):
+        told = _charged(line["discountedPriceSet"])
+        price += told
+        whole += _full(told, _sum(_taxes(line), nothing), included=bool(head.get("taxesIncluded")))
+    for refund in head.get("refunds") or ():
+        for line in _nodes(refund.get("refundShippingLines")):
+            gone += _charged(line["subtotalAmountSet"]) + _charged(line["taxAmountSet"])
+    return whole, gone, price
+
+
+def shipping_refund(head: Node, wanted: Money | None) -> dict[str, Any] | None:
+    """How Shopify is told to give so much back for delivery. It adds the taxes where prices come without them."""
+    if wanted is None or wanted.amount <= 0:
+        return None
+    whole, gone, price = _delivery(head)
+    if wanted.amount >= whole.amount - gone.amount:
+        return {"fullRefund": True}
+    part = wanted.amount * price.amount // whole.amount
+    return {"shippingRefundAmount": money(Money(part, wanted.currency, wanted.exponent))}
 
 
 def _line(

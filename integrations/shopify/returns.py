@@ -322,14 +322,13 @@ class ReturnDesk:
             return ReturnQuote(ours=action.amount, refusal="no_customer")
         lines = return_mapping.lines_to_process(state, action.parts)
         exchange = return_mapping.exchange_to_process(state)
-        shipping = {"shippingRefundAmount": return_mapping.money(action.delivery)} if action.delivery else None
+        sources = (await self._ask(connection, "ReturnableOrder", {"id": order}))["order"]
+        shipping = return_mapping.shipping_refund(sources, action.delivery)
         asked = {"id": action.return_external_id, "lines": lines, "exchange": exchange, "shipping": shipping}
-        told, sources = await asyncio.gather(
-            self._ask(connection, "ReturnOutcome", asked), self._ask(connection, "ReturnableOrder", {"id": order})
-        )
+        told = await self._ask(connection, "ReturnOutcome", asked)
         outcome = told["return"]["suggestedFinancialOutcome"] or {}
         transfer = outcome.get("financialTransfer") or {}
-        payments = return_mapping.payments(sources["order"])
+        payments = return_mapping.payments(sources)
         left = sum(one.left.amount for one in payments)
         suggested = return_mapping.charged(transfer.get("amount")) or Money(0, *_like(action.amount))
         refunds = "suggestedTransactions" in transfer

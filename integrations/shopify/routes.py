@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from html import escape
 from uuid import UUID
 
 import structlog
@@ -28,6 +29,9 @@ NO_STORE = {"Cache-Control": "no-store"}
 OWN_PAGES = {**NO_STORE, "Cross-Origin-Resource-Policy": "same-origin"}
 """What comes through the app proxy is for the storefront's own pages, and kept by nobody on the way (A3)."""
 
+LIQUID = {"content-security-policy": "frame-ancestors 'self'"}
+"""Shopify puts it into a page of the shop and sends that page's own policy."""
+
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Proxied = Callable[[ProxyRequest], Awaitable[Response]]
 
@@ -44,6 +48,7 @@ def routes(app: App, pages: Web) -> list[BaseRoute]:
         Route("/proxy/identity", edges.proxied(edges.shopper), methods=["GET"], name="shopify:proxy-identity"),
         Route("/proxy/help", edges.help, methods=["GET"], name="shopify:proxy-help"),
         Route("/proxy/help/{path:path}", edges.help, methods=["GET"], name="shopify:proxy-help-page"),
+        Route("/proxy/returns", edges.proxied(edges.orders), methods=["GET"], name="shopify:proxy-returns"),
         Route("/proxy/{rest:path}", edges.proxied(edges.nothing), methods=_METHODS, name="shopify:proxy"),
     ]
 
@@ -186,11 +191,38 @@ class Edges:
         token = self._platform.shopper_token(known, asked.customer_external_id)
         return JSONResponse({"token": token})
 
+    async def orders(self, asked: ProxyRequest) -> Response:
+        """`/apps/support/returns`: a page of the store with its own look, in which a shopper's orders stand.
+
+        Liquid of ours and nothing of the request's: the frame inside talks to us itself, so no state crosses the proxy,
+        which strips cookies. `identity` is our neighbour there, wherever the merchant moved the proxy to.
+        """
+        known = await self._platform.installer.known(asked.shop)
+        if known is None:
+            raise not_found()
+        async with self._app.db.transaction(known[0]) as tx:
+            store = await stores.get(tx, known[1])
+        if store is None or store.status == stores.UNINSTALLED:
+            raise not_found()
+        await self._platform.proxy_seen(known, asked.path_prefix)
+        server = self._app.settings.public_url
+        attributes = {
+            "src": f"{server}/widget/page.js", "data-server": server, "data-store": store.public_key,
+            "data-identity": "identity", "data-accent": str(store.widget.get("accent", "")),
+        }  # fmt: skip
+        written = "".join(f' {name}="{_literal(value)}"' for name, value in attributes.items())
+        return Response(f"<script{written}></script>", media_type="application/liquid", headers=LIQUID)
+
     async def _active(self, known: tuple[UUID, UUID]) -> bool:
         # An uninstalled shop's proxy still resolves for a while.
         async with self._app.db.transaction(known[0]) as tx:
             store = await stores.get(tx, known[1])
         return store is not None and store.status != stores.UNINSTALLED
+
+
+def _literal(value: str) -> str:
+    """A value that is text in HTML and in Liquid, whatever is in it."""
+    return escape(value).replace("{", "&#123;").replace("%", "&#37;")
 
 
 def unproven() -> AhlanError:

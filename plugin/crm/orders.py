@@ -5,14 +5,14 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.crm import products
+from plugin.crm import products, tracking
 from plugin.crm.batch import Batch, newest
 from plugin.kernel import bulk
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, new_id, tenant_key
@@ -813,16 +813,17 @@ async def of_family(tx: Tx, members: Collection[UUID], limit: int = 20) -> Seque
         .order_by(Order.placed_at.desc(), Order.id.desc())
         .limit(limit)
     )
-    return await _views(tx, rows.all())
+    return await views(tx, rows.all())
 
 
 async def get(tx: Tx, order_id: UUID) -> OrderView | None:
     """One order with everything that belongs to it."""
     row = await tx.get(Order, order_id)
-    return (await _views(tx, [row]))[0] if row is not None else None
+    return (await views(tx, [row]))[0] if row is not None else None
 
 
-async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
+async def views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
+    """These orders, in their order, with everything that belongs to them."""
     if not rows:
         return []
     ids = [row.id for row in rows]
@@ -860,3 +861,29 @@ async def _views(tx: Tx, rows: Sequence[Order]) -> Sequence[OrderView]:
         )
         for row in rows
     ]
+
+
+_TELLING = 20
+"""So many parcels say how long the next one takes; fewer say nothing."""
+
+
+async def usual_times(tx: Tx, store_id: UUID) -> tracking.Usual:
+    """How long nine of ten of the store's latest parcels took to be packed, and to be carried."""
+    row = (await tx.execute(_USUAL, {"workspace": tx.workspace_id, "store": store_id})).one()
+    return tracking.Usual(
+        timedelta(seconds=float(row.packing)) if row.packed >= _TELLING else None,
+        timedelta(seconds=float(row.carrying)) if row.carried >= _TELLING else None,
+    )
+
+
+_USUAL = text("""
+SELECT count(packing) AS packed, percentile_cont(0.9) WITHIN GROUP (ORDER BY packing) AS packing,
+    count(carrying) AS carried, percentile_cont(0.9) WITHIN GROUP (ORDER BY carrying) AS carrying
+FROM (
+    SELECT extract(epoch FROM f.shipped_at - o.placed_at) AS packing,
+        extract(epoch FROM f.delivered_at - f.shipped_at) AS carrying
+    FROM (SELECT order_id, shipped_at, delivered_at FROM fulfilments WHERE workspace_id = :workspace
+        AND store_id = :store AND order_id IS NOT NULL AND shipped_at IS NOT NULL ORDER BY id DESC LIMIT 1000) f
+    JOIN orders o ON o.workspace_id = :workspace AND o.id = f.order_id AND o.placed_at > now() - interval '180 days'
+) took
+""")

@@ -221,6 +221,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "order.cancelled": _order(_("Order %(order)s cancelled")),
     "order.refunded": _order_with_amount(_("Refund of %(amount)s for order %(order)s"), "amount"),
     "order.updated": _updated,
+    "order.proved": _order(_("Proved with a code that order %(order)s is theirs")),
     "order.acted": _acted,
     "order.act_failed": _order(_("The store refused a change to order %(order)s")),
     "order.act_unsure": _order(_("The store did not say what became of a change to order %(order)s")),

@@ -60,3 +60,8 @@ def version() -> str:
         if path.is_file():
             digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def page_loader() -> bytes:
+    """The script of a page of orders, likewise shortened."""
+    return shortened((STATIC / "page.js").read_text()).encode()

@@ -11,12 +11,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-import orjson
 from redis.exceptions import RedisError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -44,24 +43,26 @@ from plugin.conversations import (
 from plugin.conversations import conversations as threads
 from plugin.conversations.visits import FOLLOWING
 from plugin.conversations.waiting import Usual
-from plugin.kernel.errors import AhlanError, NotFound, TooLarge
+from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, own_origin
 from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
 from plugin.widget import limits as allowed
+from plugin.widget import orders, returning, session
 from plugin.widget import page as panel
-from plugin.widget import session
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered
 from plugin.widget.session import Opening, Pass
 from plugin.widget.socket import POLL_SECONDS, NewMessage, Read, Sockets, Typing, check_origin, tell_typing
 from plugin.widget.strings import strings
 from plugin.widget.visits import Visits
+from plugin.widget.wire import body as _body
+from plugin.widget.wire import held as _session
+from plugin.widget.wire import json as _json
 from plugin.workspaces import ChatRules
 
-MAX_JSON = 32 * 1024
 MAX_WAIT = 25
 TICKET_SECONDS = 30
 
@@ -72,9 +73,9 @@ _AGENTS_SECONDS = 5
 _SEEN_SECONDS = 60
 _RULES_SECONDS = 15
 _HELP_SECONDS = 30
+_PUBLIC_ID = re.compile(r"[\w-]{10,60}")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z")
 
-T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -86,6 +87,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/widget/static/{version}/{name:path}", widget.static),
         Route("/widget/frame", widget.frame),
         Route("/widget/visit", widget.visits.visit, methods=["POST"]),
+        Route("/widget/page", widget.page),
+        Route("/widget/page.js", widget.page_loader),
         Route("/widget/session", widget.session, methods=["POST"]),
         Route("/widget/messages", widget.messages),
         Route("/widget/messages", widget.send, methods=["POST"]),
@@ -100,6 +103,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/widget/ticket", widget.ticket, methods=["POST"]),
         WebSocketRoute("/widget/socket", widget.socket),
         Route("/files/{token}", widget.file),
+        *orders.routes(app, web, widget.limits),
+        *returning.routes(app, web, widget.limits),
     ]
 
 
@@ -135,6 +140,7 @@ class Widget:
         self.visits = Visits(app, self.limits, self._origins)
         self._version = panel.version()
         self._loaders = {following: _File(panel.loader(following), "loader.js") for following in ("", *FOLLOWING)}
+        self._page_loader = _File(panel.page_loader(), "page.js")
         self._files = {
             path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
             for path in panel.STATIC.rglob("*")
@@ -170,11 +176,26 @@ class Widget:
         current = request.path_params["version"] == self._version
         return file.answer(request, "public, max-age=31536000, immutable" if current else "no-cache")
 
+    async def page_loader(self, request: Request) -> Response:
+        """The script that puts a shopper's orders into a page of the store."""
+        return self._page_loader.answer(request, "public, max-age=3600, stale-while-revalidate=604800")
+
     async def frame(self, request: Request) -> Response:
         """The panel's document. Only the store's own pages may frame it."""
+        return await self._document(request)
+
+    async def page(self, request: Request) -> Response:
+        """The shopper's orders as a page of our own, for stores without one: `return` opens a return. Nobody frames it.
+
+        Its address opens nothing: whoever has it proves whose order it is, as everywhere.
+        """
+        back = request.query_params.get("return", "")
+        return await self._document(request, {"back": back if _PUBLIC_ID.fullmatch(back) else ""})
+
+    async def _document(self, request: Request, alone: dict[str, str] | None = None) -> Response:
         _workspace, store = await session.find_store(self.app, request.query_params.get("store", ""))
         translator = self.web.translator(request, request.query_params.get("locale", "") or store.locale)
-        origins = self._origins(store)
+        origins = [] if alone else self._origins(store)
         nonce = secrets.token_urlsafe(16)
         config = {
             **await self._config(store, translator.locale),
@@ -184,6 +205,7 @@ class Widget:
             "locale": translator.locale,
             "digits": store.widget.get("digits", "latn"),
             "origins": origins,
+            "page": alone,
             "shop": store.widget.get("name") or store.name,
             "greeting": store.widget.get("greeting", ""),
             "time_zone": store.timezone,
@@ -211,9 +233,11 @@ class Widget:
             await session.embedded(self.app, store)
         socket = self.web.public_url.replace("http", "ws", 1)
         framed_by = " ".join(origins) or "'none'"
+        # What was bought is shown with the shop's own pictures, wherever it keeps them.
+        pictures = " ".join(["https:", *self._origins(store)])
         policy = (
-            f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; img-src 'self' blob: data:; "
-            f"connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; "
+            f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self'; "
+            f"img-src 'self' blob: data: {pictures}; connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; "
             f"frame-ancestors {framed_by}"
         )
         headers = {
@@ -551,10 +575,7 @@ class Widget:
 
     def _held(self, request: Request) -> Pass:
         """The session of a call. Raises Unauthorized."""
-        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            token = ""
-        return session.read(self.app.vault, token)
+        return _session(self.app.vault, request)
 
     def _linked(self, held: Pass, message: dict[str, Any]) -> dict[str, Any]:
         return attachments.with_links(self.app.vault, held.workspace_id, message)
@@ -584,25 +605,6 @@ class _File:
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(self._gzipped, headers={**headers, "content-encoding": "gzip"}, media_type=self._type)
         return Response(self._content, headers=headers, media_type=self._type)
-
-
-def _json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json", headers={"cache-control": "no-store"})
-
-
-async def _body(request: Request, kind: type[T]) -> T:
-    # A plain form of another site cannot send this type without asking first (CORS), and we never agree.
-    if not request.headers.get("content-type", "").startswith("application/json"):
-        raise AhlanError(_("That request could not be read."), code="content_type", status=415)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_JSON:
-            raise TooLarge(_("This is too large to send."), _("Send something smaller."))
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
 
 
 async def _upload(request: Request) -> tuple[str, bytes]:

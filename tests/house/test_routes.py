@@ -53,6 +53,7 @@ PUBLIC = {
     "/proxy/identity": "Shopify's signature",
     "/proxy/help": "Shopify's signature: what its merchant publishes",
     "/proxy/help/{path:path}": "Shopify's signature: what its merchant publishes",
+    "/proxy/returns": "Shopify's signature",
     "/proxy/{rest:path}": "Shopify's signature, and then nothing",
     "/install/woocommerce": "nothing: it carries a request to a page that asks",
     "/install/woocommerce/callback": "a one-time token of a grant",
@@ -67,6 +68,9 @@ PUBLIC = {
     "/widget/loader.js": "nothing: our own file",
     "/widget/static/{version}/{name:path}": "nothing: our own files",
     "/widget/frame": "a store's public key",
+    "/widget/page": "a store's public key",
+    "/widget/page.js": "nothing: our own file",
+    "/widget/orders/words": "nothing: our own words",
     "/widget/session": "a store's public key",
     "/widget/visit": "a page of the store, by its origin, and its visitor's consent",
     "/widget/messages": "a widget session",
@@ -79,6 +83,19 @@ PUBLIC = {
     "/widget/place": "a widget session",
     "/widget/transcript": "a widget session",
     "/widget/ticket": "a widget session",
+    "/widget/orders": "a widget session",
+    "/widget/orders/find": "a widget session",
+    "/widget/orders/code": "a widget session",
+    "/widget/orders/call": "a widget session",
+    "/widget/orders/{order:uuid}": "a widget session",
+    "/widget/orders/{order:uuid}/problem": "a widget session",
+    "/widget/orders/{order:uuid}/offer": "a widget session",
+    "/widget/orders/{order:uuid}/decision": "a widget session",
+    "/widget/orders/{order:uuid}/returns": "a widget session",
+    "/widget/returns/{id}": "a widget session",
+    "/widget/returns/{id}/cancel": "a widget session",
+    "/widget/returns/{id}/answer": "a widget session",
+    "/widget/returns/{id}/sent": "a widget session",
     "/widget/socket": "a one-time ticket",
     "/mail-pictures/{token}": "a signed link, good for minutes, to one picture of one letter",
     "/mail/stop/{token}": "the signed link in a mail; opening it changes nothing",
@@ -115,9 +132,15 @@ WIDGET = [path for path, proof in PUBLIC.items() if proof == "a widget session"]
 
 @pytest.mark.parametrize("path", WIDGET)
 async def test_a_widget_address_needs_its_session(app: App, path: str) -> None:
+    methods = {
+        method for route in _routes(app) if route.path == path for method in getattr(route, "methods", None) or ()
+    }
+    method = "POST" if "POST" in methods else "GET"
+    path = re.sub(r"\{\w+(:\w+)?\}", str(uuid4()), path)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(bootstrap.serve(app)), base_url=URL) as stranger:
         for token in ("", "Bearer x.y", f"Bearer {app.vault.sign('something else', {'w': uuid4().hex}, 60)}"):
-            answer = await stranger.post(path, json={}, headers={"authorization": token} if token else {})
+            headers = {"authorization": token} if token else {}
+            answer = await stranger.request(method, path, json={}, headers=headers)
             assert answer.status_code == 401, (path, token, answer.status_code)
 
 

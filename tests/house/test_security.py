@@ -304,10 +304,13 @@ def _filled(app: App, side: Side, route: Route) -> tuple[str, str]:
     known = {
         "/files/{token}": link,
         "/widget/frame": "/widget/frame",
+        "/widget/page": "/widget/page",
         "/widget/static/{version}/{name:path}": "/widget/static/x/panel.css",
         "/assets/{digest}/{name:path}": "/assets/x/panel/panel.css",
     }
-    framed = {"/widget/frame": "shopify", "/plugin/woocommerce/frame": "woocommerce"}.get(route.path)
+    framed = {"/widget/frame": "shopify", "/widget/page": "shopify", "/plugin/woocommerce/frame": "woocommerce"}.get(
+        route.path
+    )
     query = urlencode({"store": side.stores[framed].public_key}) if framed else ""
     if route.path == "/shopify/install":
         query = _launch(side)

@@ -305,7 +305,14 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
             return render(visit, "missing.html", status=404)
         customer = visit.customer
         rest = request.url.path.removeprefix(start)
-        return await proxy.forward(shop, request, rest, customer["id"] if customer else None, transport)
+        answer = await proxy.forward(shop, request, rest, customer["id"] if customer else None, transport)
+        if answer.headers.get("content-type", "").partition(";")[0] != "application/liquid":
+            return answer
+        # Rendered in the theme's layout. We run no Liquid, so there must be none in it.
+        liquid = bytes(answer.body).decode()
+        if "{{" in liquid or "{%" in liquid:
+            return PlainTextResponse("Liquid error", 500)
+        return render(visit, "proxied.html", status=answer.status_code, path=request.url.path, liquid=liquid)
 
     async def loader(_: Request) -> Response:
         """The extension's asset as Shopify's CDN would hold it after a deploy: the app's own file."""

@@ -350,6 +350,10 @@ class Pages:
         orders.sort(key=lambda order: order["date_created_gmt"], reverse=True)
         return self.render(request, "account.html", orders=orders, demo=self.demo_customers())
 
+    async def returns(self, request: Request) -> Response:
+        """The plugin's Returns tab in My account."""
+        return self.render(request, "returns.html", page=self.plugin.returns_tag(self.language(request)))
+
     def demo_customers(self) -> list[Json]:
         """Nine customers with orders, three per language."""
         counts: dict[int, int] = {}
@@ -584,6 +588,7 @@ class Pages:
             ("/checkout/order-received/{id:int}/", self.received, ["GET"]),
             ("/my-account/", self.account, both),
             ("/my-account/view-order/{id:int}/", self.order, ["GET"]),
+            ("/my-account/ahlan-returns/", self.returns, ["GET"]),
             ("/wp-login.php", self.login, both),
             ("/wp-admin/", self.admin, ["GET"]),
             ("/wp-admin/admin.php", self.admin, ["GET"]),

@@ -132,6 +132,20 @@ class Plugin:
             "data-accent": "#56682c",
         }
 
+    def returns_tag(self, language: str) -> Json | None:
+        """The script of the Returns tab, the shortcode and the block, or None while the site is not connected."""
+        paired = self.paired
+        if paired is None:
+            return None
+        return {
+            "src": f"{paired['server']}/widget/page.js",
+            "data-server": paired["server"],
+            "data-store": paired["public_key"],
+            "data-identity": "/wp-json/wc-ahlan/v1/identity",
+            "data-locale": language,
+            "data-accent": "#56682c",
+        }
+
     def identity(self, session: Json | None, origin: str, own_origin: str) -> str | None:
         """The signed statement of who is signed in here, or None for a stranger.
 

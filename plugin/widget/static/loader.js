@@ -235,7 +235,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
       if (shown) frame.focus();
     }
     if (type === "ahlan:close") show(false);
-    if (type === "ahlan:keep" && /^(secret|unread|live|draft|out:[\w-]+)$/.test(key)) {
+    if (type === "ahlan:keep" && /^(secret|unread|live|draft|flow|out:[\w-]+)$/.test(key)) {
       keep(key, value);
       if (key === "unread") count(value);
     }

@@ -1,12 +1,11 @@
 // Calls to our server: one visitor session, renewed when it runs out.
 import { config } from "./words.js";
 
-/** The server said no. `status` 0: it could not be reached. `again`: seconds to wait before trying once more. */
+/** The server said no, and what to do (`hint`). `status` 0: not reached. `again`: seconds to wait before trying once more. */
 export class Refused extends Error {
-  constructor(status, message = "", again = 0) {
+  constructor(status, message = "", again = 0, { code = "", what_to_do: hint = "" } = {}) {
     super(message);
-    this.status = status;
-    this.again = again;
+    Object.assign(this, { status, again, code, hint });
   }
 
   /** Would the very same request be refused again? */
@@ -21,7 +20,7 @@ async function refusal(response) {
     body = await response.json();
   } catch {} // a proxy's page instead of our answer: its status says enough
   const error = body?.error ?? body ?? {};
-  return new Refused(response.status, typeof error.message === "string" ? error.message : "", Number(response.headers.get("retry-after")) || 0);
+  return new Refused(response.status, typeof error.message === "string" ? error.message : "", Number(response.headers.get("retry-after")) || 0, error);
 }
 
 export class Api {

@@ -10,6 +10,16 @@ export class Bridge extends EventTarget {
   constructor() {
     super();
     addEventListener("message", (event) => this.#hear(event));
+    if (config.page && parent === window) setTimeout(() => this.#alone());
+  }
+
+  /** A page of its own, on our own address: nobody around us keeps anything, so we do. */
+  #alone() {
+    const prefix = `ahlan:${config.store}:`;
+    const kept = Object.fromEntries(["secret", "flow"].map((key) => [key, localStorage.getItem(prefix + key)]));
+    this.keep = (key, value) => (value ? localStorage.setItem(prefix + key, value) : localStorage.removeItem(prefix + key));
+    this.open = true;
+    this.dispatchEvent(new CustomEvent("hello", { detail: { kept, screen: "orders", back: config.page.back } }));
   }
 
   #hear({ source, origin, data }) {

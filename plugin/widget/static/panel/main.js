@@ -4,8 +4,8 @@ import { Bridge } from "./bridge.js";
 import { Chat } from "./chat.js";
 import { dress } from "./colour.js";
 import { Composer } from "./composer.js";
-import { announce, trapFocus } from "./dom.js";
 import { Help } from "./help.js";
+import { announce, el, trapFocus } from "./dom.js";
 import { home } from "./home.js";
 import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
@@ -29,16 +29,18 @@ const state = {
   told: "", // what became of the last thing asked for
 };
 
-let api, stream, chat, help;
+let api, stream, chat, help, orders, flow, page;
 let reading = 0;
 let appeared = 0;
 let typingUntil = null;
 
 bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
 
-function begin({ kept = {}, identity, page = null, accent, theme }) {
+function begin({ kept = {}, identity, page: around = null, accent, theme, screen, back }) {
+  flow = kept.flow;
+  page = screen === "orders";
   dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
-  api = new Api({ secret: kept.secret ?? null, identity, page, renew: () => bridge.identity(), opened });
+  api = new Api({ secret: kept.secret ?? null, identity, page: around, renew: () => bridge.identity(), opened });
   state.outbox = new Outbox({
     deliver,
     keep: (key, value) => bridge.keep(key, value),
@@ -72,7 +74,7 @@ function begin({ kept = {}, identity, page = null, accent, theme }) {
   bridge.addEventListener("page", ({ detail }) => (api.page = detail));
   document.addEventListener("visibilitychange", () => look());
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.isComposing) bridge.close();
+    if (event.key === "Escape" && !event.isComposing && !page) bridge.close();
     if (bridge.full) trapFocus(event, app);
   });
   addEventListener("online", () => state.outbox.flush());
@@ -80,7 +82,11 @@ function begin({ kept = {}, identity, page = null, accent, theme }) {
   // The page around gives us the focus a moment after we appear, and the browser forgets what we had chosen.
   addEventListener("focus", () => Date.now() - appeared < 2000 && document.activeElement === document.body && settle());
   state.unread = Number(kept.unread) || 0;
-  show("home");
+  if (page) {
+    document.documentElement.classList.add("page");
+    new ResizeObserver(() => bridge.tell({ type: "ahlan:tall", height: app.offsetHeight })).observe(app);
+    openOrders(back);
+  } else show("home");
   appear();
   connect();
 }
@@ -112,6 +118,9 @@ function opened(session) {
   const other = state.visitor && state.visitor.id !== session.visitor.id;
   state.visitor = session.visitor;
   if (other) {
+    flow = orders = null;
+    bridge.keep("flow", null);
+    if (state.screen === "orders") openOrders();
     state.thread.reset(); // somebody else signed in: what was on the screen and on the line is not theirs
     stream.restart();
   }
@@ -359,6 +368,21 @@ function look() {
 
 // Showing
 
+/** The shopper's orders are another part of us, which comes when it is asked for. */
+async function openOrders(back) {
+  show("orders");
+  try {
+    const { Orders } = await import("../orders/main.js");
+    orders ??= new Orders({ api, kept: flow, keep: (text) => bridge.keep("flow", (flow = text)), home: () => show("home"), chat: () => show("chat"), close: () => bridge.close(), top: () => bridge.tell({ type: "ahlan:top" }), page });
+    draw();
+    await orders.open(back);
+  } catch {
+    if (state.screen !== "orders" || orders?.view.isConnected) return;
+    const again = el("button", { type: "button", class: "button", on: { click: () => openOrders(back) } }, t("chat.retry"));
+    app.replaceChildren(el("section", { class: "gone" }, el("p", { role: "alert" }, t("chat.offline")), again));
+  }
+}
+
 function show(screen) {
   const before = state.screen;
   state.screen = screen;
@@ -380,9 +404,21 @@ function draw(arrived = 0) {
     if (app.firstElementChild !== help.view) app.replaceChildren(help.view);
     return;
   }
+  if (state.screen === "orders") {
+    if (orders && app.firstElementChild !== orders.view) app.replaceChildren(orders.view);
+    else if (!orders) app.replaceChildren();
+    return;
+  }
   const focused = app.contains(document.activeElement) ? document.activeElement : null;
   const mark = focused?.dataset.door ?? focused?.className;
-  app.replaceChildren(home(state, { chat: () => show("chat"), help: () => show("help"), close: () => bridge.close() }));
+  app.replaceChildren(
+    home(state, {
+      chat: () => show("chat"),
+      help: () => show("help"),
+      orders: () => openOrders(),
+      close: () => bridge.close(),
+    }),
+  );
   if (!focused) return;
   if (focused.id === "hello") app.querySelector("#hello").focus();
   else if (focused.dataset.door) (app.querySelector(`[data-door="${mark}"]`) ?? app.querySelector(".door"))?.focus();
@@ -394,6 +430,7 @@ function settle() {
   const touch = matchMedia("(pointer: coarse)").matches;
   if (state.screen === "chat" && !(touch && state.thread.last > 0)) return chat.composer.focus();
   if (state.screen === "help") return help.focus();
+  if (state.screen === "orders") return orders?.focus();
   app.querySelector("h1")?.focus({ preventScroll: true });
 }
 

@@ -56,6 +56,7 @@ final class Ahlan_Plugin {
 		Ahlan_Account::hooks();
 		Ahlan_Help::hooks();
 		Ahlan_Returns::hooks();
+		Ahlan_Self_Service::hooks();
 		Ahlan_Privacy::hooks();
 		Ahlan_Health::hooks();
 		if ( is_admin() ) {

@@ -1,0 +1,301 @@
+"""The shopper's own orders in the widget: finding one and proving whose it is, where it stands, what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from plugin import stores
+from plugin.app import App
+from plugin.conversations import mailboxes
+from plugin.crm import orders, tracking
+from plugin.crm.orders import OrderView
+from plugin.crm.tracking import Standing, Usual
+from plugin.kernel.crypto import Vault
+from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.lazy import _
+from plugin.kernel.money import Money
+from plugin.kernel.web import Web
+from plugin.returns import claims, proof, records
+from plugin.returns.claims import Claim
+from plugin.returns.records import ReturnRequest
+from plugin.stores import Store
+from plugin.widget import session
+from plugin.widget.limits import Limit, Limits, address_of
+from plugin.widget.order_strings import strings
+from plugin.widget.remember import Remembered
+from plugin.widget.session import Pass
+from plugin.widget.wire import body, held, json, moment, money, web_address
+
+_USUAL_SECONDS = 3600
+_WORDS_SECONDS = 600
+
+LOOKING = Limit("orders", 60, visitor=120, address=2400)
+ASKING = Limit("order asked", 3600, visitor=10, address=60)
+ASKED_FOR = Limit("order asked for", 3600, visitor=20)
+"""How often one order number, and one address, may be asked for: whether it is anybody's or not."""
+GUESSING = Limit("order code", 600, visitor=20, address=120)
+CALLING = Limit("order call", 3600, visitor=5, address=40)
+
+
+def routes(app: App, web: Web, limits: Limits) -> list[BaseRoute]:
+    """Everything below `/widget/orders`."""
+    edges = Orders(app, web, limits)
+    return [
+        Route("/widget/orders/words", edges.words),
+        Route("/widget/orders", edges.list),
+        Route("/widget/orders/find", edges.find, methods=["POST"]),
+        Route("/widget/orders/code", edges.code, methods=["POST"]),
+        Route("/widget/orders/call", edges.call, methods=["POST"]),
+        Route("/widget/orders/{order:uuid}", edges.order),
+        Route("/widget/orders/{order:uuid}/problem", edges.problem, methods=["POST"]),
+    ]
+
+
+class Sought(msgspec.Struct):
+    """What a guest says of an order."""
+
+    number: str
+    contact: str
+
+
+class Given(msgspec.Struct):
+    """The code that came."""
+
+    asked: UUID
+    code: str
+
+
+class Called(msgspec.Struct):
+    """A request by somebody who can get no code."""
+
+    client_id: UUID
+    number: str
+    phone: str
+    words: str
+
+
+class Problem(msgspec.Struct):
+    """Something is wrong with an order. `lines` are ids and quantities of what is concerned."""
+
+    client_id: UUID
+    kind: Claim
+    words: str = ""
+    lines: Mapping[str, int] = {}
+    photos: list[UUID] = []
+
+
+class Orders:
+    """The endpoints, with what they share in this process."""
+
+    def __init__(self, app: App, web: Web, limits: Limits) -> None:
+        self.app = app
+        self.web = web
+        self.limits = limits
+        self._usual: Remembered[UUID, Usual] = Remembered(_USUAL_SECONDS)
+
+    async def words(self, request: Request) -> Response:
+        """What these screens say, in one language: asked for when they are first opened."""
+        translator = self.web.translator(request)
+        answer = json(strings(translator.gettext, translator.ngettext))
+        answer.headers["cache-control"] = f"public, max-age={_WORDS_SECONDS}"
+        return answer
+
+    async def list(self, request: Request) -> Response:
+        """The orders that are proven to be this shopper's."""
+        held = await self._held(request)
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            views = await proof.theirs(tx, held.shopper())
+            usual = await self._usually(tx, held.store_id)
+            codes = await self._codes(tx, held.store_id)
+        return json(
+            {
+                "signed_in": held.customer_id is not None,
+                "codes": codes,
+                "orders": [_short(view, _standing(view, usual)) for view in views],
+            }
+        )
+
+    async def find(self, request: Request) -> Response:
+        """Ask for an order by its number. The same answer, from the same work, whether there is one or not."""
+        held = await self._held(request)
+        sought = await body(request, Sought)
+        await self.limits.spend(ASKING, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            store = await self._store(tx, held)
+        wanted = proof.read(sought.number, sought.contact, store.country)
+        for what in (wanted.number, wanted.contact):
+            await self.limits.spend(ASKED_FOR, visitor=_hidden(self.app.vault, store, what))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            asked = await proof.ask(tx, store, held.visitor_id, wanted, locale=held.locale)
+        return json({"asked": str(asked), "minutes": int(proof.CODE_LASTS / timedelta(minutes=1))})
+
+    async def code(self, request: Request) -> Response:
+        """The code that came: it opens the order to this browser."""
+        held = await self._held(request)
+        given = await body(request, Given)
+        await self.limits.spend(GUESSING, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            order_id = await proof.check(self.app.vault, tx, given.asked, held.visitor_id, given.code)
+        if order_id is None:
+            raise AhlanError(
+                _("This code is not right, or no longer good."),
+                _("Look at the newest message again, or have a new code sent."),
+                code="order_code",
+                status=403,
+            )
+        return json({"order": str(order_id)})
+
+    async def call(self, request: Request) -> Response:
+        """A request without a code: nothing is shown or done before a person of the shop has called back."""
+        held = await self._held(request)
+        called = await body(request, Called)
+        await self.limits.spend(CALLING, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            await stores.standing_still(tx, held.store_id)
+            store = await self._store(tx, held)
+            wanted = proof.read(called.number, called.phone, store.country)
+            words = self.app.catalogues.translator(held.locale or store.locale)
+            await claims.call_back(
+                tx, held.shopper(), called.client_id, store,
+                number=called.number, phone=wanted.phone, text=called.words, words=words,
+                catalogues=self.app.catalogues,
+            )  # fmt: skip
+        return Response(status_code=204)
+
+    async def order(self, request: Request) -> Response:
+        """One order: where it stands and what is in it."""
+        held = await self._held(request)
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            view = await proof.order_of(tx, held.shopper(), request.path_params["order"])
+            usual = await self._usually(tx, held.store_id)
+            returns = await records.of_order(tx, view.order.id)
+        standing = _standing(view, usual)
+        return json(
+            {
+                **_whole(view, standing),
+                "returns": [_returned(one) for one in returns if one.public_id],
+                "may": [] if standing.cancelled else ["return"],
+            }
+        )
+
+    async def problem(self, request: Request) -> Response:
+        """Something did not arrive, or not as it should have: it becomes a conversation of the shopper's."""
+        held = await self._held(request)
+        said = await body(request, Problem)
+        await self.limits.spend(CALLING, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            await stores.standing_still(tx, held.store_id)
+            view = await proof.order_of(tx, held.shopper(), request.path_params["order"])
+            store = await self._store(tx, held)
+            await claims.report(
+                tx, held.shopper(), said.client_id, store, view, said.kind, said.lines, said.words, said.photos,
+                words=self.app.catalogues.translator(held.locale or store.locale), catalogues=self.app.catalogues,
+            )  # fmt: skip
+        return Response(status_code=204)
+
+    # Shared
+
+    async def _held(self, request: Request) -> Pass:
+        passed = held(self.app.vault, request)
+        await self.limits.spend(LOOKING, visitor=str(passed.visitor_id), address=address_of(request))
+        return passed
+
+    async def _store(self, tx: Any, held: Pass) -> Store:
+        store = await stores.get(tx, held.store_id)
+        if store is None or store.status == stores.UNINSTALLED:
+            raise NotFound(_("The chat of this shop is not available."))
+        return store
+
+    async def _codes(self, tx: Any, store_id: UUID) -> bool:
+        """Whether a code can leave at all: otherwise a person has to call back."""
+        sms = self.app.channels.get(proof.SMS)
+        return await mailboxes.can_send(self.app, tx, store_id) or (sms is not None and sms.ready(None))
+
+    async def _usually(self, tx: Any, store_id: UUID) -> Usual:
+        known = self._usual.get(store_id)
+        return known or self._usual.put(store_id, await orders.usual_times(tx, store_id))
+
+
+def _hidden(vault: Vault, store: Store, what: str) -> str:
+    """What is counted about somebody's address lies in Valkey as a keyed hash."""
+    return vault.fingerprint("order asked for", f"{store.id} {what}")[:32]
+
+
+def _standing(view: OrderView, usual: Usual) -> Standing:
+    order = view.order
+    return tracking.standing(order.placed_at, order.fulfilment_status, order.cancelled_at, view.fulfilments, usual)
+
+
+def _returned(one: ReturnRequest) -> dict[str, Any]:
+    return {"id": one.public_id, "number": one.number, "state": one.state, "at": moment(one.created_at)}
+
+
+def _short(view: OrderView, standing: Standing) -> dict[str, Any]:
+    order = view.order
+    pictured = next((view.picture(line) for line in view.lines if view.picture(line)), "")
+    return {
+        "id": str(order.id),
+        "name": order.name,
+        "at": moment(order.placed_at),
+        "total": money(view.total),
+        "items": sum(line.quantity for line in view.lines),
+        "picture": web_address(pictured),
+        "step": "cancelled" if standing.cancelled else standing.reached,
+        "late": standing.late,
+    }
+
+
+def _whole(view: OrderView, standing: Standing) -> dict[str, Any]:
+    order = view.order
+    last = standing.moments[-1][0]
+    return {
+        **_short(view, standing),
+        "steps": [
+            {"step": step, "at": moment(dict(standing.moments).get(step)), "done": step in dict(standing.moments)}
+            for step in tracking.COURSE
+            # Nobody told of these two on the way to a later one: then they say nothing.
+            if step in (tracking.Step.ORDERED, tracking.Step.SHIPPED, tracking.Step.DELIVERED) or step == last
+        ],
+        "parts": standing.parts,
+        "usual_days": -(-int(standing.usual.total_seconds()) // 86_400) if standing.usual else None,
+        "parcels": [
+            {
+                "carrier": parcel.carrier,
+                "number": parcel.number,
+                "link": parcel.link,
+                "step": parcel.step,
+                "failed": parcel.failed,
+                "shipped": moment(parcel.shipped_at),
+                "delivered": moment(parcel.delivered_at),
+            }
+            for parcel in standing.parcels
+        ],
+        "lines": [
+            {
+                "id": line.external_id,
+                "title": line.title,
+                "variant": line.variant_title,
+                "quantity": line.quantity,
+                "price": money(
+                    Money(line.unit_price, order.currency, order.exponent) if line.unit_price is not None else None
+                ),
+                "picture": web_address(view.picture(line)),
+            }
+            for line in view.lines
+        ],
+        "url": web_address(order.status_url),
+        "problems": claims.offered(standing),
+    }

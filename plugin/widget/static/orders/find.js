@@ -1,0 +1,84 @@
+// Finding an order that no account stands for: its number, a code to the address on it, or a call from the shop.
+import { el } from "../panel/dom.js";
+import { t } from "../panel/words.js";
+import { action, complaint, field, form, part } from "./pieces.js";
+
+const ARABIC = /[\u0660-\u0669\u06f0-\u06f9]/g;
+/** Arabic-Indic digits as the ones that codes are compared in. */
+export const digits = (text) => text.replace(ARABIC, (sign) => String(sign.charCodeAt(0) & 15)).replace(/\D/g, "");
+
+export async function find(orders, { why = "" }) {
+  const { signed_in: signedIn, codes } = await orders.api.get("orders");
+  if (!codes) return call(orders, { number: orders.state.number ?? "", uncoded: true });
+  const { view, say } = complaint();
+  if (why) say(why);
+  const number = field(t("o.number"), { hint: t("o.number_hint"), name: "number", dir: "auto", autocomplete: "off", maxlength: 60, value: orders.state.number ?? "" });
+  const contact = field(t("o.contact"), { name: "contact", dir: "ltr", autocomplete: "email", autocapitalize: "none", spellcheck: "false", maxlength: 200 });
+  const send = action(
+    t("o.send_code"),
+    async () => {
+      orders.remember({ number: number.input.value.trim() });
+      const asked = await orders.api.post("orders/find", { number: number.input.value, contact: contact.input.value });
+      // Whose address it is stays out of what is kept.
+      orders.contact = contact.input.value;
+      await orders.go("code", { asked: asked.asked, minutes: asked.minutes, number: number.input.value });
+    },
+    { complain: say, type: "submit" },
+  );
+  return {
+    title: t("o.find"),
+    nodes: [part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
+  };
+}
+
+export async function code(orders, { asked, minutes, number }) {
+  const { view, say } = complaint();
+  const input = field(t("o.code_label"), { name: "code", class: "code", dir: "ltr", inputmode: "numeric", autocomplete: "one-time-code", maxlength: 20 });
+  const open = action(
+    t("o.open"),
+    async () => {
+      const { order } = await orders.api.post("orders/code", { asked, code: digits(input.input.value) });
+      await orders.go("order", { id: order }, { instead: true });
+    },
+    { complain: say, type: "submit" },
+  );
+  const again = action(
+    t("o.resend"),
+    async () => {
+      if (!orders.contact) return orders.back();
+      const next = await orders.api.post("orders/find", { number, contact: orders.contact });
+      await orders.go("code", { asked: next.asked, minutes: next.minutes, number }, { instead: true });
+    },
+    { complain: say, quiet: true },
+  );
+  return {
+    title: t("o.code"),
+    nodes: [
+      part("", el("p", { class: "quiet" }, t("o.code_why", { minutes: String(minutes) })), form(open, input.view, view)),
+      part("", el("div", { class: "row" }, again, action(t("o.details"), () => orders.back(), { quiet: true }))),
+      part("", el("p", { class: "quiet" }, t("o.no_code")), action(t("o.call"), () => orders.go("call", { number }), { quiet: true })),
+    ],
+    after: () => matchMedia("(pointer: coarse)").matches || setTimeout(() => input.input.focus()),
+  };
+}
+
+export async function call(orders, { number = "", uncoded = false }) {
+  const { view, say } = complaint();
+  const name = field(t("o.number"), { dir: "auto", maxlength: 60, value: number });
+  const phone = field(t("o.phone"), { type: "tel", dir: "ltr", autocomplete: "tel", maxlength: 40 });
+  const words = field(t("o.call_words"), { tag: "textarea", rows: "4", maxlength: 2000, dir: "auto" });
+  // Made once for this screen: a second press, or a lost answer, sends no second request.
+  const client = crypto.randomUUID();
+  const send = action(
+    t("o.call_send"),
+    async () => {
+      await orders.api.post("orders/call", { client_id: client, number: name.input.value, phone: phone.input.value, words: words.input.value });
+      orders.told(t("o.call_sent"));
+    },
+    { complain: say, type: "submit" },
+  );
+  return {
+    title: t("o.call_title"),
+    nodes: [part("", el("p", { class: "quiet" }, uncoded ? t("o.no_codes") : t("o.call_why")), form(send, name.view, phone.view, words.view, view))],
+  };
+}

@@ -1,0 +1,89 @@
+// A return on its way: where it stands, what comes next, and what the shopper can still do about it.
+import { el, icon } from "../panel/dom.js";
+import { money, t } from "../panel/words.js";
+import { goods } from "./order.js";
+import { Photos } from "./photos.js";
+import { action, complaint, date, field, form, ltr, part } from "./pieces.js";
+
+const ENDED = ["declined", "cancelled"];
+
+function next({ state, kind, keep, label }) {
+  if (state === "approved" && keep) return t("o.then.keep");
+  if (state === "sent" && !label) return t("o.then.sent_number");
+  if (state === "paid" && ["refund", "credit"].includes(kind)) return t(`o.then.${kind}`);
+  return t(`o.then.${state}`);
+}
+
+function course(steps) {
+  return el(
+    "ol",
+    { class: "course" },
+    steps.map(({ state, at }, place) =>
+      el(
+        "li",
+        { class: "done", "aria-current": place === steps.length - 1 ? "step" : null },
+        el("span", { class: "knot", "aria-hidden": "true" }, icon(ENDED.includes(state) ? "x" : "check")),
+        el("span", { class: "words" }, el("span", { class: "title" }, t(`o.state.${state}`)), el("span", { class: "detail" }, date(at))),
+      ),
+    ),
+  );
+}
+
+export async function made(orders, { id }) {
+  const found = await orders.api.get(`returns/${id}`);
+  const again = () => orders.go("made", { id }, { instead: true });
+  const { view, say } = complaint();
+  const doing = [];
+  if (found.may.includes("answer")) {
+    const words = field(t("o.answer"), { tag: "textarea", rows: "3", maxlength: 2000, dir: "auto" });
+    const photos = new Photos(orders.api, say);
+    const send = action(
+      t("o.answer_send"),
+      async () => {
+        if (photos.busy) return say(t("o.photo_going"));
+        await orders.api.post(`returns/${id}/answer`, { words: words.input.value, photos: photos.ids });
+        await again();
+      },
+      { complain: say, type: "submit" },
+    );
+    doing.push(form(send, words.view, photos.view));
+  }
+  if (found.may.includes("ship")) {
+    const carrier = field(t("o.carrier"), { maxlength: 80, dir: "auto" });
+    const number = field(t("o.parcel_number"), { maxlength: 80, dir: "ltr", autocapitalize: "characters" });
+    const send = action(
+      t("o.ship"),
+      async () => {
+        await orders.api.post(`returns/${id}/sent`, { carrier: carrier.input.value, number: number.input.value });
+        await again();
+      },
+      { complain: say, type: "submit" },
+    );
+    doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.ship_title")), form(send, carrier.view, number.view)));
+  }
+  if (found.may.includes("cancel")) {
+    const sure = action(
+      t("o.call_off_sure"),
+      async () => {
+        await orders.api.post(`returns/${id}/cancel`);
+        await again();
+      },
+      { complain: say, quiet: true },
+    );
+    doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.call_off")), el("p", { class: "quiet" }, t("o.call_off_what")), sure));
+  }
+  const amount = found.paid ?? found.cash ?? found.credit;
+  return {
+    title: t("o.return_number", { number: found.number }),
+    nodes: [
+      el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
+      found.note && el("blockquote", { dir: "auto" }, found.note),
+      found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
+      found.tracking && part("", el("p", { class: "quiet" }, el("bdi", {}, found.carrier || t("o.parcel")), " · ", ltr(found.tracking), " ", found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
+      part(t("o.steps_return"), course(found.steps)),
+      part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
+      doing.length > 0 && el("div", { class: "doing" }, ...doing, view),
+      part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
+    ],
+  };
+}

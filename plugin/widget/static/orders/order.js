@@ -1,0 +1,155 @@
+// The list of orders, one of them, and telling the shop that something is wrong with it.
+import { el, icon } from "../panel/dom.js";
+import { money, plural, t } from "../panel/words.js";
+import { find } from "./find.js";
+import { Photos } from "./photos.js";
+import { action, complaint, date, field, form, ltr, part, picture, stepper } from "./pieces.js";
+
+function row({ id, name, at, items, total, picture: url, step, late }, open) {
+  return el(
+    "li",
+    {},
+    el(
+      "button",
+      { type: "button", class: "entry", on: { click: () => open(id) } },
+      picture(url),
+      el(
+        "span",
+        { class: "words" },
+        el("span", { class: "title" }, ltr(name)),
+        el("span", { class: "detail" }, `${date(at)} · ${plural("o.items", items)} · `, el("bdi", {}, money(total))),
+        el("span", { class: `mark ${step === "cancelled" || late ? "warn" : step === "delivered" ? "good" : ""}` }, t(`o.step.${step}`)),
+      ),
+      icon("chevron-right"),
+    ),
+  );
+}
+
+export async function list(orders) {
+  const { signed_in: signedIn, orders: found } = await orders.api.get("orders");
+  if (found.length === 0 && !signedIn) return find(orders, {});
+  return {
+    title: t("o.mine"),
+    nodes: [
+      found.length > 0 ? el("ul", { class: "entries" }, found.map((one) => row(one, (id) => orders.go("order", { id })))) : part("", el("p", { class: "quiet" }, t("o.none"))),
+      part("", action(t("o.other"), () => orders.go("find"), { quiet: true })),
+    ],
+  };
+}
+
+function course({ steps, step, parts, late, usual_days: days }) {
+  const last = steps.filter(({ done }) => done).length - 1;
+  return part(
+    t("o.steps"),
+    el(
+      "ol",
+      { class: "course" },
+      steps.map(({ step: name, at, done }, place) =>
+        el(
+          "li",
+          { class: done ? "done" : "", "aria-current": place === last ? "step" : null },
+          el("span", { class: "knot", "aria-hidden": "true" }, done && icon("check")),
+          el("span", { class: "words" }, el("span", { class: "title" }, t(`o.step.${name}`)), at ? el("span", { class: "detail" }, date(at)) : !done && el("span", { class: "unseen" }, t("o.next"))),
+        ),
+      ),
+    ),
+    step === "cancelled" && el("p", { class: "notice warn" }, icon("circle-alert"), el("span", {}, t("o.step.cancelled"))),
+    parts && el("p", { class: "quiet" }, t("o.parts")),
+    late && el("p", { class: "notice warn" }, icon("clock"), el("span", {}, t("o.late"), " ", days ? t("o.late_why", { days: plural("o.days", days) }) : "")),
+  );
+}
+
+function parcel({ carrier, number, link, failed }) {
+  if (!carrier && !number) return null;
+  return el(
+    "div",
+    { class: "parcel" },
+    icon("package"),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed"))),
+    link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track")),
+  );
+}
+
+/** A line of goods. */
+export function goods({ title, variant, quantity, picture: url }, ...more) {
+  return el(
+    "li",
+    { class: "goods" },
+    picture(url),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, variant && el("bdi", {}, variant), variant && quantity > 0 && " · ", quantity > 0 && t("o.quantity", { count: String(quantity) })), ...more),
+  );
+}
+
+export async function order(orders, { id }) {
+  const found = await orders.api.get(`orders/${id}`);
+  orders.remember({ back: null });
+  const doors = [
+    found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
+    action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
+    found.url && el("a", { class: "link", href: found.url, target: "_blank", rel: "noopener noreferrer" }, t("o.see")),
+  ];
+  return {
+    title: t("o.name", { name: found.name }),
+    nodes: [
+      found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
+      course(found),
+      found.parcels.some(({ carrier, number }) => carrier || number) && part("", ...found.parcels.map(parcel).filter(Boolean)),
+      part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
+      el("div", { class: "doing" }, doors.filter(Boolean)),
+    ],
+  };
+}
+
+function sentBack({ id, number, state, at }, orders) {
+  return el(
+    "li",
+    {},
+    el(
+      "button",
+      { type: "button", class: "entry", on: { click: () => orders.go("made", { id }) } },
+      el("span", { class: "words" }, el("span", { class: "title" }, t("o.return_number", { number })), el("span", { class: "detail" }, date(at)), el("span", { class: "mark" }, t(`o.state.${state}`))),
+      icon("chevron-right"),
+    ),
+  );
+}
+
+const OF_GOODS = ["damaged", "wrong_item", "missing_item"];
+const PICTURED = ["damaged", "wrong_item"];
+
+export async function problem(orders, { id }) {
+  const found = await orders.api.get(`orders/${id}`);
+  const { view, say } = complaint();
+  const counts = new Map();
+  const client = crypto.randomUUID();
+  const which = el("fieldset", { hidden: true }, el("legend", {}, t("o.problem_which")), el("ul", { class: "items" }, found.lines.map((line) => goods({ ...line, quantity: 0 }, stepper(line, line.quantity, 0, (count) => counts.set(line.id, count))))));
+  const photos = new Photos(orders.api, say);
+  const pictures = el("div", { class: "field", hidden: true }, photos.view);
+  const words = field(t("o.problem_words"), { tag: "textarea", rows: "3", maxlength: 2000, dir: "auto" });
+  const kinds = el(
+    "fieldset",
+    {},
+    el("legend", {}, t("o.problem_what")),
+    found.problems.map((kind) => {
+      const radio = el("input", { type: "radio", name: "kind", value: kind, checked: found.problems.length === 1, on: { change: () => chosen() } });
+      return el("label", { class: "option" }, radio, el("span", {}, t(`o.problem.${kind}`)));
+    }),
+  );
+  const kind = () => kinds.querySelector(":checked")?.value;
+  const chosen = () => {
+    which.hidden = !OF_GOODS.includes(kind());
+    pictures.hidden = !PICTURED.includes(kind());
+  };
+  const send = action(
+    t("o.problem_send"),
+    async () => {
+      if (photos.busy) return say(t("o.photo_going"));
+      if (!kind()) return say(t("o.problem_what"));
+      const lines = Object.fromEntries([...counts].filter(([, count]) => count > 0));
+      const goodsToo = OF_GOODS.includes(kind());
+      await orders.api.post(`orders/${id}/problem`, { client_id: client, kind: kind(), words: words.input.value, lines: goodsToo ? lines : {}, photos: PICTURED.includes(kind()) ? photos.ids : [] });
+      orders.told(t("o.problem_sent"));
+    },
+    { complain: say, type: "submit" },
+  );
+  return { title: t("o.problem"), nodes: [part("", form(send, kinds, which, pictures, words.view, view))] };
+}

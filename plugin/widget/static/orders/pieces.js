@@ -1,0 +1,96 @@
+// What all screens about orders are made of.
+import { el } from "../panel/dom.js";
+import { config, t } from "../panel/words.js";
+
+const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
+const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" });
+const wholeDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", timeZone: "UTC" });
+
+/** A moment as the day it falls on here; `2026-11-30` is that day wherever it is read. */
+export const date = (text) => (text.length === 10 ? wholeDays : days).format(new Date(text));
+
+/** A heading, then what belongs under it. */
+export function part(title, ...nodes) {
+  const heading = title && el("h2", {}, title);
+  return el("section", { class: "part" }, heading, ...nodes);
+}
+
+let fields = 0;
+
+/** A labelled field. Props go to the field itself; `hint` is said below its name. */
+export function field(label, { hint = "", tag = "input", ...props } = {}, ...children) {
+  const id = `f${++fields}`;
+  const input = el(tag, { id, "aria-describedby": hint ? `${id}h` : null, ...props }, ...children);
+  return { input, view: el("div", { class: "field" }, el("label", { for: id }, label), hint && el("p", { class: "hint", id: `${id}h` }, hint), input) };
+}
+
+/** What went wrong stands here, and is read out. */
+export function complaint() {
+  const view = el("p", { class: "error", role: "alert" });
+  const say = (error) => {
+    view.textContent = typeof error === "string" ? error : [error?.message || t("o.failed"), error?.hint].filter(Boolean).join(" ");
+  };
+  return { view, say };
+}
+
+/** A button that does one thing at a time: `act` may take as long as it likes, a second press waits for nothing. */
+export function action(label, act, { complain, quiet = false, type = "button" } = {}) {
+  const button = el("button", { type, class: quiet ? "link" : "button" }, label);
+  const press = async (event) => {
+    event?.preventDefault();
+    if (button.disabled) return;
+    button.disabled = true;
+    button.setAttribute("aria-busy", "true");
+    complain?.("");
+    try {
+      await act();
+    } catch (error) {
+      if (!complain) throw error;
+      complain(error);
+    } finally {
+      button.disabled = false;
+      button.removeAttribute("aria-busy");
+    }
+  };
+  if (type === "button") button.addEventListener("click", press);
+  return Object.assign(button, { press });
+}
+
+/** A form whose button acts. */
+export function form(button, ...nodes) {
+  return el("form", { class: "form", novalidate: true, on: { submit: (event) => button.press(event) } }, ...nodes, button);
+}
+
+/** A picture of goods; without one, or where it cannot be loaded, an empty frame. */
+export function picture(url) {
+  const frame = el("span", { class: "thumb", "aria-hidden": "true" });
+  if (url) {
+    const image = el("img", { src: url, alt: "", loading: "lazy", referrerpolicy: "no-referrer" });
+    image.addEventListener("error", () => image.remove(), { once: true });
+    frame.append(image);
+  }
+  return frame;
+}
+
+/** Order numbers and codes read from left to right in any text. */
+export const ltr = (text) => el("bdi", { dir: "ltr" }, text);
+
+const numbers = new Intl.NumberFormat(locale);
+
+/** From 0 to `most` of `line`; `changed(count)` hears of every step. */
+export function stepper(line, most, count, changed) {
+  const shown = el("output", {}, numbers.format(count));
+  const step = (by) => {
+    count = Math.min(most, Math.max(0, count + by));
+    shown.textContent = numbers.format(count);
+    less.disabled = count === 0;
+    more.disabled = count === most;
+    changed(count);
+  };
+  const button = (sign, label, by) => el("button", { type: "button", "aria-label": label, on: { click: () => step(by) } }, sign);
+  const less = button("−", t("o.less", { item: line.title }), -1);
+  const more = button("+", t("o.more", { item: line.title }), 1);
+  less.disabled = count === 0;
+  more.disabled = count === most;
+  return el("span", { class: "stepper" }, less, shown, more);
+}

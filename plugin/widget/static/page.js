@@ -1,0 +1,70 @@
+// The shopper's orders in a page of the store: a frame where the script stands, as tall as what it shows.
+// data-*: server store identity locale accent theme. `?return=` opens a return.
+(() => {
+  const script = document.currentScript;
+  const set = script.dataset;
+  const { origin } = new URL(set.server);
+  const locale = set.locale || document.documentElement.lang || "en";
+  const title = { ar: "الطلبات والإرجاع", he: "הזמנות והחזרות" }[locale.slice(0, 2)] || "Orders & returns";
+
+  // What the shop's banner allows; undefined: nobody is asked.
+  const may = (what, wordpress = what) => {
+    try {
+      return window.Shopify ? Shopify.customerPrivacy[what + "ProcessingAllowed"]() : wp_has_consent(wordpress);
+    } catch {}
+  };
+
+  // The same places as the chat's: one shopper, one browser.
+  const prefix = `ahlan:${set.store}:`;
+  const kept = () => {
+    const all = {};
+    try {
+      const held = { ...sessionStorage, ...localStorage };
+      for (const key in held) if (key.startsWith(prefix)) all[key.slice(prefix.length)] = held[key];
+    } catch {}
+    return all;
+  };
+  const keep = (key, value) => {
+    try {
+      localStorage.removeItem(prefix + key);
+      const storage = may("preferences") === false ? sessionStorage : localStorage;
+      value ? storage.setItem(prefix + key, value) : storage.removeItem(prefix + key);
+    } catch {}
+  };
+
+  const ask = async () => {
+    try {
+      const url = new URL(set.identity, location.href);
+      if (!set.identity || url.origin !== location.origin) return;
+      const answer = await fetch(url, { signal: AbortSignal.timeout(2500) });
+      return answer.status === 204 ? null : (await answer.json()).token;
+    } catch {}
+  };
+
+  const page = () => {
+    const consent = { analytics: may("analytics", "statistics"), preferences: may("preferences") };
+    return { consent, ...(consent.analytics !== false && { url: location.origin + location.pathname, title: document.title }) };
+  };
+
+  // A page that knows no dark has no dark part either.
+  const theme = set.theme || (/dark/.test(getComputedStyle(document.documentElement).colorScheme) ? "" : "light");
+  const frame = document.createElement("iframe");
+  frame.title = title;
+  frame.src = `${origin}/widget/frame?store=${encodeURIComponent(set.store)}&locale=${encodeURIComponent(locale)}`;
+  frame.style.cssText = "display:block;inline-size:100%;block-size:640px;border:0";
+  const identity = ask();
+  frame.onload = async () => {
+    const back = new URLSearchParams(location.search).get("return") || "";
+    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: "orders", back };
+    frame.contentWindow.postMessage(hello, origin);
+  };
+  addEventListener("message", ({ source, origin: from, data }) => {
+    if (source !== frame.contentWindow || from !== origin || !data) return;
+    const { type, key, value } = data;
+    if (type === "ahlan:keep" && /^(secret|unread|live|draft|flow|out:[\w-]+)$/.test(key)) keep(key, value);
+    if (type === "ahlan:identity") ask().then((found) => frame.contentWindow.postMessage({ type, identity: found }, origin));
+    if (type === "ahlan:tall" && data.height > 0) frame.style.blockSize = `${Math.min(20000, Math.ceil(data.height))}px`;
+    if (type === "ahlan:top") frame.getBoundingClientRect().top < 0 && frame.scrollIntoView();
+  });
+  script.replaceWith(frame);
+})();

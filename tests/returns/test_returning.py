@@ -1,0 +1,256 @@
+"""Sending something back over the widget's wire: what is shown, what is asked for, and to whom it is shown at all."""
+
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from PIL import Image
+from sqlalchemy import func, select, update
+from starlette.applications import Starlette
+
+import plugin.widget.routes as widget_routes
+from plugin.crm.orders import Order
+from plugin.crm.visitors import Visitor
+from plugin.kernel.db import new_id
+from plugin.kernel.web import Web
+from plugin.platform import PlatformError
+from plugin.returns.policy import Policy
+from plugin.returns.proof import OrderProof
+from plugin.returns.records import ReturnRequest
+from plugin.widget import session
+from plugin.widget.session import Pass
+from tests.returns.desk import MUG, SHIRT, Shop
+
+Client = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[Client]:
+    """A browser with a session; `proven`: it gave the order's code."""
+    web = Web(shop.app.catalogues, [Path(widget_routes.__file__).parent / "templates"], "https://ahlan.example")
+    site = Starlette(routes=widget_routes.routes(shop.app, web), exception_handlers=dict(web.handlers()))
+    opened = []
+
+    async def make(*, proven: bool = True, ended: bool = False, locale: str = "en") -> httpx.AsyncClient:
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            visitor = Visitor(id=new_id(), store_id=shop.store.id, secret_hash=uuid4().bytes)
+            tx.add(visitor)
+            await tx.flush()
+            if proven:
+                ends = func.now() + func.make_interval(0, 0, 0, 0, -1 if ended else 1)
+                tx.add(
+                    OrderProof(
+                        store_id=shop.store.id, visitor_id=visitor.id, order_id=shop.order_id, way="email",
+                        expires_at=func.now(), proved_at=func.now(), ends_at=ends,
+                    )
+                )  # fmt: skip
+        token = session.issue(shop.app.vault, Pass(shop.workspace, shop.store.id, visitor.id, locale=locale))
+        http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(site, client=(f"10.8.0.{len(opened) + 1}", 4000)),
+            base_url="https://ahlan.example", headers={"authorization": f"Bearer {token}"},
+        )  # fmt: skip
+        opened.append(http)
+        return http
+
+    yield make
+    for http in opened:
+        await http.aclose()
+
+
+def wish(*items: dict[str, Any], resolution: str = "refund", **more: Any) -> dict[str, Any]:
+    made = [{"line": SHIRT, "quantity": 1, "reason": "too_small", **item} for item in items or ({},)]
+    return {"items": made, "resolution": resolution, **more}
+
+
+def photo() -> bytes:
+    held = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(held, "JPEG")
+    return held.getvalue()
+
+
+async def test_a_return_is_made_looked_at_and_called_off(shop: Shop, client: Client) -> None:
+    http = await client()
+    offer = (await http.get(f"/widget/orders/{shop.order_id}/offer")).json()
+    shirt = offer["lines"][0]
+    assert (shirt["id"], shirt["most"], shirt["why_not"]) == (SHIRT, 2, "")
+    assert set(offer["resolutions"]) >= {"refund"}
+    assert {one["code"] for one in shirt["reasons"]} >= {"size", "defective"}
+    decision = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=wish())).json()
+    assert decision["cash"] == {"amount": 5_000, "currency": "ILS", "exponent": 2}
+    assert decision["refused"] == []
+    asked = {"client_id": str(uuid4()), "wish": wish(), "digest": decision["digest"]}
+    made = [await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked) for _ in range(2)]
+    assert [one.status_code for one in made] == [200, 200]
+    assert made[0].json() == made[1].json(), "confirmed twice, made once"
+    public_id = made[0].json()["id"]
+    found = (await http.get(f"/widget/returns/{public_id}")).json()
+    assert (found["number"], found["state"]) == ("R-1001", "approved")
+    assert [step["state"] for step in found["steps"]] == ["requested", "approved"]
+    assert "cancel" in found["may"]
+    listed = (await http.get(f"/widget/orders/{shop.order_id}")).json()
+    assert [one["id"] for one in listed["returns"]] == [public_id]
+    gone = (await http.post(f"/widget/returns/{public_id}/cancel", json={})).json()
+    again = await http.post(f"/widget/returns/{public_id}/cancel", json={})
+    assert (gone["state"], gone["may"]) == ("cancelled", [])
+    assert again.json()["state"] == "cancelled"
+
+
+async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(automatic=False))
+    http = await client()
+    request = await shop.submit()
+    await shop.move(request, "ask", note="Which size did you get?")
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["state"], found["note"], found["may"]) == ("asked", "Which size did you get?", ["cancel", "answer"])
+    empty = await http.post(f"/widget/returns/{request.public_id}/answer", json={})
+    assert (empty.status_code, empty.json()["error"]["code"]) == (400, "answer_empty")
+    said = await http.post(f"/widget/returns/{request.public_id}/answer", json={"words": "M"})
+    assert said.json()["state"] == "requested"
+
+
+async def test_sent_is_said_once(shop: Shop, client: Client) -> None:
+    http = await client()
+    request = await shop.submit()
+    for _ in range(2):
+        sent = await http.post(f"/widget/returns/{request.public_id}/sent", json={"carrier": "UPS", "number": "1Z 9"})
+        assert (sent.status_code, sent.json()["state"]) == (200, "in_transit")
+    assert (await shop.events(request)).count("in_transit") == 1
+
+
+@pytest.mark.parametrize("who", ["stranger", "ended"])
+async def test_without_proof_every_address_is_as_if_it_were_not_there(shop: Shop, client: Client, who: str) -> None:
+    request = await shop.submit()
+    http = await client(proven=who == "ended", ended=who == "ended")
+    asked = {"client_id": str(uuid4()), "wish": wish(), "digest": "0" * 32}
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", "orders/{id}", None), ("GET", "orders/{id}/offer", None), ("POST", "orders/{id}/decision", wish()),
+        ("POST", "orders/{id}/returns", asked), ("GET", "returns/{return}", None),
+        ("POST", "returns/{return}/cancel", {}),
+        ("POST", "returns/{return}/answer", {"words": "x"}), ("POST", "returns/{return}/sent", {}),
+        ("POST", "orders/{id}/problem", {"client_id": str(uuid4()), "kind": "other", "words": "x"}),
+    ]  # fmt: skip
+    for method, path, body in calls:
+        said = []
+        for order, back in ((shop.order_id, request.public_id), (uuid4(), "nothing-like-that")):
+            address = "/widget/" + path.replace("{id}", str(order)).replace("{return}", back)
+            answer = await http.request(method, address, json=body)
+            said.append((answer.status_code, {**answer.json()["error"], "request_id": ""}))
+        assert said[0] == said[1], path
+        assert said[0][0] == 404
+        assert said[0][1]["code"] == "order_unproven"
+    assert (await shop.request(request)).state == "approved"
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        ({"quantity": 0}, "quantity"), ({"quantity": -1}, "quantity"), ({"quantity": 3}, "quantity"),
+        ({"quantity": 1_000_000}, "quantity"), ({"line": "gid://line/of-another"}, "unknown_line"),
+        ({"reason": "because"}, "unknown_reason"), ({"reason": "size"}, "unknown_reason"),
+        ({"reason": "defective"}, "photo_needed"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_is_said_and_never_made(
+    shop: Shop, client: Client, item: dict[str, Any], code: str
+) -> None:
+    http = await client()
+    decided = await http.post(f"/widget/orders/{shop.order_id}/decision", json=wish(item))
+    refused = decided.json()["refused"]
+    assert len(refused) == 1, code
+    assert refused[0]["words"].endswith(".")
+    asked = {"client_id": str(uuid4()), "wish": wish(item), "digest": decided.json()["digest"]}
+    made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
+    assert (made.status_code, made.json()["error"]["code"]) == (400, "return_refused")
+    assert await count(shop) == 0
+
+
+@pytest.mark.parametrize("quantity", [1.5, "1", None, 10**30])
+async def test_a_quantity_that_is_no_whole_number_cannot_be_read(shop: Shop, client: Client, quantity: Any) -> None:
+    http = await client()
+    answer = await http.post(f"/widget/orders/{shop.order_id}/decision", json=wish({"quantity": quantity}))
+    assert answer.status_code in (200, 422)
+    if answer.status_code == 200:
+        assert answer.json()["refused"]
+
+
+async def test_one_line_in_parts_is_no_way_around_its_quantity(shop: Shop, client: Client) -> None:
+    http = await client()
+    twice = wish({"quantity": 2}, {"quantity": 1, "reason": "too_large"})
+    assert (await http.post(f"/widget/orders/{shop.order_id}/decision", json=twice)).json()["refused"]
+
+
+async def test_other_amounts_than_were_shown_are_not_confirmed(shop: Shop, client: Client) -> None:
+    http = await client()
+    asked = {"client_id": str(uuid4()), "wish": wish(), "digest": "0" * 32}
+    made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
+    assert (made.status_code, made.json()["error"]["code"]) == (409, "decision_changed")
+    assert await count(shop) == 0
+
+
+async def test_a_photo_of_the_shoppers_own_comes_along_and_nothing_else(shop: Shop, client: Client) -> None:
+    http, other = await client(), await client()
+
+    async def upload(by: httpx.AsyncClient, name: str, content: bytes) -> httpx.Response:
+        return await by.post("/widget/attachments", files={"file": (name, content)})
+
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    heic = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + b"\x00" * 64
+    taken = [
+        (await upload(http, name, data)) for name, data in (("a.svg", svg), ("b.heic", heic), ("c.jpg", b"%PDF-1.7\n"))
+    ]
+    foreign = (await upload(other, "d.jpg", photo())).json()["id"]
+    tried = [one.json()["id"] for one in taken if one.status_code == 200]
+    for bad in (*tried, foreign, str(uuid4())):
+        wanted = wish({"line": MUG, "reason": "defective", "photos": [bad]})
+        decided = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=wanted)).json()
+        asked = {"client_id": str(uuid4()), "wish": wanted, "digest": decided["digest"]}
+        made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
+        assert made.json()["error"]["code"] in ("photo_kind", "file_missing")
+    assert await count(shop) == 0
+    good = (await upload(http, "e.jpg", photo())).json()["id"]
+    wanted = wish({"line": MUG, "reason": "defective", "photos": [good]})
+    decided = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=wanted)).json()
+    asked = {"client_id": str(uuid4()), "wish": wanted, "digest": decided["digest"]}
+    assert (await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)).status_code == 200
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        assert (await tx.scalars(select(ReturnRequest.photos))).one() == [good]
+
+
+async def test_a_store_that_does_not_answer_is_said_in_words(
+    shop: Shop, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise PlatformError("503 from the store with secrets", retry=True)
+
+    monkeypatch.setattr(shop.desk, "returnable", away)
+    answer = await (await client()).get(f"/widget/orders/{shop.order_id}/offer")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_away")
+    assert "secrets" not in answer.text
+
+
+async def test_an_order_without_address_is_told_of_in_the_chat(shop: Shop, client: Client) -> None:
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(update(Order).values(email=""))
+    http = await client()
+    decided = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=wish())).json()
+    asked = {"client_id": str(uuid4()), "wish": wish(), "digest": decided["digest"]}
+    await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
+    await shop.work()
+    told = (await http.get("/widget/messages")).json()["messages"]
+    assert any("R-1001" in one["text"] for one in told)
+
+
+async def test_words_come_in_the_readers_language(shop: Shop, client: Client) -> None:
+    http = await client()
+    said = {code: (await http.get(f"/widget/orders/words?locale={code}")).json() for code in ("en", "ar", "he")}
+    assert set(said["en"]) == set(said["ar"]) == set(said["he"])
+    assert said["ar"]["o.return"] != said["en"]["o.return"] != said["he"]["o.return"]
+
+
+async def count(shop: Shop) -> int:
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        return int(await tx.scalar(select(func.count()).select_from(ReturnRequest)))
