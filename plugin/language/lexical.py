@@ -13,7 +13,7 @@ from plugin.language.grams import pieces
 Scores = NDArray[np.float32]
 
 # How soon a piece that repeats stops counting, and how much a long passage is held back.
-_K1, _B = 1.2, 0.75
+_K1, _B = 0.6, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,11 @@ class Postings:
             np.concatenate([self.passages, more.passages + np.int32(len(self.lengths))]),
             np.concatenate([self.often, more.often]),
         )
+
+    @property
+    def size(self) -> int:
+        """Bytes that they take."""
+        return sum(int(part.nbytes) for part in (self.lengths, self.keys, self.starts, self.passages, self.often))
 
     def _key_of_each(self) -> NDArray[np.int32]:
         return np.repeat(self.keys, np.diff(self.starts))

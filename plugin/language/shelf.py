@@ -87,7 +87,7 @@ class Shelf:
         """Lay the vectors out so that the best of each passage is one call."""
         counts = np.array([len(own) for own in vectors], dtype=np.int64)
         self._starts = np.concatenate([[0], np.cumsum(counts)])[:-1].astype(np.int64)
-        self._vectors = np.concatenate([*vectors, np.zeros((0, DIMENSION), dtype=np.float32)]).astype(np.float16)
+        self._vectors = np.concatenate([*vectors, np.zeros((0, DIMENSION), dtype=np.float32)])
         languages = sorted({passage.language for passage in self._passages})
         self._languages = {
             language: np.array([passage.language == language for passage in self._passages]) for language in languages
@@ -95,6 +95,11 @@ class Shelf:
 
     def __len__(self) -> int:
         return len(self._passages)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return int(self._vectors.nbytes) + self._postings.size + sum(len(_spelled(one)) for one in self._passages)
 
     def __contains__(self, passage_id: str) -> bool:
         return passage_id in self._place
@@ -124,7 +129,7 @@ class Shelf:
 
     def scores(self, text: str, vector: Floats, *, language: str | None = None) -> Floats:
         """The score of every passage, in the order in which they stand."""
-        cosines = (self._vectors @ vector[:DIMENSION].astype(np.float16)).astype(np.float32)
+        cosines = self._vectors @ vector[:DIMENSION]
         whole = cosines[self._starts]
         meaning = whole + _SENTENCE * np.maximum.reduceat(cosines, self._starts)
         spelling = self._postings.scores(text)

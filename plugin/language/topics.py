@@ -120,16 +120,16 @@ class Topics:
         wanted = _wanted(topic, len(names))
         near = known @ known.T
         spelled = (rows @ rows.T).toarray().astype(np.float32)
-        best: tuple[float, float, Floats, Floats, Measured] | None = None
+        best: tuple[float, float, Floats, Measured] | None = None
         for spelling, smooth in _choices(len(examples)):
             alike = _alike(near, spelled, spelling)
             weights, inverse = _solve(alike, wanted, smooth)
             measured = _measure(weights, inverse, wanted, topic, near)
             score = float(measured.right.mean())
             if best is None or score > best[0] + 1e-9:
-                best = (score, spelling, weights, wanted, measured)
+                best = (score, spelling, weights, measured)
         assert best is not None
-        return cls(names, centres, known, rows, rare, best[2], inside, best[1], best[4])
+        return cls(names, centres, known, rows, rare, best[2], inside, best[1], best[3])
 
     def read(self, texts: Sequence[str], vectors: Floats, languages: Sequence[str]) -> list[Reading]:
         """What these messages are about. `languages` are those of the texts, for their centres."""
@@ -149,6 +149,12 @@ class Topics:
             )
             for row, gate in zip(scores, gates, strict=True)
         ]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        rows = self._rows.data.nbytes + self._rows.indices.nbytes
+        return int(self._known.nbytes + self._weights.nbytes + self._rare.nbytes + rows)
 
     def confidence(self, gate: float) -> float:
         """How probable it is that the best topic is right, by what was measured on unseen examples."""
