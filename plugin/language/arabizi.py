@@ -25,6 +25,8 @@ _MOST = 300
 _SURE = 0.12
 
 _WORD = re.compile(r"[a-z0-9'’]+(?:-[a-z0-9'’]+)*", re.IGNORECASE)
+# An order number has a figure like this, and no word of Arabizi.
+_NUMBER = re.compile(r"\d{3}|^\d+$")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _DIGIT_LETTER = re.compile(r"[2356789](?=[a-z'])|(?<=[a-z])[2356789]")
 # What digits beside letters must not be taken for: sizes, models, codes.
@@ -63,7 +65,7 @@ def _pieces(text: str) -> list[str]:
 def _words(text: str) -> list[str]:
     """Words in small letters, stretched ones shortened; numbers and codes are no words."""
     found = (_STRETCHED.sub(r"\1", word.lower().replace("’", "'")) for word in _WORD.findall(text[:_MOST]))
-    return [word for word in found if not word.isdigit() and not _CODE.fullmatch(word)]
+    return [word for word in found if not _NUMBER.search(word) and not _CODE.fullmatch(word)]
 
 
 def is_arabizi(text: str) -> bool:
