@@ -24,6 +24,7 @@ from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
 from plugin.kernel.signals import PARENT
 from plugin.kernel.signals import stop_signal as stop_signal
+from plugin.language import place
 
 log = structlog.get_logger(__name__)
 
@@ -195,3 +196,8 @@ class Child:
                 await process.wait()
         if self._keeper is not None:
             await self._keeper
+
+
+def language(environment: Mapping[str, str] | None = None) -> Child:
+    """The process that holds the models. The only one: it must find its threads counted before it loads them."""
+    return Child("language", [place.MODULE], {**(environment or {}), **place.ONE_THREAD})

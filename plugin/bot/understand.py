@@ -97,7 +97,7 @@ def _without(text: str, found: Sequence[Found]) -> str:
 _END = re.compile(r"(?<=[?؟!])\s*|(?<=[.۔])\s+|\n+")
 # And where a new one begins in the same sentence: "… and also how much is …".
 _ALSO = re.compile(
-    r"[,،;؛]?\s+(?="
+    r"[,،;؛]?(?<!\band)(?<!\bplus)\s+(?="
     r"(?:and|also|plus)\s+(?:also\s+)?(?:how|when|where|what|which|who|why|can|could|do|does|is|are|will|would)\b"
     r"|و?(?:كمان|برضه|كذلك|ايضا|أيضا|بعد)\s+(?:متى|امتى|كم|بكم|وين|فين|كيف|هل|ممكن|شو|ايش|قديش)\s"
     r"|و(?:متى|امتى|كم|بكم|وين|فين|كيف|هل|قديش|شلون)\s"
