@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,8 +86,10 @@ class Book:
 
     @classmethod
     def of_examples(cls, embedder: Embedder, listener: Listener, examples: Sequence[Example]) -> Book:
-        """Learnt from messages whose topics are known."""
-        return cls(_learnt(embedder, listener, examples))
+        """Learnt from messages whose topics are known. A topic whose id is words is taken for an example of itself."""
+        topics = sorted({example.topic for example in examples if example.topic is not None})
+        named = [Example(words, topic, language_of(words) or "") for topic in topics if (words := _words(topic))]
+        return cls(_learnt(embedder, listener, [*examples, *named]))
 
     @classmethod
     def of_articles(
@@ -135,6 +138,15 @@ class Book:
         topics = np.array([said[name] for name in self._topics.names], dtype=np.float32)
         scores = _standard(topics) + _ARTICLES * _standard(best)
         return tuple((self._topics.names[at], float(scores[at])) for at in np.argsort(-scores, kind="stable"))
+
+
+_NAME = re.compile(r"[^\W\d_]{3,}")
+
+
+def _words(topic: str) -> str:
+    """What the id of a topic says, such as `lost_or_stolen_card`; nothing where it is a number or a code."""
+    words = re.sub(r"[\W_]+", " ", topic).strip()
+    return words if len(_NAME.findall(words)) * 2 > len(words.split()) else ""
 
 
 def _standard(scores: Floats) -> Floats:
