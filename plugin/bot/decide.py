@@ -97,9 +97,7 @@ def wants_person(text: str) -> bool:
     return _WANTS_PERSON.search(search_key(text)) is not None
 
 
-def decide(
-    message: Message, read: Read | None, said: Said, *, heard: str = "", needs: Sequence[str] = ()
-) -> Decision:
+def decide(message: Message, read: Read | None, said: Said, *, heard: str = "", needs: Sequence[str] = ()) -> Decision:
     """What to do about one question.
 
     `read` is None when the models are away. `heard` is the text in Arabic letters where it was Arabizi. `needs` is what

@@ -41,9 +41,7 @@ def bot(embedder: Embedder, questions: Path, help_centre: Path, *, seed: int) ->
     return {**_tried(embedder, listener, book, asked, seed), "articles": len(articles)}
 
 
-def train(
-    embedder: Embedder, train_file: Path, test_file: Path, *, per_class: int | None, seed: int
-) -> dict[str, Any]:
+def train(embedder: Embedder, train_file: Path, test_file: Path, *, per_class: int | None, seed: int) -> dict[str, Any]:
     """How well topics are learnt from labelled messages: trained on one file, measured on another. Raises SetupError."""
     labelled = _sample(files.read(train_file, files.Question), per_class, seed)
     topics = {one.topic for one in labelled if one.topic is not None}
@@ -156,7 +154,7 @@ def _say(words: str) -> None:
 
 
 _SHOWN = {
-    "questions": "inside", "outside": "outside", "accuracy": "accuracy", "recall_at_1": "recall@1",
+    "questions": "questions", "outside": "outside", "accuracy": "accuracy", "recall_at_1": "recall@1",
     "recall_at_3": "recall@3", "recall_at_5": "recall@5", "auroc": "AUROC",
     "answered_correctly": "answered right at 5 %", "wrong_acceptance": "wrong accepted",
     "precision_at_80": "precision at 80 %",
@@ -164,17 +162,16 @@ _SHOWN = {
 
 
 def shown(found: dict[str, Any]) -> Table:
-    """The figures as a table: one row for all, one for each language."""
-    figures = found["figures"]
-    names = [name for name in _SHOWN if name in figures["all"]]
+    """The figures as a table: one row for each, one column for all and one for each language."""
+    figures: dict[str, dict[str, Any]] = found["figures"]
+    languages = list(figures) if len(figures) > 2 else list(figures)[1:]
     table = Table(box=None, pad_edge=False)
-    table.add_column("language")
-    for name in names:
-        table.add_column(_SHOWN[name], justify="right")
-    for language, row in figures.items():
-        if language != "all" and len(figures) == 2:
-            continue
-        table.add_row(language if len(figures) > 2 else next(reversed(figures)), *(_cell(row[name]) for name in names))
+    table.add_column("")
+    for language in languages:
+        table.add_column(language, justify="right", no_wrap=True)
+    for name, words in _SHOWN.items():
+        if name in figures["all"]:
+            table.add_row(words, *(_cell(figures[language][name]) for language in languages))
     return table
 
 

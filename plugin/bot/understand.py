@@ -59,9 +59,7 @@ class Message:
         return not self.questions
 
 
-def understand(
-    text: str, *, today: date, region: str | None = None, products: Sequence[Product] = ()
-) -> Message:
+def understand(text: str, *, today: date, region: str | None = None, products: Sequence[Product] = ()) -> Message:
     """Read a message. `region` is the store's country (`SA`), for phone numbers without theirs; `today` is the shopper's."""
     text = harmless(text)[:MOST]
     plain = _digits(text)

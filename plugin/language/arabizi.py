@@ -30,7 +30,9 @@ _NUMBER = re.compile(r"\d{3}|^\d+$")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _DIGIT_LETTER = re.compile(r"[2356789](?=[a-z'])|(?<=[a-z])[2356789]")
 # What digits beside letters must not be taken for: sizes, models, codes.
-_CODE = re.compile(r"\d+(?:x\d+)?[a-z]{0,2}|[a-z]{1,2}\d+|[a-z]+\d{2,}|\d{2,}[a-z]+|(?:xx?l|b2b|4k|mp3|gr8|b4|l8r|2day|2morrow)")
+_CODE = re.compile(
+    r"\d+(?:x\d+)?[a-z]{0,2}|[a-z]{1,2}\d+|[a-z]+\d{2,}|\d{2,}[a-z]+|(?:xx?l|b2b|4k|mp3|gr8|b4|l8r|2day|2morrow)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class _Model:
 def _model() -> _Model:
     """Trained from the phrases when it is first asked for; takes a few milliseconds."""
     data = tomllib.loads(_DATA.read_text(encoding="utf-8"))
-    counts = [Counter(piece for line in data[kind].splitlines() for piece in _pieces(line)) for kind in ("arabizi", "other")]
+    counts = [
+        Counter(piece for line in data[kind].splitlines() for piece in _pieces(line)) for kind in ("arabizi", "other")
+    ]
     seen = set(counts[0]) | set(counts[1])
     totals = [sum(count.values()) + _SMOOTH * len(seen) for count in counts]
     odds = {

@@ -11,8 +11,25 @@ from typing import TypeVar
 import structlog
 
 from plugin.language.frames import (
-    Answered, Ask, Asked, Broken, Embed, Hits, Ping, Pong, Refused, Reply, Request, Search, Stock, Taught, Teach, Unknown,
-    Vectors, read_replied, write,
+    Answered,
+    Ask,
+    Asked,
+    Broken,
+    Embed,
+    Hits,
+    Ping,
+    Pong,
+    Refused,
+    Reply,
+    Request,
+    Search,
+    Stock,
+    Taught,
+    Teach,
+    Unknown,
+    Vectors,
+    read_replied,
+    write,
 )  # fmt: skip
 
 log = structlog.get_logger(__name__)

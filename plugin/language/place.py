@@ -16,4 +16,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 def socket_path(settings: Settings) -> Path:
     """The socket of this installation's language process on this machine."""
-    return Path(settings.language_socket) if settings.language_socket else embedded.run_dir(settings.data_dir) / "language.sock"
+    return (
+        Path(settings.language_socket)
+        if settings.language_socket
+        else embedded.run_dir(settings.data_dir) / "language.sock"
+    )

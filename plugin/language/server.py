@@ -27,8 +27,25 @@ from plugin.language import frames
 from plugin.language.book import Book, Heard, Listener
 from plugin.language.embedder import DIMENSION, E5Embedder, Embedder
 from plugin.language.frames import (
-    Answered, Ask, Asked, Broken, Embed, Hits, PassageIn, Ping, Pong, Refused, Replied, Reply, Search, Stock, Taught, Teach,
-    Topic, Unknown, Vectors,
+    Answered,
+    Ask,
+    Asked,
+    Broken,
+    Embed,
+    Hits,
+    PassageIn,
+    Ping,
+    Pong,
+    Refused,
+    Replied,
+    Reply,
+    Search,
+    Stock,
+    Taught,
+    Teach,
+    Topic,
+    Unknown,
+    Vectors,
 )  # fmt: skip
 from plugin.language.shelf import Passage, Shelf, embedded
 from plugin.language.topics import Example
@@ -149,9 +166,7 @@ class Library:
         self._make_room()
         return Vectors(DIMENSION, tuple(own.tobytes() for own in vectors))
 
-    def _vectors_of(
-        self, sent: PassageIn, passage: Passage
-    ) -> Floats:
+    def _vectors_of(self, sent: PassageIn, passage: Passage) -> Floats:
         if sent.vectors and len(sent.vectors) % (4 * DIMENSION) == 0:
             return np.frombuffer(sent.vectors, dtype="<f4").reshape(-1, DIMENSION)
         return embedded(self._embedder, passage)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-from plugin.language.grams import BUCKETS, features
+from plugin.language.grams import features
 
 Floats = NDArray[np.float32]
 
@@ -92,13 +92,13 @@ class Topics:
     """A trained model. It is its examples and one matrix; training takes a second for a shop, half a minute for CLINC."""
 
     def __init__(
-        self, names: Sequence[str], centres: Centres, known: Floats, rows: sparse.csr_matrix, rare: Floats,
-        weights: Floats, inside: NDArray[np.bool_], spelling: float, measured: Measured,
+        self, names: Sequence[str], centres: Centres, known: Floats, spelled: Spelling, weights: Floats,
+        inside: NDArray[np.bool_], spelling: float, measured: Measured,
     ) -> None:  # fmt: skip
         self.names = tuple(names)
         self.measured = measured
         self.spelling = spelling
-        self._centres, self._known, self._rows, self._rare = centres, known, rows, rare
+        self._centres, self._known, self._spelled = centres, known, spelled
         self._weights, self._inside = weights, inside
         self._slope, self._offset = _logistic(measured)
 
@@ -112,24 +112,24 @@ class Topics:
         topic = np.array([-1 if example.topic is None else number[example.topic] for example in examples])
         languages = [example.language for example in examples]
         inside = topic >= 0
-        centres = Centres.of(vectors[inside], [language for language, is_in in zip(languages, inside, strict=True) if is_in])
+        centres = Centres.of(
+            vectors[inside], [language for language, is_in in zip(languages, inside, strict=True) if is_in]
+        )
         known = centres.taken_from(vectors, languages)
-        counted = _counted([example.text for example in examples])
-        rare = _rare(counted)
-        rows = _weighted(counted, rare)
+        spelled = Spelling([example.text for example in examples])
+        alike_spelled = spelled.among()
         wanted = _wanted(topic, len(names))
         near = known @ known.T
-        spelled = (rows @ rows.T).toarray().astype(np.float32)
         best: tuple[float, float, Floats, Measured] | None = None
         for spelling, smooth in _choices(len(examples)):
-            alike = _alike(near, spelled, spelling)
+            alike = _alike(near, alike_spelled, spelling)
             weights, inverse = _solve(alike, wanted, smooth)
             measured = _measure(weights, inverse, wanted, topic, near)
             score = float(measured.right.mean())
             if best is None or score > best[0] + 1e-9:
                 best = (score, spelling, weights, measured)
         assert best is not None
-        return cls(names, centres, known, rows, rare, best[2], inside, best[1], best[3])
+        return cls(names, centres, known, spelled, best[2], inside, best[1], best[3])
 
     def read(self, texts: Sequence[str], vectors: Floats, languages: Sequence[str]) -> list[Reading]:
         """What these messages are about. `languages` are those of the texts, for their centres."""
@@ -137,9 +137,7 @@ class Topics:
             return []
         asked = self._centres.taken_from(vectors, languages)
         near = asked @ self._known.T
-        rows = _weighted(_counted(texts), self._rare)
-        spelled = (rows @ self._rows.T).toarray().astype(np.float32)
-        scores = _alike(near, spelled, self.spelling) @ self._weights
+        scores = _alike(near, self._spelled.of(texts), self.spelling) @ self._weights
         gates = _gate(scores, near[:, self._inside].max(axis=1))
         return [
             Reading(
@@ -153,8 +151,7 @@ class Topics:
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        rows = self._rows.data.nbytes + self._rows.indices.nbytes
-        return int(self._known.nbytes + self._weights.nbytes + self._rare.nbytes + rows)
+        return int(self._known.nbytes + self._weights.nbytes) + self._spelled.size
 
     def confidence(self, gate: float) -> float:
         """How probable it is that the best topic is right, by what was measured on unseen examples."""
@@ -182,29 +179,54 @@ def _choices(count: int) -> list[tuple[float, float]]:
     return [(spelling, smooth) for spelling in _SPELLING for smooth in _SMOOTH]
 
 
-def _counted(texts: Sequence[str]) -> sparse.csr_matrix:
-    """How often each feature stands in each text, dampened."""
-    found, counts, starts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)], [0]
-    for text in texts:
-        different, often = np.unique(features(text), return_counts=True)
-        found.append(different)
-        counts.append((1 + np.log(often)).astype(np.float32))
-        starts.append(starts[-1] + len(different))
-    return sparse.csr_matrix((np.concatenate(counts), np.concatenate(found), starts), shape=(len(texts), BUCKETS))
+class Spelling:
+    """Texts as rows of their features, those that are rare weighing more; each row of length one."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        counted = [_counted(text) for text in texts]
+        everything = np.concatenate([np.zeros(0, dtype=np.int64), *(keys for keys, _ in counted)])
+        self._keys, seen = np.unique(everything, return_counts=True)
+        self._rare = (np.log((1 + len(texts)) / (1 + seen)) + 1).astype(np.float32)
+        # What no example has is as rare as can be: it makes a text less like all of them.
+        self._rarest = float(np.log(1 + len(texts)) + 1)
+        self._rows = self._weighed(counted)
+        self._columns = self._rows.T.tocsr()
+
+    def among(self) -> Floats:
+        """How alike the examples are, each with each."""
+        return np.asarray((self._rows @ self._columns).toarray(), dtype=np.float32)
+
+    def of(self, texts: Sequence[str]) -> Floats:
+        """How alike other texts are with each of the examples."""
+        return np.asarray(
+            (self._weighed([_counted(text) for text in texts]) @ self._columns).toarray(), dtype=np.float32
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        kept = (self._rows, self._columns)
+        return int(self._keys.nbytes) + sum(
+            int(each.data.nbytes + each.indices.nbytes + each.indptr.nbytes) for each in kept
+        )
+
+    def _weighed(self, counted: Sequence[tuple[NDArray[np.int64], Floats]]) -> sparse.csr_matrix:
+        columns, weights, starts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)], [0]
+        for keys, often in counted:
+            place = np.minimum(np.searchsorted(self._keys, keys), max(len(self._keys) - 1, 0))
+            known = self._keys[place] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
+            weight = often * np.where(known, self._rare[place] if len(self._keys) else 0, self._rarest)
+            columns.append(place[known])
+            weights.append((weight / max(float(np.linalg.norm(weight)), 1e-6))[known].astype(np.float32))
+            starts.append(starts[-1] + int(known.sum()))
+        shape = (len(counted), max(len(self._keys), 1))
+        return sparse.csr_matrix((np.concatenate(weights), np.concatenate(columns), starts), shape=shape)
 
 
-def _rare(counted: sparse.csr_matrix) -> Floats:
-    seen = np.bincount(counted.indices, minlength=BUCKETS)
-    return (np.log((1 + counted.shape[0]) / (1 + seen)) + 1).astype(np.float32)
-
-
-def _weighted(counted: sparse.csr_matrix, rare: Floats) -> sparse.csr_matrix:
-    """Rows of length one, in which what is rare weighs more."""
-    data = counted.data * rare[counted.indices]
-    owner = np.repeat(np.arange(counted.shape[0]), np.diff(counted.indptr))
-    lengths = np.sqrt(np.bincount(owner, weights=data**2, minlength=counted.shape[0]))
-    data = (data / np.maximum(lengths, 1e-6)[owner]).astype(np.float32)
-    return sparse.csr_matrix((data, counted.indices, counted.indptr), shape=counted.shape)
+def _counted(text: str) -> tuple[NDArray[np.int64], Floats]:
+    """The features of a text, and how often each stands in it, dampened."""
+    different, often = np.unique(features(text), return_counts=True)
+    return different, (1 + np.log(often)).astype(np.float32)
 
 
 def _wanted(topic: NDArray[np.int64], count: int) -> Floats:
@@ -234,9 +256,7 @@ def _solve(alike: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats
     return inverse @ wanted, inverse
 
 
-def _measure(
-    weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], near: Floats
-) -> Measured:
+def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], near: Floats) -> Measured:
     """Each example by the model without it; outside by labelled messages, or else by topics that were held out whole."""
     inside = topic >= 0
     unseen = wanted - weights / np.diag(inverse)[:, None]
