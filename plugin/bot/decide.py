@@ -1,8 +1,8 @@
 """What is done about a question: answer, offer choices, ask back, or a person. Pure: what it knows it is told.
 
 The gates come with the reading: they were measured on messages that the model did not know (`plugin.language.topics`).
-What is decided here on top is manners: a person is always let in, nothing is asked twice, nothing goes round in circles,
-and whatever touches an order goes through proof of ownership, never through free text.
+What is decided here on top is manners: a person is always let in, nothing is asked twice, nothing goes in circles, and
+whatever touches an order goes through proof of ownership, never through free text.
 """
 
 from __future__ import annotations
@@ -76,17 +76,23 @@ class Decision:
 
 # A person, please: whole wishes, not words that also stand in other questions. Compared by `search_key`.
 _PERSON = (
-    r"(?:(?:talk|speak|chat|connect me|transfer me|put me through|get me)(?: (?:to|with))?|(?:want|need|give me|can i have|call)) "
+    r"(?:(?:talk|speak|chat|connect me|transfer me|put me through|get me)(?: (?:to|with))?"
+    r"|(?:want|need|give me|can i have|call)) "
     r"(?:an? |the |some |your |with |to )*(?:real |live |actual |human )*"
-    r"(?:person|human|agent|representative|rep|operator|someone|somebody|manager|supervisor|staff|support team|employee|advisor)",
+    r"(?:person|human|agent|representative|rep|operator|someone|somebody"
+    r"|manager|supervisor|staff|support team|employee|advisor)",
     r"(?:real|live|human|actual) (?:person|human|agent|being|support)",
     r"^(?:agent|human|person|operator|representative|customer service|support)(?: please| pls)?$",
     r"(?:not|stop|hate|no) (?:a |the |talking to (?:a |the )?|this )?(?:ro)?bot",
-    r"(?:اكلم|اتكلم|نتكلم|تكلم|احكي|احاكي|نحكي|نهدر|اتواصل|التواصل|التحدث|اتحدث|تحدث|حولني|حولوني|وصلني|اريد|ابي|ابغي|ابغا|عايز|عاوز|بدي|بغيت|نحب)(?: \S+){0,2}? "
-    r"(?:مع |الي |ل |ب )?(?:ال|لل|ل|ب)?(?:موظف|موظفه|شخص|انسان|حد|احد|حدا|واحد|شي واحد|خدمه العملا|خدمه الزباين|ممثل|مندوب خدمه|مشرف|مدير|بشر|عبد)",
+    r"(?:اكلم|اتكلم|نتكلم|تكلم|احكي|احاكي|نحكي|نهدر|اتواصل|التواصل|التحدث|اتحدث|تحدث|حولني"
+    r"|حولوني|وصلني|اريد|ابي|ابغي|ابغا|عايز|عاوز|بدي|بغيت|نحب)(?: \S+){0,2}? "
+    r"(?:مع |الي |ل |ب )?(?:ال|لل|ل|ب)?(?:موظف|موظفه|شخص|انسان|حد|احد|حدا|واحد"
+    r"|شي واحد|خدمه العملا|خدمه الزباين|ممثل|مندوب خدمه|مشرف|مدير|بشر|عبد)",
     r"^(?:موظف|انسان|خدمه العملا|شخص حقيقي)(?: لو سمحت| من فضلك)?$",
-    r"(?:לדבר|לשוחח|להתכתב|תעבירו אותי|תעביר אותי|תעבירי אותי|העבירו אותי|צריכ|צריכה|רוצה|תנו לי|אפשר|מבקש|מבקשת)(?: \S+){0,2}? "
-    r"(?:עמ |אל |ל)?(?:ה|ל)?(?:נציג|נציגה|נציגת|בנ אדמ|בנאדמ|אדמ אמיתי|מישהו|מישהי|אנושי|מנהל|מנהלת|שירות לקוחות|מוקדנ)",
+    r"(?:לדבר|לשוחח|להתכתב|תעבירו אותי|תעביר אותי|תעבירי אותי"
+    r"|העבירו אותי|צריכ|צריכה|רוצה|תנו לי|אפשר|מבקש|מבקשת)(?: \S+){0,2}? "
+    r"(?:עמ |אל |ל)?(?:ה|ל)?(?:נציג|נציגה|נציגת|בנ אדמ|בנאדמ|אדמ אמיתי|מישהו|מישהי"
+    r"|אנושי|מנהל|מנהלת|שירות לקוחות|מוקדנ)",
     r"^(?:נציג|נציגה|נציג אנושי|בנ אדמ|שירות לקוחות)(?: בבקשה)?$",
 )  # fmt: skip
 _WANTS_PERSON = re.compile("|".join(f"(?:{pattern})" for pattern in _PERSON))

@@ -1,4 +1,4 @@
-"""`ahlan bot evaluate`, `ahlan bot train-evaluate`, `ahlan search evaluate`: the code of production on files, no server.
+"""`ahlan bot evaluate`, `ahlan bot train-evaluate`, `ahlan search evaluate`: production's code on files, no server.
 
 Each message is heard, embedded and answered by itself, as it would be in a chat; that is what the times are of.
 """
@@ -42,7 +42,7 @@ def bot(embedder: Embedder, questions: Path, help_centre: Path, *, seed: int) ->
 
 
 def train(embedder: Embedder, train_file: Path, test_file: Path, *, per_class: int | None, seed: int) -> dict[str, Any]:
-    """How well topics are learnt from labelled messages: trained on one file, measured on another. Raises SetupError."""
+    """How well topics are learnt from labelled messages: trained on one, measured on another. Raises SetupError."""
     labelled = _sample(files.read(train_file, files.Question), per_class, seed)
     topics = {one.topic for one in labelled if one.topic is not None}
     if len(topics) < 2:
@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else
                       f"{name.replace('_', ' ')} {value}" for name, value in rest.items())  # fmt: skip
     times = found["latency_ms"]
-    console.print(f"{words + '; ' if words else ''}{times['p50']} ms a question at the median, {times['p95']} ms at p95",
+    console.print(f"{words + '; ' if words else ''}{times['p50']} ms a question at the median, {times['p95']} ms p95",
                   highlight=False)  # fmt: skip
     return 0
 

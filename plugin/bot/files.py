@@ -1,4 +1,4 @@
-"""Files of questions, articles and passages, one JSON object a line. What is wrong with one is said by line and field."""
+"""Files of questions, articles and passages, one JSON object a line. What is wrong is said by line and field."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Message:
 
 
 def understand(text: str, *, today: date, region: str | None = None, products: Sequence[Product] = ()) -> Message:
-    """Read a message. `region` is the store's country (`SA`), for phone numbers without theirs; `today` is the shopper's."""
+    """Read a message. `region` is the store's country (`SA`), for local phone numbers; `today` the shopper's."""
     text = harmless(text)[:MOST]
     plain = _digits(text)
     language = language_of(text)
@@ -144,8 +144,11 @@ _NAMED_ORDER = re.compile(
     re.IGNORECASE,
 )
 _MARKED_ORDER = re.compile(r"(?<![\w&])#\s?(?P<number>[a-z]{0,5}-?\d{2,12}(?:-[a-z0-9]{1,5})?)\b", re.IGNORECASE)
-_BARE_ORDER = re.compile(r"(?<![\w.,#/\-+])(?P<number>[a-z]{1,5}-?\d{4,12}|\d{4,10})(?![\w/\-]|[.,]\d|\s*(?:sar|aed|ils|usd|egp|ريال|درهم|شيكل|جنيه|ש\"ח|₪|\$|€|%))",
-                         re.IGNORECASE)  # fmt: skip
+_BARE_ORDER = re.compile(
+    r"(?<![\w.,#/\-+])(?P<number>[a-z]{1,5}-?\d{4,12}|\d{4,10})"
+    r"(?![\w/\-]|[.,]\d|\s*(?:sar|aed|ils|usd|egp|ريال|درهم|شيكل|جنيه|ש\"ח|₪|\$|€|%))",
+    re.IGNORECASE,
+)
 
 
 def _orders(text: str) -> list[Found]:

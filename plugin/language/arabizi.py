@@ -31,7 +31,8 @@ _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _DIGIT_LETTER = re.compile(r"[2356789](?=[a-z'])|(?<=[a-z])[2356789]")
 # What digits beside letters must not be taken for: sizes, models, codes.
 _CODE = re.compile(
-    r"\d+(?:x\d+)?[a-z]{0,2}|[a-z]{1,2}\d+|[a-z]+\d{2,}|\d{2,}[a-z]+|(?:xx?l|b2b|4k|mp3|gr8|b4|l8r|2day|2morrow)"
+    r"\d+(?:x\d+)?[a-z]{0,2}|[a-z]{1,2}\d+|[a-z]+\d{2,}|\d{2,}[a-z]+"
+    r"|(?:xx?l|b2b|4k|mp3|gr8|b4|l8r|2day|2morrow)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Asks the language process over its socket. Loads no model, waits no longer than it says, and says when nobody is there."""
+"""Asks the language process over its socket. Loads no model and waits no longer than it says."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Language:
         return await self._ask(Search(shelf, version, text, language, count), Hits, seconds)
 
     async def stock(self, stock: Stock, *, seconds: float = WORK_SECONDS) -> Vectors:
-        """Fill a shelf. Gives back the vectors of each passage, to be kept and sent along next time: making them is what
+        """Fill a shelf. Gives back the vectors of each passage, to be kept and sent along next time: they are what
         takes long. Raises Away, or NotStocked when `base` is gone."""
         return await self._ask(stock, Vectors, seconds)
 

@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,7 +227,7 @@ class Server:
                 talk.cancel()
             await asyncio.gather(answering, *self._talks, return_exceptions=True)
             with contextlib.suppress(OSError):
-                path.unlink()
+                os.unlink(path)  # noqa: PTH108 - of a socket, at the end: nothing waits
             self._quick.shutdown(wait=False, cancel_futures=True)
             self._patient.shutdown(wait=False, cancel_futures=True)
 
@@ -286,17 +286,17 @@ class Server:
             try:
                 replies = await loop.run_in_executor(self._quick, self._library.quickly, [one.request for one in batch])
             except Exception as error:
-                _each(batch, lambda one, error=error: one.reply.set_exception(error))
+                _fail(batch, error)
                 continue
             for one, reply in zip(batch, replies, strict=True):
                 if not one.reply.done():
                     one.reply.set_result(reply)
 
 
-def _each(batch: Sequence[_Waiting], do: Callable[[_Waiting], None]) -> None:
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
     for one in batch:
         if not one.reply.done():
-            do(one)
+            one.reply.set_exception(error)
 
 
 def _bound(path: Path) -> socket.socket:

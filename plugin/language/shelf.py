@@ -131,7 +131,7 @@ class Shelf:
         """The score of every passage, in the order in which they stand."""
         cosines = self._vectors @ vector[:DIMENSION]
         whole = cosines[self._starts]
-        meaning = whole + _SENTENCE * np.maximum.reduceat(cosines, self._starts)
+        meaning: Floats = whole + _SENTENCE * np.maximum.reduceat(cosines, self._starts).astype(np.float32)
         spelling = self._postings.scores(text)
         found = _MEANING * self._standard(meaning) + (1 - _MEANING) * self._standard(spelling)
         if language in self._languages:

@@ -1,10 +1,10 @@
 """What a message is about: kernel ridge regression over what two texts mean and how they are spelled.
 
-Two examples are alike when their vectors are near *and* they share pieces of words. Each topic is one column of a linear
-system, and so is "outside", which messages that no topic fits teach. The system is solved once; what it would have said
-of an example it had never seen, and of a whole topic it had never seen, follows from the same inverse without training
-anew. So everything that is chosen (how much spelling weighs, how smooth the answer is) and everything that is promised
-(how sure, from where on we answer) is measured on messages that the model did not know.
+Two examples are alike when their vectors are near *and* they share pieces of words. Each topic is one column of a
+linear system, and so is "outside", which messages that no topic fits teach. The system is solved once; what it would
+have said of an example it had never seen, and of a whole topic it had never seen, follows from the same inverse without
+training anew. So everything that is chosen (how much spelling weighs, how smooth the answer is) and everything that is
+promised (how sure, from where on we answer) is measured on messages that the model did not know.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Centres:
         centred = vectors - np.stack([self.means.get(language, self.mean) for language in languages])
         halves = centred.reshape(len(vectors), 2, -1)
         lengths = np.maximum(np.linalg.norm(halves, axis=2, keepdims=True), 1e-6)
-        return (halves / lengths / np.float32(np.sqrt(2))).reshape(len(vectors), -1).astype(np.float32)
+        found: Floats = (halves / lengths / np.sqrt(2)).reshape(len(vectors), -1).astype(np.float32)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Measured:
 
 
 class Topics:
-    """A trained model. It is its examples and one matrix; training takes a second for a shop, half a minute for CLINC."""
+    """A trained model. It is its examples and one matrix; training takes a second for a shop."""
 
     def __init__(
         self, names: Sequence[str], centres: Centres, known: Floats, spelled: Spelling, weights: Floats,
@@ -257,7 +258,7 @@ def _solve(alike: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats
 
 
 def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], near: Floats) -> Measured:
-    """Each example by the model without it; outside by labelled messages, or else by topics that were held out whole."""
+    """Each example by the model without it; outside by labelled messages, or by topics held out whole."""
     inside = topic >= 0
     unseen = wanted - weights / np.diag(inverse)[:, None]
     others = near.copy()
@@ -285,7 +286,8 @@ _NEAREST = 0.5
 
 def _gate(scores: Floats, nearest: Floats) -> Floats:
     """One number that says whether any topic fits: the best one, less what speaks for outside, and what is nearest."""
-    return scores[:, :-1].max(axis=1) - _OUTSIDE * scores[:, -1] + _NEAREST * nearest
+    found: Floats = scores[:, :-1].max(axis=1) - _OUTSIDE * scores[:, -1] + _NEAREST * nearest
+    return found
 
 
 def _logistic(measured: Measured) -> tuple[float, float]:

@@ -43,7 +43,8 @@ def test_the_gates_part_answers_from_choices_and_from_people(
     [
         "I want to talk to a person", "can i speak to an agent please", "human", "connect me with someone",
         "stop talking to the bot i want a real person", "أبي أكلم موظف", "عايز أكلم حد من خدمة العملاء",
-        "بدي احكي مع حدا", "بغيت نهدر مع شي واحد", "حولني على موظف", "אפשר לדבר עם נציג?", "רוצה בן אדם", "תעבירו אותי לנציגה",
+        "بدي احكي مع حدا", "بغيت نهدر مع شي واحد", "حولني على موظف", "אפשר לדבר עם נציג?",
+        "רוצה בן אדם", "תעבירו אותי לנציגה",
     ],
 )  # fmt: skip
 def test_a_person_is_let_in_in_any_wording_and_before_everything(text: str) -> None:

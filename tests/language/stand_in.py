@@ -1,4 +1,4 @@
-"""Vectors without the model: the words of a text, hashed. For tests of what is done with vectors, whatever they mean."""
+"""Vectors without the model: the words of a text, hashed. For tests of what is done with vectors."""
 
 from __future__ import annotations
 

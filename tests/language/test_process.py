@@ -246,9 +246,12 @@ async def test_the_process_itself_understands_three_languages_and_its_death_cost
     try:
         await until_there(client)
         texts = {
-            "track": ("where is my order", "when will my parcel arrive", "وين طلبي", "متى توصل الشحنة", "איפה ההזמנה שלי"),
-            "return": ("how do i return this", "i want my money back", "أبي أرجع الفستان", "عايز أرجع المنتج", "איך מחזירים מוצר"),
-            "pay": ("which cards do you take", "can i pay in cash", "كيف أدفع", "تقبلون الدفع عند الاستلام", "אפשר לשלם באשראי"),
+            "track": ("where is my order", "when will my parcel arrive", "وين طلبي", "متى توصل الشحنة",
+                      "איפה ההזמנה שלי"),
+            "return": ("how do i return this", "i want my money back", "أبي أرجع الفستان", "عايز أرجع المنتج",
+                       "איך מחזירים מוצר"),
+            "pay": ("which cards do you take", "can i pay in cash", "كيف أدفع", "تقبلون الدفع عند الاستلام",
+                    "אפשר לשלם באשראי"),
         }  # fmt: skip
         examples = tuple(ExampleIn(one, topic, "") for topic, lines in texts.items() for one in lines)
         await client.teach(Teach("b", "1", examples))

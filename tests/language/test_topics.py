@@ -10,9 +10,9 @@ from plugin.language.topics import Example, Topics
 from tests.language.stand_in import WordEmbedder
 
 EXAMPLES = [
-    *(Example(text, "track", "en") for text in ("where is my order", "track my order", "order has not arrived", "where is my parcel")),
-    *(Example(text, "return", "en") for text in ("return a dress", "i want a refund", "send it back", "refund my dress")),
-    *(Example(text, "cost", "en") for text in ("what does delivery cost", "how much is delivery", "delivery fee", "cost of shipping")),
+    *(Example(text, "track", "en") for text in ("where is my order", "track my order", "my parcel")),
+    *(Example(text, "return", "en") for text in ("return a dress", "i want a refund", "send it back", "refund")),
+    *(Example(text, "cost", "en") for text in ("what does delivery cost", "how much is delivery", "costs")),
     *(Example(text, None, "en") for text in ("tell me a joke", "what is the weather")),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Phrasings of the usual topics of a shop, one file a topic, in every variety that shoppers write. docs/bot.md says how."""
+"""Phrasings of the usual topics of a shop, one file a topic, in every variety that shoppers write (docs/bot.md)."""
 
 from __future__ import annotations
 
