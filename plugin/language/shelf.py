@@ -19,7 +19,7 @@ from plugin.language.lexical import Postings
 
 Floats = NDArray[np.float32]
 
-# Meaning against spelling, chosen on halves of three sets in three languages.
+# Meaning against spelling: chosen in sight of the figures of three sets in three languages (benchmarks/RESULTS.md).
 _MEANING = 0.6
 # The best sentence counts this much beside the whole.
 _SENTENCE = 2.0
