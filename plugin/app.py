@@ -12,6 +12,7 @@ from plugin.kernel.db import Database
 from plugin.kernel.http import Http
 from plugin.kernel.i18n import Catalogues
 from plugin.kernel.jobs import Jobs
+from plugin.language.client import Language
 from plugin.platform import Platform
 from plugin.realtime import Hub
 
@@ -29,5 +30,6 @@ class App:
     catalogues: Catalogues
     platforms: Mapping[str, Platform]
     channels: Mapping[str, Channel]
+    language: Language
     queue_url: str = field(repr=False)
     redis_url: str = field(repr=False)

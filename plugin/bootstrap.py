@@ -35,6 +35,8 @@ from plugin.kernel.errors import SetupError
 from plugin.kernel.http import Http, tls_context
 from plugin.kernel.jobs import Jobs, wake
 from plugin.kernel.metrics import exposition
+from plugin.language.client import Language
+from plugin.language.place import socket_path
 from plugin.platform import Platform, WebhookSource
 from plugin.reactions import REACTIONS
 from plugin.realtime import Hub
@@ -83,6 +85,7 @@ async def start(
     email = EmailChannel(
         settings.smtp_url, settings.mail_from, check_host=http.check_host, context=tls_context(settings.extra_ca_file)
     )
+    language = Language(socket_path(settings))
     database.outbox = jobs
     jobs.publisher = hub.publish
     try:
@@ -97,10 +100,12 @@ async def start(
             catalogues=i18n.load(),
             platforms=_platforms(settings, database, sealed, http),
             channels={email.kind: email},
+            language=language,
             queue_url=urls.queue,
             redis_url=redis_url,
         )
     finally:
+        await language.close()
         await email.close()
         await hub.close()
         await jobs.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 from uuid import UUID
 
 import typer
@@ -25,6 +28,7 @@ from plugin.kernel.db import Busy
 from plugin.kernel.errors import SetupError
 from plugin.kernel.log import configure
 from plugin.kernel.text import normalise_email
+from plugin.language import place
 from plugin.platform import PlatformError
 from plugin.progress import follow, follow_backfills
 from webhooks import handlers, inbox
@@ -39,6 +43,10 @@ keys = typer.Typer(no_args_is_help=True, help="Encryption keys.")
 cli.add_typer(keys, name="keys")
 owner = typer.Typer(no_args_is_help=True, help="Owners of workspaces.")
 cli.add_typer(owner, name="owner")
+bot = typer.Typer(no_args_is_help=True, help="How well the bot understands.")
+cli.add_typer(bot, name="bot")
+search = typer.Typer(no_args_is_help=True, help="How well articles are found.")
+cli.add_typer(search, name="search")
 console = Console()
 
 _MOST_HOURS = config.MOST_DAYS * 24
@@ -83,22 +91,25 @@ def _real(settings: Settings) -> Settings:
 def serve(
     worker: Annotated[bool, typer.Option(help="Also run a worker when PostgreSQL and Valkey are embedded.")] = True,
 ) -> None:
-    """Serve the panel, the widget and the webhooks; embedded PostgreSQL and Valkey unless configured."""
+    """Serve the panel, the widget and the webhooks; embedded PostgreSQL and Valkey unless configured.
+
+    Where they are embedded a worker and the language process run along.
+    """
     settings = _real(_settings())
 
     async def run() -> None:
         stop = processes.stop_signal()
         async with processes.services(settings, attach=False) as found:
             alone = found.owned and worker
-            child = processes.Child("worker", ["plugin", "worker"]) if alone else None
-            if child:
+            children = [processes.Child("worker", ["plugin", "worker"]), processes.language()] if alone else []
+            for child in children:
                 await child.start()
             try:
                 async with processes.application(settings) as app:
                     console.print(f"Ahlan on {settings.public_url}", highlight=False)
                     await processes.run_web(app, stop)
             finally:
-                if child:
+                for child in children:
                     await child.stop()
 
     _run(run())
@@ -117,6 +128,66 @@ def _work(settings: Settings) -> None:
             await processes.run_worker(app, stop)
 
     _run(run())
+
+
+@cli.command()
+def language() -> None:
+    """Hold the models that understand messages and find articles; web and worker ask it over a socket."""
+    _with_models(place.MODULE)
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+Seed = Annotated[int, typer.Option(help="What chance begins with.", min=0)]
+
+
+def _file(text: str) -> Any:
+    return typer.Option(help=text, dir_okay=False)
+
+
+@bot.command("evaluate")
+def bot_evaluate(
+    questions: Annotated[Path, typer.Argument(help="Lines of {text, topic or null, language}.")],
+    help_centre: Annotated[Path, _file("Lines of {id, title, body, language, phrasings}.")],
+    seed: Seed = 0,
+    json: AsJson = False,
+) -> None:
+    """How well a help centre answers questions: accuracy, recall, AUROC, what is answered at 5 % wrong acceptance."""
+    _measure("bot", str(questions), "--help-centre", str(help_centre), "--seed", str(seed), json=json)
+
+
+@bot.command("train-evaluate")
+def bot_train_evaluate(
+    train: Annotated[Path, _file("Lines of {text, topic or null, language} to learn from.")],
+    test: Annotated[Path, _file("Lines of the same to measure with.")],
+    per_class: Annotated[int | None, typer.Option(help="Learn from so many of each topic, by chance.", min=1)] = None,
+    seed: Seed = 0,
+    json: AsJson = False,
+) -> None:
+    """How well topics are learnt from labelled messages, measured on others."""
+    few = ["--per-class", str(per_class)] if per_class else []
+    _measure("train", "--train", str(train), "--test", str(test), *few, "--seed", str(seed), json=json)
+
+
+@search.command("evaluate")
+def search_evaluate(
+    questions: Annotated[Path, _file("Lines of {text, passage_id, language}.")],
+    passages: Annotated[Path, _file("Lines of {id, text, language}.")],
+    json: AsJson = False,
+) -> None:
+    """How often the right passage comes first, and among the first five."""
+    _measure("search", "--questions", str(questions), "--passages", str(passages), json=json)
+
+
+def _measure(*arguments: str, json: bool) -> NoReturn:
+    _with_models("plugin.bot.evaluate", *arguments, *(["--json"] if json else []))
+
+
+def _with_models(module: str, *arguments: str) -> NoReturn:
+    """Become the process that loads the models: no other imports them, and they must find their threads counted."""
+    sys.stdout.flush()
+    os.execve(  # noqa: S606 - our own Python, no shell
+        sys.executable, [sys.executable, "-m", module, *arguments], {**os.environ, **place.ONE_THREAD}
+    )
 
 
 @cli.command()

@@ -57,6 +57,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
         "SHOPIFY_API_SECRET": CLIENT_SECRET,
         "SHOPIFY_API_SECRET_PREVIOUS": "",
         "SHOPIFY_LISTING_URL": f"http://{SHOPIFY_ADMIN}:{simulators}/apps/{CLIENT_ID}",
+        "AHLAN_LANGUAGE_SOCKET": "",
         "AHLAN_LOG_LEVEL": os.environ.get("AHLAN_LOG_LEVEL", "warning"),
         "AHLAN_DEMO_FRAME_ANCESTORS": f"http://{SHOPIFY_ADMIN}:{simulators}",
         "AHLAN_DEMO_APP_BRIDGE_URL": f"http://{SHOPIFY_ADMIN}:{simulators}/app-bridge.js",
@@ -87,6 +88,7 @@ async def run(settings: Settings, console: Console, *, trickle: bool) -> None:
         processes.Child("simulators", ["plugin.demo_stores"], own),
         processes.Child("web", ["plugin", "demo-web"], own),
         processes.Child("worker", ["plugin", "demo-worker"], own),
+        processes.language(own),
     ]
     console.print("Starting PostgreSQL, Valkey, the panel, a worker and two stores …")
     _begin(settings.data_dir)

@@ -21,6 +21,7 @@ from plugin.kernel import http, volumes
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
 from plugin.kernel.i18n import SOURCE_LANGUAGE, Translator
+from plugin.language.client import Away
 
 _FREE_BYTES = 1 << 30
 
@@ -132,6 +133,7 @@ async def _running(app: App) -> AsyncIterator[Diagnosis]:
     yield await _pooling(app.db.app)
     async for finding in _valkey(app):
         yield finding
+    yield await _language(app)
     async for finding in _backlog(app):
         yield finding
     async for finding in _stores(app):
@@ -196,6 +198,17 @@ async def _valkey(app: App) -> AsyncIterator[Diagnosis]:
         alive, "A worker is at work." if alive else "No worker is running.",
         "" if alive else "Start `ahlan worker`: without it webhooks wait in the inbox.",
     )  # fmt: skip
+
+
+async def _language(app: App) -> Diagnosis:
+    try:
+        pong = await app.language.ping()
+    except Away:
+        return Diagnosis(
+            True, "No language process answers: chat goes on, and every question goes to a person.",
+            "Start `ahlan language` on each machine that serves; AHLAN_LANGUAGE_SOCKET is where it is looked for.",
+        )  # fmt: skip
+    return Diagnosis(True, f"The language process is at work and takes {pong.megabytes} MB.")
 
 
 async def _backlog(app: App) -> AsyncIterator[Diagnosis]:

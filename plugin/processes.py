@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import socket
 import sys
 import time
@@ -23,11 +22,13 @@ from plugin.app import App
 from plugin.kernel import embedded
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
+from plugin.kernel.signals import PARENT
+from plugin.kernel.signals import stop_signal as stop_signal
 from plugin.kernel.sockets import Sockets
+from plugin.language import place
 
 log = structlog.get_logger(__name__)
 
-_PARENT = "AHLAN_PARENT_PIPE"
 _GRACE_SECONDS = 10
 
 
@@ -70,26 +71,6 @@ async def application(settings: Settings, transport: httpx.AsyncBaseTransport | 
         ) as app,
     ):
         yield app
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGINT, SIGTERM, or the end of the process that started us sets."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if os.environ.get(_PARENT):
-        # Our standard input is a pipe that only our parent holds: it ends with the parent, also by SIGKILL.
-        os.set_blocking(sys.stdin.fileno(), False)
-
-        def ended() -> None:
-            with contextlib.suppress(BlockingIOError):
-                if not os.read(sys.stdin.fileno(), 4096):
-                    loop.remove_reader(sys.stdin.fileno())
-                    stop.set()
-
-        loop.add_reader(sys.stdin.fileno(), ended)
-    return stop
 
 
 def settle() -> None:
@@ -166,7 +147,7 @@ class Child:
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._arguments = arguments
-        self._environment = {**os.environ, **(environment or {}), _PARENT: "1"}
+        self._environment = {**os.environ, **(environment or {}), PARENT: "1"}
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
@@ -218,3 +199,8 @@ class Child:
                 await process.wait()
         if self._keeper is not None:
             await self._keeper
+
+
+def language(environment: Mapping[str, str] | None = None) -> Child:
+    """The process that holds the models. The only one: it must find its threads counted before it loads them."""
+    return Child("language", [place.MODULE], {**(environment or {}), **place.ONE_THREAD})

@@ -93,6 +93,7 @@ class Settings:
     upload_megabytes: int = 1024
     smtp_url: str = field(default="", repr=False)
     mail_from: str = ""
+    language_socket: str = ""
     demo: Demo = Demo()
 
     @property
@@ -135,6 +136,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         upload_megabytes=_integer(env, "AHLAN_UPLOAD_MEGABYTES", 1024, most=1 << 20),
         smtp_url=env.get("AHLAN_SMTP_URL", ""),
         mail_from=env.get("AHLAN_MAIL_FROM", ""),
+        language_socket=env.get("AHLAN_LANGUAGE_SOCKET", ""),
         demo=Demo(
             frame_ancestors=_words(env.get("AHLAN_DEMO_FRAME_ANCESTORS", "")),
             app_bridge_url=env.get("AHLAN_DEMO_APP_BRIDGE_URL", ""),

@@ -305,6 +305,11 @@ def _private_directory(path: Path, account: tuple[int, int] | None) -> None:
         os.chown(path, *account)
 
 
+def run_dir(data_dir: Path) -> Path:
+    """Where the sockets of this data directory are."""
+    return _socket_dir(_absolute(data_dir))
+
+
 def _socket_dir(data_dir: Path) -> Path:
     """`run/` in the data directory, or a short path of its own where that is too long for a socket."""
     path = data_dir / "run"

@@ -1,0 +1,102 @@
+"""Files of questions, articles and passages, one JSON object a line. What is wrong is said by line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from plugin.kernel.errors import SetupError
+
+MOST_CHARACTERS = 100_000
+"""Of one text."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A message and what it is about; None is outside of everything."""
+
+    text: str
+    topic: str | None
+    language: str
+
+
+class Article(msgspec.Struct, frozen=True):
+    """An article of a help centre in one language; its translations have the same id."""
+
+    id: str
+    title: str
+    body: str
+    language: str
+    phrasings: tuple[str, ...] = ()
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A question and the passage that answers it."""
+
+    text: str
+    passage_id: str
+    language: str
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """Something to be found."""
+
+    id: str
+    text: str
+    language: str
+
+
+_T = TypeVar("_T", Question, Article, Wanted, Passage)
+
+
+def read(path: Path, kind: type[_T], check: Callable[[_T], tuple[str, str] | None] = lambda _: None) -> list[_T]:
+    """The lines of a file. `check` gives the field and what is wrong with it. Raises SetupError with one sentence."""
+    decoder = msgspec.json.Decoder(kind)
+    found: list[_T] = []
+    for number, line in _lines(path):
+        try:
+            one = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise SetupError(f"{path}, line {number}: {_plain(error)}") from error
+        except UnicodeDecodeError as error:
+            raise SetupError(f"{path}, line {number}: it is not UTF-8.") from error
+        wrong = _empty(one) or check(one)
+        if wrong:
+            raise SetupError(f"{path}, line {number}, field {wrong[0]!r}: {wrong[1]}")
+        found.append(one)
+    if not found:
+        raise SetupError(f"{path} is empty.")
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf").strip()
+                if line:
+                    yield number, line
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _plain(error: msgspec.DecodeError) -> str:
+    """msgspec's sentence, with the field in our way of naming it."""
+    said, _, where = str(error).partition(" - at `$")
+    if where:
+        return f"field {where.strip('`.[]')!r}: {said[0].lower()}{said[1:]}."
+    return f"{said.rstrip('.')}."
+
+
+def _empty(one: Question | Article | Wanted | Passage) -> tuple[str, str] | None:
+    for name in one.__struct_fields__:
+        value = getattr(one, name)
+        if isinstance(value, str):
+            # An article may consist of its title.
+            if not value.strip() and name != "body":
+                return name, "it is empty."
+            if len(value) > MOST_CHARACTERS:
+                return name, f"it has more than {MOST_CHARACTERS} characters."
+    return None

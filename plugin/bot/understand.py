@@ -1,0 +1,262 @@
+"""What can be read in a message without any model: its language, its questions, and what it names. Pure.
+
+Digits may be Arabic-Indic or Persian, letters stretched, directions marked: everything is found in one spelling and
+told with its place in the text as it was typed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from plugin.kernel.text import harmless, language_of, normalise_email, normalise_phone, search_key
+from plugin.language.arabizi import is_arabizi
+
+MOST = 4_000
+"""Characters of a message that are read; what is longer is read by its beginning."""
+
+MOST_QUESTIONS = 4
+_MOST_FOUND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something named in a message: in the form we compare, and where it stands."""
+
+    value: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a message may call a product by: its titles in every language, its codes."""
+
+    id: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it was understood."""
+
+    text: str
+    language: str | None
+    arabizi: bool
+    questions: tuple[str, ...]
+    orders: tuple[Found, ...] = ()
+    emails: tuple[Found, ...] = ()
+    phones: tuple[Found, ...] = ()
+    dates: tuple[Found, ...] = ()
+    products: tuple[str, ...] = field(default=())
+
+    @property
+    def says_nothing(self) -> bool:
+        """Only signs, or pictures: there is nothing to look up."""
+        return not self.questions
+
+
+def understand(text: str, *, today: date, region: str | None = None, products: Sequence[Product] = ()) -> Message:
+    """Read a message. `region` is the store's country (`SA`), for local phone numbers; `today` the shopper's."""
+    text = harmless(text)[:MOST]
+    plain = _digits(text)
+    language = language_of(text)
+    arabizi = language == "en" and is_arabizi(text)
+    emails = _emails(plain)
+    phones = _phones(_without(plain, emails), region)
+    dates = _dates(_without(plain, [*emails, *phones]), today)
+    orders = _orders(_without(plain, [*emails, *phones, *dates]))
+    return Message(
+        text, "ar" if arabizi else language, arabizi, _questions(text), tuple(orders), tuple(emails), tuple(phones),
+        tuple(dates), _products(text, products),
+    )  # fmt: skip
+
+
+def _digits(text: str) -> str:
+    """The same text with ASCII digits, sign for sign, so that places stay what they are."""
+    return "".join(
+        sign if sign.isascii() or (value := unicodedata.decimal(sign, None)) is None else str(value) for sign in text
+    )
+
+
+def _without(text: str, found: Sequence[Found]) -> str:
+    """The text with blanks where something was found already."""
+    for one in found:
+        text = text[: one.start] + " " * (one.end - one.start) + text[one.end :]
+    return text
+
+
+# Questions
+
+# Where one question ends: a question mark, the end of a sentence or line.
+_END = re.compile(r"(?<=[?؟!])\s*|(?<=[.۔])\s+|\n+")
+# And where a new one begins in the same sentence: "… and also how much is …".
+_ALSO = re.compile(
+    r"[,،;؛]?(?<!\band)(?<!\bplus)\s+(?="
+    r"(?:and|also|plus)\s+(?:also\s+)?(?:how|when|where|what|which|who|why|can|could|do|does|is|are|will|would)\b"
+    r"|و?(?:كمان|برضه|كذلك|ايضا|أيضا|بعد)\s+(?:متى|امتى|كم|بكم|وين|فين|كيف|هل|ممكن|شو|ايش|قديش)\s"
+    r"|و(?:متى|امتى|كم|بكم|وين|فين|كيف|هل|قديش|شلون)\s"
+    r"|ו(?:גם\s+)?(?:איך|כמה|מתי|איפה|מה|האם|אפשר|למה|לאן)\s)",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(r"[^\W_]{2,}")
+_MARKS = ("?", "؟")
+
+
+def _questions(text: str) -> tuple[str, ...]:
+    """The questions of a message, each to be answered by itself.
+
+    A greeting alone belongs to the question behind it, and a story told before one question is part of that.
+    """
+    found = [question for part in _ALSO.split(text) for question in _sentences(part)]
+    return tuple(found[:MOST_QUESTIONS])
+
+
+def _sentences(text: str) -> list[str]:
+    found: list[str] = []
+    held = ""
+    for sentence in _END.split(text):
+        said = f"{held} {sentence.strip()}".strip()
+        words = len(_WORDS.findall(said))
+        held = ""
+        if words == 1 and not said.endswith(_MARKS):
+            held = said
+        elif words:
+            found.append(said)
+    if held:
+        found[-1:] = [f"{found[-1]} {held}" if found else held]
+    asked = sum(one.endswith(_MARKS) for one in found)
+    return found if asked > 1 or asked == len(found) else [" ".join(found)]
+
+
+# Orders
+
+_ORDER_WORD = (
+    r"(?:orders?|order\s*(?:no|number|id)|ord|purchase|طلب(?:ي|ية|يتي|يه|ات)?|الطلب(?:ية)?|طلبيه|اوردر|أوردر|الاوردر|اوردري|رقم|"
+    r"הזמנה|ההזמנה|הזמנתי|מספר|מס'?|talab(?:i|y|iya)?|commande|raqa?m)"
+)
+_NAMED_ORDER = re.compile(
+    rf"(?<![^\W_]){_ORDER_WORD}(?:[\s:.\-]|(?:no|number|nr|num|رقم|هو|מספר|מס'?|is|id|ra2am|raqam)\b)*#?\s*"
+    r"(?P<number>[a-z]{0,5}-?\d{3,12}(?:-[a-z0-9]{1,5})?)(?![\d@])",
+    re.IGNORECASE,
+)
+_MARKED_ORDER = re.compile(r"(?<![\w&])#\s?(?P<number>[a-z]{0,5}-?\d{2,12}(?:-[a-z0-9]{1,5})?)\b", re.IGNORECASE)
+_BARE_ORDER = re.compile(
+    r"(?<![\w.,#/\-+])(?P<number>[a-z]{1,5}-?\d{4,12}|\d{4,10})"
+    r"(?![\w/\-]|[.,]\d|\s*(?:sar|aed|ils|usd|egp|ريال|درهم|شيكل|جنيه|ש\"ח|₪|\$|€|%))",
+    re.IGNORECASE,
+)
+
+
+def _orders(text: str) -> list[Found]:
+    """Order numbers: those that are named or marked; else what stands alone and looks like one."""
+    found: dict[tuple[int, int], Found] = {}
+    for pattern in (_NAMED_ORDER, _MARKED_ORDER):
+        for match in pattern.finditer(text):
+            place = match.span("number")
+            found.setdefault(place, Found(match["number"].upper(), *place))
+    if not found:
+        for match in _BARE_ORDER.finditer(text):
+            found[match.span("number")] = Found(match["number"].upper(), *match.span("number"))
+    return [found[place] for place in sorted(found)][:_MOST_FOUND]
+
+
+# Addresses and numbers of people
+
+_EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]،؛]{1,64}@[^\s@<>\"(),:;\\\[\]،؛]{1,253}")
+
+
+def _emails(text: str) -> list[Found]:
+    found = []
+    for match in _EMAIL.finditer(text):
+        typed = match[0].rstrip(".!?؟'")
+        address = normalise_email(typed)
+        if address is not None:
+            found.append(Found(address, match.start(), match.start() + len(typed)))
+    return found[:_MOST_FOUND]
+
+
+_PHONE = re.compile(r"(?<![\w#/.,+-])(?:\+|00)?\d(?:[ ().\-/\u00a0]{0,2}\d){6,16}(?![\w/]|[.,]\d)")
+
+
+def _phones(text: str, region: str | None) -> list[Found]:
+    """Numbers that can be dialled: with a plus or zeros before the country, or with the zero of the store's own."""
+    found = []
+    for match in _PHONE.finditer(text):
+        typed = match[0]
+        typed = f"+{typed[2:]}" if typed.startswith("00") else typed
+        number = normalise_phone(typed, region) if typed.startswith(("+", "0")) else None
+        if number is not None:
+            found.append(Found(number, match.start(), match.end()))
+    return found[:_MOST_FOUND]
+
+
+# Days
+
+_ISO = re.compile(r"(?<!\d)(20\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
+_DAY_FIRST = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})(?:[-/.](20\d\d|\d\d))?(?!\d|[-/.]\d)")
+_NAMED_DAY = {
+    0: ("today", "اليوم", "النهارده", "النهاردة", "היום", "el youm", "lyoum"),
+    -1: ("yesterday", "امس", "أمس", "امبارح", "مبارح", "البارح", "البارحة", "אתמול", "embare7", "mbere7", "ams"),
+    1: ("tomorrow", "بكرا", "بكرة", "بكره", "غدا", "غدوة", "باكر", "מחר", "bokra", "bukra", "ghodwa"),
+    -2: ("day before yesterday", "اول امس", "أول أمس", "اول امبارح", "שלשום"),
+    2: ("day after tomorrow", "بعد بكرة", "بعد بكرا", "بعد غد", "מחרתיים"),
+}
+_DAYS = {word: days for days, words in _NAMED_DAY.items() for word in words}
+_DAY_WORD = re.compile(
+    rf"(?<![^\W_])(?:{'|'.join(sorted(map(re.escape, _DAYS), key=len, reverse=True))})(?![^\W_])", re.IGNORECASE
+)
+
+
+def _dates(text: str, today: date) -> list[Found]:
+    """Days, as ISO dates. Where the year is missing it is the one that is nearest; the day stands before the month."""
+    found: dict[int, Found] = {}
+    for match in _ISO.finditer(text):
+        _keep(found, match, _day(int(match[1]), int(match[2]), int(match[3])))
+    for match in _DAY_FIRST.finditer(text):
+        if any(one.start <= match.start() < one.end for one in found.values()):
+            continue
+        if match[3] is None and "." in match[0]:
+            continue  # a price or a version
+        day, month, year = int(match[1]), int(match[2]), match[3]
+        if year is not None:
+            _keep(found, match, _day(int(year) + (2000 if len(year) == 2 else 0), month, day))
+            continue
+        near = [one for year in (today.year - 1, today.year, today.year + 1) if (one := _day(year, month, day))]
+        _keep(found, match, min(near, key=lambda one: abs(one - today), default=None))
+    for match in _DAY_WORD.finditer(text):
+        _keep(found, match, today + timedelta(days=_DAYS[match[0].lower()]))
+    return [found[start] for start in sorted(found)][:_MOST_FOUND]
+
+
+def _keep(found: dict[int, Found], match: re.Match[str], day: date | None) -> None:
+    if day is not None:
+        found[match.start()] = Found(day.isoformat(), match.start(), match.end())
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+# Products
+
+
+def _products(text: str, products: Sequence[Product]) -> tuple[str, ...]:
+    """Ids of the products that are named, those with the longest names first; part of a longer name is not named."""
+    said = f" {search_key(text)} "
+    names = sorted(
+        ((key, product.id) for product in products for name in product.names if len(key := search_key(name)) > 2),
+        key=lambda one: (-len(one[0]), one[1]),
+    )
+    found: list[str] = []
+    for key, product in names:
+        if f" {key} " in said and product not in found:
+            said = said.replace(f" {key} ", " \0 ")
+            found.append(product)
+    return tuple(found[:_MOST_FOUND])

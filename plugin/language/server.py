@@ -1,0 +1,331 @@
+"""The language process: models in memory, two threads, a socket. It knows no database and keeps nothing on disk.
+
+One thread answers people, the other makes vectors of passages and trains, so that nobody waits behind a paragraph.
+Messages that arrive while one is being answered are read together with the next. What it was given (shelves, books) it
+keeps while there is room, and forgets what was not asked for the longest; who asks brings it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from plugin.kernel.errors import SetupError
+from plugin.language import frames
+from plugin.language.book import Book, Heard, Listener
+from plugin.language.embedder import DIMENSION, E5Embedder, Embedder
+from plugin.language.frames import (
+    Answered,
+    Ask,
+    Asked,
+    Broken,
+    Embed,
+    Hits,
+    PassageIn,
+    Ping,
+    Pong,
+    Refused,
+    Replied,
+    Reply,
+    Search,
+    Stock,
+    Taught,
+    Teach,
+    Topic,
+    Unknown,
+    Vectors,
+)  # fmt: skip
+from plugin.language.shelf import Passage, Shelf, embedded
+from plugin.language.topics import Example
+
+Floats = NDArray[np.float32]
+
+log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 8
+"""Messages that are read together."""
+
+MOST_EXAMPLES = 6_000
+"""Examples of one book: training takes room by their square."""
+
+# Room for what workspaces bring along; the models themselves take the rest of the 400 megabytes.
+_ROOM = 120 * 1024 * 1024
+_TOPICS_SHOWN = 10
+
+_T = TypeVar("_T", Shelf, Book)
+
+
+class _Kept(Generic[_T]):
+    """Things by name with their version, the longest unused first."""
+
+    def __init__(self) -> None:
+        self.entries: OrderedDict[str, tuple[str, _T]] = OrderedDict()
+
+    def get(self, name: str, version: str) -> _T | Unknown:
+        entry = self.entries.get(name)
+        if entry is None or entry[0] != version:
+            return Unknown(entry[0] if entry else "")
+        self.entries.move_to_end(name)
+        return entry[1]
+
+    def put(self, name: str, version: str, thing: _T) -> None:
+        self.entries[name] = (version, thing)
+        self.entries.move_to_end(name)
+
+    @property
+    def size(self) -> int:
+        return sum(thing.size for _, thing in self.entries.values())
+
+    def forget_oldest(self) -> bool:
+        if len(self.entries) < 2:
+            return False
+        self.entries.popitem(last=False)
+        return True
+
+
+class Library:
+    """What the process knows and how it answers. Its methods block: they run on the two threads."""
+
+    def __init__(self, embedder: Embedder, listener: Listener) -> None:
+        self._embedder, self._listener = embedder, listener
+        self._shelves: _Kept[Shelf] = _Kept()
+        self._books: _Kept[Book] = _Kept()
+
+    def pong(self) -> Pong:
+        """How it is."""
+        pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
+        megabytes = pages * os.sysconf("SC_PAGE_SIZE") >> 20
+        return Pong(os.getpid(), megabytes, len(self._shelves.entries), len(self._books.entries))
+
+    def quickly(self, requests: Sequence[Ask | Search | Embed]) -> list[Reply]:
+        """Answers for people who wait, all in one go."""
+        texts: list[str] = []
+        heard: dict[int, Heard] = {}
+        for at, request in enumerate(requests):
+            if not isinstance(request, Embed):
+                heard[at] = self._listener.hear(request.text)
+        for at, request in enumerate(requests):
+            texts += request.texts if isinstance(request, Embed) else [heard[at].text]
+        vectors, taken = self._embedder.messages(texts), 0
+        replies: list[Reply] = []
+        for at, request in enumerate(requests):
+            count = len(request.texts) if isinstance(request, Embed) else 1
+            own, taken = vectors[taken : taken + count], taken + count
+            if isinstance(request, Embed):
+                replies.append(_packed(own))
+            elif isinstance(request, Ask):
+                replies.append(self._answered(request, heard[at], own))
+            else:
+                replies.append(self._found(request, heard[at], own))
+        return replies
+
+    def _answered(self, request: Ask, heard: Heard, vectors: Floats) -> Reply:
+        book = self._books.get(request.book, request.version)
+        if isinstance(book, Unknown):
+            return book
+        (answer,) = book.answer([heard], vectors)
+        topics = tuple(Topic(name, score) for name, score in answer.ranking[:_TOPICS_SHOWN])
+        return Answered(topics, answer.confidence, answer.gate, answer.answer_from, answer.offer_from, heard.text,
+                        heard.language, heard.arabizi)  # fmt: skip
+
+    def _found(self, request: Search, heard: Heard, vectors: Floats) -> Reply:
+        shelf = self._shelves.get(request.shelf, request.version)
+        if isinstance(shelf, Unknown):
+            return shelf
+        language = request.language or heard.language
+        hits = shelf.search(heard.text, vectors[0], language=language, count=request.count)
+        return Hits(tuple(frames.Hit(hit.id, hit.score, hit.language) for hit in hits), heard.text, heard.arabizi)
+
+    def patiently(self, request: Stock | Teach | Embed) -> Reply:
+        """Work that nobody waits for."""
+        if isinstance(request, Stock):
+            return self._stocked(request)
+        if isinstance(request, Teach):
+            return self._taught(request)
+        return _packed(self._embedder.passages(request.texts))
+
+    def _stocked(self, request: Stock) -> Reply:
+        shelf: Shelf | Unknown = self._shelves.get(request.shelf, request.base) if request.base else Shelf()
+        if isinstance(shelf, Unknown):
+            return shelf
+        passages = [Passage(one.id, one.text, one.language, one.phrasings) for one in request.passages]
+        vectors = [self._vectors_of(one, passage) for one, passage in zip(request.passages, passages, strict=True)]
+        self._shelves.put(request.shelf, request.version, shelf.changed(passages, vectors, request.gone))
+        self._make_room()
+        return Vectors(DIMENSION, tuple(own.tobytes() for own in vectors))
+
+    def _vectors_of(self, sent: PassageIn, passage: Passage) -> Floats:
+        if sent.vectors and len(sent.vectors) % (4 * DIMENSION) == 0:
+            return np.frombuffer(sent.vectors, dtype="<f4").reshape(-1, DIMENSION)
+        return embedded(self._embedder, passage)
+
+    def _taught(self, request: Teach) -> Reply:
+        examples = [Example(one.text, one.topic, one.language) for one in request.examples]
+        if len(examples) > MOST_EXAMPLES:
+            return Refused(f"{len(examples)} examples are more than {MOST_EXAMPLES}.")
+        try:
+            book = Book.of_examples(self._embedder, self._listener, examples)
+        except ValueError as error:
+            return Refused(str(error))
+        self._books.put(request.book, request.version, book)
+        self._make_room()
+        return Taught(len(examples), float(book.topics.measured.right.mean()))
+
+    def _make_room(self) -> None:
+        """Forget what was asked for the longest ago until the rest fits; the last of each kind stays."""
+        while self._shelves.size + self._books.size > _ROOM:
+            larger = self._shelves if self._shelves.size >= self._books.size else self._books
+            if not larger.forget_oldest():
+                return
+
+
+def _packed(vectors: Floats) -> Vectors:
+    return Vectors(vectors.shape[1], tuple(row.astype("<f4").tobytes() for row in vectors))
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that somebody waits for, until `until` by the loop's clock."""
+
+    request: Ask | Search | Embed
+    until: float
+    reply: asyncio.Future[Reply]
+
+
+class Server:
+    """Takes requests from the socket to the two threads and replies back."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._quick = ThreadPoolExecutor(1, "questions")
+        self._patient = ThreadPoolExecutor(1, "passages")
+        self._talks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, path: Path, stop: asyncio.Event) -> None:
+        """Listen until `stop` is set. Raises SetupError when another process listens there."""
+        listening = await asyncio.start_unix_server(self._talk, sock=_bound(path))
+        answering = asyncio.create_task(self._answer())
+        try:
+            async with listening:
+                await stop.wait()
+        finally:
+            answering.cancel()
+            for talk in self._talks:
+                talk.cancel()
+            await asyncio.gather(answering, *self._talks, return_exceptions=True)
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108 - of a socket, at the end: nothing waits
+            self._quick.shutdown(wait=False, cancel_futures=True)
+            self._patient.shutdown(wait=False, cancel_futures=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._talks.add(task)
+        replying: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                asked = await frames.read_asked(reader)
+                one = asyncio.create_task(self._reply(asked, writer))
+                replying.add(one)
+                one.add_done_callback(replying.discard)
+        except (EOFError, OSError):
+            pass
+        except Broken as error:
+            log.warning("language_frame_refused", error=str(error))
+        finally:
+            for one in replying:
+                one.cancel()
+            writer.close()
+            self._talks.discard(task)
+
+    async def _reply(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        try:
+            reply = await self._handled(asked)
+        except Exception:
+            log.exception("language_failed", request=type(asked.request).__name__)
+            reply = Refused("It failed; the log of the language process says why.")
+        with contextlib.suppress(OSError):
+            writer.write(frames.write(Replied(asked.number, reply)))
+            await writer.drain()
+
+    async def _handled(self, asked: Asked) -> Reply:
+        loop, request = asyncio.get_running_loop(), asked.request
+        if isinstance(request, Ping):
+            return self._library.pong()
+        if isinstance(request, Stock | Teach) or (isinstance(request, Embed) and request.kind == "passage"):
+            return await loop.run_in_executor(self._patient, self._library.patiently, request)
+        until = loop.time() + asked.milliseconds / 1000 if asked.milliseconds else float("inf")
+        waiting = _Waiting(request, until, loop.create_future())
+        self._queue.put_nowait(waiting)
+        return await waiting.reply
+
+    async def _answer(self) -> None:
+        """Take what waits, all at once, as long as somebody waits for it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < MOST_AT_ONCE and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            batch = [one for one in batch if one.until > loop.time() and not one.reply.done()]
+            if not batch:
+                continue
+            try:
+                replies = await loop.run_in_executor(self._quick, self._library.quickly, [one.request for one in batch])
+            except Exception as error:
+                _fail(batch, error)
+                continue
+            for one, reply in zip(batch, replies, strict=True):
+                if not one.reply.done():
+                    one.reply.set_result(reply)
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for one in batch:
+        if not one.reply.done():
+            one.reply.set_exception(error)
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket that only this user may connect to. One that nobody listens at any more is taken over."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            pass
+        except OSError:
+            path.unlink(missing_ok=True)
+        else:
+            raise SetupError(f"A language process runs already at {path}.")
+    bound = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except OSError as error:
+        bound.close()
+        raise SetupError(
+            f"{path} cannot be listened at ({error.strerror or error}): AHLAN_LANGUAGE_SOCKET names another."
+        ) from error
+    finally:
+        os.umask(mask)
+    return bound
+
+
+async def run(path: Path, stop: asyncio.Event) -> None:
+    """Load the models and answer until `stop` is set."""
+    library = await asyncio.to_thread(lambda: Library(E5Embedder(), Listener()))
+    await Server(library).serve(path, stop)

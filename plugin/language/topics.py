@@ -1,0 +1,317 @@
+"""What a message is about: kernel ridge regression over what two texts mean and how they are spelled.
+
+Two examples are alike when their vectors are near *and* they share pieces of words. Each topic is one column of a
+linear system, and so is "outside", which messages that no topic fits teach. The system is solved once; what it would
+have said of an example it had never seen, and of a whole topic it had never seen, follows from the same inverse without
+training anew. So everything that is chosen (how much spelling weighs, how smooth the answer is) and everything that is
+promised (how sure, from where on we answer) is measured on messages that the model did not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.linalg import lapack
+
+from plugin.language.grams import features
+
+Floats = NDArray[np.float32]
+
+# Tried where there are few enough examples to try; the middle one is what larger sets were best with.
+_SPELLING = (0.3, 0.15, 0.5)
+_SMOOTH = (0.1, 0.03, 0.3)
+_FEW = 2_000
+
+_WIDTH = 1.0
+# What "outside" says weighs this much against the best topic.
+_OUTSIDE = 0.3
+# How many labelled messages "outside" needs before it is measured by them instead of by topics that are held out.
+_ENOUGH = 30
+# A language with fewer examples is centred like all together.
+_PRIOR = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A message whose topic is known; None is outside of every topic."""
+
+    text: str
+    topic: str | None
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a message may be about: every topic with its score, best first, and the gate's one number."""
+
+    ranking: tuple[tuple[str, float], ...]
+    gate: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Centres:
+    """The mean vector of each language: what all its sentences have in common tells no topic from another."""
+
+    means: dict[str, Floats]
+    mean: Floats
+
+    @classmethod
+    def of(cls, vectors: Floats, languages: Sequence[str]) -> Centres:
+        """Means of these vectors; a language with few of them leans on all."""
+        mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], dtype=np.float32)
+        named = np.array(languages)
+        means = {}
+        for language in sorted(set(languages)):
+            own = vectors[named == language]
+            means[language] = ((own.sum(axis=0) + _PRIOR * mean) / (len(own) + _PRIOR)).astype(np.float32)
+        return cls(means, mean.astype(np.float32))
+
+    def taken_from(self, vectors: Floats, languages: Sequence[str]) -> Floats:
+        """The vectors without what their language has in common, of length one in each of their two halves."""
+        centred = vectors - np.stack([self.means.get(language, self.mean) for language in languages])
+        halves = centred.reshape(len(vectors), 2, -1)
+        lengths = np.maximum(np.linalg.norm(halves, axis=2, keepdims=True), 1e-6)
+        found: Floats = (halves / lengths / np.sqrt(2)).reshape(len(vectors), -1).astype(np.float32)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the model says of its own examples as if it had never seen them: the basis of every promise."""
+
+    right: NDArray[np.bool_]
+    inside: Floats
+    outside: Floats
+
+
+class Topics:
+    """A trained model. It is its examples and one matrix; training takes a second for a shop."""
+
+    def __init__(
+        self, names: Sequence[str], centres: Centres, known: Floats, spelled: Spelling, weights: Floats,
+        inside: NDArray[np.bool_], spelling: float, measured: Measured,
+    ) -> None:  # fmt: skip
+        self.names = tuple(names)
+        self.measured = measured
+        self.spelling = spelling
+        self._centres, self._known, self._spelled = centres, known, spelled
+        self._weights, self._inside = weights, inside
+        self._slope, self._offset = _logistic(measured)
+
+    @classmethod
+    def learn(cls, examples: Sequence[Example], vectors: Floats) -> Topics:
+        """Train on these examples and their vectors (`Embedder.messages`). Needs two topics with an example each."""
+        names = sorted({example.topic for example in examples if example.topic is not None})
+        if len(names) < 2:
+            raise ValueError("There must be examples of at least two topics.")
+        number = {name: at for at, name in enumerate(names)}
+        topic = np.array([-1 if example.topic is None else number[example.topic] for example in examples])
+        languages = [example.language for example in examples]
+        inside = topic >= 0
+        centres = Centres.of(
+            vectors[inside], [language for language, is_in in zip(languages, inside, strict=True) if is_in]
+        )
+        known = centres.taken_from(vectors, languages)
+        spelled = Spelling([example.text for example in examples])
+        alike_spelled = spelled.among()
+        wanted = _wanted(topic, len(names))
+        near = known @ known.T
+        best: tuple[float, float, Floats, Measured] | None = None
+        for spelling, smooth in _choices(len(examples)):
+            alike = _alike(near, alike_spelled, spelling)
+            weights, inverse = _solve(alike, wanted, smooth)
+            measured = _measure(weights, inverse, wanted, topic, near)
+            score = float(measured.right.mean())
+            if best is None or score > best[0] + 1e-9:
+                best = (score, spelling, weights, measured)
+        assert best is not None
+        return cls(names, centres, known, spelled, best[2], inside, best[1], best[3])
+
+    def read(self, texts: Sequence[str], vectors: Floats, languages: Sequence[str]) -> list[Reading]:
+        """What these messages are about. `languages` are those of the texts, for their centres."""
+        if not texts:
+            return []
+        asked = self._centres.taken_from(vectors, languages)
+        near = asked @ self._known.T
+        scores = _alike(near, self._spelled.of(texts), self.spelling) @ self._weights
+        gates = _gate(scores, near[:, self._inside].max(axis=1))
+        return [
+            Reading(
+                tuple((self.names[at], float(row[at])) for at in np.argsort(-row[:-1], kind="stable")),
+                float(gate),
+                self.confidence(float(gate)),
+            )
+            for row, gate in zip(scores, gates, strict=True)
+        ]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return int(self._known.nbytes + self._weights.nbytes) + self._spelled.size
+
+    def confidence(self, gate: float) -> float:
+        """How probable it is that the best topic is right, by what was measured on unseen examples."""
+        return float(1 / (1 + np.exp(-np.clip(self._slope * gate + self._offset, -30, 30))))
+
+    def threshold(self, wrong: float) -> float:
+        """The gate from which on at most this share of outside messages is answered, with nine chances in ten.
+
+        With few messages to measure by, the share that is seen is held below what is wanted by so much that chance
+        alone does not lead above it.
+        """
+        outside = np.sort(self.measured.outside)[::-1]
+        if not len(outside):
+            return float(self.measured.inside.min(initial=0.0))
+        allowed = 0
+        while allowed < len(outside) and _upper(allowed + 1, len(outside)) <= wrong:
+            allowed += 1
+        return float(np.nextafter(np.float32(outside[min(allowed, len(outside) - 1)]), np.float32(np.inf)))
+
+
+def _choices(count: int) -> list[tuple[float, float]]:
+    """Spelling's weight and smoothness, the usual ones first."""
+    if count > _FEW:
+        return [(_SPELLING[0], _SMOOTH[0])]
+    return [(spelling, smooth) for spelling in _SPELLING for smooth in _SMOOTH]
+
+
+class Spelling:
+    """Texts as rows of their features, those that are rare weighing more; each row of length one."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        counted = [_counted(text) for text in texts]
+        everything = np.concatenate([np.zeros(0, dtype=np.int64), *(keys for keys, _ in counted)])
+        self._keys, seen = np.unique(everything, return_counts=True)
+        self._rare = (np.log((1 + len(texts)) / (1 + seen)) + 1).astype(np.float32)
+        # What no example has is as rare as can be: it makes a text less like all of them.
+        self._rarest = float(np.log(1 + len(texts)) + 1)
+        self._rows = self._weighed(counted)
+        self._columns = self._rows.T.tocsr()
+
+    def among(self) -> Floats:
+        """How alike the examples are, each with each."""
+        return np.asarray((self._rows @ self._columns).toarray(), dtype=np.float32)
+
+    def of(self, texts: Sequence[str]) -> Floats:
+        """How alike other texts are with each of the examples."""
+        return np.asarray(
+            (self._weighed([_counted(text) for text in texts]) @ self._columns).toarray(), dtype=np.float32
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        kept = (self._rows, self._columns)
+        return int(self._keys.nbytes) + sum(
+            int(each.data.nbytes + each.indices.nbytes + each.indptr.nbytes) for each in kept
+        )
+
+    def _weighed(self, counted: Sequence[tuple[NDArray[np.int64], Floats]]) -> sparse.csr_matrix:
+        columns, weights, starts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)], [0]
+        for keys, often in counted:
+            place = np.minimum(np.searchsorted(self._keys, keys), max(len(self._keys) - 1, 0))
+            known = self._keys[place] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
+            weight = often * np.where(known, self._rare[place] if len(self._keys) else 0, self._rarest)
+            columns.append(place[known])
+            weights.append((weight / max(float(np.linalg.norm(weight)), 1e-6))[known].astype(np.float32))
+            starts.append(starts[-1] + int(known.sum()))
+        shape = (len(counted), max(len(self._keys), 1))
+        return sparse.csr_matrix((np.concatenate(weights), np.concatenate(columns), starts), shape=shape)
+
+
+def _counted(text: str) -> tuple[NDArray[np.int64], Floats]:
+    """The features of a text, and how often each stands in it, dampened."""
+    different, often = np.unique(features(text), return_counts=True)
+    return different, (1 + np.log(often)).astype(np.float32)
+
+
+def _wanted(topic: NDArray[np.int64], count: int) -> Floats:
+    """What the model is to say of each example: one column per topic, and the last for outside."""
+    wanted = np.full((len(topic), count + 1), -1 / (count - 1), dtype=np.float32)
+    inside = np.flatnonzero(topic >= 0)
+    wanted[inside, topic[inside]] = 1
+    wanted[:, count] = np.where(topic >= 0, -1, 1)
+    return wanted
+
+
+def _alike(near: Floats, spelled: Floats, spelling: float) -> Floats:
+    found: Floats = np.exp(-2 * _WIDTH * (1 - near)) * ((1 - spelling) + spelling * spelled)
+    return found
+
+
+def _solve(alike: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats]:
+    """The weights of the examples, and the inverse that they come from."""
+    system = alike.copy()
+    system[np.diag_indices_from(system)] += smooth
+    lower, failed = lapack.spotrf(system, lower=1, overwrite_a=1)
+    inverse, failed_too = lapack.spotri(lower, lower=1, overwrite_c=1)
+    if failed or failed_too:
+        raise ArithmeticError("The examples cannot be told apart.")
+    inverse = np.tril(inverse)
+    inverse += np.tril(inverse, -1).T
+    return inverse @ wanted, inverse
+
+
+def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], near: Floats) -> Measured:
+    """Each example by the model without it; outside by labelled messages, or by topics held out whole."""
+    inside = topic >= 0
+    unseen = wanted - weights / np.diag(inverse)[:, None]
+    others = near.copy()
+    np.fill_diagonal(others, -1)
+    nearest = others[:, inside].max(axis=1)
+    gates = _gate(unseen, nearest)
+    right = unseen[inside][:, :-1].argmax(axis=1) == topic[inside]
+    if (~inside).sum() >= _ENOUGH:
+        return Measured(right, gates[inside], gates[~inside])
+    strange = [gates[~inside]]
+    for name in range(wanted.shape[1] - 1):
+        own = np.flatnonzero(topic == name)
+        if inside.sum() == len(own):
+            continue
+        block = inverse[np.ix_(own, own)].astype(np.float64)
+        said = wanted[own] - np.linalg.solve(block, weights[own].astype(np.float64))
+        said[:, name] = -np.inf
+        strange.append(_gate(said, near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1)))
+    return Measured(right, gates[inside], np.concatenate(strange).astype(np.float32))
+
+
+# How much the nearest example weighs in the gate.
+_NEAREST = 0.5
+
+
+def _gate(scores: Floats, nearest: Floats) -> Floats:
+    """One number that says whether any topic fits: the best one, less what speaks for outside, and what is nearest."""
+    found: Floats = scores[:, :-1].max(axis=1) - _OUTSIDE * scores[:, -1] + _NEAREST * nearest
+    return found
+
+
+def _logistic(measured: Measured) -> tuple[float, float]:
+    """Slope and offset that turn the gate into the probability of being right, by Newton's method."""
+    gate = np.concatenate([measured.inside, measured.outside]).astype(np.float64)
+    right = np.concatenate([measured.right, np.zeros(len(measured.outside), dtype=bool)]).astype(np.float64)
+    # As if one of each had been seen besides: nothing is ever certain (Platt 1999).
+    aim = np.where(right > 0, (right.sum() + 1) / (right.sum() + 2), 1 / (len(right) - right.sum() + 2))
+    columns = np.stack([gate, np.ones_like(gate)], axis=1)
+    found = np.array([1.0, -float(gate.mean())])
+    for _ in range(50):
+        said = 1 / (1 + np.exp(-np.clip(columns @ found, -30, 30)))
+        curve = (columns * (said * (1 - said))[:, None]).T @ columns + 1e-3 * np.eye(2)
+        step = np.linalg.solve(curve, columns.T @ (said - aim) + 1e-3 * found)
+        found -= step
+        if float(np.abs(step).max()) < 1e-6:
+            break
+    return float(max(found[0], 0.0)), float(found[1])
+
+
+def _upper(seen: int, of: int) -> float:
+    """The share that is not exceeded with nine chances in ten, when `seen` of `of` were counted (Wilson 1927)."""
+    z = 1.2816
+    share = seen / of
+    middle = share + z * z / (2 * of)
+    spread = z * float(np.sqrt(share * (1 - share) / of + z * z / (4 * of * of)))
+    return (middle + spread) / (1 + z * z / of)
