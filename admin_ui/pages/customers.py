@@ -52,6 +52,7 @@ async def index(desk: Desk) -> Response:
     query = desk.request.query_params.get("q", "").strip()[:200]
     async with desk.transaction() as tx:
         page = await customers.search(tx, query, desk.request.query_params.get("after") or None, _PAGE)
+        meant = await customers.meant(tx, query) if query and not page.customers else ""
         connected = bool(page.customers) or any(
             store.status == stores.CONNECTED for store in await stores.all_stores(tx)
         )
@@ -61,6 +62,7 @@ async def index(desk: Desk) -> Response:
         rows=rows,
         cursor=page.cursor,
         query=query,
+        meant=meant,
         connected=connected,
         heading=desk.t.gettext("Customers"),
     )

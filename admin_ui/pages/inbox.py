@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,7 @@ from plugin.conversations.views import (
     Sort,
     View,
 )
-from plugin.crm import stakes
+from plugin.crm import customers, stakes
 from plugin.crm.stakes import OpenCart, OpenOrder
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -111,12 +111,14 @@ class Tab:
 
 @dataclass(frozen=True, slots=True)
 class Blank:
-    """What an empty list teaches."""
+    """What an empty list teaches. `meant` is a filter that may have been meant, `words` what it looks for."""
 
     sign: str
     heading: str
     text: str
     path: str = ""
+    meant: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,7 @@ async def _list(tx: Tx, desk: Desk, asked: _Asked, saved: Sequence[View]) -> dic
         "colleagues": await team.colleagues(tx),
         "cursor": page.cursor,
         "cut": page.cut,
-        "blank": _blank(t, asked, connected),
+        "blank": await _meant(tx, asked, _blank(t, asked, connected)) if not shown else None,
     }
 
 
@@ -372,6 +374,13 @@ def _count(t: Translator, number: int) -> str:
     if not number:
         return ""
     return t.gettext("many") if number >= COUNT_LIMIT else t.format_number(number)
+
+
+async def _meant(tx: Tx, asked: _Asked, blank: Blank) -> Blank:
+    """With what may have been meant by words that find nothing."""
+    said = asked.view.filter
+    words = await customers.meant(tx, " ".join(said.words)) if said.words and not asked.problem else ""
+    return replace(blank, meant=str(replace(said, words=tuple(words.split()))), words=words) if words else blank
 
 
 def _blank(t: Translator, asked: _Asked, connected: bool) -> Blank:

@@ -94,3 +94,14 @@ async def test_another_shops_words_are_not_found(
     assert len(lines((await maya.get("/panel/inbox", params={"q": "quokka"})).text)) == 1
     other = await sign_in(empty_shop.email)
     assert lines((await other.get("/panel/inbox", params={"q": "quokka"})).text) == []
+
+
+async def test_a_slip_of_the_finger_is_offered_mended_in_both_lists(shop: Shop, sign_in: SignIn) -> None:
+    browser = await sign_in(shop.email)
+    people = await browser.get("/panel/customers?q=tammar")
+    assert '/panel/customers?q=tamar"' in people.text
+    found = await browser.get("/panel/inbox?q=status:open tammar")
+    assert "Did you mean" in found.text
+    assert "q=status%3Aopen+tamar" in found.text
+    assert "Did you mean" not in (await browser.get("/panel/inbox?q=tamar")).text
+    assert "Did you mean" not in (await browser.get("/panel/inbox?q=xxyyzz")).text

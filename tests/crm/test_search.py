@@ -44,6 +44,24 @@ async def test_finds(app: App, workspace: UUID, store: Store, query: str, found:
         assert [person.name for person in page.customers] == ([names[found]] if found else [])
 
 
+@pytest.mark.parametrize(
+    ("query", "meant"),
+    [
+        ("nuura", "nura"), ("ahmad nuura", "ahmed nura"), ("nunes", "nunez"), ("الأحمند", "الاحمد"),
+        ("joze@example.com", "jose@example.com"), ("nura", ""), ("nur", ""), ("zzzz", ""), ("9999", ""), ("!!!", ""),
+        ("nu", ""),
+    ],
+)  # fmt: skip
+async def test_a_slip_of_the_finger_is_seen_through(
+    app: App, workspace: UUID, other_workspace: UUID, store: Store, query: str, meant: str
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await sync.apply(tx, store, PEOPLE)
+        assert await customers.meant(tx, query) == meant
+    async with app.db.transaction(other_workspace) as tx:
+        assert await customers.meant(tx, query) == ""
+
+
 async def test_a_changed_name_is_found_and_the_old_one_is_not(app: App, workspace: UUID, store: Store) -> None:
     async with app.db.transaction(workspace) as tx:
         await sync.apply(tx, store, [CustomerRecord("1", T, first_name="Before")])
