@@ -365,8 +365,8 @@ async def _failed(db: Database, running: _Running, attempts: int, error: Excepti
         )
 
 
-async def due(db: Database, limit: int = 1000) -> list[tuple[UUID, UUID, str]]:
-    """(workspace, job, mark of this attempt) of rows that should run now and that nobody holds."""
+async def due(db: Database, limit: int = 1000, *, workspace_id: UUID | None = None) -> list[tuple[UUID, UUID, str]]:
+    """(workspace, job, mark of this attempt) of rows that should run now and that nobody holds; or of one workspace."""
     async with db.queue.connect() as connection:
         rows = await connection.execute(
             select(JobRow.workspace_id, JobRow.id, JobRow.run_at, JobRow.attempts)
@@ -375,6 +375,7 @@ async def due(db: Database, limit: int = 1000) -> list[tuple[UUID, UUID, str]]:
                 JobRow.failed_at.is_(None),
                 JobRow.run_at <= sql.now(),
                 (JobRow.leased_until.is_(None)) | (JobRow.leased_until < sql.now()),
+                *([JobRow.workspace_id == workspace_id] if workspace_id is not None else []),
             )
             .order_by(JobRow.run_at)
             .limit(limit)
@@ -382,15 +383,17 @@ async def due(db: Database, limit: int = 1000) -> list[tuple[UUID, UUID, str]]:
         return [(row.workspace_id, row.id, f":{row.run_at.timestamp():.0f}:{row.attempts}") for row in rows]
 
 
-async def drain(db: Database, app: Any, tasks: Mapping[str, Task], *, rounds: int = 50) -> int:
-    """Run every due job in this process until none is left: for the command line and for tests."""
+async def drain(
+    db: Database, app: Any, tasks: Mapping[str, Task], *, rounds: int = 50, workspace_id: UUID | None = None
+) -> int:
+    """Run every due job, or those of one workspace, in this process until none is left: for the command line, tests."""
     count = 0
     for _ in range(rounds):
-        waiting = await due(db)
+        waiting = await due(db, workspace_id=workspace_id)
         if not waiting:
             break
-        for workspace_id, job_id, _mark in waiting:
-            count += await run(db, app, tasks, workspace_id, job_id)
+        for its_workspace, job_id, _mark in waiting:
+            count += await run(db, app, tasks, its_workspace, job_id)
     return count
 
 

@@ -29,7 +29,7 @@ RULE = {
 
 @pytest.fixture
 async def maya(app: App, shop: Shop, sign_in: SignIn) -> Browser:
-    await jobs.drain(app.db, app, TASKS)
+    await jobs.drain(app.db, app, TASKS, workspace_id=shop.workspace_id)
     return await sign_in(shop.email)
 
 
@@ -51,7 +51,7 @@ async def says(app: App, shop: Shop, name: str, text: str) -> UUID:
         assert talk.visitor_id is not None
         assert talk.store_id is not None
         await messages.receive(tx, Shopper(talk.visitor_id, talk.store_id, talk.customer_id), uuid4(), text)
-    await jobs.drain(app.db, app, TASKS)
+    await jobs.drain(app.db, app, TASKS, workspace_id=shop.workspace_id)
     return talk.id
 
 

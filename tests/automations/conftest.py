@@ -45,7 +45,7 @@ async def boss(app: App, workspace: UUID) -> Agent:
 @pytest.fixture
 async def write(app: App, workspace: UUID, boss: Agent) -> Write:
     """Writes a rule; the starter set is left out, so that a test knows all the rules there are."""
-    await jobs.drain(app.db, app, {**TASKS, "plant_rules": _leave_out})
+    await jobs.drain(app.db, app, {**TASKS, "plant_rules": _leave_out}, workspace_id=workspace)
 
     async def write(trigger: str, asked: str, *deeds: Deed, **more: Any) -> RuleRow:
         async with app.db.transaction(workspace) as tx:
@@ -72,6 +72,6 @@ def says(app: App, workspace: UUID) -> Says:
     return says
 
 
-async def settle(app: App) -> None:
+async def settle(app: App, workspace: UUID) -> None:
     """What follows what was written: every job that is due."""
-    await jobs.drain(app.db, app, TASKS)
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)

@@ -115,7 +115,7 @@ async def test_the_starter_set_is_made_of_rules_and_writes_to_nobody(
 
 
 async def test_a_new_workspace_begins_with_the_set_once(app: App, other_workspace: UUID) -> None:
-    await jobs.drain(app.db, app, TASKS)
+    await jobs.drain(app.db, app, TASKS, workspace_id=other_workspace)
     names = await order(app, other_workspace)
     assert names[0] == "A mere thank-you opens nothing again"
     assert len(names) > 8

@@ -28,7 +28,7 @@ from tests.mailroom import Post
 async def settle(app: App, workspace: UUID) -> None:
     """What follows, and the time until a mail goes out."""
     for _ in range(3):
-        await jobs.drain(app.db, app, TASKS)
+        await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
         async with app.db.transaction(workspace) as tx:
             await tx.execute(
                 update(JobRow).where(JobRow.task == "send_replies", JobRow.done_at.is_(None)).values(run_at=func.now())

@@ -53,7 +53,7 @@ async def test_a_rule_fires_on_a_shoppers_message_and_the_log_says_why(
     fires = await write("received", 'says:"torn dress" channel:widget', deed("tag", "Damage"), deed("priority", "high"))
     passed = await write("received", "says:refund", deed("tag", "money"))
     id = await says(shopper, "My TORN dress!")
-    await settle(app)
+    await settle(app, workspace)
     talk = await talk_of(app, workspace, id)
     assert (talk.priority, await tags_of(app, workspace, id)) == (2, ["Damage"])
     first, second = await runs_of(app, workspace, id)
@@ -73,7 +73,7 @@ async def test_rules_go_in_order_know_what_earlier_ones_did_and_one_can_end_it(
     await write("received", "tag:one", deed("tag", "two"), stop=True)
     never = await write("received", "", deed("tag", "three"))
     id = await says(shopper, "hello")
-    await settle(app)
+    await settle(app, workspace)
     assert await tags_of(app, workspace, id) == ["one", "two"]
     assert never.id not in {run.rule_id for run in await runs_of(app, workspace, id)}
 
@@ -85,7 +85,7 @@ async def test_what_a_rule_did_is_no_reason_for_another(
     await write("tagged", "", deed("untag", "a"), deed("tag", "b"))
     await write("tagged", "tag:b", deed("tag", "c"))
     id = await says(shopper, "hello")
-    await settle(app)
+    await settle(app, workspace)
     assert await tags_of(app, workspace, id) == ["a"]
 
 
@@ -98,7 +98,7 @@ async def test_a_person_tagging_is_a_reason(
         talk = await tx.get(Conversation, id)
         assert talk is not None
         await tags.put(tx, talk, "VIP", by=noa)
-    await settle(app)
+    await settle(app, workspace)
     assert (await talk_of(app, workspace, id)).priority == 3
 
 
@@ -107,7 +107,7 @@ async def test_the_same_event_twice_does_nothing_twice(
 ) -> None:
     await write("received", "", deed("tag", "seen"), deed("note", "look here"), deed("reply", en="We are on it"))
     id = await says(shopper, "hello")
-    await settle(app)
+    await settle(app, workspace)
     async with app.db.transaction(workspace) as tx:
         talk = await tx.get(Conversation, id)
         assert talk is not None
@@ -135,7 +135,7 @@ async def test_a_worker_that_is_killed_before_the_commit_leaves_nothing_and_the_
             await running.on_event(app, tx, event)
             raise Killed
     assert (await tags_of(app, workspace, id), len(await said(app, workspace, id))) == ([], 1)
-    await settle(app)
+    await settle(app, workspace)
     assert (await tags_of(app, workspace, id), len(await said(app, workspace, id))) == (["seen"], 2)
 
 
@@ -144,11 +144,11 @@ async def test_history_that_an_import_brings_is_no_reason(
 ) -> None:
     await write("resolved", "", deed("tag", "done"))
     id = await says(shopper, "hello")
-    await settle(app)
+    await settle(app, workspace)
     async with app.db.transaction(workspace) as tx:
         await tx.record_many([Happening("conversation.resolved", id, datetime.now(UTC), quiet=True)])
         event = await tx.scalar(select(Event.id).where(Event.subject_id == id, Event.kind == "conversation.resolved"))
-    await settle(app)
+    await settle(app, workspace)
     async with app.db.transaction(workspace) as tx:
         assert await running.on_event(app, tx, event) == []
     assert await tags_of(app, workspace, id) == []
@@ -195,7 +195,7 @@ async def test_an_answer_goes_out_once_in_the_shoppers_language_and_nobody_stops
     await write("started", "", deed("reply", en="Hello {{ customer.first_name | there }}", ar="مرحبا", he="שלום"))
     await write("received", "", deed("reply", en="a second answer"))
     id = await says(await make_shopper(), "أين طلبي؟")
-    await settle(app)
+    await settle(app, workspace)
     thread = await said(app, workspace, id)
     assert [(one.author, one.text) for one in thread] == [("shopper", "أين طلبي؟"), ("bot", "مرحبا")]
     talk = await talk_of(app, workspace, id)
@@ -211,7 +211,7 @@ async def test_an_answer_with_a_name_that_nobody_knows_is_not_sent_and_the_log_s
     await write("received", "", deed("reply", en="Order {{ order.number }} is on its way, {{ agent.name }}"))
     await write("received", "", deed("reply", en="We are on it"))
     id = await says(shopper, "where is it")
-    await settle(app)
+    await settle(app, workspace)
     assert [one.text for one in await said(app, workspace, id)] == ["where is it", "We are on it"]
     done = (await runs_of(app, workspace, id))[0].done
     assert (done[0]["why"], done[0]["detail"]) == ("missing", "order.number, agent.name")
@@ -224,11 +224,11 @@ async def test_a_macro_is_sent_while_it_is_the_teams(
         macro = await macros.write(tx, boss, MacroDraft("Busy", {"en": "All are busy", "he": "כולם עסוקים"}, (), True))
     await write("received", "", deed("reply", str(macro.id)))
     id = await says(shopper, "hello?")
-    await settle(app)
+    await settle(app, workspace)
     async with app.db.transaction(workspace) as tx:
         await macros.archive(tx, boss, await macros.find(tx, boss, macro.id))
     await says(shopper, "hello again")
-    await settle(app)
+    await settle(app, workspace)
     assert [one.text for one in await said(app, workspace, id)] == ["hello?", "All are busy", "hello again"]
     assert (await runs_of(app, workspace, id))[-1].done[0]["why"] == "gone"
 
@@ -239,7 +239,7 @@ async def test_no_conversation_gets_more_than_a_days_worth_of_answers(
     await write("received", "", deed("reply", en="I am a machine"))
     for number in range(running.AUTOMATIC_A_DAY + 3):
         id = await says(shopper, f"so am I {number}")
-        await settle(app)
+        await settle(app, workspace)
     assert sum(one.author == "bot" for one in await said(app, workspace, id)) == running.AUTOMATIC_A_DAY
     assert (await runs_of(app, workspace, id))[-1].done[0]["why"] == "often"
 
@@ -256,7 +256,7 @@ async def test_a_mere_thank_you_stays_resolved_and_a_question_does_not(
             assert talk is not None
             await conversations.turn(tx, talk, Status.RESOLVED, by=noa)
         await says(shopper, words)
-        await settle(app)
+        await settle(app, workspace)
         return (await talk_of(app, workspace, id)).status
 
     assert await resolved_then("Thank you! Thanks so much") == "resolved"
@@ -273,7 +273,7 @@ async def test_people_are_given_work_called_and_told_and_who_left_is_passed_over
         assert gone is not None
         gone.deactivated_at = datetime.now(UTC)
     id = await says(shopper, "hello")
-    await settle(app)
+    await settle(app, workspace)
     talk = await talk_of(app, workspace, id)
     assert (talk.assignee_id, talk.status) == (noa.id, "snoozed")
     first, second = await runs_of(app, workspace, id)
@@ -322,7 +322,7 @@ async def test_silence_of_the_customer_is_followed_up_then_resolved(
         assert talk is not None
         await messages.reply(tx, talk, noa, uuid4(), "Which order is it?")
         await conversations.turn(tx, talk, Status.PENDING, by=noa)
-    await settle(app)
+    await settle(app, workspace)
     await age(app, workspace, id, active_at=timedelta(days=2, hours=1))
     for _ in range(2):
         await _watch(app, workspace)
@@ -353,7 +353,7 @@ async def test_many_that_are_due_are_all_looked_at_and_what_is_not_due_after_all
     monkeypatch.setattr(running, "_BATCH", 2)
     await write("waits", "", deed("tag", "late"), after=timedelta(hours=1))
     ids = [await says(await make_shopper(), f"hello {number}") for number in range(5)]
-    await settle(app)
+    await settle(app, workspace)
     for id in ids:
         await age(app, workspace, id, waiting_since=timedelta(hours=2), active_at=timedelta(hours=2))
     listens = Rule.listens
@@ -387,4 +387,4 @@ async def _watch(app: App, workspace: UUID) -> None:
         await tx.execute(
             update(JobRow).where(JobRow.task == "watch_rules", JobRow.done_at.is_(None)).values(run_at=func.now())
         )
-    await settle(app)
+    await settle(app, workspace)
