@@ -468,6 +468,8 @@ _SAID: dict[str, Lazy] = {
     "conversation.marked_spam": _("%(name)s marked this as spam"),
     "conversation.ranked": _("%(name)s set the priority to %(what)s"),
     "conversation.rated": _("%(name)s rated this with %(what)s of 5"),
+    "conversation.retitled": _("%(name)s changed the subject"),
+    "conversation.transcript_asked": _("%(name)s asked for a copy by e-mail"),
     "conversation.tagged": _("%(name)s added the tag %(what)s"),
     "conversation.field_changed": _("%(name)s changed the field %(what)s"),
     "conversation.untagged": _("%(name)s took off the tag %(what)s"),
@@ -767,7 +769,7 @@ async def retitle(desk: Desk) -> Response:
     form = await desk.request.form()
     async with desk.transaction() as tx:
         talk = await find(tx, desk.path_id())
-        await conversations.retitle(tx, talk, str(form.get("subject", "")))
+        await conversations.retitle(tx, talk, str(form.get("subject", "")), by=desk.agent)
         return await head_of(tx, desk, talk)
 
 

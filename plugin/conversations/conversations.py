@@ -634,11 +634,19 @@ async def rank(tx: Tx, conversation: Conversation, priority: Priority, *, by: Ag
     return True
 
 
-async def retitle(tx: Tx, conversation: Conversation, subject: str) -> None:
-    """Name what it is about: at most 200 characters, on one line."""
-    conversation.subject = " ".join(subject.split())[:200]
+async def retitle(tx: Tx, conversation: Conversation, subject: str, *, by: Agent) -> bool:
+    """Name what it is about: at most 200 characters, on one line. Returns False when it is called so already.
+
+    Who did it is kept, the words are not: they may name a person, and a trail outlives what was erased.
+    """
+    named = " ".join(subject.split())[:200]
+    if conversation.subject == named:
+        return False
+    conversation.subject = named
     await tx.flush()
+    await _record(tx, "conversation.retitled", conversation, by)
     _tell_team(tx, conversation.id, {"type": "assigned"})
+    return True
 
 
 async def read_by(tx: Tx, conversation_id: UUID, agent: Agent, seq: int) -> bool:

@@ -107,7 +107,9 @@ async def test_tags_priority_and_subject_stand_in_the_head(app: App, shop: Shop,
     assert 'class="urgent"' in (await maya.post(f"{talk}/priority", data={"priority": "3"}, headers=HX)).text
     subject = await maya.post(f"{talk}/subject", data={"subject": "  Lost\nparcel "}, headers=HX)
     assert 'value="Lost parcel"' in subject.text
+    assert (await maya.post(f"{talk}/subject", data={"subject": "Lost parcel"}, headers=HX)).status_code == 200
     page = await maya.get(f"/panel/inbox/{shop.talks['huda']}")
+    assert page.text.count("changed the subject") == 1, "who named it is told, and nothing when nothing changed"
     for said in ("added the tag \u2068هدية\u2069", "set the priority to \u2068Urgent\u2069"):
         assert said in page.text
     assert "<bdi>هدية</bdi>" not in (await maya.post(f"{talk}/untag", data={"tag": "هدية"}, headers=HX)).text

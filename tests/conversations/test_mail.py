@@ -551,6 +551,20 @@ async def test_files_are_checked_and_those_that_cannot_be_kept_are_named(
     assert letter.left_out == ["virus.exe"]
 
 
+async def test_25_megabytes_are_named_and_the_words_arrive(mailing: App, workspace: UUID, deliver: Deliver) -> None:
+    made = parsed(mail("the film of the damage"))
+    made.add_attachment("hello", filename="note.txt")
+    made.add_attachment("[film]", filename="film.mp4")
+    # Put in afterwards: the library would take seconds to fold it.
+    await deliver(made.as_bytes().replace(b"[film]", b"\r\n".join([b"A" * 76] * (25 * 1024 * 1024 // 76))))
+    (talk,) = await talks(mailing, workspace)
+    async with mailing.db.transaction(workspace) as tx:
+        (message,) = await messages.thread(tx, talk.id)
+        letter = (await letters.of_messages(tx, [message.id]))[message.id]
+    assert message.text == "the film of the damage"
+    assert ([file["name"] for file in message.data["attachments"]], letter.left_out) == (["note.txt"], ["film.mp4"])
+
+
 # The store's own server
 
 

@@ -251,7 +251,7 @@ async def test_subjects_notes_and_changes_reach_the_index(app: App, workspace: U
     async with app.db.transaction(workspace) as tx:
         talk = await tx.get(Conversation, id)
         assert talk is not None
-        await threads.retitle(tx, talk, "Broken teapot")
+        await threads.retitle(tx, talk, "Broken teapot", by=noa)
         await messages.note(tx, talk, noa, uuid4(), "ask the supplier")
         said = await messages.reply(tx, talk, noa, uuid4(), "We send a new one")
     assert await ask(app, workspace, "teapot", "supplier") == [id]
@@ -263,7 +263,7 @@ async def test_subjects_notes_and_changes_reach_the_index(app: App, workspace: U
         message = await tx.get(Message, UUID(said["id"]))
         assert message is not None
         await changes.edit(tx, message, noa, "We refund it")
-        await threads.retitle(tx, await _talk(tx, id), "Something else")
+        await threads.retitle(tx, await _talk(tx, id), "Something else", by=noa)
     assert await ask(app, workspace, "send") == []
     assert await ask(app, workspace, "teapot") == []
     assert await ask(app, workspace, "refund") == [id]
