@@ -27,6 +27,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.money import Money
 from plugin.kernel.text import isolate
+from plugin.returns.records import sent_back
 from plugin.stores import Store
 
 _LATE_ORDER = timedelta(days=4)
@@ -201,9 +202,11 @@ async def _setbacks(tx: Tx, summary: Summary) -> Setbacks | None:
     """Asked for only where not all of their orders are here anyway."""
     if not summary.orders:
         return None
+    # WooCommerce has no returns of its own: what the team agreed to is known here alone.
+    ours = await sent_back(tx, summary.members)
     if len(summary.orders) >= summary.customer.orders_count:
-        return setbacks.of_orders(summary.orders)
-    return await setbacks.of_family(tx, summary.members)
+        return setbacks.of_orders(summary.orders, ours)
+    return await setbacks.of_family(tx, summary.members, ours)
 
 
 def _handles(t: Translator, summary: Summary) -> list[Handle]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Index, Select, Table, UniqueConstraint, func, select, text
+from sqlalchemy import BigInteger, Index, Select, Table, UniqueConstraint, and_, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.crm.orders import Order, Refund
@@ -22,6 +22,7 @@ from plugin.returns.states import State, Who
 
 OURS, STORES = "ahlan", "store"
 """Where a return was begun: here, or in the store's own admin."""
+_NOT_AGREED = (State.REQUESTED, State.ASKED, State.DECLINED, State.CANCELLED)
 
 
 class ReturnRequest(TenantRow, Base):
@@ -248,6 +249,21 @@ async def of_order(tx: Tx, order_id: UUID) -> Sequence[ReturnRequest]:
 async def of_orders(tx: Tx, order_ids: Collection[UUID]) -> Sequence[ReturnRequest]:
     """The returns of several orders, the newest first."""
     return await _of(tx, ReturnRequest.order_id.in_(order_ids)) if order_ids else []
+
+
+async def sent_back(tx: Tx, members: Collection[UUID]) -> frozenset[UUID]:
+    """The orders of a person, by id, of which goods go or went back with a return of ours that was agreed to."""
+    found = await tx.scalars(
+        select(ReturnRequest.order_id)
+        .join(Order, and_(Order.workspace_id == ReturnRequest.workspace_id, Order.id == ReturnRequest.order_id))
+        .where(
+            ReturnRequest.workspace_id == tx.workspace_id,
+            Order.customer_id.in_(members),
+            ReturnRequest.state.not_in(_NOT_AGREED),
+            ~ReturnRequest.keep,
+        )
+    )
+    return frozenset(found)
 
 
 async def of_conversation(tx: Tx, conversation_id: UUID) -> Sequence[ReturnRequest]:

@@ -7,14 +7,18 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from plugin.app import App
 from plugin.conversations import blocked, merging, messages
 from plugin.conversations.conversations import Conversation, Status
+from plugin.crm.customers import Customer
 from plugin.crm.notes import CustomerNote
-from plugin.crm.orders import Order
+from plugin.crm.orders import Order, OrderReturn
 from plugin.kernel.db import new_id
+from plugin.returns.records import ReturnRequest
+from plugin.returns.requests import next_serial
+from plugin.returns.states import State
 from plugin.team import AuditEntry
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
@@ -213,3 +217,27 @@ async def test_how_often_orders_were_refunded_is_said(app: App, shop: Shop, maya
     page = await maya.get(at(shop, "emma", "/customer"))
     assert f"1 of {count}" in page.text
     assert f"{round(100 / count)}%" in page.text
+
+
+@pytest.mark.parametrize("more_orders", [0, 30])
+async def test_goods_that_went_back_are_counted_where_the_store_has_no_returns(
+    app: App, shop: Shop, maya: Browser, more_orders: int
+) -> None:
+    """Beside a few orders that were read anyway, and beside more of them than are read."""
+    async with app.db.transaction(shop.workspace_id) as tx:
+        theirs = Order.customer_id == shop.people["emma"]
+        await tx.execute(delete(OrderReturn))
+        await tx.execute(update(Order).where(theirs).values(payment_status="paid"))
+        order = (await tx.scalars(select(Order).where(theirs).limit(1))).one()
+        await tx.execute(
+            update(Customer).where(Customer.id == shop.people["emma"]).values(
+                orders_count=Customer.orders_count + more_orders
+            )
+        )  # fmt: skip
+        request = ReturnRequest(id=new_id(), store_id=order.store_id, order_id=order.id, client_id=uuid4(),
+                                serial=await next_serial(tx), public_id=uuid4().hex)  # fmt: skip
+        tx.add(request)
+    for state, counted in ((State.REQUESTED, 0), (State.RECEIVED, 1), (State.DECLINED, 0)):
+        async with app.db.transaction(shop.workspace_id) as tx:
+            await tx.execute(update(ReturnRequest).where(ReturnRequest.id == request.id).values(state=state))
+        assert ("1 sent back" in (await maya.get(at(shop, "emma", "/customer"))).text) is bool(counted), state
