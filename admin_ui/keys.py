@@ -67,6 +67,7 @@ KEYS: Sequence[Group] = (
             Key("order", ("d",), _("Act on the latest order"), ("KeyD",), needs=".act-open [data-act]"),
             Key("forward", ("y",), _("Forward it by e-mail"), ("KeyY",), needs="#composer [value=forward]"),
             Key("merge", ("q",), _("Merge it with another"), ("KeyQ",), needs="#merge-open"),
+            Key("menu", ("l",), _("Show what else can be done with it"), ("KeyL",), needs="#more"),
             Key("attach", ("h",), _("Attach a file"), ("KeyH",), needs="[data-attach]"),
             Key("customer", ("c",), _("The customer beside it"), ("KeyC",), needs=_TALK),
         ),

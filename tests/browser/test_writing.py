@@ -255,6 +255,10 @@ async def test_every_key_of_the_list_does_something_and_only_those_of_the_page_a
         assert await focused(page) == where, key
         await page.keyboard.press("Escape")
     await page.locator("#scroller").focus()
+    await page.keyboard.press("l")
+    await expect(page.locator("#more[open] :focus")).to_have_count(1, timeout=SOON)
+    await page.keyboard.press("Escape")
+    await page.locator("#scroller").focus()
     await page.keyboard.press("w")
     await expect(page.locator("#thread-head")).to_have_attribute("data-status", "pending", timeout=SOON)
     await expect(page.locator(".toast [data-undo]")).to_be_visible()
