@@ -53,10 +53,22 @@ def read_page(content: bytes, *, charset: str = "", url: str = "") -> list[Draft
         return _kept(found)
     tree = _tree(html)
     for way, pairs in (("details", _details(tree)), ("accordion", _accordions(tree)), ("list", _definitions(tree))):
-        drafts = [_draft(title, answer, way, url) for title, answer in pairs]
+        drafts = _drafts(pairs, way, url)
         if len(drafts) >= 2 or (drafts and way == "details"):
             return _kept(drafts)
-    return _kept([_draft(title, answer, "headings", url) for title, answer in _headings(tree)])
+    return _kept(_drafts(_headings(tree), "headings", url))
+
+
+def _drafts(pairs: Iterator[tuple[str, str]], way: str, url: str) -> list[Draft]:
+    """What was found, until it is more than a page holds: parts that stand in each other are written many times."""
+    drafts: list[Draft] = []
+    left = 2 * MAX_BYTES
+    for title, answer in pairs:
+        drafts.append(_draft(title, answer, way, url))
+        left -= len(title) + len(answer)
+        if left < 0 or len(drafts) >= 4 * MOST:
+            break
+    return drafts
 
 
 def read_markdown(content: bytes, name: str) -> list[Draft]:
@@ -66,11 +78,17 @@ def read_markdown(content: bytes, name: str) -> list[Draft]:
     level = next((one for one in sorted(set(levels)) if levels.count(one) > 1), 0)
     if not level:
         first = _MD_HEADING.search(text)
-        title = first[2] if first else re.sub(r"[_-]+", " ", name.rsplit(".", 1)[0])
+        title = _heading(first[2]) if first else re.sub(r"[_-]+", " ", name.rsplit(".", 1)[0])
         body = text[first.end() :] if first and not text[: first.start()].strip() else text
         return _kept([_made(title, body, "file")])
-    parts = re.split(rf"(?m)^#{{{level}}}[ \t]+(.+?)[ \t]*#*[ \t]*$", text)
-    return _kept([_made(title, body, "headings") for title, body in zip(parts[1::2], parts[2::2], strict=False)])
+    parts = re.split(rf"(?m)^#{{{level}}}[ \t]+(.+)$", text)
+    pairs = zip(parts[1::2], parts[2::2], strict=False)
+    return _kept([_made(_heading(title), body, "headings") for title, body in pairs])
+
+
+def _heading(line: str) -> str:
+    """A heading without what may close it. Not by a pattern: those take hours for a line of blanks."""
+    return line.rstrip(" \t").rstrip("#").rstrip(" \t") or line
 
 
 def read_csv(content: bytes) -> list[Draft]:
@@ -118,9 +136,10 @@ def decoded(content: bytes, charset: str = "") -> str:
     if len(content) > MAX_BYTES:
         raise Unreadable
     for name in (charset, "utf-8-sig", "windows-1256" if not charset else "utf-8"):
-        if not name:
+        # Names of hosts, not of pages: reading five megabytes of it takes a quarter of an hour.
+        if not name or name.lower() in ("punycode", "idna"):
             continue
-        with suppress(UnicodeDecodeError, LookupError):
+        with suppress(UnicodeError, LookupError):
             text = content.decode(name)
             if "\x00" in text:
                 raise Unreadable
@@ -136,7 +155,7 @@ def _declared(content: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-_MD_HEADING = re.compile(r"(?m)^(#{1,4})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+_MD_HEADING = re.compile(r"(?m)^(#{1,4})[ \t]+(.+)$")
 
 
 def _made(title: str, body: str, way: str, *, key: str = "", language: str = "", collection: str = "") -> Draft:
@@ -163,16 +182,19 @@ def _kept(drafts: Sequence[Draft]) -> list[Draft]:
 
 # Structured data (https://schema.org/FAQPage)
 
+# Beginnings and ends apart: a search that looks for the end from every beginning takes hours where there is none.
 _JSON_LD = re.compile(
-    r"""<script[^>]{0,300}type\s*=\s*["']?application/ld\+json["']?[^>]{0,300}>(.*?)</script""",
-    re.IGNORECASE | re.DOTALL,
+    r"""<script[^<>]{0,300}type\s{0,9}=\s{0,9}["']?application/ld\+json["']?[^<>]{0,300}>""", re.IGNORECASE
 )
+_JSON_END = re.compile("</script", re.IGNORECASE)
 
 
 def _structured(html: str, url: str) -> Iterator[Draft]:
-    for found in _JSON_LD.finditer(html):
+    at = 0
+    while (begins := _JSON_LD.search(html, at)) and (ends := _JSON_END.search(html, begins.end())):
         with suppress(orjson.JSONDecodeError):
-            yield from _questions(orjson.loads(found[1].strip()), url, 0)
+            yield from _questions(orjson.loads(html[begins.end() : ends.start()].strip()), url, 0)
+        at = ends.end()
 
 
 def _questions(data: Any, url: str, depth: int) -> Iterator[Draft]:
@@ -192,7 +214,7 @@ def _questions(data: Any, url: str, depth: int) -> Iterator[Draft]:
         name = data.get("name") or data.get("text")
         if isinstance(name, str) and isinstance(said, str):
             html = said if "<" in said else "".join(f"<p>{line}</p>" for line in said.split("\n"))
-            yield _draft(re.sub(r"<[^>]*>", "", name), html, "faq", url)
+            yield _draft(re.sub(r"<[^<>]*>", "", name), html, "faq", url)
         return
     for key in ("mainEntity", "@graph", "hasPart"):
         if key in data:
@@ -287,6 +309,19 @@ def _nodes(node: _Node, *tags: str) -> Iterator[_Node]:
     return (one for one in _walk(node) if isinstance(one, _Node) and (not tags or one.tag in tags))
 
 
+def _outermost(node: _Node, *tags: str) -> Iterator[_Node]:
+    """Those of these tags that stand in none of them."""
+    stack: list[_Node | str] = list(reversed(node.children))
+    while stack:
+        one = stack.pop()
+        if isinstance(one, str):
+            continue
+        if one.tag in tags:
+            yield one
+        else:
+            stack.extend(reversed(one.children))
+
+
 def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -323,9 +358,9 @@ def _accordions(tree: _Node) -> Iterator[tuple[str, str]]:
 
 
 def _definitions(tree: _Node) -> Iterator[tuple[str, str]]:
-    for node in _nodes(tree, "dl"):
+    for node in _outermost(tree, "dl"):
         asked, answer = "", ""
-        for one in _nodes(node, "dt", "dd"):
+        for one in _outermost(node, "dt", "dd"):
             if one.tag == "dt":
                 if asked and answer:
                     yield asked, answer

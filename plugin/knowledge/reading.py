@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Date, Integer, Table, delete, func, select, text
+from sqlalchemy import Date, Integer, Table, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +22,8 @@ from plugin.knowledge.articles import ArticleText, Listed, by_ids
 KEPT_DAYS = 400
 LONGEST_SEARCH = 80
 LONGEST_COMMENT = 500
+MOST_A_DAY = 2_000
+"""Different searches of a day that are kept: anybody may search, as often as they like, for whatever they make up."""
 POPULAR_DAYS = 30
 
 _OTHERS = {"moves": "stays"}
@@ -132,6 +134,12 @@ async def searched(tx: Tx, said: str, language: str, found: int) -> None:
     if len(key) < 2 or _PERSONAL.search(said):
         return
     table: Table = HelpSearch.__table__  # type: ignore[assignment]
+    today = (table.c.workspace_id == tx.workspace_id, table.c.day == _today())
+    some = select(table.c.key).where(*today).limit(MOST_A_DAY).subquery()
+    if await tx.scalar(select(func.count()).select_from(some)) >= MOST_A_DAY:
+        known = (*today, table.c.language == language, table.c.key == key)
+        await tx.execute(update(table).where(*known).values(times=table.c.times + 1, found=found))
+        return
     fresh = insert(table).values(
         workspace_id=tx.workspace_id, day=_today(), language=language, key=key, said=said, times=1, found=found
     )

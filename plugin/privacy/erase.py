@@ -192,6 +192,10 @@ async def _erase_talks(tx: Tx, talks: Sequence[UUID], browsers: Sequence[UUID]) 
         tx, f"DELETE FROM events WHERE ({mine.format('subject_id')}) OR (workspace_id = :workspace "
         "AND (actor = ANY(CAST(:actors AS text[])) OR subject_id = ANY(CAST(:browsers AS uuid[]))))", parameters
     )  # fmt: skip
+    # What was merged into somebody else's and taken apart again left its address and its last words there.
+    counts["conversation_joins"] = await _run(
+        tx, f"DELETE FROM conversation_joins WHERE {mine.format('other_id')}", parameters
+    )
     counts["conversations"] = await _run(tx, f"DELETE FROM conversations WHERE {mine.format('id')}", parameters)
     return counts
 

@@ -201,7 +201,10 @@ async def step_of(tx: Tx, request: ReturnRequest, step_id: UUID) -> ReturnStep:
 
 
 async def look_again(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent) -> None:
-    """Ask the store once more: what became of a step, or, where it surely failed, for it anew. Raises NotFound."""
+    """Ask the store once more: what became of a step, or, where it surely failed, for it anew.
+
+    Raises NotFound, and for money Forbidden and Conflict as `moves.pay`.
+    """
     step = await step_of(tx, request, step_id)
     _allowed(step, by)
     if step.state == steps.QUEUED:
@@ -209,6 +212,8 @@ async def look_again(tx: Tx, request: ReturnRequest, step_id: UUID, *, by: Agent
         await steps.go(tx, request.id)
         return
     if step.state == steps.FAILED:
+        if step.kind == PAY:
+            await moves.may_pay_again(tx, request, step, by)
         step.attempts, step.quote, step.sent_at, step.tries = 0, {}, None, step.tries + 1
     elif step.state != steps.UNKNOWN:
         return

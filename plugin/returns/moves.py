@@ -237,17 +237,9 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
     money, bonus = wanted.amount, wanted.bonus or request.money(0)
     payer = by.id if isinstance(by, Agent) else request.payer_id
     agent = by if isinstance(by, Agent) else await tx.get(Agent, payer) if payer is not None else None
-    if payer is not None and not await _may_give(tx, request, agent, money + bonus):
-        raise Forbidden(
-            _("That is more than you may give back on one order."),
-            _("Somebody with a higher limit can do it; nothing was changed."),
-            code="over_limit",
-        )
-    if await actions.under_way(tx, request.order_id, besides=request.id):
-        raise Conflict(
-            _("Money of this order is on its way already."), _("Wait until that is done, then look again."),
-            code="money_under_way",
-        )  # fmt: skip
+    if payer is not None:
+        await _within_limit(tx, request, agent, money + bonus)
+    await _nothing_under_way(tx, request)
     step = await steps.add(
         tx, request_id=request.id, order_id=request.order_id, store_id=request.store_id, action=wanted, by=payer
     )
@@ -258,6 +250,35 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
         )  # fmt: skip
     await _reckon(tx, request)
     return step
+
+
+async def may_pay_again(tx: Tx, request: ReturnRequest, step: ReturnStep, by: Agent) -> None:
+    """What surely failed is to be tried anew: what was given since counts, and it is `by` who gives it now.
+
+    Raises Forbidden beyond their limit, Conflict when money of the order is on its way.
+    """
+    await tx.get(Order, request.order_id, lock=True)
+    if step.agent_id is not None:
+        await _within_limit(tx, request, by, request.money(step.worth or 0))
+        step.agent_id = by.id
+    await _nothing_under_way(tx, request)
+
+
+async def _within_limit(tx: Tx, request: ReturnRequest, agent: Agent | None, money: Money) -> None:
+    if not await _may_give(tx, request, agent, money):
+        raise Forbidden(
+            _("That is more than you may give back on one order."),
+            _("Somebody with a higher limit can do it; nothing was changed."),
+            code="over_limit",
+        )
+
+
+async def _nothing_under_way(tx: Tx, request: ReturnRequest) -> None:
+    if await actions.under_way(tx, request.order_id, besides=request.id):
+        raise Conflict(
+            _("Money of this order is on its way already."), _("Wait until that is done, then look again."),
+            code="money_under_way",
+        )  # fmt: skip
 
 
 async def close(tx: Tx, request: ReturnRequest, *, by: Agent | Who, why: str = "") -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -59,7 +60,7 @@ async def decide(app: App, workspace_id: UUID, order_id: UUID, choice: Choice) -
     read = await _read(app, workspace_id, order_id)
     async with app.db.transaction(workspace_id) as tx:
         judged = await _judge(tx, order_id)
-        choice = await _priced(tx, judged.store_id, choice)
+        choice = await _priced(tx, judged.store_id, read, choice)
     return policy.quote(
         judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
     )
@@ -100,7 +101,7 @@ async def submit(
         if (known := await _by_client_id(tx, order_id, client_id)) is not None:
             return known
         judged = await _judge(tx, order_id)
-        choice = await _priced(tx, order.store_id, choice)
+        choice = await _priced(tx, order.store_id, read, choice)
         decision = policy.quote(
             judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
         )
@@ -206,13 +207,16 @@ async def _promised(tx: Tx, under_way: Sequence[ReturnRequest]) -> Promised:
     )
 
 
-async def _priced(tx: Tx, store_id: UUID, choice: Choice) -> Choice:
-    """The choice with what is sent instead at the store's own prices: what a browser says of them counts nothing."""
+async def _priced(tx: Tx, store_id: UUID, read: ReturnableOrder, choice: Choice) -> Choice:
+    """The choice with what is sent instead at the store's own prices: what a browser says of them counts nothing.
+
+    Piece for piece of the same product, or nothing is sent instead: for a sticker the rest would go back as money.
+    """
     if not choice.exchange:
         return choice
     wanted = {part.variant_external_id for part in choice.exchange}
     rows = await tx.execute(
-        select(Variant, Product.title)
+        select(Variant, Product.title, Product.external_id.label("product"))
         .join(Product, tuple_(Product.workspace_id, Product.id) == tuple_(Variant.workspace_id, Variant.product_id))
         .where(
             Variant.workspace_id == tx.workspace_id,
@@ -222,7 +226,17 @@ async def _priced(tx: Tx, store_id: UUID, choice: Choice) -> Choice:
             Product.deleted_at.is_(None),
         )
     )
-    known = {row.Variant.external_id: (row.Variant, row.title) for row in rows}
+    found = rows.all()
+    known = {row.Variant.external_id: (row.Variant, row.title) for row in found}
+    products = {row.Variant.external_id: row.product for row in found}
+    returned, instead = Counter[str](), Counter[str]()
+    bought = {line.external_id: line.product_external_id for line in read.lines}
+    for one in choice.lines:
+        returned[bought.get(one.line_external_id, "")] += one.quantity
+    for part in choice.exchange:
+        instead[products.get(part.variant_external_id, "")] += part.quantity
+    if returned != instead:
+        return replace(choice, exchange=())
     parts = []
     for part in choice.exchange:
         variant, title = known.get(part.variant_external_id, (None, part.title))

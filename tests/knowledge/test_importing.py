@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 from uuid import UUID
 
 import httpx
@@ -259,3 +260,37 @@ async def test_a_deleted_article_comes_back_only_when_it_is_chosen(app: App, wor
     assert await count(app, workspace) == 1
     await bring(app, workspace, maya, drafts)
     assert await count(app, workspace) == 2
+
+
+_LD = b'<script type="application/ld+json">'
+_WORDS = b"<p>" + b"word " * 20_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(_LD * 20_000, id="beginnings without end"),
+        pytest.param(
+            _LD + b'{"@type":"Question","name":"' + b"<" * 100_000 + b'","acceptedAnswer":{"text":"a"}}</script>',
+            id="a name of tags",
+        ),
+        pytest.param(b"".join(b"<dl><dt>q<dd>" for _ in range(150)) + _WORDS, id="lists in lists"),
+        pytest.param(b"<button aria-controls=x>q</button>" * 2_000 + b"<div id=x>" + _WORDS, id="one answer for all"),
+    ],
+)  # fmt: skip
+def test_no_page_takes_longer_than_it_is_long(content: bytes) -> None:
+    began = time.process_time()
+    files.read_page(content)
+    assert time.process_time() - began < 5
+
+
+def test_no_line_of_blanks_takes_longer_than_it_is_long() -> None:
+    began = time.process_time()
+    (found,) = files.read_markdown(b"# Sizes ##" + b" " * 3_000 + b"y\n\nAs usual.", "sizes.md")
+    files.decoded(b"abc-" + b"a" * 1_000_000, "punycode")
+    assert time.process_time() - began < 5
+    assert found.title.startswith("Sizes")
+    assert [one.title for one in files.read_markdown(b"## One ##\na\n## C # two\t# \nb\n", "x.md")] == [
+        "One",
+        "C # two",
+    ]

@@ -143,3 +143,14 @@ async def test_of_two_that_answer_alike_the_one_that_many_read_comes_first(
                 for _time in range(60):
                     await reading.read(tx, other, "en")
             assert (await ask(app, workspace, "gift wrapping"))[0].article_id == other
+
+
+async def test_searches_that_somebody_makes_up_do_not_pile_up(
+    app: App, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_A_DAY", 3, raising=False)
+    async with app.db.transaction(workspace) as tx:
+        for said in ("one", "two", "three", "four", "five", "one"):
+            await reading.searched(tx, said, "en", 0)
+        kept = {one.said: one.times for one in await reading.missed(tx, 1)}
+    assert kept == {"one": 2, "two": 1, "three": 1}

@@ -10,8 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text
 
-from plugin import privacy, stores
+from plugin import privacy, stores, team
 from plugin.app import App
+from plugin.conversations import conversations as threads
+from plugin.conversations import merging, messages
+from plugin.conversations.conversations import Shopper
 from plugin.crm import customers, identities, sync, visitors
 from plugin.crm.backfill import Backfill
 from plugin.kernel import jobs
@@ -29,6 +32,7 @@ from plugin.platform import (
 from plugin.privacy import PrivacyRequest, export
 from plugin.reactions import TASKS
 from plugin.stores import Store
+from plugin.team import Role
 
 T = datetime(2026, 7, 1, tzinfo=UTC)
 NURA = "gid://shopify/Customer/700007"
@@ -217,3 +221,26 @@ async def test_a_word_that_was_given_as_an_address_takes_nobody_elses_work_along
     async with app.db.transaction(workspace) as tx:
         kept = "SELECT count(*) FROM jobs WHERE workspace_id = :w AND arguments ->> 'store_id' = :other"
         assert await tx.scalar(text(kept), {"w": workspace, "other": str(other)}) == 1
+
+
+async def test_what_was_merged_and_taken_apart_again_leaves_nothing_with_the_other(app: App, workspace: UUID) -> None:
+    async with app.db.transaction(workspace) as tx:
+        store = await connect(tx)
+        agent = await team.add(tx, name="Maya", email=None, role=Role.ADMIN)
+        talks = []
+        for email, said in (("other@example.com", "hello"), ("nura@example.com", "I live in Jeddah")):
+            browser, _ = await visitors.open_visitor(tx, store, None)
+            await visitors.typed_email(tx, browser, email, "")
+            shopper = Shopper(browser.id, store.id)
+            await messages.receive(tx, shopper, uuid4(), said)
+            await threads.ask_email(tx, shopper, email)
+            head = await threads.current(tx, shopper)
+            assert head is not None
+            talks.append(head.id)
+        (join,) = await merging.merge(tx, talks[0], talks[1:], by=agent, sure=True)
+        await merging.undo(tx, join.id, by=agent)
+    await ask(app, store, "customer_redact")
+    async with app.db.transaction(workspace) as tx:
+        assert list(await tx.scalars(text("SELECT id FROM conversations"))) == talks[:1]
+        kept = await tx.scalars(text("SELECT CAST(j AS text) FROM conversation_joins j"))
+        assert not [row for row in kept if "Jeddah" in row or "nura" in row]

@@ -373,3 +373,41 @@ async def test_a_label_file_reaches_the_shopper_once(shop: Shop) -> None:
         assert kept is not None
         assert kept.message_id is not None, "what nothing names would be deleted after a day"
     assert "Print the label" in (await shop.said(request))[-1]
+
+
+async def test_money_that_failed_is_tried_anew_within_the_limit_and_not_beside_other_money(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=False, pay_when=PayWhen.INSPECTED))
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        agent = Agent(
+            name="Noor", email=f"{uuid4().hex}@x.example", role=Role.AGENT, rights=[Permission.REFUND],
+            refund_limits={"ILS": 6_000},
+        )  # fmt: skip
+        tx.add(agent)
+    first, second = await shop.submit(want((SHIRT, 1))), await shop.submit(want((SHIRT, 1)))
+    for each in (first, second):
+        await shop.move(each, "approve")
+        await shop.move(each, "receive")
+    shop.desk.refuse[PayReturn] = "no"
+    await shop.move(first, "pay", by=agent)
+    await shop.work()
+    (failed,) = [step for step in await shop.steps(first) if step.kind == steps.PAY]
+    assert failed.state == steps.FAILED
+    shop.desk.refuse.clear()
+    await shop.move(second, "pay", by=agent)
+
+    async def again(by: Agent) -> None:
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            await carrying.look_again(tx, await records.held(tx, first.id), failed.id, by=by)
+
+    with pytest.raises(Conflict):
+        await again(shop.agent)
+    await shop.work()
+    with pytest.raises(Forbidden) as caught:
+        await again(agent)
+    assert caught.value.code == "over_limit"
+    await shop.work()
+    assert shop.desk.moved == 5_000
+    await again(shop.agent)
+    await shop.work()
+    assert shop.desk.moved == 10_000
+    assert [step.agent_id for step in await shop.steps(first) if step.kind == steps.PAY] == [shop.agent.id]

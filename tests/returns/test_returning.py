@@ -14,11 +14,12 @@ from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
 from plugin.crm.orders import Order
+from plugin.crm.products import Product, Variant
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
-from plugin.returns.policy import Policy
+from plugin.returns.policy import Policy, Resolution, Terms
 from plugin.returns.proof import OrderProof
 from plugin.returns.records import ReturnRequest
 from plugin.widget import session
@@ -254,3 +255,41 @@ async def test_words_come_in_the_readers_language(shop: Shop, client: Client) ->
 async def count(shop: Shop) -> int:
     async with shop.app.db.transaction(shop.workspace) as tx:
         return int(await tx.scalar(select(func.count()).select_from(ReturnRequest)))
+
+
+async def test_nobody_exchanges_for_a_trifle_to_get_the_rest_as_money(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(terms=Terms(days={Resolution.EXCHANGE: 30}), rules=()))
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        for product, variant, price in (("p1", "v1-l", 5_000), ("p9", "sticker", 1)):
+            its = Product(
+                id=new_id(), store_id=shop.store.id, external_id=product, version=func.now(), title=product,
+                status="active",
+            )  # fmt: skip
+            tx.add(its)
+            await tx.flush()
+            tx.add(
+                Variant(
+                    id=new_id(), store_id=shop.store.id, external_id=variant, version=func.now(), product_id=its.id,
+                    title=variant, price=price, currency="ILS",
+                )
+            )  # fmt: skip
+    http = await client()
+
+    async def decide(*items: dict[str, Any]) -> dict[str, Any]:
+        asked = wish(*items, resolution="exchange")
+        answer = await http.post(f"/widget/orders/{shop.order_id}/decision", json=asked)
+        return dict(answer.json())
+
+    fair = await decide({"instead": "v1-l"})
+    assert (fair["refused"], fair["cash"]) == ([], None)
+    for unfair in (
+        [{"instead": "sticker"}],
+        [{"instead": "v1-l"}, {"line": MUG}],
+        [{"instead": "v1-l"}, {"line": MUG, "instead": "sticker"}],
+        [{"line": MUG, "instead": "v1-l"}],
+    ):
+        decided = await decide(*unfair)
+        assert [one["words"] for one in decided["refused"]] == ["Choose what you want instead."], unfair
+        asked = {"client_id": str(uuid4()), "wish": wish(*unfair, resolution="exchange"), "digest": decided["digest"]}
+        made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
+        assert made.json()["error"]["code"] == "return_refused"

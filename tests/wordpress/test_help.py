@@ -70,3 +70,25 @@ async def test_a_page_of_the_shop_that_has_the_address_goes_first(shop: Shop, vi
         assert "our own words" in (await visitor().get(f"{shop.site.url}/help/")).text
     finally:
         await shop.site.run("return wp_delete_post( $id, true );", id=made)
+
+
+async def test_addresses_that_anybody_makes_up_leave_nothing_in_the_shops_database(
+    shop: Shop, visitor: Callable[[], Visitor]
+) -> None:
+    await publish(shop)
+
+    async def kept() -> int:
+        return int(
+            await shop.site.run(
+                'global $wpdb; return (int) $wpdb->get_var( "SELECT COUNT(*) FROM {$wpdb->options} '
+                "WHERE option_name LIKE '%transient_wc_ahlan_help_%'\" );"
+            )
+        )
+
+    browser = visitor()
+    await browser.get(f"{shop.site.url}/help/en/delivery-times")
+    before = await kept()
+    assert before > 0
+    for made_up in ("en/none-1", "en/none-2", "en/delivery-times?thanks=1", "en/delivery-times?thanks=2"):
+        await browser.get(f"{shop.site.url}/help/{made_up}")
+    assert await kept() == before

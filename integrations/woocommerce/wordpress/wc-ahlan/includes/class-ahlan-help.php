@@ -214,7 +214,8 @@ final class Ahlan_Help {
 		if ( is_wp_error( $page ) ) {
 			return 'ahlan_away' === $page->get_error_code() && is_array( $kept ) ? $kept['page'] : null;
 		}
-		if ( ! isset( $query['q'] ) && ! isset( $query['vote'] ) ) {
+		// What anybody can make up without end is not kept: the shop's database would grow with every address that is tried.
+		if ( array() === $query && 404 !== (int) $page['status'] ) {
 			$kept = array(
 				'at'   => time(),
 				'page' => $page,
