@@ -74,17 +74,17 @@ class Decision:
     confidence: float = 0.0
 
 
-# A person, please: whole wishes, not words that also stand in other questions. Compared by `search_key`, so final letters
-# of Hebrew and marks of Arabic are folded. Whoever wants to *speak* may name anybody; whoever just *wants* must name
-# staff, and at once: "I want to send it to someone" is about a parcel.
+# A person, please: whole wishes, not words that also stand in other questions. Compared by `search_key`, so final
+# letters of Hebrew and marks of Arabic are folded. Whoever wants to *speak* may name anybody; whoever just *wants* must
+# name staff, and at once: "I want to send it to someone" is about a parcel.
 _STAFF = (
     r"(?:person|human|agent|representative|rep|operator|someone|somebody|manager|supervisor|staff"
     r"|support team|employee|advisor)"
 )
 _PHONE = r"(?:phone|telephone|whatsapp|contact|support|customer service|customer care)"
 _AR_STAFF = (
-    r"(?:ال|لل|ل|ب|بال|ع|عال)?(?:موظفا?|موظفه|شخصا?|انسانا?|بشر|حد|احدا?|حدا|خدم[هت] (?:ال)?(?:عمل[اه]|زباين)|سرفيس كليان|ممثل"
-    r"|مندوب خدمه|مشرف|مشرفه|مدير|مديره|مسوول|مسؤول|مسءول|مسيول)(?:كم|كن|كو)?"
+    r"(?:ال|لل|ل|ب|بال|ع|عال)?(?:موظفا?|موظفه|شخصا?|انسانا?|بشر|حد|احدا?|حدا|خدم[هت] (?:ال)?(?:عمل[اه]|زباين)"
+    r"|سرفيس كليان|ممثل|مندوب خدمه|مشرف|مشرفه|مدير|مديره|مسوول|مسؤول|مسءول|مسيول)(?:كم|كن|كو)?"
 )
 _AR_PHONE = r"(?:ال|لل|ل)?(?:هاتف|تليفون|تلفون|تيليفون|جوال|موبايل|محمول|واتس|واتساب|واتس اب)"
 _AR_ASKED = (

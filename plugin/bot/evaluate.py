@@ -230,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if found.get("varieties"):
         console.print()
         console.print(shown(found["varieties"]))
-    rest = {name: value for name, value in found.items() if name not in ("figures", "varieties", "latency_ms") and value is not None}
+    told = ("figures", "varieties", "latency_ms")
+    rest = {name: value for name, value in found.items() if name not in told and value is not None}
     words = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else
                       f"{name.replace('_', ' ')} {value}" for name, value in rest.items())  # fmt: skip
     times = found["latency_ms"]

@@ -33,7 +33,6 @@ class Topic:
         for variety, lines in self.phrasings.items():
             yield from ((line, variety.partition("-")[0]) for line in lines)
 
-
     def articles(self) -> Iterator[dict[str, object]]:
         """One article a language, as `ahlan bot evaluate` takes them: what a store has before it has written any."""
         for language, title in self.title.items():
