@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
+from pathlib import Path
 
 from benchmarks.shop import apart
 from plugin.bot import seeds
+from plugin.kernel.text import search_key
+from plugin.language import arabizi
 from plugin.language.book import Listener
 from tests.language.stand_in import WordEmbedder
 
@@ -24,6 +28,12 @@ def test_there_are_enough_questions_in_every_language_and_variety() -> None:
 def test_no_question_is_spelled_like_a_seed() -> None:
     """Where this fails the seed goes or says something else: the questions stay as they are."""
     assert [*apart.spelled_alike([one.text for one in apart.frozen()], apart.phrasings())] == []
+
+
+def test_no_question_teaches_what_arabizi_is() -> None:
+    data = tomllib.loads((Path(arabizi.__file__).parent / "latin.toml").read_text(encoding="utf-8"))
+    taught = {search_key(line) for kind in ("arabizi", "other") for line in data[kind].splitlines()}
+    assert [one.text for one in apart.frozen() if search_key(one.text) and search_key(one.text) in taught] == []
 
 
 def test_what_is_spelled_alike_is_found() -> None:
