@@ -60,6 +60,9 @@ size large please
 code promo
 website payment
 bye
+yeah
+hello
+thanks
 AB-10234
 order EN1001-A
 XXL
