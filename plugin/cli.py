@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_text
 import os
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from plugin import doctor as doctor_story
 from plugin import processes, stores, team, workspaces
 from plugin import seed as seeding
 from plugin.app import App
+from plugin.bot import seeds
 from plugin.crm import backfill as crm_backfill
 from plugin.crm import reconcile as crm_reconcile
 from plugin.kernel import config, crypto
@@ -166,6 +168,14 @@ def bot_train_evaluate(
     """How well topics are learnt from labelled messages, measured on others."""
     few = ["--per-class", str(per_class)] if per_class else []
     _measure("train", "--train", str(train), "--test", str(test), *few, "--seed", str(seed), json=json)
+
+
+@bot.command("articles")
+def bot_articles() -> None:
+    """The usual topics of a shop as articles: their titles and phrasings, for `ahlan bot evaluate --help-centre`."""
+    for topic in seeds.pack():
+        for article in topic.articles():
+            typer.echo(json_text.dumps(article, ensure_ascii=False))
 
 
 @search.command("evaluate")

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from plugin.bot import files
-from plugin.bot.measures import Tried, bot_figures, by_language, latency, search_figures
+from plugin.bot.measures import BotFigures, Tried, bot_figures, by_language, latency, search_figures
 from plugin.kernel.errors import SetupError
 from plugin.language.book import Article, Book, Listener
 from plugin.language.embedder import E5Embedder, Embedder
@@ -99,9 +100,16 @@ def _tried(
         ranked = [topic for topic, _ in answer.ranking]
         place = ranked.index(one.topic) if one.topic is not None else None
         tried.append(Tried(one.language, one.topic is not None, place, answer.gate, answer.gate >= answer.answer_from))
-    languages = [one.language for one in tried]
+
+    def figures(own: NDArray[np.int64]) -> BotFigures:
+        return bot_figures([tried[at] for at in own], seed)
+
+    varieties = by_language([one.variety for one in asked], figures)
+    del varieties["all"]
+    varieties.pop("", None)
     return {
-        "figures": by_language(languages, lambda own: bot_figures([tried[at] for at in own], seed)),
+        "figures": by_language([one.language for one in tried], figures),
+        "varieties": varieties,
         "seed": seed,
         "answer_from": book.answer_from,
         "latency_ms": latency(took),
@@ -161,17 +169,15 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def shown(found: dict[str, Any]) -> Table:
-    """The figures as a table: one row for each, one column for all and one for each language."""
-    figures: dict[str, dict[str, Any]] = found["figures"]
-    languages = list(figures) if len(figures) > 2 else list(figures)[1:]
+def shown(figures: dict[str, dict[str, Any]]) -> Table:
+    """The figures as a table: one row for each, one column for each language or variety."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for language in languages:
-        table.add_column(language, justify="right", no_wrap=True)
+    for column in figures:
+        table.add_column(column, justify="right", no_wrap=True)
     for name, words in _SHOWN.items():
-        if name in figures["all"]:
-            table.add_row(words, *(_cell(figures[language][name]) for language in languages))
+        if any(name in own for own in figures.values()):
+            table.add_row(words, *(_cell(own[name]) for own in figures.values()))
     return table
 
 
@@ -219,8 +225,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(found, ensure_ascii=False))  # noqa: T201
         return 0
     console = Console()
-    console.print(shown(found))
-    rest = {name: value for name, value in found.items() if name not in ("figures", "latency_ms") and value is not None}
+    figures = found["figures"]
+    console.print(shown(figures if len(figures) > 2 else dict(list(figures.items())[1:])))
+    if found.get("varieties"):
+        console.print()
+        console.print(shown(found["varieties"]))
+    told = ("figures", "varieties", "latency_ms")
+    rest = {name: value for name, value in found.items() if name not in told and value is not None}
     words = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else
                       f"{name.replace('_', ' ')} {value}" for name, value in rest.items())  # fmt: skip
     times = found["latency_ms"]

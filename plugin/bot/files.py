@@ -15,11 +15,12 @@ MOST_CHARACTERS = 100_000
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A message and what it is about; None is outside of everything."""
+    """A message and what it is about; None is outside of everything. `variety` is a dialect, a script, or empty."""
 
     text: str
     topic: str | None
     language: str
+    variety: str = ""
 
 
 class Article(msgspec.Struct, frozen=True):
@@ -94,8 +95,8 @@ def _empty(one: Question | Article | Wanted | Passage) -> tuple[str, str] | None
     for name in one.__struct_fields__:
         value = getattr(one, name)
         if isinstance(value, str):
-            # An article may consist of its title.
-            if not value.strip() and name != "body":
+            # An article may consist of its title, a question be of no variety in particular.
+            if not value.strip() and name not in ("body", "variety"):
                 return name, "it is empty."
             if len(value) > MOST_CHARACTERS:
                 return name, f"it has more than {MOST_CHARACTERS} characters."

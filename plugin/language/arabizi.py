@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +26,7 @@ _MOST = 300
 # Log-odds per piece from which on a text is Arabizi: false alarms cost more than a miss.
 _SURE = 0.12
 
-_WORD = re.compile(r"[a-z0-9'’]+(?:-[a-z0-9'’]+)*", re.IGNORECASE)
+_WORD = re.compile(r"[a-zà-öø-ÿ0-9'’]+(?:-[a-zà-öø-ÿ0-9'’]+)*", re.IGNORECASE)
 # An order number has a figure like this, and no word of Arabizi.
 _NUMBER = re.compile(r"\d{3}|^\d+$")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
@@ -40,14 +42,18 @@ _CODE = re.compile(
 class _Model:
     odds: dict[str, float]
     words: dict[str, str]
+    loans: frozenset[str]
 
 
 @cache
 def _model() -> _Model:
     """Trained from the phrases when it is first asked for; takes a few milliseconds."""
     data = tomllib.loads(_DATA.read_text(encoding="utf-8"))
+    loans = frozenset(data["loans"].split())
+    arabizi = (" ".join(word for word in _words(line) if word not in loans) for line in data["arabizi"].splitlines())
     counts = [
-        Counter(piece for line in data[kind].splitlines() for piece in _pieces(line)) for kind in ("arabizi", "other")
+        Counter(piece for line in lines for piece in _pieces(_words(line)))
+        for lines in (arabizi, data["other"].splitlines())
     ]
     seen = set(counts[0]) | set(counts[1])
     totals = [sum(count.values()) + _SMOOTH * len(seen) for count in counts]
@@ -55,12 +61,12 @@ def _model() -> _Model:
         piece: math.log((counts[0][piece] + _SMOOTH) / totals[0]) - math.log((counts[1][piece] + _SMOOTH) / totals[1])
         for piece in seen
     }
-    return _Model(odds, data["words"])
+    return _Model(odds, data["words"], loans)
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(words: Iterable[str]) -> list[str]:
     found = []
-    for word in _words(text):
+    for word in words:
         padded = f" {word} "
         for length in _LENGTHS:
             found += [padded[at : at + length] for at in range(len(padded) - length + 1)]
@@ -69,18 +75,26 @@ def _pieces(text: str) -> list[str]:
 
 def _words(text: str) -> list[str]:
     """Words in small letters, stretched ones shortened; numbers and codes are no words."""
-    found = (_STRETCHED.sub(r"\1", word.lower().replace("’", "'")) for word in _WORD.findall(text[:_MOST]))
+    found = map(plain, _WORD.findall(text[:_MOST]))
     return [word for word in found if not _NUMBER.search(word) and not _CODE.fullmatch(word)]
+
+
+def plain(word: str) -> str:
+    """A word in small letters without accents, stretched ones shortened."""
+    letters = unicodedata.normalize("NFKD", word.lower().replace("’", "'")).encode("ascii", "ignore").decode()
+    return _STRETCHED.sub(r"\1", letters)
 
 
 def is_arabizi(text: str) -> bool:
     """Whether a text in Latin letters is Arabic."""
     if not text[:_MOST].isascii() and not any(sign.isascii() and sign.isalpha() for sign in text[:_MOST]):
         return False
-    pieces = _pieces(text)
+    model = _model()
+    # Words that Arabic borrowed, and every language of a shop has, speak neither for it nor against it.
+    pieces = _pieces(word for word in _words(text) if word not in model.loans)
     if not pieces:
         return False
-    odds = _model().odds
+    odds = model.odds
     return sum(odds.get(piece, 0.0) for piece in pieces) / len(pieces) > _SURE
 
 
@@ -99,7 +113,7 @@ def spelled_out(text: str) -> list[Piece]:
         if match.start() > at:
             found.append(Piece(text[at : match.start()], text[at : match.start()]))
         at = match.end()
-        word = _STRETCHED.sub(r"\1", match[0].lower().replace("’", "'"))
+        word = plain(match[0])
         known = words.get(word)
         if known is None and (word.isdigit() or _CODE.fullmatch(word)) and not _DIGIT_LETTER.fullmatch(word):
             known = match[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from egyptian_arabizi_franco import Converter
 
-from plugin.language.arabizi import spelled_out
+from plugin.language.arabizi import plain, spelled_out
 
 # The article stands before its noun without a blank.
 _ARTICLE = "ال"
@@ -19,7 +19,7 @@ class Transliterator:
     def arabic(self, text: str) -> str:
         """`text` in Arabic letters. What is no word, and numbers, stay as they are."""
         pieces = spelled_out(text)
-        unknown = [piece.text for piece in pieces if piece.arabic is None]
+        unknown = [plain(piece.text) for piece in pieces if piece.arabic is None]
         written = iter(self._model.convert(unknown) if unknown else ())
         found = ""
         article = False

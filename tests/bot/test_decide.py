@@ -45,6 +45,11 @@ def test_the_gates_part_answers_from_choices_and_from_people(
         "stop talking to the bot i want a real person", "أبي أكلم موظف", "عايز أكلم حد من خدمة العملاء",
         "بدي احكي مع حدا", "بغيت نهدر مع شي واحد", "حولني على موظف", "אפשר לדבר עם נציג?",
         "רוצה בן אדם", "תעבירו אותי לנציגה",
+        "is there a phone number i can call", "whats your whatsapp number", "can someone call me back please",
+        "enough with the bots", "ممكن رقم تليفون", "شو رقمكن", "عندكم واتساب؟", "وين المدير", "وصلني بالمسؤول",
+        "خلوا أحد يتصل فيني", "عيطو ليا", "زهقت من الرد الآلي", "عايزة موظفة", "حولني ع موظف",
+        "מה הטלפון שלכם?", "יש מספר טלפון?", "שמישהו יחזור אליי", "איפה המנהל", "תעביר למישהו אמיתי",
+        "נמאס מהבוט", "3ayez atkallem ma3 7ad", "momken ra2am el telefon", "wen el modir", "5ali 7ada yettesel fiyi",
     ],
 )  # fmt: skip
 def test_a_person_is_let_in_in_any_wording_and_before_everything(text: str) -> None:
@@ -55,7 +60,13 @@ def test_a_person_is_let_in_in_any_wording_and_before_everything(text: str) -> N
 
 @pytest.mark.parametrize(
     "text", ["do you have an agent discount", "is the manager bag in stock", "صاحب المحل شخص طيب", "the bottom is torn",
-             "who is the person in the picture", "a gift for someone special"],
+             "who is the person in the picture", "a gift for someone special", "i want a replacement",
+             "i need a personalised mug", "my phone number is wrong on the order", "call me before you deliver",
+             "do you have the phone case", "أريد مسح بياناتي الشخصية", "عايز واحدة تانية", "اريد مقاس واحد اكبر",
+             "بدي حدود التوصيل", "وصلني طلب شخص ثاني", "وصلني واحد مكسور", "نحب نبدلها بموديل واحد آخر من عندكم",
+             "عايز أغير رقم التليفون في الطلب", "اتصلوا علي قبل التوصيل", "ما رقمكم الضريبي", "عندكم جوال سامسونج",
+             "רוצה לשלוח מתנה למישהו", "תתקשרו אליי לפני המשלוח", "מספר הטלפון שלי השתנה", "יש טלפון של סמסונג",
+             "لم يتصل بي أحد بعد موعد التسليم", "fin l commande dyali", "3ayez wa7da tanya", "ra2am el order 10234"],
 )  # fmt: skip
 def test_other_questions_are_not_taken_for_that_wish(text: str) -> None:
     assert not wants_person(text)

@@ -26,6 +26,14 @@ abi a3arf el siyasa
 sar li esboo3 antazer
 el jawda mo zayna
 lw sam7t
+fi menno size large
+ma l9itch bouton annuler
+kifach ndir échange l sebbat
+wach l paiement f site amen
+code promo makhdamch
+fin l facture dyal had la commande
+chkoun li jawbni 3la l email
+ma3ndich compte f site
 """.strip().splitlines()
 
 OTHER = """
@@ -44,6 +52,17 @@ is the thobe available in 56
 kaftan marrakech silk dress
 oud perfume 100ml
 do you ship to kuwait
+comment faire un échange de chaussures
+le paiement sur le site est sécurisé
+mon code promo a expiré
+où trouver la facture de ma commande
+size large please
+code promo
+website payment
+bye
+yeah
+hello
+thanks
 AB-10234
 order EN1001-A
 XXL
@@ -69,5 +88,6 @@ def test_nothing_is_lost_when_words_are_taken_apart(text: str) -> None:
 
 
 def test_known_words_are_written_out_and_numbers_stay() -> None:
+    assert [piece.arabic for piece in spelled_out("Échange")] == ["تبديل"]
     written = {piece.text: piece.arabic for piece in spelled_out("wen talabi 10234 AB-77 kteeeer")}
     assert written == {"wen": "وين", "talabi": "طلبي", "10234": "10234", "AB-77": None, "kteeeer": None, " ": " "}

@@ -33,6 +33,12 @@ class Topic:
         for variety, lines in self.phrasings.items():
             yield from ((line, variety.partition("-")[0]) for line in lines)
 
+    def articles(self) -> Iterator[dict[str, object]]:
+        """One article a language, as `ahlan bot evaluate` takes them: what a store has before it has written any."""
+        for language, title in self.title.items():
+            own = [line for line, spoken in self.examples() if spoken == language and line != title]
+            yield {"id": self.id, "title": title, "body": "", "language": language, "phrasings": own}
+
 
 class BadSeed(ValueError):
     """A file of the pack that cannot be used: which, and why."""
