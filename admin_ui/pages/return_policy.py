@@ -55,7 +55,10 @@ _COMMAS = r"[,،;\s]+"
 PAY_WHEN: dict[PayWhen, tuple[Lazy, Lazy]] = {
     PayWhen.INSPECTED: (_("Once the goods were looked at"), _("You say what of them is fine, then it goes.")),
     PayWhen.RECEIVED: (_("Once the goods are here"), _("As soon as somebody says that they arrived.")),
-    PayWhen.IN_TRANSIT: (_("Once the goods are on their way"), _("With the first scan of the carrier.")),
+    PayWhen.IN_TRANSIT: (
+        _("Once the goods are on their way"),
+        _("As soon as one of you says so. What the customer says is only shown to you."),
+    ),
     PayWhen.APPROVED: (_("At once"), _("As soon as the return is agreed.")),
 }
 DELIVERY: dict[DeliveryBack, Lazy] = {

@@ -145,7 +145,10 @@ async def ship(
     tx: Tx, request: ReturnRequest, *, carrier: str = "", tracking_number: str = "", tracking_url: str = "",
     by: Agent | Who,
 ) -> None:  # fmt: skip
-    """The goods are on their way. Raises Conflict, Moving."""
+    """The goods are on their way. What the shopper alone says moves no money: then somebody of the team looks at it.
+
+    Raises Conflict, Moving.
+    """
     await _still(tx, request)
     values: dict[str, Any] = {
         name: value for name, value in _parcel(carrier, tracking_number, tracking_url).items() if value
@@ -153,7 +156,7 @@ async def ship(
     await _shift(tx, request, "ship", by, **values)
     if values.get("tracking_number"):
         await _tell_store(tx, request, _labelled(request), by)
-    await _go_on(tx, request)
+    await (_reckon if by is Who.SHOPPER else _go_on)(tx, request)
 
 
 async def receive(tx: Tx, request: ReturnRequest, *, by: Agent) -> None:

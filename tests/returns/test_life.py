@@ -50,6 +50,17 @@ async def test_nobody_need_be_awake_for_what_the_policy_agrees_to(shop: Shop) ->
     assert len(await shop.said(request)) == 5
 
 
+async def test_what_the_shopper_alone_says_moves_no_money(shop: Shop) -> None:
+    await shop.policy(Policy(pay_when=PayWhen.IN_TRANSIT))
+    request = await shop.submit()
+    await shop.work()
+    request = await shop.move(request, "ship", by=Who.SHOPPER, tracking_number="made up")
+    await shop.work()
+    request = await shop.request(request)
+    assert (request.state, shop.desk.moved) == (State.IN_TRANSIT, 0)
+    assert request.waiting_since is not None, "somebody has to look whether it is true"
+
+
 async def test_what_needs_a_person_waits_for_one(shop: Shop) -> None:
     await shop.policy(Policy(automatic=False))
     request = await shop.submit()

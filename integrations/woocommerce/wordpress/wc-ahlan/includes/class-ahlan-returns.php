@@ -123,7 +123,8 @@ final class Ahlan_Returns {
 				if ( $order->has_status( substr( self::STATUS, 3 ) ) ) {
 					$before = (string) $order->get_meta( self::BEFORE );
 					$order->update_status( '' === $before ? 'completed' : $before );
-					++$changed;
+					// Another plugin may keep the status: what does not change must not be asked for ever.
+					$changed += $order->has_status( substr( self::STATUS, 3 ) ) ? 0 : 1;
 				}
 			}
 		} while ( $changed > 0 );
