@@ -13,6 +13,7 @@ from starlette.responses import Response
 from admin_ui.desk import Desk, as_id, nothing_here
 from plugin import stores
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
 from plugin.knowledge import articles, importing, reading, site, starters
@@ -332,7 +333,7 @@ async def one_import(desk: Desk) -> Response:
 async def take_import(desk: Desk) -> Response:
     """Take over what was ticked."""
     form = await desk.request.form()
-    chosen = {int(str(one)) for one in form.getlist("item") if str(one).isdecimal()}
+    chosen = {number for one in form.getlist("item") if (number := whole(str(one), 10_000)) is not None}
     shelf = str(form.get("collection", ""))
     publish = form.get("publish") == "yes" and articles.may_publish(desk.agent)
     async with desk.transaction() as tx:

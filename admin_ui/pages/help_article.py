@@ -16,6 +16,7 @@ from plugin import team
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.knowledge import articles, markdown, rules, search, site
 from plugin.knowledge.articles import Kind, Listed
@@ -62,7 +63,7 @@ async def save(desk: Desk) -> Response:
             )
             await articles.write(
                 tx, article, language, title, body, by=desk.agent.id,
-                seen=int(seen) if seen.isdecimal() else None, small=form.get("small") == "yes",
+                seen=whole(seen, 10**9), small=form.get("small") == "yes",
             )  # fmt: skip
             if form.get("then") == "publish":
                 await articles.publish(tx, article, language, by=desk.agent)
@@ -145,7 +146,7 @@ async def restore(desk: Desk) -> Response:
 
     async def change(tx: Tx, found: Listed, code: str, form: Any) -> None:
         number = str(form.get("number", ""))
-        await articles.restore(tx, found.article, code, int(number) if number.isdecimal() else 0, by=desk.agent.id)
+        await articles.restore(tx, found.article, code, whole(number, 10**9) or 0, by=desk.agent.id)
 
     return await _change(desk, change, "restored")
 

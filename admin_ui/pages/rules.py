@@ -476,7 +476,7 @@ def _deed_row(t: Translator, deed: Deed, lists: Lists, n: str) -> DeedRow:
         case Do.STATUS:
             options = [(one.value, t.gettext(words.STATUSES[one][1])) for one in automation.STATUSES]
         case Do.SNOOZE:
-            spans = sorted({*_SNOOZES, *([int(value)] if value.isdigit() else [])})
+            spans = sorted({*_SNOOZES, *([typed] if (typed := whole(value, 10_000)) is not None else [])})
             options = [(str(hours), t.duration(hours * 3600)) for hours in spans]
         case Do.FIELD:
             options = lists.fields

@@ -19,6 +19,8 @@ function markPlace() {
     if (inside && (!best || path.length > best.dataset.nav.length)) best = link;
   }
   best?.setAttribute("aria-current", "page");
+  // The phone's bar holds more places than it shows at once.
+  best?.scrollIntoView({ block: "nearest", inline: "center" });
   const open = $("#thread")?.dataset.conversation;
   for (const row of $$(".row")) {
     if (row.dataset.row === open) row.setAttribute("aria-current", "true");

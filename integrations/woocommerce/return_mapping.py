@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from integrations.woocommerce import refund_mapping
 from integrations.woocommerce.refund_mapping import ITEM, SHIPPING, Json, Part, Plan
+from plugin.kernel.digits import whole
 from plugin.kernel.money import Money, exponent_of
 from plugin.return_desk import (
     Disposed,
@@ -164,9 +165,9 @@ def quantities(parts: Iterable[ReturnPart]) -> dict[int, int]:
     """Units by line. Raises ValueError for what is no line of WooCommerce's or no number of units."""
     found: dict[int, int] = {}
     for part in parts:
-        if not part.line_external_id.isdecimal() or part.quantity <= 0:
+        line = whole(part.line_external_id, 2**63 - 1)
+        if line is None or part.quantity <= 0:
             raise ValueError(f"no {part.quantity} of line {part.line_external_id}")
-        line = int(part.line_external_id)
         found[line] = found.get(line, 0) + part.quantity
     return found
 

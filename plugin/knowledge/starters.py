@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Catalogues, Translator
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import normalise
 from plugin.knowledge import articles
 from plugin.knowledge.articles import Article, Collection, Kind, Listed
 from plugin.team import Agent
@@ -205,7 +207,7 @@ def _checked(policy: Policy, answers: Mapping[str, Sequence[str]]) -> dict[str, 
             raise AhlanError(
                 _("Something is not answered yet."), _("Fill in everything that is not optional."), code="policy_empty"
             )
-        if question.days and given and not (given[0].isdecimal() and int(given[0]) <= 365):
+        if question.days and given and whole(normalise(given[0]), 365) is None:
             raise AhlanError(_("Give days as a whole number, up to 365."), code="policy_days")
         if question.choices and any(one not in question.choices for one in given):
             raise AhlanError(_("Choose again."), code="policy_choice")

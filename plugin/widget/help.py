@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from plugin import stores
 from plugin.app import App
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, TooMany
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, not_found, unreadable
@@ -23,6 +24,7 @@ from plugin.knowledge.site import Asked, Site
 from plugin.stores import Store
 from plugin.widget import session
 from plugin.widget.limits import Limit, Limits, address_of
+from plugin.widget.strings import help_strings
 
 SEARCH = Limit("help_search", 60, address=600)
 VOTE = Limit("help_vote", 86_400, visitor=1)
@@ -98,7 +100,7 @@ class Help:
         return _json({"found": lines})
 
     async def home(self, request: Request) -> Response:
-        """What the chat shows first: collections with their articles, by title."""
+        """What the chat shows first: collections with their articles, by title; and what it says itself."""
         store, language = await self._asked(request)
         async with self.app.db.transaction(store.workspace_id) as tx:
             held = await site.content(tx, store)
@@ -110,7 +112,8 @@ class Help:
                     {"name": name, "articles": [{"title": row.shown, "slug": row.slug} for _one, row in pairs[:50]]}
                     for name, pairs in shelves
                     if pairs
-                ]
+                ],
+                "strings": help_strings(self.app.catalogues.translator(language).gettext),
             }
         )
 
@@ -139,7 +142,7 @@ class Help:
         store = await self._store(request)
         await self.limits.spend(FEEDBACK, address=address_of(request))
         length = request.headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > _MAX_FORM:
+        if whole(length, _MAX_FORM) is None:
             raise unreadable(413)
         form = await request.form(max_files=0, max_fields=8, max_part_size=_MAX_FORM)
         said = {name: str(value) for name, value in form.items()}

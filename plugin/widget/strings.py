@@ -39,18 +39,6 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "home.file": _("Attachment"),
         "home.topics": _("Help topics"),
         "home.topics_hint": _("Answers to what is asked most"),
-        "help.title": _("Help topics"),
-        "help.search": _("What are you looking for?"),
-        "help.more": _("More answers"),
-        "help.empty": _("There are no articles in this language yet. Ask us, we are glad to help."),
-        "help.none": _("Nothing found yet. Try other words, or ask us."),
-        "help.failed": _("This could not be loaded. Try again in a moment."),
-        "help.ask": _("Chat with us"),
-        "help.helped": _("Did this help?"),
-        "help.yes": _("Yes"),
-        "help.no": _("No"),
-        "help.thanks": _("Thank you for telling us."),
-        "help.sorry": _("Thank you. Ask us in the chat, we are glad to help."),
         "presence.here": _("Here now"),
         "presence.reply": _("Answers in about {time}"),
         "presence.minutes": _("Usually answers within minutes"),
@@ -126,3 +114,21 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
     for key, form in forms.items():
         words |= {f"{key}.{category}": form(number) for category, number in SAMPLES.items()}
     return words
+
+
+def help_strings(_: Callable[[str], str]) -> dict[str, str]:
+    """What the help centre says in the panel; it comes with its topics, when it is first opened."""
+    return {
+        "help.title": _("Help topics"),
+        "help.search": _("What are you looking for?"),
+        "help.more": _("More answers"),
+        "help.empty": _("There are no articles in this language yet. Ask us, we are glad to help."),
+        "help.none": _("Nothing found yet. Try other words, or ask us."),
+        "help.failed": _("This could not be loaded. Try again in a moment."),
+        "help.ask": _("Chat with us"),
+        "help.helped": _("Did this help?"),
+        "help.yes": _("Yes"),
+        "help.no": _("No"),
+        "help.thanks": _("Thank you for telling us."),
+        "help.sorry": _("Thank you. Ask us in the chat, we are glad to help."),
+    }

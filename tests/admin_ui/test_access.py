@@ -69,7 +69,11 @@ def test_money_exports_and_settings_each_name_their_own_right(app: App) -> None:
             assert route.permission is Permission.EXPORT, path
         if "refund" in path:
             assert route.permission is Permission.REFUND, path
-        if writes and path.startswith("/settings") and not path.startswith((*OWN, "/settings/privacy", OF_WHO_ANSWERS)):
+        if (
+            writes
+            and path.startswith("/settings")
+            and not path.startswith((*OWN, "/settings/privacy", "/settings/blocked", OF_WHO_ANSWERS))
+        ):
             assert route.permission in (Permission.MANAGE_SETTINGS, Permission.MANAGE_WORKSPACE), path
         if writes and path.startswith("/team") and path != "/team/confirm-owner":
             assert route.permission is Permission.MANAGE_TEAM, path
@@ -561,8 +565,9 @@ async def test_the_log_is_kept_as_long_as_was_said_and_changed_by_nobody(app: Ap
 
 def test_every_kind_and_field_that_is_noted_has_words() -> None:
     noted, fields = noted_kinds()
-    # What is done to orders is noted under the action's own name.
-    assert noted | {f"orders.{kind}" for kind in actions.KINDS} == set(KINDS)
+    # What is done to orders is noted under the action's own name, what is done to articles by one verb for all.
+    articles = {f"settings.article_{done}" for done in ("published", "unpublished", "deleted", "restored")}
+    assert noted | articles | {f"orders.{kind}" for kind in actions.KINDS} == set(KINDS)
     assert fields | {"order", "amount", "state"} <= set(FIELDS)
 
 

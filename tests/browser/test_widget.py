@@ -18,7 +18,7 @@ from playwright.async_api import Browser, BrowserContext, Error, Frame, Locator,
 from admin_ui.look import typed
 from plugin.kernel.i18n import load
 from plugin.widget import page as widget_page
-from plugin.widget.strings import SAMPLES, strings
+from plugin.widget.strings import SAMPLES, help_strings, strings
 from tests.browser.chrome import OPEN_ROOTS, needs_browser
 from tests.browser.chrome import strict_browser as strict_browser
 from tests.browser.widget_stub import Peer, history
@@ -159,8 +159,15 @@ def test_the_panel_asks_for_exactly_the_words_there_are() -> None:
     assert words == plain | {f"{key}.{category}" for key in plurals for category in SAMPLES}
 
 
+def test_the_help_centre_asks_for_exactly_the_words_that_come_with_it() -> None:
+    source = "\n".join(path.read_text() for path in (widget_page.STATIC / "help").glob("*.js"))
+    assert set(re.findall(r'"(help\.\w+)"', source)) == set(help_strings(str))
+
+
 def test_every_icon_is_delivered_and_used() -> None:
-    source = "\n".join(path.read_text() for path in PANEL.glob("*.js"))
+    source = "\n".join(
+        path.read_text() for folder in (PANEL, widget_page.STATIC / "help") for path in folder.glob("*.js")
+    )
     used = set(re.findall(r'icon(?:Button)?\("([\w-]+)"', source)) | set(
         re.findall(r'\w+: \["([\w-]+)", "chat', source)
     )

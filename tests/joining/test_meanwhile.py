@@ -141,7 +141,7 @@ async def test_an_uninstall_that_was_claimed_before_the_move_counts_after_it(
 
 async def _opening(app: App, guest: Merchant) -> tuple[session.Pass, dict[str, object]]:
     opening = session.Opening(guest.store.public_key, guest.visitor)
-    return await session.open_session(app, Limits(app.hub), opening, f"10.0.0.{uuid4().int % 250}")
+    return await session.open_session(app, Limits(app.hub), opening, f"10.0.0.{uuid4().int % 250}", {})
 
 
 async def test_a_shopper_waits_politely_and_goes_on_where_they_were(app: App, merchant: Make) -> None:

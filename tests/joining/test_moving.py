@@ -331,6 +331,8 @@ def test_every_table_of_a_store_is_known_to_the_move() -> None:
     with_store = {
         table.name for table in metadata.sorted_tables
         if "store_id" in table.c and table.info.get("access", "tenant") == "tenant"
+        # An article that is for one shop only is the workspace's all the same.
+        and table.name != "articles"
     } - {"store_moves"}  # fmt: skip
     assert with_store | {"stores", "customers", "customer_terms", "customer_merges", "access_log"} <= names
     stays = {table.name for table in metadata.sorted_tables if "workspace_id" in table.c} - names

@@ -4,7 +4,6 @@ import { Bridge } from "./bridge.js";
 import { Chat } from "./chat.js";
 import { dress } from "./colour.js";
 import { Composer } from "./composer.js";
-import { Help } from "./help.js";
 import { announce, el, trapFocus } from "./dom.js";
 import { home } from "./home.js";
 import { Outbox } from "./outbox.js";
@@ -377,10 +376,28 @@ async function openOrders(back) {
     draw();
     await orders.open(back);
   } catch {
-    if (state.screen !== "orders" || orders?.view.isConnected) return;
-    const again = el("button", { type: "button", class: "button", on: { click: () => openOrders(back) } }, t("chat.retry"));
-    app.replaceChildren(el("section", { class: "gone" }, el("p", { role: "alert" }, t("chat.offline")), again));
+    failed("orders", orders, () => openOrders(back));
   }
+}
+
+/** The help centre comes likewise. */
+async function openHelp() {
+  show("help");
+  try {
+    const part = await import("../help/main.js");
+    help ??= await part.help({ chat: () => show("chat"), home: () => show("home"), close: () => bridge.close() });
+    draw();
+    help.focus();
+  } catch {
+    failed("help", help, openHelp);
+  }
+}
+
+/** A part of us that did not come is asked for once more. */
+function failed(screen, part, open) {
+  if (state.screen !== screen || part?.view.isConnected) return;
+  const again = el("button", { type: "button", class: "button", on: { click: open } }, t("chat.retry"));
+  app.replaceChildren(el("section", { class: "gone" }, el("p", { role: "alert" }, t("chat.offline")), again));
 }
 
 function show(screen) {
@@ -399,14 +416,10 @@ function draw(arrived = 0) {
     chat.draw(arrived);
     return;
   }
-  if (state.screen === "help") {
-    help ??= new Help({ chat: () => show("chat"), home: () => show("home"), close: () => bridge.close() });
-    if (app.firstElementChild !== help.view) app.replaceChildren(help.view);
-    return;
-  }
-  if (state.screen === "orders") {
-    if (orders && app.firstElementChild !== orders.view) app.replaceChildren(orders.view);
-    else if (!orders) app.replaceChildren();
+  if (state.screen !== "home") {
+    const { view } = (state.screen === "help" ? help : orders) ?? {};
+    if (view && app.firstElementChild !== view) app.replaceChildren(view);
+    else if (!view) app.replaceChildren();
     return;
   }
   const focused = app.contains(document.activeElement) ? document.activeElement : null;
@@ -414,7 +427,7 @@ function draw(arrived = 0) {
   app.replaceChildren(
     home(state, {
       chat: () => show("chat"),
-      help: () => show("help"),
+      help: openHelp,
       orders: () => openOrders(),
       close: () => bridge.close(),
     }),
@@ -429,7 +442,7 @@ function draw(arrived = 0) {
 function settle() {
   const touch = matchMedia("(pointer: coarse)").matches;
   if (state.screen === "chat" && !(touch && state.thread.last > 0)) return chat.composer.focus();
-  if (state.screen === "help") return help.focus();
+  if (state.screen === "help") return help?.focus();
   if (state.screen === "orders") return orders?.focus();
   app.querySelector("h1")?.focus({ preventScroll: true });
 }

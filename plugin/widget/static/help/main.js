@@ -1,18 +1,35 @@
 // The help centre in the panel: topics, answers while typing, one article; the chat is one touch away from each.
-import { announce, el, icon, iconButton } from "./dom.js";
-import { config, t } from "./words.js";
+// Loaded when it is first opened; a chat carries nothing of it.
+import { announce, el, icon, iconButton } from "../panel/dom.js";
+import { config, t } from "../panel/words.js";
 
 const SETTLED = 1500; // ms without a key: that was the question
 
-/** What the help centre shows. `chat()` and `home()` lead away, `close()` closes the panel. */
-export class Help {
-  #shelves = null;
+/** Ask the help centre for one of its answers. */
+async function get(path, values, signal) {
+  const query = new URLSearchParams({ language: config.locale, ...values });
+  const answer = await fetch(`${config.base}/help/${config.store}/${path}.json?${query}`, { credentials: "omit", signal });
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.json();
+}
+
+/** Its style and its words come first. `chat()` and `home()` lead away, `close()` closes the panel. */
+export async function help(leave) {
+  const sheet = new URL("../help.css", import.meta.url).href;
+  const dressed = new Promise((done) => document.head.append(el("link", { rel: "stylesheet", href: sheet, on: { load: done, error: done } })));
+  const [{ shelves, strings }] = await Promise.all([get("home", {}), dressed]);
+  Object.assign(config.strings, strings);
+  return new Help(leave, shelves);
+}
+
+class Help {
   #asking = null;
   #timer = 0;
   #trail = []; // what Back leads to, the latest last
 
-  constructor({ chat, home, close }) {
+  constructor({ chat, home, close }, shelves) {
     this.leave = { chat, home, close };
+    this.shelves = shelves;
     this.body = el("div", { class: "help-body" });
     this.title = el("h1", { class: "help-title", tabindex: "-1" }, t("help.title"));
     this.field = el("input", {
@@ -45,13 +62,6 @@ export class Help {
     this.focus();
   }
 
-  async #get(path, values, signal) {
-    const query = new URLSearchParams({ language: config.locale, ...values });
-    const answer = await fetch(`${config.base}/help/${config.store}/${path}.json?${query}`, { credentials: "omit", signal });
-    if (!answer.ok) throw new Error(String(answer.status));
-    return answer.json();
-  }
-
   #put(title, ...children) {
     this.title.textContent = title;
     this.body.replaceChildren(...children.filter(Boolean));
@@ -67,24 +77,18 @@ export class Help {
     );
   }
 
-  async #topics() {
+  #topics() {
     const list = el("div", { class: "help-list" });
     this.list = list;
     this.#put(t("help.title"), this.field, list);
     if (this.field.value.trim().length > 1) return this.#look(false);
-    try {
-      this.#shelves ??= (await this.#get("home", {})).shelves;
-    } catch {
-      return list.replaceChildren(el("p", { class: "help-none" }, t("help.failed")));
-    }
-    if (this.list !== list || this.field.value.trim().length > 1) return;
     list.replaceChildren(
-      ...this.#shelves.flatMap(({ name, articles }) => [
-        (name || this.#shelves.length > 1) && el("h2", { dir: "auto" }, name || t("help.more")),
+      ...this.shelves.flatMap(({ name, articles }) => [
+        (name || this.shelves.length > 1) && el("h2", { dir: "auto" }, name || t("help.more")),
         el("ul", {}, articles.map((one) => this.#line(one))),
       ]).filter(Boolean),
     );
-    if (!this.#shelves.length) list.replaceChildren(el("p", { class: "help-none" }, t("help.empty")));
+    if (!this.shelves.length) list.replaceChildren(el("p", { class: "help-none" }, t("help.empty")));
   }
 
   #typed() {
@@ -103,7 +107,7 @@ export class Help {
     const asking = (this.#asking = new AbortController());
     const { list } = this;
     try {
-      const { found } = await this.#get("search", { q: this.field.value.trim(), ...(settled ? { settled: "1" } : {}) }, asking.signal);
+      const { found } = await get("search", { q: this.field.value.trim(), ...(settled ? { settled: "1" } : {}) }, asking.signal);
       if (asking.signal.aborted || this.list !== list) return;
       list.replaceChildren(found.length ? el("ul", {}, found.map((one) => this.#line(one))) : el("p", { class: "help-none" }, t("help.none")));
       if (!found.length && settled) announce(t("help.none"));
@@ -115,7 +119,7 @@ export class Help {
   async open(slug, language = config.locale) {
     let one;
     try {
-      one = await this.#get("article", { slug, language });
+      one = await get("article", { slug, language });
     } catch {
       return announce(t("help.failed"));
     }
