@@ -205,7 +205,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     const { left } = launcher.getBoundingClientRect();
     for (const node of document.elementsFromPoint(left + 28, innerHeight - 16)) {
       const { top, height } = node.getBoundingClientRect();
-      if (/fix|sti/.test(getComputedStyle(node).position) && height < innerHeight * 0.4) lift = Math.max(lift, innerHeight - top);
+      if (/fix|sti/.test(getComputedStyle(node).position) && height < innerHeight * .4) lift = Math.max(lift, innerHeight - top);
     }
     host.style.setProperty("--lift", lift + "px");
     if (!host.isConnected) doc.append(host);
