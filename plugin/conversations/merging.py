@@ -172,20 +172,6 @@ async def twins(tx: Tx, talk: Conversation, *, limit: int = 10) -> list[Conversa
     return list(rows)
 
 
-async def joins_of(tx: Tx, conversation_id: UUID) -> list[ConversationJoin]:
-    """What was merged into a conversation or split off from it and still is, the latest first."""
-    rows = await tx.scalars(
-        select(ConversationJoin)
-        .where(
-            ConversationJoin.workspace_id == tx.workspace_id,
-            ConversationJoin.conversation_id == conversation_id,
-            ConversationJoin.undone_at.is_(None),
-        )
-        .order_by(ConversationJoin.id.desc())
-    )
-    return list(rows)
-
-
 async def merge(tx: Tx, into: UUID, others: Sequence[UUID], *, by: Agent, sure: bool = False) -> list[ConversationJoin]:
     """Put conversations into one. Returns what was joined, in order; conversations that are not there are passed over.
 

@@ -230,16 +230,6 @@ async def order_of(tx: Tx, shopper: Shopper, order_id: UUID) -> OrderView:
     return (await orders.views(tx, [row]))[0]
 
 
-async def by_account(tx: Tx, shopper: Shopper, order_id: UUID) -> bool:
-    """Whether the store itself vouches for whose order it is."""
-    if shopper.customer_id is None:
-        return False
-    owner = await tx.scalar(
-        select(Order.customer_id).where(Order.workspace_id == tx.workspace_id, Order.id == order_id)
-    )
-    return bool(owner == shopper.customer_id)
-
-
 # Finding the order and sending the code
 
 

@@ -180,5 +180,3 @@ _TOLD: Mapping[str, Tell] = {
     "return_request.reopened": _plain(_("Your return %(number)s for order %(order)s is open again.")),
     "return_request.reminded": _reminded,
 }
-TOLD = frozenset(_TOLD)
-"""Events of which a shopper hears."""
