@@ -114,6 +114,7 @@ async def start(
 
 
 def _platforms(settings: Settings, database: Database, sealed: crypto.Vault, http: Http) -> Mapping[str, Platform]:
+    # Every platform is made of the same parts; the checker sees only that they are of different types.
     parts = {"db": database, "vault": sealed, "http": http, "settings": settings}
     return {
         "shopify": ShopifyPlatform(**parts),  # type: ignore[arg-type]
@@ -183,7 +184,7 @@ def _health(app: App) -> list[BaseRoute]:
         for name, answer in (("database", db.ping(app.db.app)), ("valkey", app.hub.ping())):
             try:
                 await answer
-            except Exception as error:
+            except Exception as error:  # Whatever keeps a part from answering, it is not ready.
                 log.warning("not_ready", part=name, error=repr(error))
                 problems[name] = "does not answer"
         # Chat and webhooks go on without Valkey, only later: it is told, but takes nobody out of service.

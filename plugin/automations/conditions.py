@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from plugin.conversations.filters import (
@@ -394,19 +395,19 @@ def _order(value: Value, facts: Facts) -> bool:
     return value.text in facts.order.states(facts.now)
 
 
-def _compared(left: object, compare: str, right: object) -> bool:
+def _compared(left: Any, compare: str, right: Any) -> bool:
     if left is None or right is None:
         return False
     match compare:
         case ">":
-            return left > right  # type: ignore[operator, no-any-return]
+            return bool(left > right)
         case ">=":
-            return left >= right  # type: ignore[operator, no-any-return]
+            return bool(left >= right)
         case "<":
-            return left < right  # type: ignore[operator, no-any-return]
+            return bool(left < right)
         case "<=":
-            return left <= right  # type: ignore[operator, no-any-return]
-    return left == right
+            return bool(left <= right)
+    return bool(left == right)
 
 
 _ASK: Mapping[Key, Callable[[Value, Facts], bool]] = {

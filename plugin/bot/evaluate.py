@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Console(stderr=True).print(f"[bold red]ahlan:[/] {error}", highlight=False, soft_wrap=True)
         return 1
     if said.json:
-        print(json.dumps(found, ensure_ascii=False))  # noqa: T201
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
         return 0
     console = Console()
     figures = found["figures"]

@@ -133,6 +133,7 @@ async def searched(tx: Tx, said: str, language: str, found: int) -> None:
     key = search_key(said)
     if len(key) < 2 or _PERSONAL.search(said):
         return
+    # Declared as a FromClause; a mapped class's own is a Table.
     table: Table = HelpSearch.__table__  # type: ignore[assignment]
     today = (table.c.workspace_id == tx.workspace_id, table.c.day == _today())
     some = select(table.c.key).where(*today).limit(MOST_A_DAY).subquery()
@@ -240,6 +241,7 @@ def _counts(reasons: Sequence[ArticleReason]) -> dict[str, int]:
 
 
 async def _count(tx: Tx, article_id: UUID, language: str, what: str) -> None:
+    # As above.
     table: Table = ArticleDay.__table__  # type: ignore[assignment]
     fresh = insert(table).values(
         workspace_id=tx.workspace_id, article_id=article_id, language=language, day=_today(), **{what: 1}

@@ -255,7 +255,7 @@ class Server:
     async def _reply(self, asked: Asked, writer: asyncio.StreamWriter) -> None:
         try:
             reply = await self._handled(asked)
-        except Exception:
+        except Exception:  # One question that breaks a model must not end the answers to all others.
             log.exception("language_failed", request=type(asked.request).__name__)
             reply = Refused("It failed; the log of the language process says why.")
         with contextlib.suppress(OSError):
@@ -285,7 +285,7 @@ class Server:
                 continue
             try:
                 replies = await loop.run_in_executor(self._quick, self._library.quickly, [one.request for one in batch])
-            except Exception as error:
+            except Exception as error:  # The same for a batch.
                 _fail(batch, error)
                 continue
             for one, reply in zip(batch, replies, strict=True):

@@ -619,6 +619,7 @@ async def _upload(request: Request) -> tuple[str, bytes]:
             yield chunk
 
     try:
+        # Starlette asks for a generator's type and uses no more than an iterator.
         form = await MultiPartParser(request.headers, capped(), max_files=1, max_fields=4).parse()  # type: ignore[arg-type]
     except (MultiPartException, KeyError, ValueError) as error:
         raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
