@@ -404,3 +404,10 @@ add_action(
 		}
 	}
 );
+
+/** A cookie of the shop's: for the whole site, and only while headers can still be sent. */
+function wc_setcookie( $name, $value, $expire = 0, $secure = false, $httponly = false ) {
+	if ( ! headers_sent() ) {
+		setcookie( $name, $value, $expire, COOKIEPATH ? COOKIEPATH : '/', COOKIE_DOMAIN, $secure, $httponly );
+	}
+}
