@@ -367,7 +367,7 @@ async def test_a_stream_tells_what_is_new_and_nothing_of_it(app: App) -> None:
                 await messages.note(tx, talk, shop.owner, new_id(), "nobody else may read this")
                 await messages.reply(tx, talk, shop.owner, new_id(), "a secret reply")
             seen: list[str] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while sum("live:message" in line for line in seen) < 2 or not any(
                     "live:queue" in line for line in seen
                 ):

@@ -120,7 +120,7 @@ async def visit(browser: Browser, peer: Peer) -> AsyncIterator[Visit]:
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
-async def until(truth: Callable[[], bool], seconds: float = 12) -> None:
+async def until(truth: Callable[[], bool], seconds: float = 40) -> None:
     for _ in range(int(seconds * 20)):
         if truth():
             return

@@ -158,9 +158,9 @@ async def test_a_note_is_changed_among_the_team_and_no_sign_of_it_leaves(
             await changes.edit(tx, message, noa, "A regular since May")
             with pytest.raises(NotFound):
                 await changes.react(tx, message, "👍", by=shopper, on=True)
-        heard = await asyncio.wait_for(listener.get(), 5)
+        heard = await asyncio.wait_for(listener.get(), 30)
         while heard[0] == "hub.resync":
-            heard = await asyncio.wait_for(listener.get(), 5)
+            heard = await asyncio.wait_for(listener.get(), 30)
     assert heard == (f"panel:conversation:{talk.id}", {"type": "changed"})
     async with app.db.transaction(workspace) as tx:
         assert await changes.mark(tx, talk.id) == ""

@@ -313,7 +313,7 @@ async def test_the_thread_goes_on_by_mail_and_the_answer_comes_back_into_the_ope
         )
         payload: dict[str, Any] = {}
         while "message" not in payload:
-            _topic, payload = await asyncio.wait_for(chat.get(), 5)
+            _topic, payload = await asyncio.wait_for(chat.get(), 30)
     assert payload["message"]["text"] == "I will wait."
     assert (payload["message"]["author"], payload["message"]["seq"]) == ("shopper", 3)
     (talk,) = await talks(mailing, workspace)

@@ -217,7 +217,7 @@ async def test_hints_come_after_commit_and_notes_only_to_the_team(
             await messages.note(tx, await tx.get(Conversation, conversation.id), noa, uuid4(), "secret")
             await asyncio.sleep(0.05)
         while len(heard) < 5:
-            topic, payload = await asyncio.wait_for(listener.get(), 5)
+            topic, payload = await asyncio.wait_for(listener.get(), 30)
             if topic != "hub.resync":
                 heard.append((topic.partition(":")[0], payload.get("message", {}).get("text")))
     assert ("conversation", "hi") in heard

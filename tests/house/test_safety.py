@@ -102,7 +102,7 @@ async def test_a_worker_that_stops_warns_of_nothing(app: App, redis_url: str, va
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         running = asyncio.create_task(jobs.run_worker(lambda: jobs.worker(redis_url, app.db, app, {}, bells={}), stop))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await valkey.exists("arq:queue:health-check"):
                 await asyncio.sleep(0.05)
         stop.set()

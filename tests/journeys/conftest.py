@@ -121,7 +121,7 @@ class World:
 
         return await self.until(over, 40, f"the history of {store.name}")
 
-    async def until(self, look: Callable[[], Awaitable[Any]], seconds: float = 15, what: str = "it") -> Any:
+    async def until(self, look: Callable[[], Awaitable[Any]], seconds: float = 40, what: str = "it") -> Any:
         """What `look` finds, once it finds something."""
         deadline = time.monotonic() + seconds
         while not (found := await look()):

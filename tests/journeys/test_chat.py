@@ -108,7 +108,7 @@ async def test_a_reply_in_the_admin_brings_its_block_back_and_everybody_elses_sc
             block = await agent.post(path, data={"text": "Yes, always", "client_id": str(uuid4())})
             assert "Yes, always" in block.text
             assert "<html" not in block.text, "the block, not the page"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 missing = {"event: live:message", "event: live:queue"}
                 while missing:
                     missing.discard(await anext(lines))
@@ -212,7 +212,7 @@ async def _refused(visitor: Shopper, ticket: str) -> bool:
 
 
 async def _frame(line: websockets.ClientConnection, kind: str, text: str = "") -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             frame: dict[str, Any] = json.loads(await line.recv())
             if frame["type"] == kind and (not text or frame["message"]["text"] == text):

@@ -65,7 +65,7 @@ async def test_a_long_poll_hears_of_a_change(browser: Browser, answer: Any, noa:
     waiting = asyncio.create_task(browser.poll(after=2, wait=20, mark=mark))
     await asyncio.sleep(0.3)
     await change(browser, changes.edit, 2, noa, "tomorrow")
-    assert [one["text"] for one in (await asyncio.wait_for(waiting, 5))["changed"]] == ["tomorrow"]
+    assert [one["text"] for one in (await asyncio.wait_for(waiting, 30))["changed"]] == ["tomorrow"]
 
 
 async def work(browser: Browser) -> None:

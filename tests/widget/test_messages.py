@@ -83,7 +83,7 @@ async def test_long_poll_hears_of_a_conversation_begun_in_another_tab(browser: A
     waiting = asyncio.create_task(browser.poll(wait=20))
     await asyncio.sleep(0.3)
     await browser.say("from the other tab")
-    page = await asyncio.wait_for(waiting, 5)
+    page = await asyncio.wait_for(waiting, 30)
     assert [m["text"] for m in page["messages"]] == ["from the other tab"]
     assert page["conversation"]["last_seq"] == 1
 

@@ -192,14 +192,14 @@ async def test_a_closed_page_is_left(page: Page, valkey: Any) -> None:
         [visit] = await page.seen()
     group = f"here:{page.store.workspace_id}:visitors"
     before = (await page.site.app.hub.members(group))[0]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await valkey.zscore(group, before) > visit.at + visits.LEAVING_SECONDS + 10:
             await asyncio.sleep(0.05)
 
 
 async def test_panels_are_told_that_somebody_moved(page: Page) -> None:
     async with page.site.app.hub.listen(page.store.workspace_id, visits.TOPIC) as listener, page.view():
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await listener.get())[0] != visits.TOPIC:
                 pass
 

@@ -126,7 +126,7 @@ class Ahlan:
             await self.open_door()
 
 
-async def until(look: Callable[[], Awaitable[Any]], what: str, seconds: float = 20) -> Any:
+async def until(look: Callable[[], Awaitable[Any]], what: str, seconds: float = 60) -> Any:
     """What `look` finds, once it finds something."""
     deadline = time.monotonic() + seconds
     while not (found := await look()):
