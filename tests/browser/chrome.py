@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
 CHROME: Final = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 ARGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -20,6 +20,9 @@ DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1440, "height": 900}}
 # The launcher's root is closed to the shop's own scripts; the test looks in.
 OPEN_ROOTS: Final = """const attach = Element.prototype.attachShadow;
 Element.prototype.attachShadow = function () { return attach.call(this, { mode: 'open' }) }"""
+
+# A small machine that runs two browsers and the servers behind them may stand still for longer than Playwright's 5 s.
+expect.set_options(timeout=15_000)
 
 # `make test` never comes here without a browser: it installs one, or says loudly what it left out.
 needs_browser = pytest.mark.skipif(CHROME is None, reason="no Chrome or Chromium on PATH")

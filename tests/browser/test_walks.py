@@ -62,7 +62,6 @@ MEASURE = """() => {
 }"""
 
 pytestmark = needs_browser
-expect.set_options(timeout=15_000)
 
 
 class Demo:

@@ -20,7 +20,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page
 from sqlalchemy import select
 
 from integrations.woocommerce.install import RETURN
@@ -43,8 +43,6 @@ CUSTOMERS: Final = {
     "layla": ("layla@customers.example", "Layla", "Haddad"),
     "omer": ("omer@customers.example", "Omer", "Ben-David"),
 }
-
-expect.set_options(timeout=15_000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
