@@ -31,7 +31,7 @@ _FOLDED = str.maketrans(
 )  # fmt: skip
 # People type an ASCII quote or apostrophe for gershayim and geresh: צה"ל, ג'קט, צ'יפס.
 _TYPED_GERESH = re.compile(r"(?<=[\u05d0-\u05ea])['\"’‘”“`´](?=[\u05d0-\u05ea]|\b|$|\s)")
-_LATIN_MARKS = re.compile(r"(?<=[a-zα-ω])[\u0300-\u036f]+")
+_MARKED_LATIN = re.compile(r"(?<=[a-zα-ω])[^\w\s]+")
 _FINALS = str.maketrans("ךםןףץ", "כמנפצ")
 _NO_WORD = re.compile(r"[\W_]+")
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -102,9 +102,16 @@ def _ascii_digit(character: str) -> str:
 
 def search_key(text: str) -> str:
     """What a name, a title or a query is compared by: `normalise`, without accents, final letters and punctuation."""
-    text = unicodedata.normalize("NFD", normalise(text))
-    text = unicodedata.normalize("NFC", _LATIN_MARKS.sub("", text)).translate(_FINALS)
+    text = normalise(text)
+    if not text.isascii():
+        text = _MARKED_LATIN.sub(_unmarked, unicodedata.normalize("NFD", text))
+        text = unicodedata.normalize("NFC", text).translate(_FINALS)
     return " ".join(_NO_WORD.sub(" ", text).split())
+
+
+def _unmarked(found: re.Match[str]) -> str:
+    # Marks of other scripts may stand before the accent: canonical order goes by class, not by script.
+    return "".join(sign for sign in found[0] if not unicodedata.combining(sign))
 
 
 def folded(name: str) -> str:

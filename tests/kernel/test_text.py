@@ -73,6 +73,8 @@ def test_search_keys(written: str, key: str) -> None:
 @example("ΐ")
 @example("İ")
 @example("\u05d0'\u05b0'")
+@example("\u00c0\ufb1e")
+@example("\u00c0\U000115bf")
 def test_normalising_again_changes_nothing(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
