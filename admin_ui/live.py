@@ -169,7 +169,8 @@ async def _events(app: App, lease: Lease) -> AsyncIterator[tuple[str, dict[str, 
             await _here(app, lease, window)
             while (left := ends - time.monotonic()) > 0:
                 try:
-                    topic, payload = await asyncio.wait_for(listener.get(), min(_HEARTBEAT_SECONDS, left))
+                    async with asyncio.timeout(min(_HEARTBEAT_SECONDS, left)):
+                        topic, payload = await listener.get()
                     if payload.get("type") == "available":
                         # The switch was used: the window comes again, as somebody who is here or away.
                         return

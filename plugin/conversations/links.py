@@ -168,8 +168,9 @@ async def picture(app: App, workspace_id: UUID, address: str) -> Upload | None:
 
 async def _fetch(app: App, workspace_id: UUID, address: str, most: int, accept: str) -> Response | None:
     try:
-        if await asyncio.wait_for(app.hub.count(f"limit:links:{workspace_id}", 60), _PATIENCE) > FETCHES_A_MINUTE:
-            return None
+        async with asyncio.timeout(_PATIENCE):
+            if await app.hub.count(f"limit:links:{workspace_id}", 60) > FETCHES_A_MINUTE:
+                return None
     except (OSError, RedisError, TimeoutError):
         # Without a count there is no limit; a preview is not worth being without one.
         return None
@@ -267,13 +268,15 @@ def _key(workspace_id: UUID, what: str, address: str) -> str:
 
 async def _kept(app: App, key: str) -> bytes | None:
     try:
-        return await asyncio.wait_for(app.hub.peek(key), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            return await app.hub.peek(key)
     except (OSError, RedisError, TimeoutError):
         return None
 
 
 async def _keep(app: App, key: str, value: bytes) -> None:
     try:
-        await asyncio.wait_for(app.hub.remember(key, value, KEPT_SECONDS), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            await app.hub.remember(key, value, KEPT_SECONDS)
     except (OSError, RedisError, TimeoutError):
         return

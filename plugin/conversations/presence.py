@@ -151,6 +151,7 @@ def _shoppers(workspace_id: UUID, conversation_id: UUID) -> str:
 async def answered(call: Awaitable[T], otherwise: T) -> T:
     """What Valkey answers within a second, else `otherwise`."""
     try:
-        return await asyncio.wait_for(call, _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            return await call
     except (OSError, RedisError, TimeoutError):
         return otherwise

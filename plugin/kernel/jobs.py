@@ -297,7 +297,8 @@ async def run(db: Database, app: Any, tasks: Mapping[str, Task], workspace_id: U
     bound = structlog.contextvars.bind_contextvars(job=claimed.task, job_id=str(job_id))
     heartbeat = asyncio.create_task(_hold(db, running))
     try:
-        await asyncio.wait_for(tasks[claimed.task](app, workspace_id, **claimed.arguments), TASK_LIMIT)
+        async with asyncio.timeout(TASK_LIMIT):
+            await tasks[claimed.task](app, workspace_id, **claimed.arguments)
     except JobAlreadyDone:
         return True
     except Exception as error:

@@ -106,7 +106,8 @@ class Limits:
     async def _count(self, key: str, seconds: int, by: int = 1) -> int:
         if time.monotonic() >= self._away_until:
             try:
-                counted = await asyncio.wait_for(self._hub.count(key, seconds, by), _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    counted = await self._hub.count(key, seconds, by)
             except (OSError, RedisError, TimeoutError):
                 self._away_until = time.monotonic() + _AWAY_SECONDS
             else:

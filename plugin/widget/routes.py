@@ -398,7 +398,8 @@ class Widget:
         while (left := until - time.monotonic()) > 0:
             try:
                 patience = left if self.app.hub.live else min(left, POLL_SECONDS)
-                _topic, payload = await asyncio.wait_for(listener.get(), patience)
+                async with asyncio.timeout(patience):
+                    _topic, payload = await listener.get()
             except TimeoutError:
                 return
             if payload.get("type") != "typing":
@@ -539,7 +540,8 @@ class Widget:
         ticket = secrets.token_urlsafe(24)
         token = request.headers["authorization"][7:]
         try:
-            await asyncio.wait_for(self.app.hub.remember(_ticket(ticket), token.encode(), TICKET_SECONDS), 1)
+            async with asyncio.timeout(1):
+                await self.app.hub.remember(_ticket(ticket), token.encode(), TICKET_SECONDS)
         except (OSError, RedisError, TimeoutError) as error:
             raise AhlanError(
                 _("The live connection is not available just now."),

@@ -126,10 +126,14 @@ class Sockets:
                 workspace_id = socket.held.workspace_id
                 if workspace_id not in agents:
                     agents[workspace_id] = await presence.agents_here(self.app.hub, workspace_id)
+                if socket not in self._open:
+                    # It has left meanwhile, and is not to be counted as present anew.
+                    continue
                 # One socket that is closing must not end the pulse of all, nor one hold it up that nobody reads from.
                 with contextlib.suppress(Exception):
                     try:
-                        await asyncio.wait_for(socket.pulse(agents[workspace_id]), _PATIENCE)
+                        async with asyncio.timeout(_PATIENCE):
+                            await socket.pulse(agents[workspace_id])
                     except TimeoutError:
                         socket.drop()
             await asyncio.sleep(_PULSE_SECONDS)
@@ -295,7 +299,8 @@ class Socket:
 
     async def _next(self, listener: Listener) -> None:
         try:
-            _topic, payload = await asyncio.wait_for(listener.get(), None if self.app.hub.live else POLL_SECONDS)
+            async with asyncio.timeout(None if self.app.hub.live else POLL_SECONDS):
+                _topic, payload = await listener.get()
         except TimeoutError:
             await self._look()
             return

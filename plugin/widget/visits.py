@@ -131,7 +131,8 @@ class Visits:
                 unread, text = await self._unread(store, visit.key, unread)
                 while not text and (left := until - time.monotonic()) > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(listener.get(), left)
+                        async with asyncio.timeout(left):
+                            await listener.get()
                         unread, text = await self._unread(store, visit.key, unread)
             done = True
             yield _said(unread, text)

@@ -288,7 +288,8 @@ class Folder:
         loop.add_reader(fileno, _tell, told)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(told, seconds)
+                async with asyncio.timeout(seconds):
+                    await told
         finally:
             loop.remove_reader(fileno)
 

@@ -177,7 +177,8 @@ class Deliveries:
                 if len(self._sending) >= PARALLEL or self.switches()["paused"]:
                     wait = None
                 try:
-                    await asyncio.wait_for(self._wake.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
                 except TimeoutError:
                     continue
 
