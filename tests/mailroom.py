@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import textwrap
 import time
 from argparse import Namespace
@@ -350,11 +351,10 @@ class _Dovecot(MailServer):
 
 
 @asynccontextmanager
-async def dovecot_server(folder: Path) -> AsyncIterator[MailServer]:
-    """A mailbox on Dovecot, for as long as the block lasts. Nobody but its user reads `folder`, so it is opened."""
-    for one in (folder, *folder.parents):
-        if os.access(one, os.W_OK) and one != Path(one.anchor) and one.stat().st_uid == os.getuid():
-            one.chmod(one.stat().st_mode | 0o011)
+async def dovecot_server() -> AsyncIterator[MailServer]:
+    """A mailbox on Dovecot while the block lasts, in a folder that its user may enter: pytest's are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="ahlan-dovecot-"))
+    folder.chmod(0o711)
     made = _Dovecot(folder, certificate(folder))
     made.start()
     try:
@@ -362,6 +362,7 @@ async def dovecot_server(folder: Path) -> AsyncIterator[MailServer]:
         yield made
     finally:
         await made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:
@@ -380,6 +381,6 @@ SERVERS = [
 
 @asynccontextmanager
 async def imap_server(name: str, folder: Path) -> AsyncIterator[MailServer]:
-    """The server of that name."""
-    async with (pymap_server if name == "pymap" else dovecot_server)(folder) as made:
+    """The server of that name; `folder` is for its certificate."""
+    async with pymap_server(folder) if name == "pymap" else dovecot_server() as made:
         yield made
