@@ -39,7 +39,7 @@ class _ServersForWorkers:
 
     def pytest_configure_node(self, node: Any) -> None:
         if _SERVERS not in node.config.stash:
-            node.config.stash[_SERVERS] = asyncio.run(embedded.start(_new_data_dir()))
+            node.config.stash[_SERVERS] = asyncio.run(_start())
         node.workerinput["servers_data_dir"] = str(node.config.stash[_SERVERS].data_dir)
 
 
@@ -56,6 +56,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _new_data_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="ahlan-tests-"))
+
+
+async def _start() -> Servers:
+    """Without waiting for the disk at each of a hundred thousand commits: what is in a test's database may go with the
+    machine. Tests that kill servers start their own, as they are in production.
+    """
+    relaxed = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
+    return await embedded.start(_new_data_dir(), postgres_settings=relaxed)
 
 
 @contextmanager
@@ -75,7 +83,7 @@ async def servers(request: pytest.FixtureRequest) -> Servers:
         assert attached is not None, "the run's servers do not answer"
         return attached
     if _SERVERS not in request.config.stash:
-        request.config.stash[_SERVERS] = await embedded.start(_new_data_dir())
+        request.config.stash[_SERVERS] = await _start()
     return request.config.stash[_SERVERS]
 
 
