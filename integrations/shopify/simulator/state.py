@@ -51,6 +51,7 @@ class ShopState:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("CREATE TABLE IF NOT EXISTS doc (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key))")
+        self.forgetful = path is None
         self._docs: dict[str, dict[Key, Doc]] = {}
         for kind, body in self._db.execute("SELECT kind, body FROM doc ORDER BY rowid"):
             held = json.loads(body)
@@ -81,6 +82,14 @@ class ShopState:
     def clear(self, kind: str) -> None:
         self._db.execute("DELETE FROM doc WHERE kind = ?", (kind,))
         self._docs.pop(kind, None)
+
+    def written(self) -> str:
+        """Everything that is kept, as `read` takes it."""
+        return json.dumps([[kind, list(docs.items())] for kind, docs in self._docs.items()], ensure_ascii=False)
+
+    def read(self, written: str) -> None:
+        """Hold this instead of what is held; only for a shop that is forgotten at the end."""
+        self._docs = {kind: dict(docs) for kind, docs in json.loads(written)}
 
     def next_id(self, kind: str) -> int:
         """A new id of Shopify's look; never handed out twice, also after a restart."""

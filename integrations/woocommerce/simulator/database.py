@@ -24,6 +24,7 @@ class Documents:
         self._sql.execute("PRAGMA journal_mode=WAL")
         self._sql.execute("PRAGMA synchronous=OFF")
         self._sql.execute("CREATE TABLE IF NOT EXISTS documents (kind TEXT, id, body TEXT, PRIMARY KEY (kind, id))")
+        self.forgetful = directory is None
         self._kinds: dict[str, dict[Key, Json]] = {}
         for kind, key, body in self._sql.execute("SELECT kind, id, body FROM documents ORDER BY rowid"):
             self._kinds.setdefault(kind, {})[key] = json.loads(body)
@@ -54,6 +55,14 @@ class Documents:
         self._kinds.clear()
         with self._sql:
             self._sql.execute("DELETE FROM documents")
+
+    def written(self) -> str:
+        """Everything that is kept, as `read` takes it."""
+        return json.dumps([[kind, list(documents.items())] for kind, documents in self._kinds.items()])
+
+    def read(self, written: str) -> None:
+        """Hold this instead of what is held; only for a site that lives in memory."""
+        self._kinds = {kind: dict(documents) for kind, documents in json.loads(written)}
 
     def next_id(self, sequence: str, step: int = 1) -> int:
         """The next number of a sequence, 1 at first."""
