@@ -167,5 +167,6 @@ def panel_words(t: Translator) -> Markup:
         "not_asked": _("Shopify did not open its question, so nothing was changed. Try again in a moment."),
         "undo": _("Undo"),
         "chosen": _("Chosen: %(count)s"),
+        "not_here": _("This cannot be done here."),
     }
     return script_json(words).replace("'", "\\u0027")

@@ -25,6 +25,7 @@ class OpenPanel:
         self.shown: dict[int, tuple[int, str]] = {}
         self.mark = ""
         self.opened = asyncio.Event()
+        self.doing = "opening"
         self._look = asyncio.Event()
         self._stream: asyncio.Task[None] | None = None
         self._offline_until = 0.0
@@ -33,6 +34,9 @@ class OpenPanel:
     def lines(self) -> list[tuple[int, str]]:
         """Numbers and ids of the messages, as they stand on the screen."""
         return [self.shown[position] for position in sorted(self.shown)]
+
+    def __str__(self) -> str:
+        return f"{len(self.shown)} messages, {self.doing}"
 
     def cut(self, seconds: float) -> None:
         """The network is gone, without a goodbye."""
@@ -49,7 +53,9 @@ class OpenPanel:
             while True:
                 if looking.done():
                     looking.result()
+                self.doing = "offline"
                 await self._online()
+                self.doing = "connecting"
                 self._stream = asyncio.create_task(self._listen(random.choice(self.urls)))
                 await asyncio.wait({self._stream})
                 if not self._stream.cancelled() and (error := self._stream.exception()) is not None:
@@ -69,6 +75,7 @@ class OpenPanel:
     async def _listen(self, url: str) -> None:
         async with self.http.stream("GET", f"{url}{self.hints}", timeout=httpx.Timeout(5, read=60)) as stream:
             async for line in stream.aiter_lines():
+                self.doing = f"heard {line!r} of {url}" if line else self.doing
                 if line.removeprefix("event: ") in _LOOKS:
                     self._look.set()
 

@@ -345,9 +345,13 @@ async def test_every_view_ends_as_the_table(pair: Pair, steps: list[Step]) -> No
 
 
 async def _until_all_have(talk: Talk, lives: list[asyncio.Task[None]], last: int) -> None:
-    async with asyncio.timeout(PATIENCE + CUT_SECONDS):
-        while any(tab.last < last for tab in talk.tabs) or any(len(panel.shown) < last for panel in talk.panels):
-            for task in lives:
-                if task.done():
-                    task.result()
-            await asyncio.sleep(0.05)
+    until = asyncio.get_running_loop().time() + PATIENCE + CUT_SECONDS
+    while behind := [
+        *(f"tab {number}: {tab.last}" for number, tab in enumerate(talk.tabs) if tab.last < last),
+        *(f"panel {number}: {panel}" for number, panel in enumerate(talk.panels) if len(panel.shown) < last),
+    ]:
+        for task in lives:
+            if task.done():
+                task.result()
+        assert asyncio.get_running_loop().time() < until, f"not at {last}: {behind}"
+        await asyncio.sleep(0.05)
