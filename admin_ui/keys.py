@@ -80,7 +80,9 @@ KEYS: Sequence[Group] = (
         (
             Key("earlier", (",",), _("Mark the message before"), ("Comma",), needs=_MESSAGE),
             Key("later", (".",), _("Mark the message behind"), ("Period",), needs=_MESSAGE),
-            Key("sign", ("1", "…", str(len(SIGNS))), _("Answer it with a sign, or take it off"), (_SIGN,), needs=_TOOLS),
+            Key(
+                "sign", ("1", "…", str(len(SIGNS))), _("Answer it with a sign, or take it off"), (_SIGN,), needs=_TOOLS
+            ),
             Key("edit", (";", "e"), _("Edit"), ("Semicolon", "KeyE"), needs=f"{_TOOLS}, {_NOTE} button"),
             Key("delete", (";", "d"), _("Delete"), ("Semicolon", "KeyD"), needs=f"{_TOOLS}, {_NOTE} button"),
             Key("restore", (";", "b"), _("Bring back"), ("Semicolon", "KeyB"), needs=_TOOLS),

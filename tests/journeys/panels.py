@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import httpx
 
-_LINE = re.compile(r'<li class="message[^>]*id="m-([0-9a-f-]{36})"\s+data-position="(\d+)" data-order="1" data-seq="(\d*)"')
+_LINE = re.compile(
+    r'<li class="message[^>]*id="m-([0-9a-f-]{36})"\s+data-position="(\d+)" data-order="1" data-seq="(\d*)"'
+)
 _MARK = re.compile(r'data-mark="([^"]*)"')
 _LOOKS = ("live:open", "live:message", "live:head")
 
@@ -100,6 +102,8 @@ class OpenPanel:
     def _place(self, html: str) -> None:
         for client_id, position, seq in _LINE.findall(html):
             line = (int(seq), client_id)
-            assert self.shown.setdefault(int(position), line) == line, f"{position} was {self.shown[int(position)]}, now {line}"
+            assert self.shown.setdefault(int(position), line) == line, (
+                f"{position} was {self.shown[int(position)]}, now {line}"
+            )
         if mark := _MARK.search(html):
             self.mark = mark[1]
