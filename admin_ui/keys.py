@@ -14,8 +14,9 @@ class Key:
     """One shortcut. `act` names what static/keys.js does; `shown` is printed.
 
     `codes` are places on the keyboard (KeyboardEvent.code), not letters: j is j on an Arabic and a Hebrew keyboard too;
-    two of them are pressed one after the other, and of one with | between its names any will do. `signs` are characters instead, wherever a keyboard has them. `needs`
-    is what must be on the page, as a selector: without it the key does nothing and is not listed.
+    two of them are pressed one after the other, and of one with | between its names any will do. `signs` are characters
+    instead, wherever a keyboard has them. `needs` is what must be on the page, as a selector: without it the key does
+    nothing and is not listed.
     """
 
     act: str
@@ -70,6 +71,7 @@ KEYS: Sequence[Group] = (
             Key("order", ("d",), _("Act on the latest order"), ("KeyD",), needs=".act-open [data-act]"),
             Key("forward", ("y",), _("Forward it by e-mail"), ("KeyY",), needs="#composer [value=forward]"),
             Key("merge", ("q",), _("Merge it with another"), ("KeyQ",), needs="#merge-open"),
+            Key("tie", (";", "o"), _("Tie to an order or a return"), ("Semicolon", "KeyO"), needs="#tie-open"),
             Key("menu", ("l",), _("Show what else can be done with it"), ("KeyL",), needs="#more"),
             Key("attach", ("h",), _("Attach a file"), ("KeyH",), needs="[data-attach]"),
             Key("customer", ("c",), _("The customer beside it"), ("KeyC",), needs=_TALK),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from admin_ui import words
+from admin_ui import order_links, words
 from admin_ui.keys import KEYS
 from plugin.conversations import mentions
 from plugin.kernel.i18n import Translator
@@ -110,19 +110,25 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def typed(text: str, *, links: bool = True) -> Markup:
-    """What a person typed, with its left-to-right runs isolated and, unless `links` is False, its addresses linked."""
+def typed(text: str, *, links: bool = True, orders: Mapping[str, tuple[str, str]] | None = None) -> Markup:
+    """What a person typed, with its left-to-right runs isolated and, unless `links` is False, its addresses linked.
+
+    `orders`: numbers that are linked to their order (see order_links.py).
+    """
+    known = orders or {}
     parts: list[Markup] = []
     done = 0
     for found in _RUN.finditer(text):
         run = _address(found[0]) if found[1] else found[0]
-        parts.append(escape(text[done : found.start()]))
-        if found[1] and links:
+        parts.append(order_links.marked(text[done : found.start()], known))
+        if found[3] and order_links.key_of(run) in known:
+            parts.append(order_links.marked(run, known))
+        elif found[1] and links:
             parts.append(_LINK.format(run, run))
         else:
             parts.append((_WHOLE if len(run) <= _SHORT else _ISOLATED).format(run))
         done = found.start() + len(run)
-    parts.append(escape(text[done:]))
+    parts.append(order_links.marked(text[done:], known))
     return Markup("").join(parts)
 
 

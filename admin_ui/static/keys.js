@@ -35,6 +35,7 @@ const acts = {
   order: () => openAct($(".act-open [data-act]").dataset.act),
   forward: () => startForward(""),
   merge: () => openAct($("#merge-open").dataset.act),
+  tie: () => openAct($("#tie-open").dataset.act),
   menu: () => openMenu("more"),
   attach: click("[data-attach]"),
   customer: () => {

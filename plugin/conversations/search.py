@@ -127,7 +127,7 @@ class ConversationWords(Tenant, Base):
 
 
 class SubjectWord(Tenant, Base):
-    """A word of a conversation's subject, for whoever mistyped it. Ids grow with time: the latest ones stand together."""
+    """A word of a conversation's subject, for whoever mistyped it. Ids grow with time: the latest stand together."""
 
     __tablename__ = "subject_words"
     __table_args__ = (
