@@ -580,7 +580,7 @@ async def _better(tx: Tx, word: str) -> str:
 
 
 # Only so many words of the latest subjects that begin with the same letter are looked at, however many there are.
-_SCAN = 20_000
+_SCAN = 6_000
 _ALIKE = text("""
 SELECT near.term, similarity(near.term, :word) AS likeness FROM (
     SELECT DISTINCT late.term FROM (

@@ -82,9 +82,7 @@ async def test_a_tie_is_said_once_recorded_listed_and_taken_back(
         assert await ties.untie(tx, talk, orders["AR-1003"], by=noa)
         assert not await ties.untie(tx, talk, orders["AR-1003"], by=noa)
         assert await ties.orders(tx, talk_id) == []
-        told = list(
-            await tx.scalars(select(Event).where(Event.kind.in_(("conversation.tied", "conversation.untied"))))
-        )
+        told = list(await tx.scalars(select(Event).where(Event.kind.in_(("conversation.tied", "conversation.untied")))))
     assert sorted((one.kind, one.actor, one.data["name"]) for one in told) == [
         ("conversation.tied", noa.actor, "AR-1003"), ("conversation.untied", noa.actor, "AR-1003"),
     ]  # fmt: skip
