@@ -335,6 +335,18 @@ async def test_one_message_and_one_note_are_marked_and_acted_on_by_keys(
     await expect(marked).to_have_count(0)
 
     await keys.press(";")
+    await keys.press("o")
+    tie = page.locator(".tie-list li", has_text="#1042")
+    await tie.get_by_role("button").click(timeout=SOON)
+    await expect(page.locator(".ties")).to_contain_text("#1042", timeout=SOON)
+    await page.locator(".ties a").first.click()
+    await expect(page.locator("#act .order-sheet")).to_contain_text("Refund, cancel and more", timeout=SOON)
+    await keys.press("Escape")
+    await keys.press("z")
+    await expect(page.locator(".ties")).to_have_count(0, timeout=SOON)
+
+    await page.locator("#scroller").focus()
+    await keys.press(";")
     await keys.press("n")
     await expect(page.locator("#note-new")).to_be_focused()
     await keys.type("calls before noon")
