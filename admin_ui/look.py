@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from admin_ui import order_links, words
 from admin_ui.keys import KEYS
@@ -120,18 +120,26 @@ def typed(text: str, *, links: bool = True, orders: Mapping[str, tuple[str, str]
     done = 0
     for found in _RUN.finditer(text):
         run = _address(found[0]) if found[1] else found[0]
-        parts.append(order_links.marked(text[done : found.start()], known))
+        parts.append(_numbered(text[done : found.start()], known))
         if found[3] and order_links.key_of(run) in known:
-            parts.append(order_links.marked(run, known))
+            parts.append(_numbered(run, known))
         elif found[1] and links:
             parts.append(_LINK.format(run, run))
         else:
             parts.append((_WHOLE if len(run) <= _SHORT else _ISOLATED).format(run))
         done = found.start() + len(run)
-    parts.append(order_links.marked(text[done:], known))
+    parts.append(_numbered(text[done:], known))
     return Markup("").join(parts)
 
 
+def _numbered(text: str, orders: Mapping[str, tuple[str, str]]) -> Markup:
+    return Markup("").join(
+        escape(piece) if link is None else _ORDER.format(*link, piece)
+        for piece, link in order_links.pieces(text, orders)
+    )
+
+
+_ORDER = Markup('<a class="order-link whole" href="{}" data-sheet="{}" dir="ltr">{}</a>')
 _LINK = Markup('<a href="{}" target="_blank" rel="noopener noreferrer nofollow" dir="ltr">{}</a>')
 _ISOLATED = Markup('<bdi dir="ltr">{}</bdi>')
 _WHOLE = Markup('<bdi dir="ltr" class="whole">{}</bdi>')

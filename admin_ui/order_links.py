@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from markupsafe import Markup, escape
 from sqlalchemy import or_, select
 
 from admin_ui.desk import Desk
@@ -33,8 +32,6 @@ NUMBER = re.compile(
 # As many as one page of messages can ask about.
 _MOST = 200
 
-_LINK = Markup('<a class="order-link whole" href="{}" data-sheet="{}" dir="ltr">{}</a>')
-
 
 def key_of(number: str) -> str:
     """What two spellings of an order's number have in common: ١٠٤٢, #1042 and 1042 are one. Pure."""
@@ -46,20 +43,16 @@ def numbers(texts: Iterable[str]) -> set[str]:
     return {key_of(found[0]) for text in texts for found in NUMBER.finditer(text)}
 
 
-def marked(text: str, links: Mapping[str, tuple[str, str]]) -> Markup:
-    """`text` with the numbers in `links` (by key: the address of the order, of its sheet) as links. Pure."""
-    return Markup("").join(_parts(text, links)) if links else escape(text)
-
-
-def _parts(text: str, links: Mapping[str, tuple[str, str]]) -> Iterator[Markup]:
+def pieces(text: str, links: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, tuple[str, str] | None]]:
+    """`text` in pieces; a number in `links` (by key: the address of the order, of its sheet) comes with it. Pure."""
     done = 0
-    for found in NUMBER.finditer(text):
+    for found in NUMBER.finditer(text) if links else ():
         link = links.get(key_of(found[0]))
         if link is not None:
-            yield escape(text[done : found.start()])
-            yield _LINK.format(*link, found[0])
+            yield text[done : found.start()], None
+            yield found[0], link
             done = found.end()
-    yield escape(text[done:])
+    yield text[done:], None
 
 
 async def of_talk(tx: Tx, desk: Desk, talk: Conversation, texts: Iterable[str]) -> Mapping[str, tuple[str, str]]:

@@ -157,7 +157,7 @@ async def returns(tx: Tx, conversation_id: UUID) -> Sequence[UUID]:
 
 
 def tied_to(tx: Tx, number: str) -> Any:
-    """As a condition on `Conversation`: it is tied to an order of this number; to any where there is none to compare."""
+    """As a condition on `Conversation`: it is tied to an order of this number, or to any where it is empty."""
     # CASE, not coalesce(): see docs/decisions/search-under-rls.md.
     head = case((Conversation.merged_into.is_(None), Conversation.id), else_=Conversation.merged_into)
     about = (

@@ -369,7 +369,8 @@ async def test_what_is_written_while_somebody_cannot_be_asked_is_shown_once_they
 
     async def refuse_twice(route: Route) -> None:
         if len(refused) == 2:
-            return await route.continue_()
+            await route.continue_()
+            return
         refused.append(route.request.url)
         await (route.abort() if len(refused) == 1 else route.fulfill(status=503, json={}))
 

@@ -54,7 +54,8 @@ async def meant(app: App, workspace: UUID, *said: str) -> str:
 @pytest.mark.parametrize(
     ("said", "better"),
     [
-        ("discuont", "discount"), ("Discuont voucher", "discount voucher"), ("مرتحعات", "مرتجعات"), ("החלפוה", "החלפות"),
+        ("discuont", "discount"), ("Discuont voucher", "discount voucher"), ("مرتحعات", "مرتجعات"),
+        ("החלפוה", "החלפות"),
         ("discount", ""), ("disc", ""), ("warehouse", ""), ("zzzzz", ""), ("dis", ""), ("1234", ""), ("iscount", ""),
     ],
 )  # fmt: skip

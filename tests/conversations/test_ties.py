@@ -1,4 +1,4 @@
-"""Conversations tied to orders and returns by hand: shown, listed, undone, meant by macros and rules, inside one store."""
+"""Conversations tied to orders by hand: shown, listed, undone, meant by macros and rules, inside one store."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from plugin.app import App
 from plugin.automations import facts
-from plugin.conversations import filling, filters, merging, messages, ties, views
 from plugin.conversations import conversations as threads
+from plugin.conversations import filling, filters, merging, messages, ties, views
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.conversations.ties import Thing
 from plugin.conversations.views import Reader

@@ -60,9 +60,9 @@ class OpenPanel:
                 self.doing = "connecting"
                 self._stream = asyncio.create_task(self._listen(random.choice(self.urls)))
                 await asyncio.wait({self._stream})
-                if not self._stream.cancelled() and (error := self._stream.exception()) is not None:
-                    if not isinstance(error, httpx.HTTPError):
-                        raise error
+                error = None if self._stream.cancelled() else self._stream.exception()
+                if error is not None and not isinstance(error, httpx.HTTPError):
+                    raise error
                 await asyncio.sleep(random.uniform(0.35, 0.65))
         finally:
             for task in (looking, self._stream):

@@ -1,7 +1,7 @@
 """Two web processes and Valkey between them: whatever dies or is cut, in whatever order, every view ends as the table.
 
 Real processes, killed with -9; real sockets, cut without a word. Schedules are Hypothesis's; `AHLAN_RECONNECTS=50`
-tries as many, `AHLAN_CUT_SECONDS=60` cuts for up to a minute, `AHLAN_PANELS=40` opens as many panels beside the shopper.
+tries as many, `AHLAN_CUT_SECONDS=60` cuts for up to a minute, `AHLAN_PANELS=40` opens as many panels beside them.
 """
 
 import asyncio
