@@ -1,4 +1,4 @@
-"""What the lines between messages say of conversations put together and taken apart, and of who was blocked."""
+"""What the lines between messages say of conversations put together, taken apart and tied, and of who was blocked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
+from plugin.kernel.text import isolate
 
 _ENDS = ("conversation.unmerged", "conversation.unsplit")
 
@@ -16,6 +17,12 @@ _SPLIT = _("%(name)s split what followed off into a conversation of its own")
 _PART = _("%(name)s split this off from another conversation")
 _UNSPLIT = _("%(name)s put what was split off back here")
 _BLOCKED = _("%(name)s blocked whoever writes here")
+_TIED = {
+    ("conversation.tied", "order"): _("%(name)s tied this to the order %(what)s"),
+    ("conversation.tied", "return"): _("%(name)s tied this to the return %(what)s"),
+    ("conversation.untied", "order"): _("%(name)s untied this from the order %(what)s"),
+    ("conversation.untied", "return"): _("%(name)s untied this from the return %(what)s"),
+}
 
 
 def happened(t: Translator, event: Event, who: str, others: Sequence[Event]) -> tuple[str, str, str] | None:
@@ -36,4 +43,7 @@ def happened(t: Translator, event: Event, who: str, others: Sequence[Event]) -> 
             return t.gettext(_UNSPLIT, name=who), "", ""
         case "sender.blocked":
             return t.gettext(_BLOCKED, name=who), "", ""
+        case "conversation.tied" | "conversation.untied":
+            said = _TIED[event.kind, event.data["what"]]
+            return t.gettext(said, name=who, what=isolate(event.data["name"], "ltr")), "", ""
     return None

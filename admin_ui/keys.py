@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from plugin.conversations.changes import SIGNS
 from plugin.kernel.lazy import Lazy, _
 
 
@@ -13,8 +14,9 @@ class Key:
     """One shortcut. `act` names what static/keys.js does; `shown` is printed.
 
     `codes` are places on the keyboard (KeyboardEvent.code), not letters: j is j on an Arabic and a Hebrew keyboard too;
-    two of them are pressed one after the other. `signs` are characters instead, wherever a keyboard has them. `needs`
-    is what must be on the page, as a selector: without it the key does nothing and is not listed.
+    two of them are pressed one after the other, and of one with | between its names any will do. `signs` are characters
+    instead, wherever a keyboard has them. `needs` is what must be on the page, as a selector: without it the key does
+    nothing and is not listed.
     """
 
     act: str
@@ -35,6 +37,8 @@ class Group:
 
 
 _ROW, _TALK = ".row", "#thread[data-conversation]"
+_MESSAGE, _TOOLS, _NOTE = "#messages > .message", "#messages .tools", "#notes li"
+_SIGN = "|".join(f"Digit{number}" for number in range(1, len(SIGNS) + 1))
 
 KEYS: Sequence[Group] = (
     Group(
@@ -67,9 +71,28 @@ KEYS: Sequence[Group] = (
             Key("order", ("d",), _("Act on the latest order"), ("KeyD",), needs=".act-open [data-act]"),
             Key("forward", ("y",), _("Forward it by e-mail"), ("KeyY",), needs="#composer [value=forward]"),
             Key("merge", ("q",), _("Merge it with another"), ("KeyQ",), needs="#merge-open"),
+            Key("tie", (";", "o"), _("Tie to an order or a return"), ("Semicolon", "KeyO"), needs="#tie-open"),
             Key("menu", ("l",), _("Show what else can be done with it"), ("KeyL",), needs="#more"),
             Key("attach", ("h",), _("Attach a file"), ("KeyH",), needs="[data-attach]"),
             Key("customer", ("c",), _("The customer beside it"), ("KeyC",), needs=_TALK),
+        ),
+    ),
+    Group(
+        _("One message, one note"),
+        (
+            Key("earlier", (",",), _("Mark the message before"), ("Comma",), needs=_MESSAGE),
+            Key("later", (".",), _("Mark the message behind"), ("Period",), needs=_MESSAGE),
+            Key(
+                "sign", ("1", "…", str(len(SIGNS))), _("Answer it with a sign, or take it off"), (_SIGN,), needs=_TOOLS
+            ),
+            Key("edit", (";", "e"), _("Edit"), ("Semicolon", "KeyE"), needs=f"{_TOOLS}, {_NOTE} button"),
+            Key("delete", (";", "d"), _("Delete"), ("Semicolon", "KeyD"), needs=f"{_TOOLS}, {_NOTE} button"),
+            Key("restore", (";", "b"), _("Bring back"), ("Semicolon", "KeyB"), needs=_TOOLS),
+            Key("split", (";", "s"), _("Split from here"), ("Semicolon", "KeyS"), needs=_TOOLS),
+            Key("forward_one", (";", "f"), _("Forward it alone"), ("Semicolon", "KeyF"), needs=_TOOLS),
+            Key("tools", (";", "m"), _("What to do with this message"), ("Semicolon", "KeyM"), needs=_TOOLS),
+            Key("notes", (";", "k"), _("Mark a note on the customer"), ("Semicolon", "KeyK"), needs=_NOTE),
+            Key("note_new", (";", "n"), _("A note on this customer"), ("Semicolon", "KeyN"), needs="#note-new"),
         ),
     ),
     Group(

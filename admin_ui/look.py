@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from admin_ui import words
+from admin_ui import order_links, words
 from admin_ui.keys import KEYS
 from plugin.conversations import mentions
 from plugin.kernel.i18n import Translator
@@ -110,22 +110,36 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def typed(text: str, *, links: bool = True) -> Markup:
-    """What a person typed, with its left-to-right runs isolated and, unless `links` is False, its addresses linked."""
+def typed(text: str, *, links: bool = True, orders: Mapping[str, tuple[str, str]] | None = None) -> Markup:
+    """What a person typed, with its left-to-right runs isolated and, unless `links` is False, its addresses linked.
+
+    `orders`: numbers that are linked to their order (see order_links.py).
+    """
+    known = orders or {}
     parts: list[Markup] = []
     done = 0
     for found in _RUN.finditer(text):
         run = _address(found[0]) if found[1] else found[0]
-        parts.append(escape(text[done : found.start()]))
-        if found[1] and links:
+        parts.append(_numbered(text[done : found.start()], known))
+        if found[3] and order_links.key_of(run) in known:
+            parts.append(_numbered(run, known))
+        elif found[1] and links:
             parts.append(_LINK.format(run, run))
         else:
             parts.append((_WHOLE if len(run) <= _SHORT else _ISOLATED).format(run))
         done = found.start() + len(run)
-    parts.append(escape(text[done:]))
+    parts.append(_numbered(text[done:], known))
     return Markup("").join(parts)
 
 
+def _numbered(text: str, orders: Mapping[str, tuple[str, str]]) -> Markup:
+    return Markup("").join(
+        escape(piece) if link is None else _ORDER.format(*link, piece)
+        for piece, link in order_links.pieces(text, orders)
+    )
+
+
+_ORDER = Markup('<a class="order-link whole" href="{}" data-sheet="{}" dir="ltr">{}</a>')
 _LINK = Markup('<a href="{}" target="_blank" rel="noopener noreferrer nofollow" dir="ltr">{}</a>')
 _ISOLATED = Markup('<bdi dir="ltr">{}</bdi>')
 _WHOLE = Markup('<bdi dir="ltr" class="whole">{}</bdi>')
@@ -167,5 +181,6 @@ def panel_words(t: Translator) -> Markup:
         "not_asked": _("Shopify did not open its question, so nothing was changed. Try again in a moment."),
         "undo": _("Undo"),
         "chosen": _("Chosen: %(count)s"),
+        "not_here": _("This cannot be done here."),
     }
     return script_json(words).replace("'", "\\u0027")

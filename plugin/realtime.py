@@ -68,6 +68,7 @@ class Hub:
         self._flushing: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._pubsub: Any = None
+        self._deaf = False
         self._changed = asyncio.Event()
 
     @property
@@ -129,8 +130,11 @@ class Hub:
         if self._pubsub is None:
             self._changed.set()
             return
-        with contextlib.suppress(OSError, RedisError):
+        try:
             await self._pubsub.subscribe(channel)
+        except (OSError, RedisError):
+            # While nobody listened nothing was read, so the reader does not know that this connection is gone.
+            self._deaf = True
 
     async def _read(self) -> None:
         while True:
@@ -144,16 +148,17 @@ class Hub:
                     while missing := self._listeners.keys() - subscribed:
                         await pubsub.subscribe(*missing)
                         subscribed |= missing
-                    self._pubsub = pubsub
+                    self._pubsub, self._deaf = pubsub, False
                     self._tell_everyone("hub.resync", {})
-                    while True:
+                    while not self._deaf:
                         # Without a channel get_message raises; waiting for a listener is cheaper.
                         if not pubsub.subscribed:
                             await asyncio.sleep(0.05)
                             continue
-                        message = await pubsub.get_message(timeout=30)
+                        message = await pubsub.get_message(timeout=5)
                         if message is not None:
                             self._deliver(message["channel"].decode(), message["data"])
+                    raise ConnectionError("a channel could not be subscribed to")
             except (OSError, RedisError, TimeoutError, RuntimeError) as error:
                 log.warning("hub_reconnects", error=repr(error))
                 self._pubsub = None

@@ -21,6 +21,7 @@ from plugin.conversations import (
     search,
     tags,
     teams,
+    ties,
     views,
 )
 from plugin.crm import (
@@ -52,7 +53,7 @@ TABLES = (
     conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
     joining, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy, products, proof,
     ratings, reading, readings, reconcile, return_records, return_steps, search, stores, tags, team, teams, terms,
-    views, visitors, workspaces,
+    ties, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

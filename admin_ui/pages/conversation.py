@@ -13,7 +13,7 @@ from uuid import UUID
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
-from admin_ui import joins, sending, words
+from admin_ui import joins, order_links, sending, words
 from admin_ui.carried import Carried, carried
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
@@ -84,6 +84,7 @@ class Said:
     mentions: Sequence[str] = ()
     rule: str = ""
     forward: Mapping[str, Any] | None = None
+    orders: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     kind: str = "message"
 
 
@@ -311,7 +312,9 @@ async def context(tx: Tx, desk: Desk, conversation_id: UUID, here: bool, *, at: 
     happened = await history.happenings(tx, talk.id, since=since)
     agents = await team.agents(tx)
     names = await _who(tx, desk.t, happened, agents)
-    items = _woven(desk, talk, page, happened, names, mails=await mails_among(tx, talk, page))
+    mails = await mails_among(tx, talk, page)
+    numbers = await _numbers(tx, desk, talk, page, mails)
+    items = _woven(desk, talk, page, happened, names, mails=mails, orders=numbers)
     twins = await _twins(tx, talk, who.talks) if desk.agent.may(team.Permission.REPLY) else ()
     first = page[0].position if page else 0
     thread = await _thread(tx, desk, talk, who.name, items, older, first, mark, twins, team.can_be_given(agents))
@@ -391,6 +394,7 @@ def _woven(
     names: Mapping[UUID, str],
     previous: messages.Message | None = None,
     mails: Mapping[UUID, MailView] | None = None,
+    orders: Numbers | None = None,
 ) -> list[Said | Happened]:
     """Messages with the days they fall on, and what happened between them; `previous` is the message before."""
     woven: list[Said | Happened] = []
@@ -400,7 +404,7 @@ def _woven(
     for message in page:
         while waiting and waiting[0].at < message.created_at:
             woven.append(_happened(desk, waiting.pop(0), position, names, happened))
-        said = _said(desk, talk, message, day, (mails or {}).get(message.id))
+        said = _said(desk, talk, message, day, (mails or {}).get(message.id), orders)
         day = said.day_key
         position = message.position
         woven.append(said)
@@ -408,8 +412,24 @@ def _woven(
     return woven
 
 
+Numbers = Mapping[str, tuple[str, str]]
+
+
+async def _numbers(
+    tx: Tx, desk: Desk, talk: Conversation, page: Sequence[messages.Message], mails: Mapping[UUID, MailView]
+) -> Numbers:
+    """The orders that these messages name."""
+    texts = [message.text for message in page] + [mail.folded for mail in mails.values()]
+    return await order_links.of_talk(tx, desk, talk, texts)
+
+
 def _said(
-    desk: Desk, talk: Conversation, message: messages.Message, day_before: str, mail: MailView | None = None
+    desk: Desk,
+    talk: Conversation,
+    message: messages.Message,
+    day_before: str,
+    mail: MailView | None = None,
+    orders: Numbers | None = None,
 ) -> Said:
     t = desk.t
     shown = attachments.with_links(desk.app.vault, desk.workspace_id, messages.as_json(message))
@@ -434,6 +454,7 @@ def _said(
         mentions=message.data.get("mentions", ()),
         rule=message.data.get("rule", {}).get("name", ""),
         forward=message.data.get("forward"),
+        orders=orders or {},
         more=carried(desk, talk, message, shown),
     )
 
@@ -446,7 +467,8 @@ async def line(tx: Tx, desk: Desk, talk: Conversation, message: messages.Message
 async def lines(tx: Tx, desk: Desk, talk: Conversation, page: Sequence[messages.Message]) -> list[Said]:
     """Messages that are on the screen already, as they are now."""
     mails = await mails_among(tx, talk, page)
-    return [_said(desk, talk, message, _day_key(desk, message), mails.get(message.id)) for message in page]
+    orders = await _numbers(tx, desk, talk, page, mails)
+    return [_said(desk, talk, message, _day_key(desk, message), mails.get(message.id), orders) for message in page]
 
 
 def _day_key(desk: Desk, message: messages.Message) -> str:
@@ -580,11 +602,12 @@ async def more(desk: Desk) -> Response:
         names = await _who(tx, desk.t, happened, await team.agents(tx) if happened else ())
         mails = await mails_among(tx, talk, page)
         fresh = {message.id for message in page}
+        orders = await _numbers(tx, desk, talk, page, mails)
         again = await lines(tx, desk, talk, [message for message in changed if message.id not in fresh])
         if talk.customer_id is not None:
             await privacy.log_access(tx, desk.agent, talk.customer_id, "conversation")
     items: list[Said | Happened] = [*again]
-    items += _woven(desk, talk, page, happened, names, previous, mails)
+    items += _woven(desk, talk, page, happened, names, previous, mails, orders)
     older = "before" in query and bool(page) and page[0].position > 1
     return desk.page(
         "messages.html",
@@ -660,10 +683,11 @@ async def written(desk: Desk, said: Mapping[str, Any]) -> Response:
         # The first answer takes what nobody had: the line that says so comes along.
         happened = await history.happenings(tx, talk.id, since=previous.created_at if previous else talk.created_at)
         names = await _who(tx, desk.t, happened, await team.agents(tx) if happened else ())
+        orders = await _numbers(tx, desk, talk, [written], {})
     happened = [event for event in happened if event.at <= written.created_at]
     return desk.page(
         "messages.html",
-        items=_woven(desk, talk, [written], happened, names, previous),
+        items=_woven(desk, talk, [written], happened, names, previous, orders=orders),
         older="",
         mark="",
         read_seq=talk.shopper_read_seq,

@@ -30,7 +30,7 @@ from plugin.conversations.views import (
     Sort,
     View,
 )
-from plugin.crm import customers, stakes
+from plugin.crm import stakes
 from plugin.crm.stakes import OpenCart, OpenOrder
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -379,7 +379,7 @@ def _count(t: Translator, number: int) -> str:
 async def _meant(tx: Tx, asked: _Asked, blank: Blank) -> Blank:
     """With what may have been meant by words that find nothing."""
     said = asked.view.filter
-    words = await customers.meant(tx, " ".join(said.words)) if said.words and not asked.problem else ""
+    words = await search.meant(tx, said.words) if said.words and not asked.problem else ""
     return replace(blank, meant=str(replace(said, words=tuple(words.split()))), words=words) if words else blank
 
 

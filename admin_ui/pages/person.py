@@ -17,10 +17,10 @@ from admin_ui.words import State
 from plugin import privacy, stores
 from plugin.conversations import views
 from plugin.conversations.conversations import Conversation
-from plugin.crm import actions, carts, customers, setbacks
+from plugin.crm import actions, carts, customers, orders, setbacks
 from plugin.crm.carts import Cart
 from plugin.crm.customers import Summary
-from plugin.crm.orders import OrderView
+from plugin.crm.orders import Order, OrderView
 from plugin.crm.setbacks import Setbacks
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Tx
@@ -217,6 +217,14 @@ def _handles(t: Translator, summary: Summary) -> list[Handle]:
         shown = Handle(handle.kind, handle.value, handle.proven_at is not None, t.gettext(text) if text else "")
         seen.setdefault((handle.kind, handle.value), shown)
     return list(seen.values())
+
+
+async def order_card(tx: Tx, t: Translator, order: Order) -> OrderCard:
+    """One order as it stands beside a conversation."""
+    names = {store.id: store.name for store in await stores.all_stores(tx)}
+    view = (await orders.views(tx, [order]))[0]
+    done = await actions.of_orders(tx, [order.id])
+    return replace(_order(t, view, names if len(names) > 1 else {}), doings=doings(t, done.get(order.id, ())))
 
 
 def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCard:

@@ -35,6 +35,7 @@ const acts = {
   order: () => openAct($(".act-open [data-act]").dataset.act),
   forward: () => startForward(""),
   merge: () => openAct($("#merge-open").dataset.act),
+  tie: () => openAct($("#tie-open").dataset.act),
   menu: () => openMenu("more"),
   attach: click("[data-attach]"),
   customer: () => {
@@ -42,6 +43,17 @@ const acts = {
     if (toggle?.offsetParent) toggle.click();
     else $("#customer a, #customer summary")?.focus();
   },
+  earlier: () => moveMark(-1),
+  later: () => moveMark(1),
+  sign: (event) => signMark(event.code.at(-1)),
+  edit: () => doToMark("edit"),
+  delete: () => doToMark("delete"),
+  restore: () => doToMark("restore"),
+  split: () => doToMark("split"),
+  forward_one: () => doToMark("forward"),
+  tools: showTools,
+  notes: markNotes,
+  note_new: writeCustomerNote,
   send: () => send($("#composer")),
   macro_here: () => null, // typed like any sign: writing.js sees it
   mention: () => null, // the same
@@ -64,7 +76,7 @@ const acts = {
 const table = $$("#keys [data-key]").map((row) => ({
   row,
   act: row.dataset.key,
-  codes: row.dataset.codes.split(" ").filter(Boolean),
+  codes: row.dataset.codes.split(" ").filter(Boolean).map((code) => code.split("|")),
   sign: row.dataset.sign,
   needs: row.dataset.needs,
   writing: "writing" in row.dataset,
@@ -94,13 +106,13 @@ function pressed(event) {
   if (event.shiftKey) return null;
   const before = Date.now() - first.at < PATIENCE ? first.code : "";
   first = { code: "", at: 0 };
-  const both = before && table.find((key) => key.codes.length === 2 && key.codes[0] === before && key.codes[1] === event.code);
+  const both = before && table.find((key) => key.codes.length === 2 && key.codes[0].includes(before) && key.codes[1].includes(event.code));
   if (both) return both;
-  if (table.some((key) => key.codes.length === 2 && key.codes[0] === event.code)) {
+  if (table.some((key) => key.codes.length === 2 && key.codes[0].includes(event.code))) {
     first = { code: event.code, at: Date.now() };
     return null;
   }
-  return table.find((key) => key.codes.length === 1 && key.codes[0] === event.code);
+  return table.find((key) => key.codes.length === 1 && key.codes[0].includes(event.code));
 }
 
 document.addEventListener("keydown", (event) => {
@@ -121,5 +133,5 @@ document.addEventListener("keydown", (event) => {
   const key = pressed(event);
   if (!key || !possible(key)) return;
   event.preventDefault();
-  acts[key.act]();
+  acts[key.act](event);
 });

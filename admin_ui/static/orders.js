@@ -33,6 +33,16 @@ document.addEventListener("click", (event) => {
   } else closeAct();
 });
 
+// An order that is named: above what is open, unless somebody wants it in a window of its own.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-sheet]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  openAct(link.dataset.sheet);
+}, true);
+document.addEventListener("ahlan:tied", () => act().open && closeAct());
+
 // A click beside the dialog closes it; what is on its way goes on.
 document.addEventListener("mousedown", (event) => {
   if (event.target === act() && act().open) closeAct();

@@ -255,6 +255,7 @@ function place(html) {
     if (known && $("form.editing.is-kept", known)) continue;
     if (known) {
       known.replaceWith(item);
+      passMark(known, item);
       continue;
     }
     const next = [...list.children].find((child) => child.dataset.position && order(child) > order(item));
@@ -273,6 +274,9 @@ function lastPosition() {
 
 let fetching = false;
 let again = false;
+const SOONEST_AGAIN = 500;
+let catchUpWait = SOONEST_AGAIN;
+let catchUpTimer = 0;
 async function catchUp() {
   const thread = $("#thread[data-conversation]");
   if (!thread) return;
@@ -281,13 +285,24 @@ async function catchUp() {
     return;
   }
   fetching = true;
+  let answered = false;
+  clearTimeout(catchUpTimer);
   try {
     const response = await fetch(`${thread.dataset.messages}?after=${lastPosition()}&mark=${encodeURIComponent($("#messages").dataset.mark)}`, { headers: { "HX-Request": "true" } });
     if (response.ok && $("#thread") === thread) place(await response.text());
+    answered = response.status < 500;
   } catch {
-    // No connection: the next hint, or being online again, asks anew.
+    // No connection, or whoever was asked died: the stream may be another process's, and then no hint comes again.
   } finally {
     fetching = false;
+    if (!answered) {
+      catchUpTimer = setTimeout(catchUp, catchUpWait);
+      catchUpWait = Math.min(2 * catchUpWait, 30_000);
+    } else if (catchUpWait > SOONEST_AGAIN) {
+      catchUpWait = SOONEST_AGAIN;
+      refreshQueue();
+      refreshHead();
+    }
     if (again) {
       again = false;
       catchUp();
@@ -477,14 +492,11 @@ function badge() {
   document.title = unread && document.hidden ? `(${unread}) ${plain}` : plain;
 }
 
-let opened = false;
 document.addEventListener("live:open", () => {
-  // The first one belongs to the page just loaded; later ones mean that hints may have been missed.
-  if (opened) {
-    refreshQueue();
-    catchUp();
-  }
-  opened = true;
+  // Before it nothing was heard: neither while the connection was gone, nor between the page and its stream.
+  refreshQueue();
+  catchUp();
+  refreshHead();
 });
 document.addEventListener("live:queue", refreshQueue);
 // Waits and clocks grow older while nothing happens.

@@ -174,7 +174,8 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """The latest order of whoever writes: in the conversation's store rather than elsewhere, standing rather than not.
+    """The order that it is tied to, else the latest of whoever writes: in the conversation's store rather than
+    elsewhere, standing rather than not.
 
     `parcels`: (status, when it left) of each.
     """

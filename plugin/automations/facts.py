@@ -68,7 +68,7 @@ _COLUMNS = """
     a.name AS assignee_name, a.email AS assignee_email,
     coalesce(nullif(p.name, ''), nullif(p.email, ''), nullif(v.typed_name, ''), nullif(v.typed_email, ''),
         c.reply_email) AS who,
-    p.orders_count, p.value, o.row AS "order", r.score,
+    p.orders_count, p.value, coalesce(x.row, o.row) AS "order", r.score,
     (SELECT jsonb_agg(g.key) FROM conversation_tags g
         WHERE g.workspace_id = c.workspace_id AND g.conversation_id = c.id) AS tags,
     (SELECT jsonb_object_agg(f.key, f.value) FROM field_values f
@@ -79,8 +79,16 @@ _COLUMNS = """
         WHERE k.workspace_id = c.workspace_id AND (k.id = p.id OR k.merged_into = p.id)) AS customer_tags
 """
 
-# The latest order: in this store before elsewhere, one that stands before one that was called off.
-_JOINS = """
+_ORDER = """jsonb_build_object(
+        'id', d.id, 'total', d.total, 'exponent', d.exponent, 'placed_at', d.placed_at, 'payment', d.payment_status,
+        'fulfilment', d.fulfilment_status, 'tags', d.tags,
+        'cancelled', d.cancelled_at IS NOT NULL OR d.status = 'cancelled',
+        'parcels', (SELECT jsonb_agg(jsonb_build_array(t.status, t.shipped_at)) FROM fulfilments t
+            WHERE t.workspace_id = d.workspace_id AND t.order_id = d.id))"""
+
+# The order that it was tied to, else the latest: in this store before elsewhere, one that stands before one that was
+# called off.
+_JOINS = f"""
 JOIN conversations c ON c.workspace_id = :workspace AND c.id = e.conversation_id AND c.merged_into IS NULL
 JOIN workspaces w ON w.workspace_id = c.workspace_id
 LEFT JOIN messages m ON m.workspace_id = c.workspace_id AND m.id = e.message_id
@@ -92,17 +100,17 @@ LEFT JOIN customers h ON h.workspace_id = c.workspace_id AND h.id = c.customer_i
 LEFT JOIN customers p ON p.workspace_id = c.workspace_id
     AND p.id = CASE WHEN h.merged_into IS NULL THEN h.id ELSE h.merged_into END
 LEFT JOIN LATERAL (
-    SELECT jsonb_build_object(
-        'id', d.id, 'total', d.total, 'exponent', d.exponent, 'placed_at', d.placed_at, 'payment', d.payment_status,
-        'fulfilment', d.fulfilment_status, 'tags', d.tags,
-        'cancelled', d.cancelled_at IS NOT NULL OR d.status = 'cancelled',
-        'parcels', (SELECT jsonb_agg(jsonb_build_array(t.status, t.shipped_at)) FROM fulfilments t
-            WHERE t.workspace_id = d.workspace_id AND t.order_id = d.id)) AS row
+    SELECT {_ORDER} AS row
     FROM customers k JOIN orders d ON d.workspace_id = k.workspace_id AND d.customer_id = k.id
     WHERE k.workspace_id = c.workspace_id AND (k.id = p.id OR k.merged_into = p.id) AND d.deleted_at IS NULL
     ORDER BY d.cancelled_at IS NOT NULL OR d.status = 'cancelled', d.store_id = c.store_id DESC, d.placed_at DESC
     LIMIT 1
 ) o ON true
+LEFT JOIN LATERAL (
+    SELECT {_ORDER} AS row FROM conversation_orders y
+    JOIN orders d ON d.workspace_id = y.workspace_id AND d.id = y.order_id AND d.deleted_at IS NULL
+    WHERE y.workspace_id = c.workspace_id AND y.conversation_id = c.id ORDER BY y.created_at DESC, d.id LIMIT 1
+) x ON true
 """
 _OF_EVENT = """
 SELECT id AS event_id, kind, actor, at, data, subject_id AS conversation_id,

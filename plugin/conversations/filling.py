@@ -1,11 +1,14 @@
 """What the names of a macro stand for in one conversation, in the language of the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import urlsplit
+from uuid import UUID
 
+from plugin.conversations import ties
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.wording import Name
 from plugin.crm import customers
+from plugin.crm import orders as orders_room
 from plugin.crm.orders import OrderView
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Tx
@@ -22,7 +25,8 @@ async def values(tx: Tx, conversation: Conversation, agent: Agent | None, t: Tra
     `t` speaks the language of the answer, in the time zone of the store.
 
     The customer is who was proven to write; a name that was only typed counts as a name, an address does not. The order
-    is the latest of the conversation's store that was not called off, else the latest anywhere.
+    is the one that the conversation is tied to; else the latest of its store that was not called off, else the latest
+    anywhere. Somebody else's order that it is tied to speaks only through a person, who reads it before it is sent.
     """
     store = await tx.get(Store, conversation.store_id) if conversation.store_id else None
     found = {Name.AGENT_NAME: agent.name, Name.AGENT_FIRST_NAME: _first(agent.name)} if agent is not None else {}
@@ -30,7 +34,8 @@ async def values(tx: Tx, conversation: Conversation, agent: Agent | None, t: Tra
         found |= {Name.STORE_NAME: store.name, Name.STORE_LINK: _web(store.url)}
     name, email, orders = await _customer(tx, conversation)
     found |= {Name.CUSTOMER_NAME: name, Name.CUSTOMER_FIRST_NAME: _first(name), Name.CUSTOMER_EMAIL: email}
-    if (order := _order(orders, conversation)) is not None:
+    tied = await _tied(tx, conversation, {view.order.customer_id for view in orders}, alone=agent is None)
+    if (order := tied or _order(orders, conversation)) is not None:
         found |= _of_order(order, t)
     return {name: value for name, value in found.items() if value}
 
@@ -41,6 +46,13 @@ async def _customer(tx: Tx, conversation: Conversation) -> tuple[str, str, Seque
         return summary.customer.name, summary.customer.email, summary.orders
     visitor = await tx.get(Visitor, conversation.visitor_id) if conversation.visitor_id else None
     return (visitor.typed_name if visitor else ""), "", ()
+
+
+async def _tied(
+    tx: Tx, conversation: Conversation, theirs: Collection[UUID | None], *, alone: bool
+) -> OrderView | None:
+    found = [order for order in await ties.orders(tx, conversation.id) if not alone or order.customer_id in theirs]
+    return (await orders_room.views(tx, found[:1]))[0] if found else None
 
 
 def _order(orders: Sequence[OrderView], conversation: Conversation) -> OrderView | None:

@@ -43,6 +43,7 @@ class Key(StrEnum):
     HOUR = "hour"
     ACTIVE = "active"
     RATING = "rating"
+    ORDER = "order"
 
 
 class Shape(StrEnum):
@@ -82,6 +83,7 @@ SHAPES: dict[Key, Shape] = {
     Key.HOUR: Shape.NUMBER,
     Key.ACTIVE: Shape.TIME,
     Key.RATING: Shape.RANK,
+    Key.ORDER: Shape.WORD,
 }
 CHOICES: dict[Key, tuple[str, ...]] = {
     Key.STATUS: STATUSES,

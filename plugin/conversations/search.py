@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, ColumnElement, Identity, Index, cast, select, text
+from sqlalchemy import BigInteger, ColumnElement, Identity, Index, String, cast, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
@@ -28,6 +28,7 @@ from plugin.kernel import bulk, lexemes
 from plugin.kernel.db import APP, FINDER, WORKSPACE_SETTING, Base, Tenant, Tx, tenant_key, too_much, unwritable
 from plugin.kernel.lexemes import Asked, Piece
 from plugin.kernel.personal import nobody
+from plugin.kernel.text import search_key
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +124,22 @@ class ConversationWords(Tenant, Base):
     width: Mapped[int]
     at: Mapped[datetime]
     words: Mapped[Any] = mapped_column(TSVECTOR)
+
+
+class SubjectWord(Tenant, Base):
+    """A word of a conversation's subject, for whoever mistyped it. Ids grow with time: the latest stand together."""
+
+    __tablename__ = "subject_words"
+    __table_args__ = (
+        Index(None, "workspace_id", "conversation_id"),
+        tenant_key("conversation_id", "conversations"),
+        # Made anew where the conversation went, with its other words.
+        {"info": {"moves": "stays"}},
+    )
+
+    initial: Mapped[str] = mapped_column(String(collation="C"), primary_key=True)
+    conversation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    term: Mapped[str] = mapped_column(String(collation="C"), primary_key=True)
 
 
 # Which conversation, and from which position on. Run with the rights of whoever changes something.
@@ -245,7 +262,9 @@ async def index(tx: Tx, since: Mapping[UUID, int]) -> None:
     }
     asked = bulk.dump([{"id": id, "start": start} for id, start in starts.items()])
     lines: dict[UUID, list[_Line]] = {}
+    subjects: dict[UUID, str] = {}
     for row in await tx.execute(text(_HEADS), {"workspace": tx.workspace_id, "rows": asked}):
+        subjects[row.id] = row.subject
         head = [row.subject, row.typed_name, row.typed_email, row.reply_email]
         lines[row.id] = [_Line(0, row.at, " ".join(filter(None, head)))] if row.start == 0 else []
     for row in await tx.execute(text(_LINES), {"workspace": tx.workspace_id, "rows": asked}):
@@ -256,8 +275,49 @@ async def index(tx: Tx, since: Mapping[UUID, int]) -> None:
         for part in _parts(said, starts[id], leading(tx.workspace_id))
     ]
     kept = bulk.dump([{"id": row["conversation_id"], "start": row["start"]} for row in made])
+    await _keep_subjects(tx, subjects)
     await tx.execute(text(_LEAVE), {"workspace": tx.workspace_id, "rows": asked, "kept": kept})
     await bulk.insert(tx, ConversationWords, made, key=("conversation_id", "start"))
+
+
+async def _keep_subjects(tx: Tx, subjects: Mapping[UUID, str]) -> None:
+    """The words of these subjects and no others; nothing is written where they are there already."""
+    here = {
+        (id, word)
+        for id, subject in subjects.items()
+        for word in search_key(subject).split()[:_SUBJECT_WORDS]
+        if _mendable(word)
+    }
+    there = {
+        (row.conversation_id, row.term)
+        for row in await tx.execute(
+            select(SubjectWord.conversation_id, SubjectWord.term).where(
+                SubjectWord.workspace_id == tx.workspace_id, SubjectWord.conversation_id.in_(subjects)
+            )
+        )
+    }
+    if gone := there - here:
+        await tx.execute(
+            delete(SubjectWord).where(
+                SubjectWord.workspace_id == tx.workspace_id,
+                tuple_(SubjectWord.conversation_id, SubjectWord.term).in_(gone),
+            )
+        )
+    await bulk.insert(
+        tx,
+        SubjectWord,
+        [{"initial": word[0], "conversation_id": id, "term": word} for id, word in here - there],
+        key=("initial", "conversation_id", "term"),
+        update=(),
+    )
+
+
+_SUBJECT_WORDS = 20
+
+
+def _mendable(word: str) -> bool:
+    """Whether somebody could mistype it so that it is still known: short words are like too many others. Pure."""
+    return 4 <= len(word) <= 40 and any(character.isalpha() for character in word)
 
 
 _ASKED = "json_to_recordset(CAST(:rows AS json)) AS r(id uuid, start integer)"
@@ -485,6 +545,51 @@ async def _of_people(tx: Tx, said: Sequence[str], most: int) -> list[UUID]:
 
 
 _PEOPLE = 200
+
+
+async def meant(tx: Tx, said: Sequence[str]) -> str:
+    """What somebody who found nothing may have meant: each word that nobody is called and nobody wrote gives way to the
+    one that is most like it, of names, addresses and the latest subjects. Empty when nothing is.
+
+    A slip in a word's first letter is not seen through; neither is one in what was written in messages.
+    """
+    words = [word for one in said for word in one.split()][:_MENDED]
+    better = [await _better(tx, word) for word in words]
+    return " ".join(near or word for near, word in zip(better, words, strict=True)) if any(better) else ""
+
+
+_MENDED = 6
+
+
+async def _better(tx: Tx, word: str) -> str:
+    questions = lexemes.asked([word])
+    if (questions and await _written(tx, questions, 1)) or await customers.found(tx, word, 1):
+        return ""
+    key = search_key(word)
+    alike = list(await customers.alike(tx, word))
+    if "@" not in word and _mendable(key) and " " not in key:
+        alike += [
+            (row.likeness, row.term)
+            for row in await tx.execute(
+                _ALIKE,
+                {"workspace": tx.workspace_id, "word": key, "initial": key[0], "least": len(key) - 2,
+                 "most": len(key) + 2, "scan": _SCAN},
+            )
+        ]  # fmt: skip
+    return max(alike, default=(0.0, ""))[1]
+
+
+# Only so many words of the latest subjects that begin with the same letter are looked at, however many there are.
+_SCAN = 6_000
+_ALIKE = text("""
+SELECT near.term, similarity(near.term, :word) AS likeness FROM (
+    SELECT DISTINCT late.term FROM (
+        SELECT term FROM subject_words WHERE workspace_id = :workspace AND initial = :initial
+        ORDER BY conversation_id DESC LIMIT :scan
+    ) late WHERE length(late.term) BETWEEN :least AND :most
+) near
+WHERE similarity(near.term, :word) >= 0.3 ORDER BY likeness DESC, near.term LIMIT 1
+""")
 
 
 async def hits(tx: Tx, said: Sequence[str], ids: Sequence[UUID]) -> Mapping[UUID, Hit]:

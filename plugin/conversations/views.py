@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as cast_as
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from plugin.conversations import fields, filters, search
+from plugin.conversations import fields, filters, search, ties
 from plugin.conversations.conversations import Conversation, ConversationRead, Priority, Status
 from plugin.conversations.filters import WEEKDAYS, Filter, Key, Term, Value
 from plugin.conversations.mentions import Mention
@@ -440,6 +440,11 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
                 )
                 .exists()
             )
+        case Key.ORDER:
+            any_order = ties.tied_to(tx, "")
+            if text in (filters.SOMEBODY, filters.NOBODY):
+                return any_order if text == filters.SOMEBODY else not_(any_order)
+            return ties.tied_to(tx, text)
 
 
 def _mentions(tx: Tx, reader: Reader, *, unread: bool) -> Any:

@@ -143,36 +143,38 @@ async def meant(tx: Tx, query: str) -> str:
     the one that is most like it. Empty when nothing is. A slip in a word's first letter is not seen through.
     """
     words = _words(query)
-    better = [await _nearest(tx, word) for word in words]
+    better = [max(await alike(tx, word), default=(0.0, ""))[1] for word in words]
     return " ".join(near or word for near, word in zip(better, words, strict=True)) if any(better) else ""
 
 
-async def _nearest(tx: Tx, word: str) -> str | None:
-    """The word of somebody's name or address that is most like `word`; None when one begins so, or none is like it.
+async def alike(tx: Tx, word: str) -> Sequence[tuple[float, str]]:
+    """The word of somebody's name or address that is most like `word`, with how much: above 0.3, 1 is the same.
+
+    Empty when one begins so, or none is like it.
 
     Trigrams are compared, not looked for: under row-level security their index would not be used
     (docs/decisions/search-under-rls.md). So only words of the same first letter and about that length are.
     """
-    word = search_key(word) if "@" not in word else word
+    word = search_key(word) if "@" not in word else normalise(word)
     if len(word) < 4 or " " in word or not any(character.isalpha() for character in word):
-        return None
-    found: str | None = await tx.scalar(
+        return ()
+    found = await tx.execute(
         _NEAREST,
         {"workspace": tx.workspace_id, "word": word, "word_end": f"{word}\U0010ffff", "first": word[0],
          "first_end": f"{word[0]}\U0010ffff", "least": len(word) - 2, "most": len(word) + 2, "scan": _SCAN},
     )  # fmt: skip
-    return found
+    return [(row.likeness, row.term) for row in found]
 
 
 _SCAN = 20_000
 _NEAREST = text("""
-SELECT near.term FROM (
+SELECT near.term, similarity(near.term, :word) AS likeness FROM (
     SELECT DISTINCT term FROM customer_terms WHERE workspace_id = :workspace AND term >= :first AND term < :first_end
         AND length(term) BETWEEN :least AND :most LIMIT :scan
 ) near
 WHERE similarity(near.term, :word) >= 0.3 AND NOT EXISTS (
     SELECT FROM customer_terms k WHERE k.workspace_id = :workspace AND k.term >= :word AND k.term < :word_end)
-ORDER BY similarity(near.term, :word) DESC, near.term LIMIT 1
+ORDER BY likeness DESC, near.term LIMIT 1
 """)
 
 

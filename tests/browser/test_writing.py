@@ -281,6 +281,105 @@ async def test_every_key_of_the_list_does_something_and_only_those_of_the_page_a
     await expect(page.locator("#views a:focus")).to_have_count(1, timeout=SOON)
 
 
+async def test_one_message_and_one_note_are_marked_and_acted_on_by_keys(
+    panel: Panel, shop: Shop, open_as: Open
+) -> None:
+    await answer(panel.app, shop, "huda", shop.owner, "it left todaj")
+    page = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
+    keys, last = page.keyboard, page.locator("#messages > .message").last
+    marked = page.locator(".is-marked")
+    await page.locator("#scroller").focus()
+    await keys.press(",")
+    await expect(last).to_be_focused()
+    await keys.press("2")
+    await expect(last.locator(".sign-chip")).to_have_text("❤️", timeout=SOON)
+    await expect(last).to_have_class(re.compile("is-marked"))
+    await keys.press("2")
+    await expect(last.locator(".sign-chip")).to_have_count(0, timeout=SOON)
+    await keys.press(";")
+    await keys.press("e")
+    await expect(last.locator("textarea")).to_be_focused(timeout=SOON)
+    await keys.press("Backspace")
+    await keys.type("y")
+    await keys.press("Control+Enter")
+    await expect(last.locator(".bubble > .text")).to_have_text("it left today", timeout=SOON)
+    await page.locator("#scroller").focus()
+    await keys.press(";")
+    await keys.press("d")
+    await expect(last.locator(".gone")).to_be_visible(timeout=SOON)
+    await keys.press(";")
+    await keys.press("b")
+    await expect(last.locator(".bubble > .text")).to_have_text("it left today", timeout=SOON)
+    await keys.press(";")
+    await keys.press("m")
+    await expect(last.locator("details.tools[open] :focus")).to_have_count(1, timeout=SOON)
+    await keys.press("Escape")
+    await keys.press(";")
+    await keys.press("f")
+    await expect(page.locator("#forward-to")).to_be_focused(timeout=SOON)
+    await keys.press("Escape")
+    await page.locator("#scroller").focus()
+    await keys.press(";")
+    await keys.press("s")
+    await expect(page.locator("#split-subject")).to_be_focused(timeout=SOON)
+    await keys.press("Escape")
+    await page.locator("#scroller").focus()
+    await keys.press(",")
+    await expect(marked).to_have_class(re.compile("by-shopper"))
+    await keys.press(";")
+    await keys.press("e")
+    await expect(page.get_by_text("This cannot be done here.")).to_be_visible(timeout=SOON)
+    await keys.press(".")
+    await expect(last).to_be_focused()
+    await keys.press("Escape")
+    await expect(marked).to_have_count(0)
+
+    await keys.press(";")
+    await keys.press("o")
+    tie = page.locator(".tie-list li", has_text="#1042")
+    await tie.get_by_role("button").click(timeout=SOON)
+    await expect(page.locator(".ties")).to_contain_text("#1042", timeout=SOON)
+    await page.locator(".ties a").first.click()
+    await expect(page.locator("#act .order-sheet")).to_contain_text("Refund, cancel and more", timeout=SOON)
+    await keys.press("Escape")
+    await keys.press("z")
+    await expect(page.locator(".ties")).to_have_count(0, timeout=SOON)
+
+    await page.locator("#scroller").focus()
+    await keys.press(";")
+    await keys.press("n")
+    await expect(page.locator("#note-new")).to_be_focused()
+    await keys.type("calls before noon")
+    await keys.press("Control+Enter")
+    await expect(page.locator("#notes li")).to_contain_text("calls before noon", timeout=SOON)
+    await page.locator("#scroller").focus()
+    await keys.press(";")
+    await keys.press("k")
+    await expect(page.locator("#notes li")).to_be_focused()
+    await keys.press(";")
+    await keys.press("e")
+    await expect(page.locator("#notes li textarea")).to_have_value("calls before noon", timeout=SOON)
+
+
+async def test_what_is_written_while_somebody_cannot_be_asked_is_shown_once_they_can(
+    panel: Panel, shop: Shop, open_as: Open
+) -> None:
+    page = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
+    refused: list[str] = []
+
+    async def refuse_twice(route: Route) -> None:
+        if len(refused) == 2:
+            await route.continue_()
+            return
+        refused.append(route.request.url)
+        await (route.abort() if len(refused) == 1 else route.fulfill(status=503, json={}))
+
+    await page.route("**/messages?after=**", refuse_twice)
+    await shopper_writes(panel.app, shop, "huda", "still there?")
+    await expect(page.locator("#messages .text").last).to_have_text("still there?", timeout=SOON)
+    assert len(refused) == 2
+
+
 @pytest.mark.parametrize("size", ["desk", "phone"])
 async def test_a_macro_is_written_seen_as_the_customer_reads_it_and_used(
     panel: Panel, shop: Shop, open_as: Open, size: str

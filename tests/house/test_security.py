@@ -161,7 +161,7 @@ def test_no_template_trusts_a_value() -> None:
             for node in ast.walk(ast.parse(path.read_text()))
         )
     }
-    # One file makes text safe, one holds two patterns whose values are escaped into them, one shows what the sanitiser
+    # One file makes text safe, one holds patterns whose values are escaped into them, one shows what the sanitiser
     # left of a mail (tests/integrations/email), one what it left of an article (tests/knowledge/test_markdown.py).
     assert marked == {
         "plugin/kernel/web.py", "admin_ui/look.py", "admin_ui/pages/mail.py", "plugin/knowledge/site.py",

@@ -1,7 +1,7 @@
 """Two web processes and Valkey between them: whatever dies or is cut, in whatever order, every view ends as the table.
 
 Real processes, killed with -9; real sockets, cut without a word. Schedules are Hypothesis's; `AHLAN_RECONNECTS=50`
-tries as many, `AHLAN_CUT_SECONDS=60` cuts for up to a minute.
+tries as many, `AHLAN_CUT_SECONDS=60` cuts for up to a minute, `AHLAN_PANELS=40` opens as many panels beside them.
 """
 
 import asyncio
@@ -35,9 +35,11 @@ from plugin.kernel.embedded import Servers
 from plugin.platform import StoreProfile
 from plugin.processes import Child
 from plugin.team import Role
+from tests.journeys.panels import OpenPanel
 
 EXAMPLES = int(os.environ.get("AHLAN_RECONNECTS", "2"))
 CUT_SECONDS = float(os.environ.get("AHLAN_CUT_SECONDS", "2"))
+PANELS = int(os.environ.get("AHLAN_PANELS", "6"))
 PATIENCE = 90
 ORIGIN = "https://reconnects.example"
 EMAIL, PASSWORD = "noa@reconnects.example", "a long and quiet evening"
@@ -109,7 +111,9 @@ async def pair() -> AsyncIterator[Pair]:
         "REDIS_URL": servers.redis_url,
     }
     webs = [Child(f"web {port}", ["plugin", "serve"], {**environment, "AHLAN_PORT": str(port)}) for port in ports]
-    agent = httpx.AsyncClient(timeout=5, headers={"sec-fetch-site": "same-origin"})
+    agent = httpx.AsyncClient(
+        timeout=5, headers={"sec-fetch-site": "same-origin"}, limits=httpx.Limits(max_connections=None)
+    )
     made = Pair(servers, webs, [f"http://127.0.0.1:{port}" for port in ports], "", agent)
     try:
         made.store_key = await _a_store(Settings(data_dir=data_dir, encryption_keys=(keys,)), servers)
@@ -234,6 +238,7 @@ class Talk:
     id: str = ""
     acknowledged: dict[str, str] = field(default_factory=dict)
     tabs: list[Tab] = field(default_factory=list)
+    panels: list[OpenPanel] = field(default_factory=list)
 
     async def open(self, url: str) -> None:
         """Begin or renew the session."""
@@ -304,7 +309,8 @@ async def test_every_view_ends_as_the_table(pair: Pair, steps: list[Step]) -> No
     await talk.says(Tab(talk, 0), "שלום 0")
     await talk.open(pair.urls[1])
     talk.tabs = [Tab(talk, number % 2) for number in range(TABS)]
-    lives = [asyncio.create_task(tab.live()) for tab in talk.tabs]
+    talk.panels = [OpenPanel(pair.agent, pair.urls, talk.id) for _ in range(PANELS)]
+    lives = [asyncio.create_task(view.live()) for view in (*talk.tabs, *talk.panels)]
     words: list[asyncio.Task[None]] = []
     try:
         for number, (what, which, pause) in enumerate(steps, 1):
@@ -314,7 +320,8 @@ async def test_every_view_ends_as_the_table(pair: Pair, steps: list[Step]) -> No
                 case "agent":
                     words.append(asyncio.create_task(talk.answers(which, f"אהלן {number}")))
                 case "cut":
-                    talk.tabs[which].cut(random.uniform(0.1, CUT_SECONDS))
+                    for view in (talk.tabs[which], *talk.panels[which::2]):
+                        view.cut(random.uniform(0.1, CUT_SECONDS))
                 case "move":
                     talk.tabs[which].cut(0.0)
                 case _:
@@ -333,12 +340,18 @@ async def test_every_view_ends_as_the_table(pair: Pair, steps: list[Step]) -> No
     assert len(table) == len(talk.acknowledged)
     for tab in talk.tabs:
         assert tab.seen == table
+    for panel in talk.panels:
+        assert panel.lines == [(seq, client_id) for seq, (client_id, _text) in table.items()]
 
 
 async def _until_all_have(talk: Talk, lives: list[asyncio.Task[None]], last: int) -> None:
-    async with asyncio.timeout(PATIENCE + CUT_SECONDS):
-        while any(tab.last < last for tab in talk.tabs):
-            for task in lives:
-                if task.done():
-                    task.result()
-            await asyncio.sleep(0.05)
+    until = asyncio.get_running_loop().time() + PATIENCE + CUT_SECONDS
+    while behind := [
+        *(f"tab {number}: {tab.last}" for number, tab in enumerate(talk.tabs) if tab.last < last),
+        *(f"panel {number}: {panel}" for number, panel in enumerate(talk.panels) if len(panel.shown) < last),
+    ]:
+        for task in lives:
+            if task.done():
+                task.result()
+        assert asyncio.get_running_loop().time() < until, f"not at {last}: {behind}"
+        await asyncio.sleep(0.05)

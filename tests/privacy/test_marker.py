@@ -28,7 +28,7 @@ from plugin import privacy, stores
 from plugin.app import App
 from plugin.automations import automation
 from plugin.automations.automation import RuleRow
-from plugin.conversations import changes, mentions, messages, presence, search
+from plugin.conversations import changes, mentions, messages, presence, search, ties
 from plugin.conversations.attachments import Attachment
 from plugin.conversations.conversations import Conversation, Shopper, current, read_by
 from plugin.crm import consents, customers, identities, sync, visitors
@@ -153,7 +153,9 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         rule = RuleRow(id=new_id(), position=0, name="Rule", event="received", conditions="", actions=[])
         tx.add(rule)
         for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
-            await send_back(tx, store, order_id, head.id, mark)
+            request = await send_back(tx, store, order_id, head.id, mark)
+            for kind, about in ((ties.ORDER, order_id), (ties.RETURN, request)):
+                await ties.tie(tx, talk, ties.Thing(kind, about, "#1", store.id), by=agent)
         await tx.flush()
         asked = {"rule_id": rule.id, "conversation_id": head.id, "event": "received", "event_key": "1", "done": [],
                  "decided": f"says:{mark}"}  # fmt: skip
@@ -175,8 +177,8 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
     return Person(mark, account, store, id, head.id, visitor.id)
 
 
-async def send_back(tx: Tx, store: Store, order_id: UUID, talk: UUID, mark: str) -> None:
-    """A return of the order, with what was written about it."""
+async def send_back(tx: Tx, store: Store, order_id: UUID, talk: UUID, mark: str) -> UUID:
+    """A return of the order, with what was written about it; its id."""
     whose = {"store_id": store.id, "order_id": order_id}
     request = ReturnRequest(id=new_id(), conversation_id=talk, client_id=uuid4(), serial=await next_serial(tx),
                             public_id=mark + uuid4().hex, choice={"words": mark}, note=mark, own_words=mark,
@@ -187,6 +189,7 @@ async def send_back(tx: Tx, store: Store, order_id: UUID, talk: UUID, mark: str)
                       reason="other", words=mark, answers=[mark], **whose))  # fmt: skip
     tx.add(ReturnStep(id=new_id(), request_id=request.id, position=1, kind="open", state="done", said=mark,
                       wanted={"note": mark}, quote={"notes": [mark]}, outcome={"name": mark}, **whose))  # fmt: skip
+    return request.id
 
 
 # Planting, by the metadata

@@ -1,6 +1,7 @@
 """Valkey is killed under open sockets: everything still arrives, and hints come back with it."""
 
 import asyncio
+import contextlib
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -94,3 +95,25 @@ async def test_nothing_is_lost(
         assert await browser.texts() == ["hello", "into the silence", "still here", "and by request", "heard at once"]
         await browser.http.aclose()
     await hub.close()
+
+
+async def test_whoever_comes_after_it_died_while_nobody_listened_hears_again(
+    app: App, valkey_of_its_own: Valkey
+) -> None:
+    """Nobody read the connection then, so nobody saw it go: the next listener's channel must be asked for anew."""
+    hub, workspace = Hub(f"unix://{valkey_of_its_own.socket}"), uuid4()
+    try:
+        async with hub.listen(workspace, "queue") as first, asyncio.timeout(10):
+            assert (await first.get())[0] == "hub.resync"
+        while hub._pubsub.subscribed:
+            await asyncio.sleep(0.02)
+        valkey_of_its_own.kill()
+        async with hub.listen(workspace, "queue") as second, asyncio.timeout(20):
+            await valkey_of_its_own.start()
+            heard = ""
+            while heard != "queue":
+                await hub.publish(workspace, [("queue", {})])
+                with contextlib.suppress(TimeoutError):
+                    heard, _payload = await asyncio.wait_for(second.get(), 0.2)
+    finally:
+        await hub.close()
