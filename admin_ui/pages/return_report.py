@@ -407,8 +407,9 @@ def _hints(desk: Desk, told: Sequence[Hint], goods: Sequence[Line], names: Mappi
             returned=t.format_number(one.returned), bought=t.format_number(one.bought),
             share=t.format_percent(round(one.share, 2)), elsewhere=t.format_percent(round(one.elsewhere, 3)),
         )  # fmt: skip
+        since = (datetime.now(t.timezone) - hints.SPAN).date().isoformat()
         path = desk.url("returns", tab="all", store=str(one.store_id), product=one.product, reason=one.reason,
-                        counted="yes")  # fmt: skip
+                        counted="yes", **{"from": since})  # fmt: skip
         found.append(
             Said(line.title, line.image, words.hint(t, one.reason), why, words.advice(t, one.reason),
                  names.get(one.store_id, ""), path)

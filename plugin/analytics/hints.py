@@ -5,8 +5,8 @@ A hint is a claim about a product, so it is made only where chance is a poor exp
 - a purchase is one order with the product, however many pieces; it counts for a reason once,
 - at least LEAST purchases came back for the reason,
 - asked is how likely chance alone gives so many: beside the shop's other products (R. A. Fisher's exact test, one
-  side), and if the true share were FLOOR (exact binomial test); for "runs small" also if "too small" and "too large" were
-  equally likely, and the other way round. The largest of these answers counts,
+  side), and if the true share were FLOOR (exact binomial test); for "runs small" also if "too small" and "too large"
+  were equally likely, and the other way round. The largest of these answers counts,
 - many products are many chances to be fooled: all together are held to FALSE by the procedure of Y. Benjamini and
   Y. Hochberg (J. R. Statist. Soc. B 57, 1995). Of the hints that are shown, at most that share is chance on average.
 """
@@ -100,6 +100,8 @@ def standing_out(store_id: UUID, bought: Mapping[str, int], returned: Mapping[tu
     `bought`: purchases by product; `returned`: those of them that came back, by product and reason.
     """
     every = sum(bought.values())
+    # A return may be known of an order whose lines are not.
+    returned = {key: min(count, bought.get(key[0], 0)) for key, count in returned.items()}
     by_reason: Counter[str] = Counter()
     for (_product, reason), count in returned.items():
         by_reason[reason] += count
@@ -107,9 +109,9 @@ def standing_out(store_id: UUID, bought: Mapping[str, int], returned: Mapping[tu
     looked_at = sum(count >= LEAST for count in bought.values()) * len(by_reason)
     found = []
     for (product, reason), count in returned.items():
-        purchases = bought.get(product, 0)
-        if not LEAST <= count <= purchases:
+        if count < LEAST:
             continue
+        purchases = bought[product]
         others = every - purchases
         chances = [at_least(count, purchases, FLOOR)]
         if others:

@@ -135,6 +135,12 @@ async def test_a_hint_stands_on_the_page_and_its_switch_is_kept(
 ) -> None:
     async with app.db.transaction(shop.workspace_id) as tx:
         request = await tx.scalar(text("SELECT id FROM return_requests WHERE resolution = 'refund' LIMIT 1"))
+        line = text(
+            "INSERT INTO order_lines (workspace_id, order_id, external_id, store_id, version, position, title, "
+            "quantity, product_external_id) SELECT workspace_id, id, :p, store_id, version, 0, 'x', 1, :p FROM orders "
+            "WHERE id = :o"
+        )
+        await tx.execute(line, {"o": till.order_id, "p": "p1"})
         for number in range(8):
             order = new_id()
             await tx.execute(
@@ -144,6 +150,8 @@ async def test_a_hint_stands_on_the_page_and_its_switch_is_kept(
                      "exponent, total FROM orders WHERE id = :o"),
                 {"n": order, "e": f"more-{number}", "o": till.order_id},
             )  # fmt: skip
+            for product in ("p1", "p2"):
+                await tx.execute(line, {"o": order, "p": product})
             fresh = new_id()
             await tx.execute(
                 text("INSERT INTO return_requests (workspace_id, id, store_id, order_id, client_id, serial, public_id, "
