@@ -26,6 +26,7 @@ from sqlalchemy import and_, func, select
 from plugin.app import App
 from plugin.crm.orders import Order, OrderLine
 from plugin.kernel.db import Tx
+from plugin.kernel.lazy import Lazy, _
 from plugin.returns.narrowing import NOT_COUNTED
 from plugin.returns.records import ReturnLine, ReturnRequest
 from plugin.stores import Store
@@ -39,6 +40,11 @@ FALSE = 0.05
 SMALL, LARGE = "too_small", "too_large"
 SAID_TO_SHOPPERS = (SMALL, LARGE)
 """What helps somebody who is about to buy; the rest is for the shop to mend."""
+WORDS: Mapping[str, Lazy] = {
+    SMALL: _("Runs small: when in doubt, choose one size larger. Others sent it back as too small."),
+    LARGE: _("Runs large: when in doubt, choose one size smaller. Others sent it back as too large."),
+}
+"""What a product's page says."""
 SWITCH = "fit"
 """Of `Store.widget`: whether product pages may say it."""
 
@@ -172,7 +178,10 @@ class Shelf:
         self._one_at_a_time = asyncio.Lock()
 
     async def said(self, store: Store, product: str) -> str:
-        """What a product's page may say: too_small, too_large, or nothing: also where the shop wants none said."""
+        """What a product's page may say: too_small, too_large, or nothing: also where the shop wants none said.
+
+        `product` is the store's own id of it.
+        """
         if not store.widget.get(SWITCH):
             return ""
         async with self._one_at_a_time:
@@ -185,3 +194,8 @@ class Shelf:
                     self._kept.pop(next(iter(self._kept)))
                 self._kept[store.id] = (time.monotonic(), found)
         return found.get(product, "")
+
+    async def words(self, store: Store, product: str, locale: str) -> str:
+        """The same in words, in the language of the page; empty where there is nothing to say."""
+        reason = await self.said(store, product)
+        return self._app.catalogues.translator(locale or store.locale).gettext(WORDS[reason]) if reason else ""
