@@ -42,17 +42,20 @@ async def aged(tx: Tx, days: int) -> None:
                           "VALUES (:w, :id, :id, :id, 'customer', :at)"), about)  # fmt: skip
     await tx.execute(text("INSERT INTO events (workspace_id, id, kind, subject_id, actor, data, at) "
                           "VALUES (:w, :id, 'order.placed', :id, 'system', '{}', :at)"), about)  # fmt: skip
-    await tx.execute(text("INSERT INTO orders (workspace_id, id, store_id, external_id, version, name, number, placed_at, "
-                          "status, payment_status, fulfilment_status, currency, exponent, total) VALUES (:w, :id, :s, "
-                          ":k, :at, '#1', '1', :at, 'open', 'paid', 'fulfilled', 'SAR', 2, 100)"), about)  # fmt: skip
+    await tx.execute(text("INSERT INTO orders (workspace_id, id, store_id, external_id, version, name, number, "
+                          "placed_at, status, payment_status, fulfilment_status, currency, exponent, total) "
+                          "VALUES (:w, :id, :s, :k, :at, '#1', '1', :at, 'open', 'paid', 'fulfilled', 'SAR', 2, 100)"),
+                     about)  # fmt: skip
     for number, state in enumerate(("closed", "received")):
         held = {**about, "r": new_id(), "n": days * 10 + number, "state": state}
         await tx.execute(text("INSERT INTO return_requests (workspace_id, id, store_id, order_id, client_id, serial, "
-                              "public_id, state, moved_at) VALUES (:w, :r, :s, :id, :r, :n, :k || :state, :state, :at)"),
+                              "public_id, state, moved_at) "
+                              "VALUES (:w, :r, :s, :id, :r, :n, :k || :state, :state, :at)"),
                          held)  # fmt: skip
         await tx.execute(text("INSERT INTO return_lines (workspace_id, id, store_id, order_id, request_id, position, "
-                              "line_external_id, title, quantity, reason) VALUES (:w, gen_random_uuid(), :s, :id, :r, 0, "
-                              "'1', 'Shirt', 1, 'other')"), held)  # fmt: skip
+                              "line_external_id, title, quantity, reason) "
+                              "VALUES (:w, gen_random_uuid(), :s, :id, :r, 0, '1', 'Shirt', 1, 'other')"),
+                         held)  # fmt: skip
     for state in ("ready", "done"):
         await tx.execute(
             text("INSERT INTO privacy_requests (workspace_id, id, store_id, kind, fingerprint, subject, state, result, "

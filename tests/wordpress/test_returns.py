@@ -57,7 +57,7 @@ async def test_the_tab_in_my_account_holds_them_too(shop: Shop, visitor: Callabl
 
 
 async def test_a_shopper_finishes_on_the_page_without_leaving_the_shop(shop: Shop, meet: Meet) -> None:
-    """In Arabic, on a phone, in a shop that sends no codes yet: then a person calls back, and nothing is shown before."""
+    """In Arabic, on a phone, in a shop that sends no codes yet: then a person calls back first."""
     person = await meet("ar", phone=True)
     async with look_of(shop.site, language="ar"), page_of(shop, WAYS["shortcode"]) as address:
         page = await person.open(address)
