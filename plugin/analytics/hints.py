@@ -5,8 +5,9 @@ A hint is a claim about a product, so it is made only where chance is a poor exp
 - a purchase is one order with the product, however many pieces; it counts for a reason once,
 - at least LEAST purchases came back for the reason,
 - asked is how likely chance alone gives so many: beside the shop's other products (R. A. Fisher's exact test, one
-  side), and if the true share were FLOOR (exact binomial test); for "runs small" also if "too small" and "too large"
-  were equally likely, and the other way round. The largest of these answers counts,
+  side), and if the true share were FLOOR (exact binomial test); the larger of the two answers counts,
+- "runs small" is said only where "too small" beats "too large" by more than FALSE of coin tosses would, and the other
+  way round,
 - many products are many chances to be fooled: all together are held to FALSE by the procedure of Y. Benjamini and
   Y. Hochberg (J. R. Statist. Soc. B 57, 1995). Of the hints that are shown, at most that share is chance on average.
 """
@@ -115,15 +116,14 @@ def standing_out(store_id: UUID, bought: Mapping[str, int], returned: Mapping[tu
     looked_at = sum(count >= LEAST for count in bought.values()) * len(by_reason)
     found = []
     for (product, reason), count in returned.items():
-        if count < LEAST:
+        against = returned.get((product, _OPPOSITE.get(reason, "")), 0)
+        if count < LEAST or (reason in _OPPOSITE and at_least(count, count + against, 0.5) > FALSE):
             continue
         purchases = bought[product]
         others = every - purchases
         chances = [at_least(count, purchases, FLOOR)]
         if others:
             chances.append(as_uneven(count, purchases, by_reason[reason], every))
-        if (opposite := _OPPOSITE.get(reason)) is not None:
-            chances.append(at_least(count, count + returned.get((product, opposite), 0), 0.5))
         elsewhere = (by_reason[reason] - count) / others if others else 0.0
         found.append(Hint(store_id, product, reason, count, purchases, elsewhere, max(chances)))
     found.sort(key=lambda one: (one.chance, one.product, one.reason))
