@@ -479,3 +479,34 @@ async def test_a_store_at_which_something_always_happens_is_not_asked_for_ever(s
             decision_digest=requests.digest(decision),
         )  # fmt: skip
     assert (busy.value.code, asked) == ("order_busy", 5)
+
+
+@pytest.mark.parametrize("pays", [PayWhen.APPROVED, PayWhen.INSPECTED])
+async def test_two_agents_approve_while_the_shopper_cancels_and_one_story_is_true(shop: Shop, pays: PayWhen) -> None:
+    """Whoever is first: what the store was told, what was paid and where the return stands agree."""
+    await shop.policy(Policy(automatic=False, pay_when=pays))
+    for _round in range(4):
+        request = await shop.submit(want((MUG, 1)))
+        before = shop.desk.moved
+        results = await asyncio.gather(
+            shop.move(request, "approve"), shop.move(request, "cancel", by=Who.SHOPPER), shop.move(request, "approve"),
+            return_exceptions=True,
+        )  # fmt: skip
+        assert all(isinstance(one, ReturnRequest | Conflict) for one in results)
+        await shop.work()
+        events, final = await shop.events(request), await shop.request(request)
+        assert events.count("approved") <= 1
+        told = [action for _key, action in shop.desk.heard if getattr(action, "number", "") == request.number]
+        assert sum(isinstance(one, DecideReturn) for one in told) == events.count("approved")
+        assert sum(isinstance(one, PayReturn) for one in told) <= 1
+        if final.state == State.CANCELLED:
+            assert shop.desk.moved == before, "what is called off is not paid"
+            assert final.paid_at is None
+        else:
+            assert final.state == State.APPROVED
+            assert shop.desk.moved - before == (2_000 if pays is PayWhen.APPROVED else 0)
+            await shop.move(request, "receive")
+            shop.desk.order = replace(
+                shop.desk.order, lines=tuple(replace(line, gone=0) for line in shop.desk.order.lines)
+            )
+            break
