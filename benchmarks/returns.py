@@ -1,7 +1,8 @@
 """The queue and the report of a shop with 10 000 open returns, as pages over HTTP under row-level security.
 
-Bars: a page at depth takes at most twice as long as the first, a page of 10 000 at most twice as long as one of 100, and
-the report of 90 days with all of them at most a second. Milliseconds are of the processor (see `benchmarks.inbox.Clock`).
+Bars: a page at depth takes at most twice as long as the first, one of 10 000 returns at most twice as long as one of
+100, and the report of 90 days with all of them at most a second. Milliseconds are of the processor (see
+`benchmarks.inbox.Clock`).
 """
 
 from __future__ import annotations
