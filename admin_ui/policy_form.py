@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
@@ -33,10 +33,12 @@ from plugin.returns.policy import (
     Terms,
     leaves,
 )
+from plugin.returns.states import Times
 
 CONDITIONS = ("unopened", "unused", "tags_on", "packaging")
 BARRED = ("final_sale", "hygiene", "digital", "other")
 LANGUAGES = ("ar", "he", "en")
+_LONGEST_WAIT = 365
 _LONGEST, _MOST_RULES, _MOST_OWN, _MOST_WORDS = 3650, 50, 20, 200
 _CURRENCY = re.compile(r"^[A-Za-z]{3}$")
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -74,6 +76,7 @@ def read_policy(form: FormData, before: Policy, currency: str) -> Policy:
         most_returns=_number(form, "most-returns", 1000),
         most_days=_number(form, "most-days", _LONGEST) or before.most_days,
         whole_bundles="whole-bundles" in form,
+        times=_times(form, before.times),
     )
 
 
@@ -159,6 +162,16 @@ def _said(form: FormData, name: str) -> str:
 
 def _one_of(kind: type[_Word], said: str, otherwise: _Word) -> _Word:
     return kind(said) if said in set(kind) else otherwise
+
+
+def _times(form: FormData, before: Times) -> Times:
+    """How long a return may stand still; an empty field is never. A form without the fields changes nothing."""
+    names = {one.name: f"time-{one.name.replace('_', '-')}" for one in fields(Times)}
+    if not any(name in form for name in names.values()):
+        return before
+    said = {field: _number(form, name, _LONGEST_WAIT) for field, name in names.items()}
+    # A day at least: what happens at once nobody asked to wait for.
+    return Times(**{field: max(days, 1) if days is not None else None for field, days in said.items()})
 
 
 def _number(form: FormData, name: str, most: int) -> int | None:

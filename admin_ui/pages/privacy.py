@@ -50,6 +50,7 @@ KEPT: Final[Mapping[str, tuple[Lazy, Lazy]]] = {
     "conversations": (_("Closed conversations"), _("With their files, from the last message on")),
     "carts": (_("Carts"), _("From the last change on")),
     "visitors": (_("Visitors who never wrote"), _("From their last visit on")),
+    "returns": (_("Returns that have ended"), _("With what was sent back and why; orders and refunds stay")),
     "timeline": (_("Timelines of customers"), _("What happened, told on their pages")),
     "webhooks": (_("What stores sent us"), _("The raw messages, once they are worked in")),
     "exports": (_("Copies that wait to be handed over"), _("From the request on")),

@@ -175,7 +175,7 @@ def _read(
     period = query.get("days", "")
     period = period if period in PERIODS else "30"
     problem = ""
-    first, last = _period(period, today)
+    first, last = days_of(period, today)
     if period == "own":
         try:
             first, last = (date.fromisoformat(query.get(name, "")) for name in ("from", "to"))
@@ -183,7 +183,7 @@ def _read(
                 raise ValueError
         except ValueError:
             problem = t.gettext("Choose two days, the first before the second, at most a year apart.")
-            first, last = _period("30", today)
+            first, last = days_of("30", today)
     known = {
         Key.STORE: {str(one.id): _of_store(one) for one in choices.stores},
         Key.TEAM: {str(one.id): one.name for one in choices.teams} | {NOBODY: NOBODY},
@@ -203,7 +203,8 @@ def _read(
     return Question(Filter(terms), Days(first, last, reader.zone), reader, business), picked, problem
 
 
-def _period(name: str, today: date) -> tuple[date, date]:
+def days_of(name: str, today: date) -> tuple[date, date]:
+    """The first and the last day of a period of PERIODS."""
     month = today.replace(day=1)
     if name == "month":
         return month, today
@@ -257,28 +258,28 @@ def _tiles(desk: Desk, question: Question, total: Figures, before: Figures, left
             t.format_number(total.begun),
             "",
             _path(desk, question),
-            *_change(t, total.begun, before.begun, 0),
+            *change_of(t, total.begun, before.begun, 0),
         ),
         Tile(
             t.gettext("First answer"),
-            _time(t, total.first_median),
+            time_of(t, total.first_median),
             _most(t, total.first_p90),
             "",
-            *_change(t, total.first_median, before.first_median, -1),
+            *change_of(t, total.first_median, before.first_median, -1),
         ),
         Tile(
             t.gettext("Resolution"),
-            _time(t, total.resolution_median),
+            time_of(t, total.resolution_median),
             _most(t, total.resolution_p90),
             "",
-            *_change(t, total.resolution_median, before.resolution_median, -1),
+            *change_of(t, total.resolution_median, before.resolution_median, -1),
         ),
         Tile(
             t.gettext("Answered"),
-            _share(t, now),
+            share_of(t, now),
             t.ngettext("%(num)s without an answer", "%(num)s without an answer", missing) if missing else "",
             unanswered if missing else "",
-            *_change(t, now, then, 1),
+            *change_of(t, now, then, 1),
         ),
         Tile(t.gettext("Unfinished"), t.format_number(list(left.values())[-1]), t.gettext("when the last day ended")),
     ]
@@ -287,34 +288,35 @@ def _tiles(desk: Desk, question: Question, total: Figures, before: Figures, left
         found.append(
             Tile(
                 t.gettext("Targets kept"),
-                _share(t, total.kept),
+                share_of(t, total.kept),
                 missed,
                 overdue if total.broken else "",
-                *_change(t, total.kept, before.kept, 1),
+                *change_of(t, total.kept, before.kept, 1),
             )
         )
     if total.rated:
         found.append(
             Tile(
                 t.gettext("Satisfaction"),
-                _share(t, total.satisfaction),
+                share_of(t, total.satisfaction),
                 t.ngettext("%(num)s rated", "%(num)s rated", total.rated),
                 _path(desk, question, Term(Key.RATING, (Value("1", ">="),))),
-                *_change(t, total.satisfaction, before.satisfaction, 1),
+                *change_of(t, total.satisfaction, before.satisfaction, 1),
             )
         )
     return found
 
 
 def _most(t: Translator, seconds: float | None) -> str:
-    return "" if seconds is None else t.gettext("nine of ten within %(time)s", time=_time(t, seconds))
+    return "" if seconds is None else t.gettext("nine of ten within %(time)s", time=time_of(t, seconds))
 
 
-def _share(t: Translator, share: float | None) -> str:
+def share_of(t: Translator, share: float | None) -> str:
+    """A share in words; a dash where there is none."""
     return "–" if share is None else t.format_percent(round(share, 2))
 
 
-def _change(t: Translator, now: float | None, then: float | None, better: int) -> tuple[str, bool, str]:
+def change_of(t: Translator, now: float | None, then: float | None, better: int) -> tuple[str, bool, str]:
     """How a number moved since the days before: in words, whether it grew, whether that is good or bad."""
     if now is None or not then or abs(now / then - 1) < _WORTH_SAYING:
         return "", False, ""
@@ -324,7 +326,8 @@ def _change(t: Translator, now: float | None, then: float | None, better: int) -
     return text, grew, "" if not better else "good" if grew == (better > 0) else "bad"
 
 
-def _time(t: Translator, seconds: float | None) -> str:
+def time_of(t: Translator, seconds: float | None) -> str:
+    """A span in words; a dash where there is none."""
     return "–" if seconds is None else t.duration(seconds)
 
 

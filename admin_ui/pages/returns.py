@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
+from admin_ui.return_words import narrowed_words
 from admin_ui.words import State as Pill
 from plugin import stores
 from plugin.conversations import attachments
@@ -30,7 +31,7 @@ from plugin.kernel.money import Money, parse
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
 from plugin.return_desk import Disposition, PayReturn
-from plugin.returns import carrying, moves, policies, policy_words, queue, records, requests, steps, words
+from plugin.returns import carrying, moves, narrowing, policies, policy_words, queue, records, requests, steps, words
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Resolution, leaves, reasons_for
 from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine, ReturnRequest
@@ -125,7 +126,7 @@ async def index(desk: Desk) -> Response:
 
 async def _index(desk: Desk, *, done: str = "") -> Response:
     query = desk.request.query_params
-    asked = _asked(query)
+    asked = _asked(query, desk.t)
     async with desk.transaction() as tx:
         page = await queue.page(tx, asked, cursor=query.get("after"))
         held = await queue.counts(tx)
@@ -141,7 +142,10 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         rows=rows,
         cursor=page.cursor,
         place=_place(asked),
-        narrowed=any((asked.state, asked.store_id, asked.resolution, asked.reason, asked.days, asked.words)),
+        narrowed=any(
+            (asked.state, asked.store_id, asked.resolution, asked.reason, asked.days, asked.words, asked.narrowed)
+        ),
+        counted=await narrowed_words(desk, asked.narrowed),
         state_names=words.STATES,
         shops=shops if len(shops) > 1 else [],
         resolutions=policy_words.RESOLUTIONS,
@@ -151,7 +155,7 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
     )
 
 
-def _asked(query: Mapping[str, str]) -> Asked:
+def _asked(query: Mapping[str, str], t: Translator) -> Asked:
     def one_of(kind: type[StrEnum], name: str) -> Any:
         return kind(query[name]) if query.get(name) in set(kind) else None
 
@@ -166,6 +170,7 @@ def _asked(query: Mapping[str, str]) -> Asked:
         reason=query.get("reason", "")[:100],
         days=whole(query.get("days", ""), 10_000) or 0,
         words=words,
+        narrowed=narrowing.read(query, t.timezone),
     )
 
 
@@ -173,6 +178,7 @@ def _place(asked: Asked) -> dict[str, Any]:
     return {
         "tab": asked.tab.value, "state": asked.state.value if asked.state else "", "store": asked.store_id or "",
         "resolution": asked.resolution, "reason": asked.reason, "days": asked.days or "", "q": asked.words,
+        **asked.narrowed.place,
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from integrations.shopify.identity import ProxyRequest, Refused
 from integrations.shopify.install import CALLBACK_PATH, STATE_COOKIE, STATE_SECONDS
 from integrations.shopify.platform import ShopifyPlatform
 from plugin import stores
+from plugin.analytics.hints import Shelf
 from plugin.app import App
 from plugin.kernel.errors import AhlanError, Unauthorized
 from plugin.kernel.lazy import _
@@ -32,6 +33,7 @@ OWN_PAGES = {**NO_STORE, "Cross-Origin-Resource-Policy": "same-origin"}
 LIQUID = {"content-security-policy": "frame-ancestors 'self'"}
 """Shopify puts it into a page of the shop and sends that page's own policy."""
 
+_LONGEST_ID = 20
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Proxied = Callable[[ProxyRequest], Awaitable[Response]]
 
@@ -49,6 +51,7 @@ def routes(app: App, pages: Web) -> list[BaseRoute]:
         Route("/proxy/help", edges.help, methods=["GET"], name="shopify:proxy-help"),
         Route("/proxy/help/{path:path}", edges.help, methods=["GET"], name="shopify:proxy-help-page"),
         Route("/proxy/returns", edges.proxied(edges.orders), methods=["GET"], name="shopify:proxy-returns"),
+        Route("/proxy/fit", edges.fit, methods=["GET"], name="shopify:proxy-fit"),
         Route("/proxy/{rest:path}", edges.proxied(edges.nothing), methods=_METHODS, name="shopify:proxy"),
     ]
 
@@ -61,6 +64,7 @@ class Edges:
         self._platform = platform
         self._pages = pages
         self._site = Site(app, pages)
+        self._shelf = Shelf(app)
 
     async def install(self, request: Request) -> Response:
         """Begin the authorization code grant from a launch that Shopify signed."""
@@ -212,6 +216,26 @@ class Edges:
         }  # fmt: skip
         written = "".join(f' {name}="{_literal(value)}"' for name, value in attributes.items())
         return Response(f"<script{written}></script>", media_type="application/liquid", headers=LIQUID)
+
+    async def fit(self, request: Request) -> Response:
+        """`/apps/support/fit?product=…`: whether a product runs small or large, for its page; 204: nothing to say."""
+
+        async def said(asked: ProxyRequest) -> Response:
+            known = await self._platform.installer.known(asked.shop)
+            if known is None:
+                raise not_found()
+            async with self._app.db.transaction(known[0]) as tx:
+                store = await stores.get(tx, known[1])
+            if store is None or store.status == stores.UNINSTALLED:
+                raise not_found()
+            product = request.query_params.get("product", "")
+            words = ""
+            if product.isascii() and product.isdigit() and len(product) <= _LONGEST_ID:
+                locale = request.query_params.get("locale", "")[:20]
+                words = await self._shelf.words(store, f"gid://shopify/Product/{product}", locale)
+            return JSONResponse({"text": words}) if words else Response(status_code=204)
+
+        return await self.proxied(said)(request)
 
     async def _active(self, known: tuple[UUID, UUID]) -> bool:
         # An uninstalled shop's proxy still resolves for a while.

@@ -26,6 +26,7 @@ from integrations.woocommerce import pairing
 from integrations.woocommerce.pairing import PairingError
 from integrations.woocommerce.platform import BRIDGE, KIND, STORE_KIND, secrets_of_plugin
 from plugin import privacy, stores
+from plugin.analytics.hints import Shelf
 from plugin.app import App
 from plugin.conversations import views
 from plugin.conversations.conversations import RESOLVED, Conversation
@@ -67,6 +68,7 @@ class Site:
         self.app = app
         self.web = web
         self._help_centre = help_site.Site(app, web)
+        self._shelf = Shelf(app)
         web.assets.add_file(BRIDGE, Path(__file__).parent / "static" / "bridge.js")
         self._verbs: dict[str, Callable[[UUID, UUID, Said], Awaitable[Said]]] = {
             "state": self._state,
@@ -74,6 +76,7 @@ class Site:
             "export": self._export,
             "erase": self._erase,
             "help": self._help,
+            "fit": self._fit,
             "goodbye": self._goodbye,
         }
 
@@ -215,6 +218,13 @@ class Site:
             "style": f"{server}{self.web.assets.url('help/help.css')}",
             "script": f"{server}{self.web.assets.url('help/help.js')}",
         }  # fmt: skip
+
+    async def _fit(self, workspace_id: UUID, store_id: UUID, said: Said) -> Said:
+        """Whether a product runs small or large, in words for its page; empty: nothing to say."""
+        async with self.app.db.transaction(workspace_id) as tx:
+            store = await self._store(tx, store_id)
+        locale = str(said.get("locale") or "")[:20].replace("_", "-")
+        return {"text": await self._shelf.words(store, str(said.get("product") or "")[:20], locale)}
 
     async def _goodbye(self, workspace_id: UUID, store_id: UUID, said: Said) -> Said:
         """The merchant disconnected the store in WordPress, or deleted the plugin."""

@@ -86,6 +86,11 @@ def kinds(settings: Settings) -> Mapping[str, Kind]:
             "WHERE c.workspace_id = :workspace AND c.visitor_id = visitors.id)",
             days=180, least=7, most=730,
         ),
+        # What shoppers wrote goes with the conversation; the rest is the merchant's books, as orders are.
+        "returns": Kind(
+            "return_requests", "state IN ('declined', 'closed', 'cancelled') AND moved_at < :before",
+            days=3650, least=365, most=FOR_EVER,
+        ),
         "timeline": Kind(
             "events", "at < :before", days=settings.event_retention_days, least=90, most=settings.event_retention_days
         ),

@@ -33,7 +33,7 @@ from plugin.return_desk import (
     ReceiveReturn,
     ReturnPart,
 )
-from plugin.returns import states, steps
+from plugin.returns import policies, states, steps
 from plugin.returns.policy import PayWhen, Resolution
 from plugin.returns.records import OURS, REQUESTS, ReturnRequest, lines_of
 from plugin.returns.states import State, Who
@@ -583,9 +583,10 @@ async def _shift(
     if request.why and one.target in (State.DECLINED, State.CLOSED):
         told["why"] = request.why
     await _record(tx, one.event, request, order, actor or _actor(request, by), told)
-    if one.target in states.TIMED:
+    times = await policies.times_of(tx, request.store_id, request.policy_version)
+    if (timer := states.timers(times).get(one.target)) is not None:
         await tx.enqueue(
-            "wake_return", delay=states.TIMED[one.target].first.total_seconds(),
+            "wake_return", delay=timer.first.total_seconds(),
             unique=f"return-wake:{request.id}:{request.moves}", request_id=request.id, count=request.moves,
         )  # fmt: skip
     if isinstance(by, Agent):

@@ -14,6 +14,7 @@ from plugin.kernel.errors import Conflict
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.returns.policy import Policy
+from plugin.returns.states import Times
 from plugin.stores import Store
 from plugin.team import Agent, audit
 
@@ -67,6 +68,12 @@ async def history(tx: Tx, store_id: UUID, limit: int = 50) -> Sequence[PolicyVer
 async def version(tx: Tx, version_id: UUID) -> PolicyVersion | None:
     """One version, whatever came after it."""
     return await tx.get(PolicyVersion, version_id)
+
+
+async def times_of(tx: Tx, store_id: UUID, version_id: UUID | None) -> Times:
+    """How long a return may stand still: by the version that it was judged by, else by the store's newest."""
+    found = await version(tx, version_id) if version_id is not None else await _newest(tx, store_id)
+    return found.policy.times if found is not None else Times()
 
 
 async def publish(tx: Tx, store: Store, policy: Policy, *, after: int, by: Agent) -> PolicyVersion:

@@ -19,6 +19,7 @@ from functools import partial
 from plugin.kernel.i18n import zone_of
 from plugin.kernel.money import Money
 from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
+from plugin.returns.states import Times
 
 Amounts = tuple[Money, ...]
 """One amount a currency. A currency that is not among them has none: no fee, and nothing given by itself."""
@@ -196,6 +197,7 @@ class Policy:
     most_returns: int | None = None
     most_days: int = 180
     whole_bundles: bool = False
+    times: Times = Times()  # noqa: RUF009 - it cannot be changed
     zone: str = "UTC"
 
     def reason(self, code: str) -> Reason | None:

@@ -14,6 +14,8 @@ from sqlalchemy import func, literal, select, tuple_, union_all
 
 from plugin.crm.orders import Order, number_of
 from plugin.kernel.db import Tx
+from plugin.returns import narrowing
+from plugin.returns.narrowing import EVERYTHING, Narrowed
 from plugin.returns.records import ReturnLine, ReturnRequest
 from plugin.returns.states import ENDED, State
 
@@ -32,7 +34,10 @@ class Tab(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which returns. `days`: begun at least so many days ago; `words`: a number of ours, or of an order."""
+    """Which returns. `days`: begun at least so many days ago; `words`: a number of ours, or of an order.
+
+    `narrowed`: what a report counted.
+    """
 
     tab: Tab = Tab.WAITING
     state: State | None = None
@@ -41,6 +46,7 @@ class Asked:
     reason: str = ""
     days: int = 0
     words: str = ""
+    narrowed: Narrowed = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +74,14 @@ async def page(tx: Tx, asked: Asked, *, cursor: str | None = None, limit: int = 
     waiting = asked.tab is Tab.WAITING
     moment: Any = ReturnRequest.waiting_since if waiting else ReturnRequest.moved_at
     order = (moment, ReturnRequest.id) if waiting else (moment.desc(), ReturnRequest.id.desc())
-    conditions = _conditions(tx, asked)
+    found_by = conditions(tx, asked)
     if (place := _read_cursor(cursor)) is not None:
         here = tuple_(moment, ReturnRequest.id)
-        conditions.append(here > tuple_(*place) if waiting else here < tuple_(*place))
+        found_by.append(here > tuple_(*place) if waiting else here < tuple_(*place))
     found = await tx.execute(
         select(ReturnRequest, Order.name, Order.customer_name)
         .join(Order, tuple_(Order.workspace_id, Order.id) == tuple_(ReturnRequest.workspace_id, ReturnRequest.order_id))
-        .where(*conditions)
+        .where(*found_by)
         .order_by(*order)
         .limit(limit + 1)
     )
@@ -94,7 +100,7 @@ async def counts(tx: Tx) -> dict[Tab, int]:
     """How many are in each tab that asks for work, in one query; counting stops at 999."""
     parts = []
     for tab in (Tab.WAITING, Tab.OPEN):
-        inside = select(ReturnRequest.id).where(*_conditions(tx, Asked(tab))).limit(COUNT_LIMIT).subquery()
+        inside = select(ReturnRequest.id).where(*conditions(tx, Asked(tab))).limit(COUNT_LIMIT).subquery()
         parts.append(select(literal(tab.value).label("tab"), func.count().label("held")).select_from(inside))
     return {Tab(row.tab): row.held for row in await tx.execute(union_all(*parts))}
 
@@ -111,7 +117,8 @@ async def reasons(tx: Tx) -> Sequence[str]:
     return list(found)
 
 
-def _conditions(tx: Tx, asked: Asked) -> list[Any]:
+def conditions(tx: Tx, asked: Asked) -> list[Any]:
+    """As SQL over `ReturnRequest`; `words` that name an order speak of `Order`, which must be joined then."""
     found: list[Any] = [ReturnRequest.workspace_id == tx.workspace_id]
     match asked.tab:
         case Tab.WAITING:
@@ -129,16 +136,7 @@ def _conditions(tx: Tx, asked: Asked) -> list[Any]:
         found.append(ReturnRequest.resolution == asked.resolution)
     if asked.days:
         found.append(ReturnRequest.created_at <= datetime.now(UTC) - timedelta(days=asked.days))
-    if asked.reason:
-        found.append(
-            select(ReturnLine.id)
-            .where(
-                ReturnLine.workspace_id == tx.workspace_id,
-                ReturnLine.request_id == ReturnRequest.id,
-                ReturnLine.reason == asked.reason,
-            )
-            .exists()
-        )
+    found += narrowing.conditions(tx, asked.narrowed, reason=asked.reason)
     if asked.words:
         ours = asked.words.strip().upper().removeprefix("R-")
         found.append(

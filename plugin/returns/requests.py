@@ -10,12 +10,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Text, cast, func, literal, select, tuple_, union_all
 
 from plugin import stores
 from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.crm import actions, identities
+from plugin.crm.actions import ActionRow
 from plugin.crm.orders import Order
 from plugin.crm.products import Product, Variant
 from plugin.kernel.db import Tx, new_id
@@ -28,6 +29,7 @@ from plugin.returns.policies import PolicyVersion
 from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Promised
 from plugin.returns.records import OURS, ReturnLine, ReturnRequest, of_order
 from plugin.returns.states import OPEN, State, Who
+from plugin.returns.steps import ReturnStep
 from plugin.team import Agent
 
 
@@ -92,32 +94,74 @@ async def submit(
     `verified`: they proved that the order is theirs; otherwise nothing happens before an agent has asked them. Raises
     as `offer`, Conflict when what comes back is no longer what was shown, AhlanError when it cannot come back.
     """
-    async with app.db.transaction(workspace_id) as tx:
-        if (known := await _by_client_id(tx, order_id, client_id)) is not None:
-            return known
-    read = await _read(app, workspace_id, order_id)
-    async with app.db.transaction(workspace_id) as tx:
-        order, _store = await _order(tx, order_id, hold=True)
-        if (known := await _by_client_id(tx, order_id, client_id)) is not None:
-            return known
-        judged = await _judge(tx, order_id)
-        choice = await _priced(tx, order.store_id, read, choice)
-        decision = policy.quote(
-            judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
-        )
-        if not decision.allowed:
-            raise AhlanError(
-                _("This cannot be sent back like that."), _("Look again at what may come back."), code="return_refused"
-            )
-        if digest(decision) != decision_digest:
-            raise Conflict(
-                _("What comes back has changed meanwhile."), _("Look at the new amounts, then confirm again."),
-                code="decision_changed",
+    for _attempt in range(_READS):
+        async with app.db.transaction(workspace_id) as tx:
+            if (known := await _by_client_id(tx, order_id, client_id)) is not None:
+                return known
+            before = await _standing(tx, order_id)
+        read = await _read(app, workspace_id, order_id)
+        async with app.db.transaction(workspace_id) as tx:
+            order, _store = await _order(tx, order_id, hold=True)
+            if (known := await _by_client_id(tx, order_id, client_id)) is not None:
+                return known
+            if await _standing(tx, order_id) != before:
+                # The store was asked before that: it may know of it or not, and neither could be told apart.
+                continue
+            return await _submitted(
+                tx, order, read, choice, client_id=client_id, decision_digest=decision_digest, language=language,
+                verified=verified, conversation_id=conversation_id, by=by, photos=photos, uploader=uploader,
+                method=method,
             )  # fmt: skip
-        return await _write(
-            tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
-            conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, method=method,
+    raise Conflict(
+        _("Something else happens to this order just now."), _("Nothing was asked for. Try again in a moment."),
+        code="order_busy",
+    )  # fmt: skip
+
+
+_READS = 5
+"""How often the store is asked anew when something happened to the order meanwhile."""
+
+
+async def _standing(tx: Tx, order_id: UUID) -> frozenset[tuple[str, ...]]:
+    """All that we do to an order at its store, and how far it is: what the store answers depends on it."""
+    rows = await tx.execute(
+        union_all(
+            select(
+                literal("return"), cast(ReturnRequest.id, Text),
+                func.concat(ReturnRequest.moves, ReturnRequest.external_id),
+            ).where(ReturnRequest.workspace_id == tx.workspace_id, ReturnRequest.order_id == order_id),
+            select(literal("step"), cast(ReturnStep.id, Text), ReturnStep.state)
+            .where(ReturnStep.workspace_id == tx.workspace_id, ReturnStep.order_id == order_id),
+            select(literal("action"), cast(ActionRow.id, Text), ActionRow.state)
+            .where(ActionRow.workspace_id == tx.workspace_id, ActionRow.order_id == order_id),
+        )
+    )  # fmt: skip
+    return frozenset(tuple(map(str, row)) for row in rows)
+
+
+async def _submitted(
+    tx: Tx, order: Order, read: ReturnableOrder, choice: Choice, *, client_id: UUID, decision_digest: str,
+    language: str, verified: bool, conversation_id: UUID | None, by: Agent | None, photos: Sequence[UUID],
+    uploader: str, method: str,
+) -> ReturnRequest:  # fmt: skip
+    judged = await _judge(tx, order.id)
+    choice = await _priced(tx, order.store_id, read, choice)
+    decision = policy.quote(
+        judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
+    )
+    if not decision.allowed:
+        raise AhlanError(
+            _("This cannot be sent back like that."), _("Look again at what may come back."), code="return_refused"
+        )
+    if digest(decision) != decision_digest:
+        raise Conflict(
+            _("What comes back has changed meanwhile."), _("Look at the new amounts, then confirm again."),
+            code="decision_changed",
         )  # fmt: skip
+    return await _write(
+        tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
+        conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, method=method,
+    )  # fmt: skip
 
 
 _FIRST_NUMBER = 1001

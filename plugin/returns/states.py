@@ -95,24 +95,55 @@ WAITING_FOR_GOODS = frozenset({State.APPROVED, State.SENT})
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """After how many days without a move something happens by itself; None: never. A shop's own, in its policy.
+
+    A question to the shopper is repeated after `answer_reminder` and given up after `answer_end`; goods that are
+    expected are asked for after `parcel_reminder`, the return is closed after `parcel_end`; a parcel that is on its way
+    for `transit` days is looked for by the team; what is settled is closed after `settled_end`.
+    """
+
+    answer_reminder: int | None = 3
+    answer_end: int | None = 14
+    parcel_reminder: int | None = 7
+    parcel_end: int | None = 30
+    transit: int | None = 21
+    settled_end: int | None = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Timer:
-    """How long a return may stand still: after `first` the shopper is reminded, after `then` more comes `move`."""
+    """How long a return may stand still: after `first` the shopper is reminded, after `then` more comes `move`.
+
+    `then` is None where a reminder is all; without `move` the team looks.
+    """
 
     first: timedelta
-    then: timedelta
+    then: timedelta | None
     move: str = ""
     reminds: bool = True
 
 
-TIMED: Mapping[State, Timer] = {
-    State.ASKED: Timer(timedelta(days=3), timedelta(days=11), "cancel"),
-    State.APPROVED: Timer(timedelta(days=7), timedelta(days=23), "close"),
-    State.SENT: Timer(timedelta(days=7), timedelta(days=23), "close"),
-    # A parcel that does not arrive is nothing that the shopper can do something about: the team looks.
-    State.IN_TRANSIT: Timer(timedelta(days=21), timedelta(0), reminds=False),
-    State.PAID: Timer(timedelta(days=3), timedelta(0), "close", reminds=False),
-}
-"""What does not stand still for ever."""
+def timers(times: Times) -> Mapping[State, Timer]:
+    """What does not stand still for ever, and how long it may. Pure."""
+    parcel = _timer(times.parcel_reminder, times.parcel_end, "close")
+    found = {
+        State.ASKED: _timer(times.answer_reminder, times.answer_end, "cancel"),
+        State.APPROVED: parcel,
+        State.SENT: parcel,
+        # A parcel that does not arrive is nothing that the shopper can do something about: the team looks.
+        State.IN_TRANSIT: _timer(None, times.transit, ""),
+        State.PAID: _timer(None, times.settled_end, "close"),
+    }
+    return {state: timer for state, timer in found.items() if timer is not None}
+
+
+def _timer(reminder: int | None, end: int | None, move: str) -> Timer | None:
+    # Whoever gives up at once need not remind.
+    if reminder is None or (end is not None and reminder >= end):
+        return Timer(timedelta(days=end), timedelta(0), move, reminds=False) if end is not None else None
+    return Timer(timedelta(days=reminder), timedelta(days=end - reminder) if end is not None else None, move)
+
 
 _BY_NAME = {move.name: move for move in MOVES}
 

@@ -12,7 +12,7 @@ from plugin.crm.orders import Order, OrderReturn
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import Conflict
 from plugin.kernel.jobs import TaskError
-from plugin.returns import moves, requests, states, steps
+from plugin.returns import moves, policies, requests, states, steps
 from plugin.returns.records import STORES, ReturnRequest
 from plugin.returns.states import State, Who
 from plugin.returns.steps import ReturnStep
@@ -26,12 +26,16 @@ async def wake_return(app: App, workspace_id: UUID, *, request_id: str, count: i
         request = await tx.get(ReturnRequest, UUID(request_id), lock=True)
         # First, so that the next look may stand in the table beside this one.
         await tx.complete_job()
-        if request is None or request.moves != count or State(request.state) not in states.TIMED:
+        if request is None or request.moves != count:
             return
-        timer = states.TIMED[State(request.state)]
+        times = await policies.times_of(tx, request.store_id, request.policy_version)
+        timer = states.timers(times).get(State(request.state))
+        if timer is None:
+            return
         if timer.reminds and request.reminded_at is None:
             await moves.remind(tx, request)
-            await _again(tx, request, timer.then.total_seconds())
+            if timer.then is not None:
+                await _again(tx, request, timer.then.total_seconds())
             return
         if not timer.move:
             await moves.overdue(tx, request)

@@ -41,6 +41,9 @@ LOOKING = Limit("orders", 60, visitor=120, address=2400)
 ASKING = Limit("order asked", 3600, visitor=10, address=60)
 ASKED_FOR = Limit("order asked for", 3600, visitor=20)
 """How often one order number, and one address, may be asked for: whether it is anybody's or not."""
+FROM_HERE = Limit("order asked from here", 3600, visitor=3)
+"""The same order and contact from one network. Fewer than `proof.CODES_AN_HOUR`: whoever knows somebody's order and
+address can use up a part of its codes, and those who own it get theirs at home."""
 GUESSING = Limit("order code", 600, visitor=20, address=120)
 CALLING = Limit("order call", 3600, visitor=5, address=40)
 
@@ -135,6 +138,8 @@ class Orders:
         wanted = proof.read(sought.number, sought.contact, store.country)
         for what in (wanted.number, wanted.contact):
             await self.limits.spend(ASKED_FOR, visitor=_hidden(self.app.vault, store, what))
+        here = f"{wanted.number} {wanted.contact} {address_of(request)}"
+        await self.limits.spend(FROM_HERE, visitor=_hidden(self.app.vault, store, here))
         async with self.app.db.transaction(held.workspace_id) as tx:
             asked = await proof.ask(tx, store, held.visitor_id, wanted, locale=held.locale)
         return json({"asked": str(asked), "minutes": int(proof.CODE_LASTS / timedelta(minutes=1))})

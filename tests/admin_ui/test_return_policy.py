@@ -34,6 +34,7 @@ from plugin.returns.policy import (
     Rule,
     Terms,
 )
+from plugin.returns.states import Times
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.admin_ui.conftest import Browser, SignIn
@@ -64,6 +65,7 @@ RICH = Policy(
     most_returns=0,
     most_days=90,
     whole_bundles=True,
+    times=Times(None, 10, 2, None, 365, 1),
     zone="Asia/Riyadh",
 )
 
@@ -195,7 +197,7 @@ async def test_of_two_who_edit_at_once_the_second_is_told(app: App, shop: Shop, 
     [
         ("days-refund", "-1"), ("days-refund", "½"), ("days-refund", "9" * 5000), ("restocking", "101"),
         ("shipping-fee", "a lot"), ("shipping-fee", "20,5"), ("shipping-fee", "-3"), ("shipping-fee", "1.005"),
-        ("keep-below", "3 RIYAL"), ("holiday-from", "tomorrow"),
+        ("keep-below", "3 RIYAL"), ("holiday-from", "tomorrow"), ("time-transit", "366"), ("time-parcel-end", "soon"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_read_changes_nothing(

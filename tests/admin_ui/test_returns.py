@@ -185,6 +185,7 @@ async def test_a_return_is_begun_from_an_order_and_stands_beside_the_conversatio
         order.customer_id = shop.people["huda"]
     beside = await maya.get(f"/panel/conversations/{talk}/returns", headers=HX)
     assert f"/panel/orders/{till.order_id}/returns/new?conversation={talk}" in beside.text
+    assert "<h3>" not in beside.text, "no heading over nothing"
     page = (await maya.get(f"/panel/orders/{till.order_id}/returns/new", params={"conversation": str(talk)})).text
     assert "Linen shirt" in page
     client_id = page.split('name="client_id" value="')[1].split('"')[0]

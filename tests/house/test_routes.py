@@ -54,6 +54,7 @@ PUBLIC = {
     "/proxy/help": "Shopify's signature: what its merchant publishes",
     "/proxy/help/{path:path}": "Shopify's signature: what its merchant publishes",
     "/proxy/returns": "Shopify's signature",
+    "/proxy/fit": "Shopify's signature",
     "/proxy/{rest:path}": "Shopify's signature, and then nothing",
     "/install/woocommerce": "nothing: it carries a request to a page that asks",
     "/install/woocommerce/callback": "a one-time token of a grant",
@@ -109,6 +110,7 @@ PUBLIC = {
     "/exports/{token}": "a signed link",
     "/exports/audit/{token}": "a signed link",
     "/exports/report/{token}": "a signed link",
+    "/exports/return-report/{token}": "a signed link",
     "/exports/transcript/{token}": "a signed link",
 }
 

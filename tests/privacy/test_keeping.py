@@ -42,6 +42,20 @@ async def aged(tx: Tx, days: int) -> None:
                           "VALUES (:w, :id, :id, :id, 'customer', :at)"), about)  # fmt: skip
     await tx.execute(text("INSERT INTO events (workspace_id, id, kind, subject_id, actor, data, at) "
                           "VALUES (:w, :id, 'order.placed', :id, 'system', '{}', :at)"), about)  # fmt: skip
+    await tx.execute(text("INSERT INTO orders (workspace_id, id, store_id, external_id, version, name, number, "
+                          "placed_at, status, payment_status, fulfilment_status, currency, exponent, total) "
+                          "VALUES (:w, :id, :s, :k, :at, '#1', '1', :at, 'open', 'paid', 'fulfilled', 'SAR', 2, 100)"),
+                     about)  # fmt: skip
+    for number, state in enumerate(("closed", "received")):
+        held = {**about, "r": new_id(), "n": days * 10 + number, "state": state}
+        await tx.execute(text("INSERT INTO return_requests (workspace_id, id, store_id, order_id, client_id, serial, "
+                              "public_id, state, moved_at) "
+                              "VALUES (:w, :r, :s, :id, :r, :n, :k || :state, :state, :at)"),
+                         held)  # fmt: skip
+        await tx.execute(text("INSERT INTO return_lines (workspace_id, id, store_id, order_id, request_id, position, "
+                              "line_external_id, title, quantity, reason) "
+                              "VALUES (:w, gen_random_uuid(), :s, :id, :r, 0, '1', 'Shirt', 1, 'other')"),
+                         held)  # fmt: skip
     for state in ("ready", "done"):
         await tx.execute(
             text("INSERT INTO privacy_requests (workspace_id, id, store_id, kind, fingerprint, subject, state, result, "
@@ -70,7 +84,7 @@ async def test_what_is_said_to_go_is_what_goes_and_nothing_else(app: App, worksp
     for days in ages:
         await deliveries(app, workspace, days)
     chosen = {"conversations": 180, "carts": 7, "visitors": 30, "timeline": 365, "webhooks": 14, "exports": 60,
-              "access_log": 180, "evidence": 1825}  # fmt: skip
+              "access_log": 180, "evidence": 1825, "returns": 1095}  # fmt: skip
     assert chosen.keys() == keeping.kinds(app.settings).keys()
     async with app.db.transaction(workspace) as tx:
         for name, days in chosen.items():
@@ -86,6 +100,11 @@ async def test_what_is_said_to_go_is_what_goes_and_nothing_else(app: App, worksp
                      "OR result ? 'export')")  # fmt: skip
         assert await tx.scalar(named) == 0, "a copy that is too old names nobody any more"
         assert await tx.scalar(text("SELECT count(*) FROM events WHERE kind = 'privacy.retention_changed'")) > 0
+        under_way = "SELECT count(*) FROM return_requests WHERE state = 'received'"
+        assert await tx.scalar(text(under_way)) == len(ages), "what has not ended is not too old"
+        orphans = "SELECT count(*) FROM return_lines l WHERE NOT EXISTS (SELECT FROM return_requests r WHERE r.id = "
+        assert await tx.scalar(text(orphans + "l.request_id)")) == 0
+        assert await tx.scalar(text("SELECT count(*) FROM orders")) == len(ages)
 
 
 async def test_another_workspace_keeps_what_it_wants(app: App, workspace: UUID, other_workspace: UUID) -> None:

@@ -422,3 +422,88 @@ async def test_money_that_failed_is_tried_anew_within_the_limit_and_not_beside_o
     await shop.work()
     assert shop.desk.moved == 10_000
     assert [step.agent_id for step in await shop.steps(first) if step.kind == steps.PAY] == [shop.agent.id]
+
+
+async def test_goods_are_not_promised_twice_when_the_store_was_asked_before_it_heard_of_them(shop: Shop) -> None:
+    """Somebody else's return is made and told to the store while the store's answer to ours is on its way."""
+    await shop.policy(Policy(automatic=True))
+    choice = want((SHIRT, 2))
+    decision = await requests.decide(shop.app, shop.workspace, shop.order_id, choice)
+    before, first = shop.desk.order, []
+
+    class Slow(type(shop.desk)):
+        """Answers what was true when it was asked."""
+
+        async def returnable(self, connection: object, order: str) -> object:
+            answer = shop.desk.order
+            if not first:
+                first.append(None)
+                first[0] = await shop.submit(choice)
+                await shop.work()
+                shirt, mug = before.lines
+                shop.desk.order = replace(before, lines=(replace(shirt, returnable=0), mug))
+            return answer
+
+    slow = Slow(shop.desk.order)
+    app = replace(shop.app, platforms={shop.store.platform: slow})
+    with pytest.raises(AhlanError) as refused:
+        await requests.submit(
+            app, shop.workspace, shop.order_id, choice, client_id=uuid4(), language="en", verified=True,
+            decision_digest=requests.digest(decision),
+        )  # fmt: skip
+    assert refused.value.code == "return_refused"
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        (only,) = await records.of_order(tx, shop.order_id)
+    assert only.id == first[0].id
+
+
+async def test_a_store_at_which_something_always_happens_is_not_asked_for_ever(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    decision = await requests.decide(shop.app, shop.workspace, shop.order_id, want())
+    asked = 0
+
+    class Busy(type(shop.desk)):
+        async def returnable(self, connection: object, order: str) -> object:
+            nonlocal asked
+            asked += 1
+            await shop.move(request, "ship" if asked % 2 else "receive") if asked < 3 else await shop.work()
+            async with shop.app.db.transaction(shop.workspace) as tx:
+                (await records.held(tx, request.id)).moves += 1
+            return shop.desk.order
+
+    request = await shop.submit(want((MUG, 1)))
+    app = replace(shop.app, platforms={shop.store.platform: Busy(shop.desk.order)})
+    with pytest.raises(Conflict) as busy:
+        await requests.submit(
+            app, shop.workspace, shop.order_id, want(), client_id=uuid4(), language="en", verified=True,
+            decision_digest=requests.digest(decision),
+        )  # fmt: skip
+    assert (busy.value.code, asked) == ("order_busy", 5)
+
+
+@pytest.mark.parametrize("pays", [PayWhen.APPROVED, PayWhen.INSPECTED])
+async def test_two_agents_approve_while_the_shopper_cancels_and_one_story_is_true(shop: Shop, pays: PayWhen) -> None:
+    """Whoever is first: what the store was told, what was paid and where the return stands agree."""
+    await shop.policy(Policy(automatic=False, pay_when=pays))
+    for _round in range(4):
+        request = await shop.submit(want((MUG, 1)))
+        before = shop.desk.moved
+        results = await asyncio.gather(
+            shop.move(request, "approve"), shop.move(request, "cancel", by=Who.SHOPPER), shop.move(request, "approve"),
+            return_exceptions=True,
+        )  # fmt: skip
+        assert all(isinstance(one, ReturnRequest | Conflict) for one in results)
+        await shop.work()
+        events, final = await shop.events(request), await shop.request(request)
+        assert events.count("approved") <= 1
+        told = [action for _key, action in shop.desk.heard if getattr(action, "number", "") == request.number]
+        # What was called off before the store heard of it need not be told at all.
+        assert sum(isinstance(one, DecideReturn) for one in told) <= events.count("approved")
+        assert sum(isinstance(one, PayReturn) for one in told) <= 1
+        if final.state == State.CANCELLED:
+            assert shop.desk.moved == before, "what is called off is not paid"
+            assert final.paid_at is None
+        else:
+            assert final.state == State.APPROVED
+            assert shop.desk.moved - before == (2_000 if pays is PayWhen.APPROVED else 0)
+            break

@@ -55,7 +55,7 @@ def test_a_shopper_moves_only_what_is_theirs() -> None:
 
 
 def test_what_stands_still_has_a_timer_that_may_move_it() -> None:
-    for state, timer in states.TIMED.items():
+    for state, timer in states.timers(states.Times()).items():
         assert not timer.move or timer.move in possible(state, Who.SYSTEM)
 
 

@@ -99,3 +99,30 @@ async def test_a_foreign_request_number_is_answered_like_a_wrong_code(desk: Desk
             said.append((tried.status_code, {**tried.json()["error"], "request_id": ""}))
     assert said[0] == said[1]
     assert said[0][0] == 403
+
+
+async def test_a_stranger_who_knows_the_pair_leaves_codes_for_whoever_owns_it(desk: Desk, site: Starlette) -> None:
+    """From one network three an hour, with however many browsers; as many for a pair that is nobody's."""
+    async with desk.app.db.transaction(desk.workspace) as tx:
+        store = await stores.get(tx, desk.store.id)
+        assert store is not None
+        await sync.apply(
+            tx, store, [OrderRecord("o1", NOW, "#1001", NOW, Money(100, "SAR", 2), email="mona@shop.example")]
+        )
+
+    async def asks(address: str, contact: str) -> int:
+        visitor = (await desk.browser()).visitor_id
+        token = session.issue(desk.app.vault, Pass(desk.workspace, desk.store.id, visitor, locale="en"))
+        transport = httpx.ASGITransport(site, client=(address, 4000))
+        async with httpx.AsyncClient(transport=transport, base_url="https://ahlan.example") as http:
+            sought = {"number": "1001", "contact": contact}
+            found = await http.post("/widget/orders/find", json=sought, headers={"authorization": f"Bearer {token}"})
+            return found.status_code
+
+    for contact in ("mona@shop.example", "nobody@shop.example"):
+        assert [await asks("10.66.0.1", contact) for _ask in range(5)] == [200, 200, 200, 429, 429]
+    await desk.work()
+    assert len(desk.codes()) == 3
+    assert await asks("10.66.0.2", "mona@shop.example") == 200
+    await desk.work()
+    assert len(desk.codes()) == 4, "at home they get theirs"

@@ -15,9 +15,9 @@ from plugin.return_desk import OpenReturn
 from plugin.returns import records, steps
 from plugin.returns.policy import PayWhen, Policy
 from plugin.returns.records import STORES, ReturnLine, ReturnRequest
-from plugin.returns.states import State, Who
+from plugin.returns.states import State, Times, Who
 from plugin.returns.steps import ReturnStep
-from tests.returns.desk import Killed, Shop
+from tests.returns.desk import MUG, Killed, Shop, want
 
 BY_HAND = Policy(automatic=False)
 
@@ -248,3 +248,30 @@ async def test_numbers_go_on_and_links_cannot_be_guessed(shop: Shop) -> None:
         seen = await records.steps_of(tx, first)
     assert [state for state, _at in seen] == [State.REQUESTED]
     assert seen[0][1] > datetime.now(UTC) - timedelta(minutes=5)
+
+
+async def test_a_shop_has_its_own_times_and_what_is_under_way_keeps_those_it_began_with(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True, times=Times(parcel_reminder=None, parcel_end=5)))
+    request = await shop.submit()
+    await shop.policy(Policy(automatic=True, times=Times(parcel_reminder=2, parcel_end=None)))
+    patient = await shop.submit(want((MUG, 1)))
+    await shop.work()
+    assert await _wakes(shop) == {str(request.id): 5, str(patient.id): 2}
+    await shop.hurry("wake_return")
+    await shop.work()
+    assert (await shop.request(request)).state == State.CLOSED, "closed at once: this shop does not remind"
+    assert "reminded" not in await shop.events(request)
+    assert (await shop.request(patient)).state == State.APPROVED
+    assert "reminded" in await shop.events(patient)
+    assert str(patient.id) not in await _wakes(shop), "it may stand still for ever"
+
+
+async def _wakes(shop: Shop) -> dict[str, int]:
+    """In how many days a return that waits is looked at."""
+    async with shop.app.db.queue.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT arguments ->> 'request_id' AS id, extract(epoch FROM run_at - now()) AS seconds FROM jobs "
+                 "WHERE workspace_id = :w AND task = 'wake_return' AND done_at IS NULL"),
+            {"w": shop.workspace},
+        )  # fmt: skip
+        return {row.id: round(float(row.seconds) / 86_400) for row in rows}

@@ -10,6 +10,7 @@ that is no text; A3.17 a storefront behind a password; A3.18 other sites.
 import time
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import httpx
 import pytest
@@ -24,6 +25,9 @@ from integrations.shopify import identity
 from integrations.shopify.platform import SHOPPER_SECONDS
 from integrations.shopify.simulator import proxy
 from plugin import stores
+from plugin.analytics import hints
+from plugin.analytics.hints import Hint
+from plugin.kernel.db import Tx
 from tests.integrations.shopify.conftest import SECRET, World
 
 RESERVED = ("shop", "logged_in_customer_id", "path_prefix", "timestamp", "signature")
@@ -298,3 +302,28 @@ async def test_a3_18_only_the_storefronts_own_pages_may_load_it(
     answer = await browser.get(query, headers={"origin": "https://evil.example", "sec-fetch-site": "cross-site"})
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_product_page_asks_what_runs_small_by_the_shops_own_proxy(
+    world: World, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sure(tx: Tx, store: UUID) -> list[Hint]:
+        return [Hint(store, "gid://shopify/Product/17", "too_large", 12, 40, 0.01, 0.0001)]
+
+    monkeypatch.setattr(hints, "of_store", sure)
+    connection = await world.connect()
+
+    async def told(query: str) -> httpx.Response:
+        return await browser.get(f"/proxy/fit?{proxy.signed_query(world.sim.shop, query, None)}")
+
+    assert (await told("product=17&locale=he")).status_code == 204, "the shop did not switch it on"
+    async with world.app.db.transaction(connection.workspace_id) as tx:
+        store = await stores.get(tx, connection.store_id)
+        assert store is not None
+        store.widget = {**store.widget, hints.SWITCH: True}
+    answer = await told("product=17&locale=he")
+    assert answer.json() == {"text": world.app.catalogues.translator("he").gettext(hints.WORDS["too_large"])}
+    assert answer.headers["cache-control"] == "no-store"
+    for query in ("product=18", "product=", "", "product=17x", f"product={'9' * 400}", "product=%D9%A1%D9%A7"):
+        assert (await told(query)).status_code == 204, query
+    assert (await browser.get("/proxy/fit?product=17")).status_code == 401

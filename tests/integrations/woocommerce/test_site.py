@@ -15,10 +15,13 @@ from sqlalchemy import func, select
 from integrations.woocommerce import pairing, site
 from integrations.woocommerce.platform import STORE_KIND
 from plugin import bootstrap, privacy, stores
+from plugin.analytics import hints
+from plugin.analytics.hints import Hint
 from plugin.app import App
 from plugin.conversations.messages import Message
 from plugin.crm.orders import Order
 from plugin.kernel import jobs
+from plugin.kernel.db import Tx
 from plugin.kernel.jobs import JobRow
 from plugin.privacy import PrivacyRequest
 from plugin.reactions import TASKS
@@ -291,3 +294,27 @@ async def test_a_cookie_of_the_stand_alone_panel_enters_nothing(http: httpx.Asyn
     cookie = {"cookie": f"ahlan={side.workspace_id.hex}.{side.secret}"}
     answer = await http.post("/plugin/woocommerce/enter", data={"token": "", "to": "inbox"}, headers=cookie)
     assert answer.status_code == 404
+
+
+async def test_a_product_page_is_told_what_runs_small_in_its_language(
+    http: httpx.AsyncClient, app: App, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_id = side.stores["woocommerce"].id
+    question = {"product": "17", "locale": "ar"}
+    assert (await ask(http, side, "fit", question)).json() == {"text": ""}
+
+    async def sure(tx: Tx, store: UUID) -> list[Hint]:
+        return [Hint(store, "17", "too_small", 12, 40, 0.01, 0.0001), Hint(store, "18", "defective", 9, 40, 0.0, 0.0)]
+
+    monkeypatch.setattr(hints, "of_store", sure)
+    assert (await ask(http, side, "fit", question)).json() == {"text": ""}, "the shop did not switch it on"
+    async with app.db.transaction(side.workspace_id) as tx:
+        store = await tx.get(Store, store_id, lock=True)
+        assert store is not None
+        store.widget = {**store.widget, hints.SWITCH: True}
+    told = (await ask(http, side, "fit", question)).json()["text"]
+    assert told == app.catalogues.translator("ar").gettext(hints.WORDS["too_small"])
+    assert told != (await ask(http, side, "fit", {**question, "locale": "he_IL"})).json()["text"]
+    for product in ("18", "99", ""):
+        said = (await ask(http, side, "fit", {**question, "product": product})).json()
+        assert said == {"text": ""}, "what is broken is the shop's to mend, not for shoppers to read"

@@ -323,6 +323,10 @@ class WC_Product {
 		return 0;
 	}
 
+	public function is_visible() {
+		return 'publish' === $this->post->post_status;
+	}
+
 	public function is_purchasable() {
 		return 'publish' === $this->post->post_status;
 	}

@@ -1,0 +1,102 @@
+<?php
+/**
+ * What returns say about a product's sizes, on its page.
+ *
+ * @package WcAhlan
+ */
+
+defined( 'ABSPATH' ) || exit;
+
+/**
+ * A shortcode and a block: one line where a product runs small or large, nothing elsewhere. Ahlan knows; its answer is
+ * kept for half a day, so that a page is seldom made while we wait, and then for two seconds at most.
+ */
+final class Ahlan_Fit {
+
+	const SHORTCODE = 'ahlan_fit';
+	const BLOCK     = 'wc-ahlan/fit';
+	const KEPT      = 12 * HOUR_IN_SECONDS;
+	const PAUSE     = 5 * MINUTE_IN_SECONDS;
+
+	/**
+	 * Register hooks.
+	 */
+	public static function hooks() {
+		add_action( 'init', array( __CLASS__, 'register' ) );
+	}
+
+	/**
+	 * The shortcode and the block.
+	 */
+	public static function register() {
+		add_shortcode( self::SHORTCODE, array( __CLASS__, 'markup' ) );
+		wp_register_script( 'wc-ahlan-fit-block', plugins_url( 'assets/fit-block.js', WC_AHLAN_FILE ), array( 'wp-blocks', 'wp-element' ), WC_AHLAN_VERSION, true );
+		wp_localize_script( 'wc-ahlan-fit-block', 'wcAhlanFit', array( 'title' => self::title() ) );
+		register_block_type(
+			self::BLOCK,
+			array(
+				'api_version'           => 2,
+				'title'                 => self::title(),
+				'category'              => 'woocommerce',
+				'editor_script_handles' => array( 'wc-ahlan-fit-block' ),
+				'attributes'            => array( 'product' => array( 'type' => 'integer' ) ),
+				'render_callback'       => array( __CLASS__, 'markup' ),
+			)
+		);
+	}
+
+	/**
+	 * The line: of the product that is named, else of the page's own.
+	 *
+	 * @param array<string,mixed>|string $attributes `product`: its number.
+	 * @return string
+	 */
+	public static function markup( $attributes = array() ) {
+		$named   = is_array( $attributes ) && ! empty( $attributes['product'] ) ? (int) $attributes['product'] : 0;
+		$product = wc_get_product( 0 < $named ? $named : get_the_ID() );
+		if ( ! $product instanceof WC_Product || ! $product->is_visible() ) {
+			return '';
+		}
+		$said = self::said( $product->get_id() );
+		return '' === $said ? '' : '<p class="wc-ahlan-fit">' . esc_html( $said ) . '</p>';
+	}
+
+	/**
+	 * The name of the block.
+	 *
+	 * @return string
+	 */
+	public static function title() {
+		return __( 'Fit from returns', 'wc-ahlan' );
+	}
+
+	/**
+	 * What Ahlan says about a product, in the language of the page.
+	 *
+	 * @param int $product Its number.
+	 * @return string
+	 */
+	private static function said( $product ) {
+		if ( null === Ahlan_Connection::current() ) {
+			return '';
+		}
+		$locale = determine_locale();
+		$key    = 'wc_ahlan_fit_' . $product . '_' . md5( $locale );
+		$kept   = get_transient( $key );
+		if ( is_string( $kept ) ) {
+			return $kept;
+		}
+		$answer = Ahlan_Server::ask(
+			'fit',
+			array(
+				'product' => (string) $product,
+				'locale'  => $locale,
+			),
+			2
+		);
+		$away   = is_wp_error( $answer );
+		$text   = ! $away && isset( $answer['text'] ) && is_string( $answer['text'] ) ? $answer['text'] : '';
+		set_transient( $key, $text, $away ? self::PAUSE : self::KEPT );
+		return $text;
+	}
+}

@@ -1,0 +1,103 @@
+"""Orders and returns inside the shop's own pages: a shortcode, a block and a tab lead a shopper to the same screens."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import expect
+
+from plugin.analytics import hints
+from plugin.analytics.hints import Hint
+from plugin.conversations.messages import Message
+from plugin.kernel.db import Tx
+from plugin.stores import Store
+from tests.wordpress.conftest import Meet, Shop, Visitor, attribute
+from tests.wordpress.test_storefront import look_of
+
+WAYS = {"shortcode": "[ahlan_returns]", "block": "<!-- wp:wc-ahlan/returns /-->"}
+
+
+@asynccontextmanager
+async def page_of(shop: Shop, content: str, *, name: str = "send-it-back") -> AsyncIterator[str]:
+    """A page of the shop with this in it, for a while; its address."""
+    made = await shop.site.run(
+        "return wp_insert_post( array( 'post_type' => 'page', 'post_status' => 'publish', 'post_title' => 'Returns', "
+        "'post_name' => $name, 'post_content' => $content ) );",
+        name=name, content=content,
+    )  # fmt: skip
+    try:
+        yield f"{shop.site.url}/{name}/"
+    finally:
+        await shop.site.run("return wp_delete_post( $id, true );", id=made)
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+async def test_a_page_holds_the_screens_and_nothing_about_anybody(
+    shop: Shop, visitor: Callable[[], Visitor], way: str
+) -> None:
+    layla = visitor()
+    await layla.sign_in(shop.site, "layla")
+    async with page_of(shop, WAYS[way]) as address:
+        for person in (visitor(), layla):
+            html = (await person.get(address)).text
+            (tag,) = re.findall(r"<script\b[^>]*widget/page\.js[^>]*>", html)
+            assert attribute(tag, "src") == f"{shop.ahlan.url}/widget/page.js"
+            assert attribute(tag, "data-store") == shop.store.public_key
+            assert attribute(tag, "data-identity") == "/wp-json/wc-ahlan/v1/identity"
+            assert "layla@" not in tag, "a page cache hands it to the next one"
+            assert (await shop.connection())["secret"] not in html
+
+
+async def test_the_tab_in_my_account_holds_them_too(shop: Shop, visitor: Callable[[], Visitor]) -> None:
+    layla = visitor()
+    await layla.sign_in(shop.site, "layla")
+    html = (await layla.get(f"{shop.site.url}/my-account/ahlan-returns/")).text
+    assert len(re.findall(r"<script\b[^>]*widget/page\.js", html)) == 1
+
+
+async def test_a_shopper_finishes_on_the_page_without_leaving_the_shop(shop: Shop, meet: Meet) -> None:
+    """In Arabic, on a phone, in a shop that sends no codes yet: then a person calls back first."""
+    person = await meet("ar", phone=True)
+    async with look_of(shop.site, language="ar"), page_of(shop, WAYS["shortcode"]) as address:
+        page = await person.open(address)
+        frame = page.frame_locator("iframe[title='الطلبات والإرجاع']")
+        phone = frame.locator("input[type=tel]")
+        await expect(phone).to_be_visible(timeout=30_000)
+        assert await frame.locator("html").get_attribute("dir") == "rtl"
+        await frame.locator("input[type=text], input:not([type])").first.fill("٩٠٠١")
+        await phone.fill("0791234567")
+        await frame.locator("textarea").fill("الصابون مكسور")
+        await frame.locator("button[type=submit]").click()
+        await expect(phone).to_have_count(0, timeout=30_000)
+    talks = await shop.ahlan.all(shop.store.workspace_id, Message, Message.text.contains("الصابون مكسور"))
+    assert len(talks) == 1, "the shop has it in its inbox, once"
+
+
+async def test_a_product_page_says_what_runs_small_and_keeps_the_answer(
+    shop: Shop, visitor: Callable[[], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def sure(tx: Tx, store: object) -> list[Hint]:
+        nonlocal asked
+        asked += 1
+        return [Hint(shop.store.id, str(shop.products["soap"]), "too_small", 12, 40, 0.01, 0.0001)]
+
+    monkeypatch.setattr(hints, "of_store", sure)
+    async with shop.ahlan.app.db.transaction(shop.store.workspace_id) as tx:
+        store = await tx.get(Store, shop.store.id, lock=True)
+        assert store is not None
+        store.widget = {**store.widget, hints.SWITCH: True}
+    soap, oil = (f'[ahlan_fit product="{shop.products[name]}"]' for name in ("soap", "oil"))
+    async with look_of(shop.site, language="ar"), page_of(shop, f"{soap}<hr>{oil}[ahlan_fit product='x']") as address:
+        html = (await visitor().get(address)).text
+        words = shop.ahlan.app.catalogues.translator("ar").gettext(hints.WORDS["too_small"])
+        assert re.findall(r'<p class="wc-ahlan-fit">([^<]*)</p>', html) == [words]
+        async with shop.ahlan.away():
+            again = (await visitor().get(address)).text
+        assert words in again, "kept for half a day, also while we are away"
+        assert asked == 1
+    async with page_of(shop, f'<!-- wp:wc-ahlan/fit {{"product":{shop.products["soap"]}}} /-->') as address:
+        english = shop.ahlan.app.catalogues.translator("en").gettext(hints.WORDS["too_small"])
+        assert english in (await visitor().get(address)).text
