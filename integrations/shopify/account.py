@@ -1,9 +1,9 @@
 """Shoppers who sign in with their account at the shop (docs/decisions/account-sign-in.md).
 
-Shopify's Customer Account API: OpenID Connect with PKCE against the shop's own discovery document; our app is a public client there, registered under
-`[customer_authentication]` of shopify.app.toml. The access token is used once, to ask which customer of the shop that
-is, and then forgotten: we hold no token of a shopper's. Who came back gets a word of ours, the same as the app proxy
-hands out, and the widget proves with it whose orders it shows.
+Shopify's Customer Account API: OpenID Connect with PKCE against the shop's own discovery document. Our app is a public
+client there, registered under `[customer_authentication]` of shopify.app.toml. The access token is used once, to ask
+which customer of the shop that is, and then forgotten: we hold no token of a shopper's. Who came back gets a word of
+ours, the same as the app proxy hands out, and the widget hands it in to show the orders of that account.
 https://shopify.dev/docs/api/customer/2026-10
 """
 
@@ -21,6 +21,7 @@ import orjson
 import structlog
 
 from integrations.shopify import identity
+from integrations.shopify.install import Installer
 from plugin.kernel.config import Oidc, Settings
 from plugin.kernel.crypto import Vault
 from plugin.kernel.http import Http, HttpError
@@ -211,7 +212,7 @@ class AccountDesk:
     """The part of the port that knows shoppers by the platform's own accounts."""
 
     accounts: Accounts
-    installer: Any
+    installer: Installer
     _settings: Settings
 
     async def account_sign_in(self, connection: Connection) -> str:
@@ -227,4 +228,6 @@ class AccountDesk:
             log.info("account_token_refused", reason=error.reason)
             return None
         known = await self.installer.known(asked.shop)
-        return ShopperIdentity(*known, asked.customer_external_id) if known is not None else None
+        if known is None:
+            return None
+        return ShopperIdentity(known[0], known[1], asked.customer_external_id)

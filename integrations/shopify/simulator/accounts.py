@@ -6,6 +6,7 @@ discovery document); ``setting("account_fault")`` names what is wrong with the n
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -29,11 +30,11 @@ from cryptography.hazmat.primitives.serialization import (
 from graphql import GraphQLError, build_schema, execute_sync, parse, validate
 from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from integrations.shopify.simulator import extension, pages
 from integrations.shopify.simulator import merchandise as goods
-from integrations.shopify.simulator import pages
 from integrations.shopify.simulator.shop import Shop, gid, iso, parse_iso
 from integrations.shopify.simulator.state import Doc
 from plugin.kernel.digits import whole
@@ -299,8 +300,50 @@ def routes(shop: Shop) -> list[Route]:
             shop, request.headers.get("authorization", ""), asked if isinstance(asked, dict) else {}
         )
 
+    def held(request: Request) -> Doc | None:
+        """The order of the address, if it is of whoever is signed in."""
+        order = shop.state.get("orders", whole(request.query_params.get("order", ""), 2**53) or 0)
+        customer = signed_in(request)
+        return order if order and customer and (order["customer"] or {}).get("id") == customer else None
+
+    async def sandbox(request: Request) -> Response:
+        """One target of the extension, in a document of its own, as Shopify keeps them apart."""
+        order, target = held(request), request.query_params.get("target", "")
+        if order is None or target not in extension.targets():
+            return PlainTextResponse("Not Found", 404)
+        asked = request.query_params.get("locale", "en")
+        locale = asked if asked in goods.LOCALES else "en"
+        told = {
+            "target": target,
+            "locale": locale,
+            "order": {"id": order["admin_graphql_api_id"], "name": order["name"]},
+            "words": extension.words(locale),
+            "account": request.query_params.get("account", "fully_authenticated"),
+        }
+        direction = "rtl" if locale in goods.RTL else "ltr"
+        return pages.page("account_extension.html", locale=locale, direction=direction, script=extension.PATH,
+                          told=json.dumps(told, ensure_ascii=False))  # fmt: skip
+
+    async def script(_: Request) -> Response:
+        try:
+            built = await asyncio.to_thread(extension.bundle, shop.app_path(shop.config["application_url"]))
+        except extension.NotBuilt as missing:
+            return PlainTextResponse(str(missing), 502)
+        return Response(built, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+    async def stand_in(_: Request) -> Response:
+        return FileResponse(pages.STATIC / "account_extension.js", headers={"Cache-Control": "no-cache"})
+
+    async def session_of_extension(request: Request) -> Response:
+        """What ``shopify.sessionToken.get()`` gives to whoever is signed in."""
+        return JSONResponse({"token": session_token(shop, signed_in(request))}, headers={"Cache-Control": "no-store"})
+
     base = f"/authentication/{SHOP_ID}"
     return [
+        Route("/account/extension", sandbox),
+        Route("/account/extension.js", stand_in),
+        Route("/account/session-token", session_of_extension),
+        Route(extension.PATH, script),
         Route("/.well-known/openid-configuration", openid),
         Route("/.well-known/customer-account-api", api_document),
         Route(f"{base}/.well-known/jwks.json", keys),
