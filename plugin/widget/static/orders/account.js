@@ -63,5 +63,5 @@ export function signOut(orders) {
     await orders.api.session();
     if (orders.view.isConnected) await orders.go("list", {}, { instead: true });
   };
-  return part("", action(t("o.sign_out"), leave, { quiet: true }));
+  return action(t("o.sign_out"), leave, { quiet: true });
 }

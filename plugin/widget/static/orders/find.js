@@ -79,7 +79,7 @@ export async function call(orders, { number = "", uncoded = false, path = "" }) 
     { complain: say, type: "submit" },
   );
   return {
-    title: t("o.call_title"),
+    title: t(path ? "o.find" : "o.call_title"),
     nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, uncoded ? t("o.no_codes") : t("o.call_why")), form(send, name.view, phone.view, words.view, view))],
   };
 }

@@ -33,9 +33,8 @@ export async function list(orders) {
     title: t("o.mine"),
     nodes: [
       found.length > 0 ? el("ul", { class: "entries" }, found.map((one) => row(one, (id) => orders.go("order", { id })))) : part("", el("p", { class: "quiet" }, t("o.none"))),
-      part("", action(t("o.other"), () => orders.go("find"), { quiet: true })),
+      part("", el("div", { class: "row" }, action(t("o.other"), () => orders.go("find"), { quiet: true }), out && signOut(orders))),
       signIn(orders, path),
-      out && signOut(orders),
     ],
   };
 }

@@ -5,7 +5,7 @@ import { Flow } from "./flow.jsx";
 import { t } from "./words.js";
 
 export default async () => {
-  render(<Flow order={shopify.orderId} Frame={Window} />, document.body);
+  render(<Flow order={shopify.orderId} Frame={Window} leave={() => shopify.close()} />, document.body);
 };
 
 /** @param {import("./flow.jsx").Framed} props */
