@@ -194,8 +194,8 @@ async def states(place: Place, context: BrowserContext) -> None:
     await expect(page.get_by_text("הטעינה לא הצליחה. דבר לא אבד.")).to_be_visible(timeout=PATIENCE)
     await page.get_by_role("button", name="ניסיון נוסף").click()
     line = {
-        "id": "1", "title": "T-shirt (M)", "variant": "", "picture": "", "most": 0, "why_not": "הזמן עבר.", "until": None,
-        "resolutions": [], "reasons": [], "conditions": [], "photo": False, "instead": [],
+        "id": "1", "title": "T-shirt (M)", "variant": "", "picture": "", "most": 0, "why_not": "הזמן עבר.",
+        "until": None, "resolutions": [], "reasons": [], "conditions": [], "photo": False, "instead": [],
     }  # fmt: skip
     await answer(200, {"id": "a", "page": "b"})
     await answer(200, {"lines": [line], "resolutions": {}, "open": []})
