@@ -35,7 +35,6 @@ ASKING = Limit("account pages", 60, visitor=120, address=2400)
 OPEN_TO_ALL = {
     "access-control-allow-origin": "*",
     "access-control-allow-headers": "Authorization, Content-Type, Accept-Language",
-    "access-control-allow-methods": "GET, POST",
     "access-control-max-age": "7200",
 }
 _LONGEST = 100
