@@ -753,6 +753,21 @@ class Platform(OrderDesk, ReturnDesk, Protocol):
         """Who chats, from a short-lived token that the storefront got from the platform; None when it is not good."""
         ...
 
+    async def account_sign_in(self, connection: Connection) -> str:
+        """The path of ours at which a shopper signs in with the platform's own account; empty where a store has none.
+
+        It takes `store` (a public key), `mark` (the widget's word for this window) and `locale`, and ends in a page
+        that hands the widget a token for `shopper_identity`. May ask the store; what it says is kept for a while.
+        """
+        ...
+
+    async def account_identity(self, token: str) -> ShopperIdentity | None:
+        """Who looks at the platform's own account pages, from the token that our extension there got from it.
+
+        None when it is not good. Of an installed store, also of one that was uninstalled since.
+        """
+        ...
+
     def panel_head(self) -> Mapping[str, str]:
         """What the embedding admin wants in the document's head: `script` (App Bridge) and `api_key`; or empty.
 

@@ -123,9 +123,17 @@ def admin_url(host: str) -> str | None:
 
 
 def missing_scopes(wanted: Iterable[str], granted: Iterable[str]) -> list[str]:
-    """What of `wanted` was not granted; write_x grants read_x. A scope whose name nobody can read counts as absent."""
+    """What of `wanted` was not granted; write_x grants read_x. A scope whose name nobody can read counts as absent.
+
+    Those of the Customer Account API (`customer_read_x`) are unknown to ShopifyAPI and imply nothing.
+    """
+    granted = set(granted)
     held = ApiAccess([scope for scope in granted if _is_scope(scope)])
-    return [scope for scope in wanted if not held.covers(ApiAccess([scope]))]
+    return [
+        scope
+        for scope in wanted
+        if scope not in granted and (scope.startswith("customer_") or not held.covers(ApiAccess([scope])))
+    ]
 
 
 def split_scopes(text: str) -> list[str]:

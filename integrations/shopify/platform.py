@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import delete
 
 from integrations.shopify import identity, mapping, queries, return_queries, webhooks
+from integrations.shopify.account import AccountDesk, Accounts
 from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
 from integrations.shopify.install import DEFAULT_PROXY_PATH, REQUIRED_SCOPES, Installed, Installer, profile_of
@@ -88,7 +89,7 @@ class _Person:
     until: datetime
 
 
-class ShopifyPlatform(OrderDesk, ReturnDesk):
+class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk):
     """What every platform offers, as Shopify has it. `installer` and `client` are for Shopify's own edges."""
 
     kind = "shopify"
@@ -110,6 +111,7 @@ class ShopifyPlatform(OrderDesk, ReturnDesk):
         self._settings = settings
         self.client = AdminClient(db, vault, http, settings.shopify)
         self.installer = Installer(db, vault, self.client, settings)
+        self.accounts = Accounts(vault, http, settings)
         self._reasons = {}
         self._people: OrderedDict[tuple[str, str], _Person] = OrderedDict()
 
@@ -496,10 +498,14 @@ class ShopifyPlatform(OrderDesk, ReturnDesk):
             return person
         return _Person("", "", owner=False, locale="", until=now)
 
-    def shopper_token(self, installed: tuple[UUID, UUID], customer_external_id: str) -> str:
-        """What our app proxy hands to the storefront: who is signed in there, for a quarter of an hour."""
+    def shopper_token(
+        self, installed: tuple[UUID, UUID], customer_external_id: str, seconds: int = SHOPPER_SECONDS
+    ) -> str:
+        """What our app proxy hands to the storefront: who is signed in there, for a quarter of an hour; and to whoever
+        has just signed in themselves, for the way to the widget.
+        """
         payload = {"store": str(installed[1]), "customer": customer_external_id}
-        return self._vault.sign(SHOPPER, payload, SHOPPER_SECONDS)
+        return self._vault.sign(SHOPPER, payload, seconds)
 
     async def shopper_identity(self, connection: Connection, token: str) -> ShopperIdentity | None:
         """The customer in a token of `shopper_token` that was made for this very store."""

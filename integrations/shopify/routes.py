@@ -3,6 +3,8 @@
 import time
 from collections.abc import Awaitable, Callable
 from html import escape
+from secrets import token_urlsafe
+from urllib.parse import urlencode
 from uuid import UUID
 
 import structlog
@@ -10,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from integrations.shopify import identity
+from integrations.shopify import account, identity
 from integrations.shopify.identity import ProxyRequest, Refused
 from integrations.shopify.install import CALLBACK_PATH, STATE_COOKIE, STATE_SECONDS
 from integrations.shopify.platform import ShopifyPlatform
@@ -19,7 +21,8 @@ from plugin.analytics.hints import Shelf
 from plugin.app import App
 from plugin.kernel.errors import AhlanError, Unauthorized
 from plugin.kernel.lazy import _
-from plugin.kernel.web import Web, not_found
+from plugin.kernel.oidc import OidcError
+from plugin.kernel.web import Web, not_found, script_json
 from plugin.knowledge import site
 from plugin.knowledge.site import Asked, Site
 from plugin.platform import PlatformError
@@ -47,6 +50,8 @@ def routes(app: App, pages: Web) -> list[BaseRoute]:
     return [
         Route("/shopify/install", edges.install, methods=["GET"], name="shopify:install"),
         Route(CALLBACK_PATH, edges.callback, methods=["GET"], name="shopify:callback"),
+        Route(account.SIGN_IN_PATH, edges.sign_in, methods=["GET"], name="shopify:account-sign-in"),
+        Route(account.CALLBACK_PATH, edges.signed_in, methods=["GET"], name="shopify:account-callback"),
         Route("/proxy/identity", edges.proxied(edges.shopper), methods=["GET"], name="shopify:proxy-identity"),
         Route("/proxy/help", edges.help, methods=["GET"], name="shopify:proxy-help"),
         Route("/proxy/help/{path:path}", edges.help, methods=["GET"], name="shopify:proxy-help-page"),
@@ -103,6 +108,71 @@ class Edges:
         if installed.missing:
             log.info("shopify_scopes_missing", store=str(installed.store_id), missing=list(installed.missing))
         return RedirectResponse(home, 302, NO_STORE)
+
+    async def sign_in(self, request: Request) -> Response:
+        """A shopper signs in with their account at the shop: on to Shopify, in a window of its own.
+
+        Its address is no secret and opens nothing by itself: what comes of it stays in the browser that went there.
+        """
+        asked = request.query_params
+        try:
+            store = await self._store(asked.get("store", ""))
+            locale = self._pages.translator(request, asked.get("locale", "") or store.locale).locale
+            going = await self._platform.accounts.begin(store.connection(), asked.get("mark", ""), locale)
+        except (Refused, OidcError) as error:
+            log.info("account_sign_in_refused", reason=error.reason)
+            return self._pages.error(request, unsigned())
+        answer = RedirectResponse(going.url, 302, NO_STORE)
+        answer.set_cookie(
+            account.COOKIE, going.cookie, max_age=account.COOKIE_SECONDS, path=account.CALLBACK_PATH,
+            secure=self._app.settings.secure, httponly=True, samesite="lax",
+        )  # fmt: skip
+        return answer
+
+    async def signed_in(self, request: Request) -> Response:
+        """Back from Shopify: the widget that opened this window gets the word, and the window goes away."""
+        try:
+            came = await self._platform.accounts.finish(
+                request.scope["query_string"], request.cookies.get(account.COOKIE, "")
+            )
+            answer = await self._handed_over(request, came)
+        except (Refused, OidcError) as error:
+            log.info("account_callback_refused", reason=error.reason)
+            answer = self._pages.error(request, unsigned())
+        answer.delete_cookie(
+            account.COOKIE, path=account.CALLBACK_PATH, secure=self._app.settings.secure, httponly=True, samesite="lax"
+        )
+        return answer
+
+    async def _handed_over(self, request: Request, came: account.Came) -> Response:
+        async with self._app.db.transaction(came.workspace_id) as tx:
+            store = await stores.get(tx, came.store_id)
+        if store is None or store.status == stores.UNINSTALLED:
+            raise not_found()
+        nonce = token_urlsafe(16)
+        words = self._pages.translator(request, came.locale)
+        told = {
+            "mark": came.mark,
+            "store": store.public_key,
+            "word": self._platform.shopper_token(
+                (came.workspace_id, came.store_id), came.customer_external_id, account.WORD_SECONDS
+            ),
+            "page": f"/widget/page?{urlencode({'store': store.public_key, 'locale': words.locale})}",
+        }
+        page = self._pages.render("signed_in.html", words, told=script_json(told), nonce=nonce, shop=store.name)
+        policy = f"default-src 'none'; script-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
+        return HTMLResponse(page, headers={**NO_STORE, "content-security-policy": policy})
+
+    async def _store(self, public_key: str) -> stores.Store:
+        """The store of this platform behind a widget's public key. Raises NotFound."""
+        for workspace_id, store_id in await self._app.db.lookup("widget", public_key):
+            if store_id is None:
+                continue
+            async with self._app.db.transaction(workspace_id) as tx:
+                store = await stores.get(tx, store_id)
+            if store is not None and store.platform == self._platform.kind and store.status != stores.UNINSTALLED:
+                return store
+        raise not_found()
 
     def proxied(self, endpoint: Proxied) -> Callable[[Request], Awaitable[Response]]:
         """An address below `/proxy`: signed by Shopify and answered in JSON, also where it fails.
@@ -255,6 +325,16 @@ def unproven() -> AhlanError:
         _("Shopify did not confirm this request, so nothing was connected."),
         _("Open the app from your Shopify admin and start again there."),
         code="shopify_unproven",
+        status=400,
+    )
+
+
+def unsigned() -> AhlanError:
+    """A sign-in that did not come to an end: refused, too old, another browser's, or nobody to ask."""
+    return AhlanError(
+        _("You are not signed in."),
+        _("Close this window and sign in once more, or find your order by its number."),
+        code="account_unsigned",
         status=400,
     )
 

@@ -401,6 +401,14 @@ class WooCommercePlatform(OrderDesk, ReturnDesk):
             return None
         return ShopperIdentity(connection.workspace_id, connection.store_id, shopper.customer_id)
 
+    async def account_sign_in(self, connection: Connection) -> str:
+        """None: the storefront's own token says who is signed in, on every page of it."""
+        return ""
+
+    async def account_identity(self, token: str) -> ShopperIdentity | None:
+        """None: My Account is a page of the storefront, and our plugin stands in it."""
+        return None
+
     def panel_head(self) -> Mapping[str, str]:
         """The script that asks the wp-admin page around the panel for its tokens, which the site itself signs."""
         return {"bridge": BRIDGE, "self_signed": "WordPress"}

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -16,7 +16,11 @@ from plugin.stores import Store
 
 
 class Visitor(TenantRow, Base):
-    """One browser on one store. `customer_id` is set when the store's signed identity, or a code, proved who it is."""
+    """One browser on one store. `customer_id` is set when the store's signed identity, or a code, proved who it is.
+
+    `signed_in_until`: they signed in here themselves, with their account at the shop; until then no page of the
+    storefront has to say so once more.
+    """
 
     __tablename__ = "visitors"
     __table_args__ = (
@@ -31,6 +35,7 @@ class Visitor(TenantRow, Base):
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     customer_id: Mapped[UUID | None]
     identified_at: Mapped[datetime | None]
+    signed_in_until: Mapped[datetime | None]
     typed_email: Mapped[str] = mapped_column(server_default="")
     typed_name: Mapped[str] = mapped_column(server_default="")
     locale: Mapped[str] = mapped_column(server_default="")
@@ -39,6 +44,8 @@ class Visitor(TenantRow, Base):
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+SIGNED_IN = timedelta(hours=24)
+"""As long as whoever gave an order's code may see it."""
 _PREFIX = "vs_"
 
 
@@ -130,6 +137,36 @@ async def identify(tx: Tx, visitor: Visitor, customer_id: UUID) -> bool:
         actor=f"shopper:{visitor.id}",
     )
     return True
+
+
+async def sign_in(tx: Tx, visitor: Visitor, customer_id: UUID) -> None:
+    """They signed in with their account at the shop: good for `SIGNED_IN`, by the database's clock.
+
+    Raises ValueError for a browser that is somebody else's already.
+    """
+    if not await identify(tx, visitor, customer_id):
+        raise ValueError("this browser is somebody else's")
+    visitor.identified_at = datetime.now(UTC)
+    visitor.signed_in_until = await tx.scalar(select(func.now() + SIGNED_IN))
+    await tx.flush()
+
+
+async def sign_out(tx: Tx, visitor: Visitor) -> None:
+    """They leave: whoever comes next in this browser is new."""
+    visitor.signed_in_until = visitor.identified_at = None
+    await tx.flush()
+
+
+async def signed_in(tx: Tx, visitor: Visitor) -> UUID | None:
+    """The customer who signed in here themselves, while that is good."""
+    found: UUID | None = await tx.scalar(
+        select(Visitor.customer_id).where(
+            Visitor.workspace_id == tx.workspace_id,
+            Visitor.id == visitor.id,
+            Visitor.signed_in_until > func.now(),
+        )
+    )
+    return found
 
 
 async def typed_email(tx: Tx, visitor: Visitor, email: str, name: str = "") -> bool:

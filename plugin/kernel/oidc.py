@@ -71,11 +71,23 @@ class Person:
 
 
 class Provider:
-    """One OpenID provider; its documents are kept for an hour, its keys read again when one is unknown."""
+    """One OpenID provider; its documents are kept for an hour, its keys read again when one is unknown.
 
-    def __init__(self, http: Http, settings: Oidc) -> None:
+    `document`: its metadata lies there and not below its issuer, which is then whoever that document names: only for an
+    address whose owner decides who signs people in. `plain`: it may name addresses without TLS. `origin`: said with
+    what is sent, for providers that want it from clients without a secret.
+    """
+
+    def __init__(
+        self, http: Http, settings: Oidc, *, document: str = "", scope: str = SCOPE, origin: str = "",
+        plain: bool = False,
+    ) -> None:  # fmt: skip
         self._http = http
         self._settings = settings
+        self._document = document
+        self._scope = scope
+        self._origin = origin
+        self._schemes = {"https", "http"} if plain else {"https", urlsplit(settings.issuer).scheme or "https"}
         self._metadata: tuple[float, Mapping[str, Any]] | None = None
         self._keys: tuple[float, list[dict[str, Any]]] | None = None
         self._lock = asyncio.Lock()
@@ -89,7 +101,7 @@ class Provider:
             self._settings.client_id,
             "code",
             redirect_uri=redirect_uri,
-            scope=SCOPE,
+            scope=self._scope,
             state=state,
             nonce=nonce,
             code_challenge=create_s256_code_challenge(verifier),
@@ -102,6 +114,15 @@ class Provider:
 
         `issuer` is the callback's `iss` parameter, which tells a mixed-up provider (RFC 9207). Raises OidcError.
         """
+        person, _access = await self.exchange(
+            code, redirect_uri=redirect_uri, verifier=verifier, nonce=nonce, issuer=issuer
+        )
+        return person
+
+    async def exchange(
+        self, code: str, *, redirect_uri: str, verifier: str, nonce: str, issuer: str = ""
+    ) -> tuple[Person, str]:
+        """The same with the access token, for a provider that says by an API of its own who somebody is there."""
         metadata = await self._discover()
         demanded = metadata.get("authorization_response_iss_parameter_supported") is True
         if (issuer or demanded) and issuer != metadata["issuer"]:
@@ -112,13 +133,14 @@ class Provider:
             raise OidcError("no_id_token")
         claims = await self._claims(metadata, token, access, nonce)
         methods = claims.get("amr") or []
-        return Person(
+        person = Person(
             issuer=str(claims["iss"]),
             subject=str(claims["sub"]),
             name=str(claims.get("name") or "")[:80],
             email=str(claims.get("email") or claims.get("preferred_username") or "")[:200],
             proven_twice="mfa" in methods,
         )
+        return person, access
 
     async def _token(
         self, metadata: Mapping[str, Any], code: str, redirect_uri: str, verifier: str
@@ -135,6 +157,8 @@ class Provider:
         # Both are form-encoded before they are joined (RFC 6749, 2.3.1).
         auth = (quote(settings.client_id, safe=""), quote(settings.client_secret, safe="")) if basic else None
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        if self._origin:
+            headers["Origin"] = self._origin
         return await self._ask("POST", metadata["token_endpoint"], headers=headers, content=body.encode(), auth=auth)
 
     async def _claims(self, metadata: Mapping[str, Any], token: str, access: str, nonce: str) -> Mapping[str, Any]:
@@ -182,18 +206,23 @@ class Provider:
                 self._keys = (time.monotonic(), usable)
             return self._keys[1]
 
+    async def known(self) -> None:
+        """Ask for the provider's metadata, unless it is known. Raises OidcError where there is no such provider."""
+        await self._discover()
+
     async def _discover(self) -> Mapping[str, Any]:
         async with self._lock:
             if self._metadata is not None and time.monotonic() - self._metadata[0] < _KEEP_SECONDS:
                 return self._metadata[1]
             issuer = self._settings.issuer
-            found = OpenIDProviderMetadata(await self._ask("GET", get_well_known_url(issuer, external=True)))
+            address = self._document or get_well_known_url(issuer, external=True)
+            found = OpenIDProviderMetadata(await self._ask("GET", address))
             # A document that speaks for another issuer could send people and codes anywhere (Discovery, 4.3).
-            if found.get("issuer") != issuer:
+            if not self._document and found.get("issuer") != issuer:
                 raise OidcError("issuer")
-            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                address = urlsplit(str(found.get(name) or ""))
-                if not address.netloc or address.scheme not in {"https", urlsplit(issuer).scheme}:
+            for name in ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"):
+                named = urlsplit(str(found.get(name) or ""))
+                if not named.netloc or named.scheme not in self._schemes:
                     raise OidcError("metadata")
             self._metadata = (time.monotonic(), dict(found))
             return self._metadata[1]

@@ -14,8 +14,9 @@ from starlette.routing import BaseRoute, Route
 
 from plugin import stores
 from plugin.app import App
+from plugin.conversations import conversations as threads
 from plugin.conversations import mailboxes
-from plugin.crm import orders, tracking
+from plugin.crm import orders, tracking, visitors
 from plugin.crm.orders import OrderView
 from plugin.crm.tracking import Standing, Usual
 from plugin.kernel.crypto import Vault
@@ -54,6 +55,8 @@ def routes(app: App, web: Web, limits: Limits) -> list[BaseRoute]:
     return [
         Route("/widget/orders/words", edges.words),
         Route("/widget/orders", edges.list),
+        Route("/widget/orders/sign-in", edges.sign_in, methods=["POST"]),
+        Route("/widget/orders/sign-out", edges.sign_out, methods=["POST"]),
         Route("/widget/orders/find", edges.find, methods=["POST"]),
         Route("/widget/orders/code", edges.code, methods=["POST"]),
         Route("/widget/orders/call", edges.call, methods=["POST"]),
@@ -67,6 +70,12 @@ class Sought(msgspec.Struct):
 
     number: str
     contact: str
+
+
+class Word(msgspec.Struct):
+    """What the window of a sign-in handed over."""
+
+    word: str
 
 
 class Given(msgspec.Struct):
@@ -115,17 +124,56 @@ class Orders:
         """The orders that are proven to be this shopper's."""
         held = await self._held(request)
         async with self.app.db.transaction(held.workspace_id) as tx:
-            await session.visitor_of(tx, held)
+            visitor = await session.visitor_of(tx, held)
             views = await proof.theirs(tx, held.shopper())
             usual = await self._usually(tx, held.store_id)
             codes = await self._codes(tx, held.store_id)
+            signed_in = held.customer_id is not None and await visitors.signed_in(tx, visitor) is not None
+            store = await self._store(tx, held) if held.customer_id is None else None
         return json(
             {
                 "signed_in": held.customer_id is not None,
+                "sign_in": await self.app.platforms[store.platform].account_sign_in(store.connection())
+                if store
+                else "",
+                "sign_out": signed_in,
                 "codes": codes,
                 "orders": [_short(view, _standing(view, usual)) for view in views],
             }
         )
+
+    async def sign_in(self, request: Request) -> Response:
+        """They signed in with their account at the shop, and this is the platform's word for it.
+
+        Answers with the secret that this browser goes on with: a browser that was another's begins anew.
+        """
+        held = await self._held(request)
+        said = await body(request, Word)
+        await self.limits.spend(GUESSING, visitor=str(held.visitor_id), address=address_of(request))
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await session.visitor_of(tx, held)
+            store = await self._store(tx, held)
+        external_id = await session.vouched(self.app, store, said.word)
+        if not external_id:
+            raise _unsigned()
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await stores.standing_still(tx, store.id)
+            visitor, secret = await session.visitor_of(tx, held), None
+            customer_id = await session.customer(tx, store, external_id)
+            if customer_id is None:
+                raise _unsigned()
+            if visitor.customer_id not in (None, customer_id):
+                visitor, secret = await visitors.open_visitor(tx, store, None, locale=held.locale)
+            await visitors.sign_in(tx, visitor, customer_id)
+            await threads.attach(tx, visitor.id, customer_id)
+        return json({"secret": secret})
+
+    async def sign_out(self, request: Request) -> Response:
+        """Out again, in this browser only: the account at the shop stays as it is."""
+        held = await self._held(request)
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await visitors.sign_out(tx, await session.visitor_of(tx, held))
+        return Response(status_code=204)
 
     async def find(self, request: Request) -> Response:
         """Ask for an order by its number. The same answer, from the same work, whether there is one or not."""
@@ -232,6 +280,15 @@ class Orders:
     async def _usually(self, tx: Any, store_id: UUID) -> Usual:
         known = self._usual.get(store_id)
         return known or self._usual.put(store_id, await orders.usual_times(tx, store_id))
+
+
+def _unsigned() -> AhlanError:
+    return AhlanError(
+        _("You are not signed in."),
+        _("Try once more, or find your order by its number."),
+        code="account_unsigned",
+        status=403,
+    )
 
 
 def _hidden(vault: Vault, store: Store, what: str) -> str:

@@ -152,11 +152,13 @@ async def open_session(
     """Begin or renew a session. Raises NotFound for a store that is not there, or no longer."""
     await limits.spend(SESSION, address=address)
     workspace_id, store = await find_store(app, opening.store)
-    external_id = await _vouched(app, store, opening.identity)
+    external_id = await vouched(app, store, opening.identity)
     async with app.db.transaction(workspace_id) as tx:
         await stores.standing_still(tx, store.id)
-        customer_id = await _customer(tx, store, external_id) if external_id else None
+        customer_id = await customer(tx, store, external_id) if external_id else None
         known = await visitors.by_secret(tx, store.id, opening.secret) if opening.secret else None
+        if known is not None and customer_id is None:
+            customer_id = await visitors.signed_in(tx, known)
         # A browser that only looked around so far stays the one that the team sees.
         stray = opening.secret if known is None else None
         issued = bool(stray) and await visits.issued(app.hub, workspace_id, store.id, stray or "")
@@ -212,7 +214,7 @@ async def find_store(app: App, public_key: str) -> tuple[UUID, Store]:
     raise NotFound(_("The chat of this shop is not available."), _("Look for another way to reach it on its pages."))
 
 
-async def _vouched(app: App, store: Store, identity: str | msgspec.UnsetType | None) -> str:
+async def vouched(app: App, store: Store, identity: str | msgspec.UnsetType | None) -> str:
     """The platform's own id of whom it vouches for, or empty. What cannot be checked now counts as nobody."""
     if not isinstance(identity, str) or not identity:
         return ""
@@ -226,7 +228,7 @@ async def _vouched(app: App, store: Store, identity: str | msgspec.UnsetType | N
     return shopper.customer_external_id
 
 
-async def _customer(tx: Tx, store: Store, external_id: str) -> UUID | None:
+async def customer(tx: Tx, store: Store, external_id: str) -> UUID | None:
     """The customer row of an account that the store vouches for; one that is newer than its webhook is met here."""
     found = await identities.customer_of_platform(tx, store.id, external_id)
     if found is None:

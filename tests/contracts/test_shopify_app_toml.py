@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from integrations.shopify import platform, queries, webhooks
+from integrations.shopify import account, platform, queries, webhooks
 from integrations.shopify.install import CALLBACK_PATH
 from integrations.shopify.simulator import create_app, embed, topics
 from integrations.shopify.simulator.shop import ADMIN_HOST, Shop
@@ -30,7 +30,7 @@ COMPLIANCE = [topic for block in SUBSCRIPTIONS for topic in block.get("complianc
 # Tables of shopify.app.toml (platforms.md A4.2); anything else the CLI would refuse.
 KNOWN = {
     "client_id", "name", "handle", "application_url", "embedded", "access_scopes", "auth", "access", "app_proxy",
-    "webhooks", "pos", "build",
+    "webhooks", "pos", "build", "customer_authentication",
 }  # fmt: skip
 
 
@@ -48,7 +48,9 @@ def test_only_known_tables() -> None:
 def test_urls_are_https_without_credentials_or_wildcards() -> None:
     """Written out and of one host: the CLI puts what begins with a slash behind application_url, path and all."""
     hooks = [block["uri"] for block in SUBSCRIPTIONS]
-    urls = [CONFIG["application_url"], *CONFIG["auth"]["redirect_urls"], CONFIG["app_proxy"]["url"], *hooks]
+    accounts = CONFIG["customer_authentication"]
+    urls = [CONFIG["application_url"], *CONFIG["auth"]["redirect_urls"], CONFIG["app_proxy"]["url"], *hooks,
+            *accounts["redirect_uris"], *accounts["javascript_origins"]]  # fmt: skip
     for url in urls:
         parts = urlsplit(url)
         assert (parts.scheme, parts.netloc) == ("https", urlsplit(CONFIG["application_url"]).netloc)
@@ -56,6 +58,7 @@ def test_urls_are_https_without_credentials_or_wildcards() -> None:
         assert "*" not in url
     assert {urlsplit(url).path for url in urls} == {
         "/shopify", CALLBACK_PATH, "/proxy", "/webhooks/shopify", "/webhooks/shopify/compliance",
+        account.CALLBACK_PATH, "",
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from graphql import (
 )
 from graphql.validation import NoDeprecatedCustomRule
 
-from integrations.shopify import queries
+from integrations.shopify import account, queries
 from integrations.shopify.simulator import admin_api, bulk, schema_subset, topics
 
 ROOT = Path(__file__).parent.parent.parent
@@ -101,6 +101,22 @@ def test_operations_are_named_as_they_are_listed() -> None:
 def test_the_committed_schema_is_what_the_operations_cut_out(real: GraphQLSchema) -> None:
     cut = schema_subset.subset_sdl(real, schema_subset.our_operations())
     assert SDL.read_text(encoding="utf-8") == cut, "run python -m integrations.shopify.simulator.schema_subset"
+
+
+def test_what_we_ask_of_a_shopper_is_valid_in_the_customer_account_api() -> None:
+    """Held to its introspection, of every version that a shop's discovery document may name."""
+    for version in ("2026-04", "2026-07", "2026-10"):
+        with gzip.open(INTROSPECTION / f"customer_{version}.json.gz") as packed:
+            answer = json.load(packed)
+        theirs = build_client_schema(answer.get("data", answer), assume_valid=True)
+        assert validate(theirs, parse(account.QUERY)) == []
+        assert validate(theirs, parse(account.QUERY.replace("customer {", "customer { nickname")))
+        assert deprecated_use(theirs, account.QUERY) == []
+    cut = schema_subset.customer_sdl(theirs)
+    assert SDL.with_name("customer_schema.graphql").read_text(encoding="utf-8") == cut
+    mine = build_schema(cut)
+    assert [text for name, held in mine.type_map.items() if not name.startswith("__")
+            for text in mismatch(held, theirs.type_map.get(name))] == []  # fmt: skip
 
 
 def test_the_simulators_schema_is_sound_and_runs_our_operations(ours: GraphQLSchema) -> None:

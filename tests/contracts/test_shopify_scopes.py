@@ -19,7 +19,7 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
-from integrations.shopify import action_queries, actions, platform, queries, return_queries, routes, webhooks
+from integrations.shopify import account, action_queries, actions, platform, queries, return_queries, routes, webhooks
 from integrations.shopify.identity import missing_scopes
 from integrations.shopify.simulator import Simulator, create_app, nodes, oauth, returns, trade
 from integrations.shopify.simulator.shop import Shop, gid
@@ -141,6 +141,8 @@ def uses() -> Iterator[tuple[str, str]]:
         yield from ((scope, topic) for scope in scopes)
     yield from ((scope, f"finding {code}") for scope, code in platform.PERMISSIONS.items())
     yield "write_app_proxy", routes.Edges.shopper.__qualname__
+    for name, scopes in account.SCOPES.items():
+        yield from ((scope, name) for scope in scopes)
 
 
 def test_no_scope_is_asked_for_without_a_use() -> None:

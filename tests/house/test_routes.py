@@ -50,6 +50,8 @@ PUBLIC = {
     "/woocommerce/patch": "nothing: an empty page",
     "/shopify/install": "Shopify's signature",
     "/shopify/callback": "Shopify's signature and this browser's cookie",
+    "/shopify/account/sign-in": "a store's public key: it sends a browser to sign in there",
+    "/shopify/account/callback": "this browser's cookie and Shopify's answer",
     "/proxy/identity": "Shopify's signature",
     "/proxy/help": "Shopify's signature: what its merchant publishes",
     "/proxy/help/{path:path}": "Shopify's signature: what its merchant publishes",
@@ -97,6 +99,20 @@ PUBLIC = {
     "/widget/returns/{id}/cancel": "a widget session",
     "/widget/returns/{id}/answer": "a widget session",
     "/widget/returns/{id}/sent": "a widget session",
+    "/widget/orders/sign-in": "a widget session",
+    "/widget/orders/sign-out": "a widget session",
+    **{
+        f"/widget/account/{{platform}}/{path}": "the platform's token for its account pages"
+        for path in (
+            "order",
+            "orders/{order:uuid}",
+            "orders/{order:uuid}/offer",
+            "orders/{order:uuid}/decision",
+            "orders/{order:uuid}/returns",
+            "returns/{id}",
+            "returns/{id}/cancel",
+        )
+    },
     "/widget/socket": "a one-time ticket",
     "/mail-pictures/{token}": "a signed link, good for minutes, to one picture of one letter",
     "/mail/stop/{token}": "the signed link in a mail; opening it changes nothing",

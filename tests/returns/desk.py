@@ -68,6 +68,9 @@ class Desk:
     returns: frozenset[Any] = frozenset()
     asked: Counter[str] = field(default_factory=Counter)
 
+    async def account_sign_in(self, connection: Connection) -> str:
+        return ""
+
     async def returnable(self, connection: Connection, order: str) -> ReturnableOrder | None:
         return self.order
 

@@ -35,7 +35,13 @@ SHOP = "https://dukkan.example"
 
 
 class Vouching:
-    """The one question that the widget asks a platform: `signed:<customer>` is a good token, all else is not."""
+    """What the widget asks a platform: `signed:<customer>` is a good token, all else is not."""
+
+    async def account_sign_in(self, connection: Connection) -> str:
+        return "/elsewhere/sign-in"
+
+    async def account_identity(self, token: str) -> ShopperIdentity | None:
+        return None
 
     async def shopper_identity(self, connection: Connection, token: str) -> ShopperIdentity | None:
         known, _, customer = token.partition(":")

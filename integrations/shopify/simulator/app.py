@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from integrations.shopify.simulator import admin_pages, bulk, control, oauth, pages, seed, storefront
+from integrations.shopify.simulator import accounts, admin_pages, bulk, control, oauth, pages, seed, storefront
 from integrations.shopify.simulator.admin_api import SCHEMA, AdminApi, query_root, resolve_field
 from integrations.shopify.simulator.shop import ADMIN_HOST, DOWNLOAD_HOST, STOREFRONT_HOST, Shop
 from integrations.shopify.simulator.state import ShopState
@@ -32,7 +32,7 @@ class Simulator:
         self._bulk: set[asyncio.Task[None]] = set()
         common = [*self._oauth_routes(), *control.routes(shop, self.deliveries, self.admin_api.throttle)]
         api = Route("/admin/api/{version}/graphql.json", self.admin_api.__call__, methods=["POST"])
-        store = _starlette([api, *common, *storefront.routes(shop, transport)])
+        store = _starlette([api, *common, *accounts.routes(shop), *storefront.routes(shop, transport)])
         admin = _starlette([*common, *admin_pages.routes(shop)])
 
         async def download(request: Request) -> Response:

@@ -22,6 +22,7 @@
 | GET ledger, POST ledger | ``{refuse?: 1, credit_limit?}`` | money that really moved; what the gateway refuses next |
 | POST faults | ``{kind: 429, 500, garbage, slow, lost, throttled, refused, times?, seconds?, on?, code?, oauth?}`` | pending ones; empty body clears |
 | POST throttle | ``{size?, rate?, available?}`` | the bucket |
+| POST accounts | ``{kind?: new or legacy, fault?}`` | the customer accounts; a fault of ``accounts.FAULTS`` |
 | POST clock | ``{advance_seconds}`` or ``{reset: true}`` | now |
 | GET records/{kind} | | customers, orders, products, carts, checkouts, subscriptions, bulk |
 """  # noqa: E501
@@ -36,7 +37,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import doings, oauth, returns, seed, topics, trade
+from integrations.shopify.simulator import accounts, doings, oauth, returns, seed, topics, trade
 from integrations.shopify.simulator.admin_api import Throttle
 from integrations.shopify.simulator.shop import Fault, Shop, gid
 from integrations.shopify.simulator.state import Doc
@@ -312,6 +313,15 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
         shop.state.set("clock_offset", offset)
         return JSONResponse({"now": shop.stamp()})
 
+    async def account_page(request: Request) -> Response:
+        sent = await _body(request)
+        kind, fault = sent.get("kind", shop.state.setting("accounts", "new")), sent.get("fault", "")
+        if kind not in ("new", "legacy") or fault not in ("", *accounts.FAULTS):
+            return JSONResponse({"error": "no such kind or fault"}, 422)
+        shop.state.set("accounts", kind)
+        shop.state.set("account_fault", fault)
+        return JSONResponse({"kind": kind, "fault": fault})
+
     async def records(request: Request) -> Response:
         kind = request.path_params["kind"]
         if kind not in RECORDS:
@@ -340,6 +350,7 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
         Route("/__sim/faults", faults, methods=["POST"]),
         Route("/__sim/ledger", ledger, methods=["GET", "POST"]),
         Route("/__sim/throttle", throttle, methods=["POST"]),
+        Route("/__sim/accounts", account_page, methods=["POST"]),
         Route("/__sim/clock", clock, methods=["POST"]),
         Route("/__sim/records/{kind}", records),
     ]

@@ -1,7 +1,8 @@
 """Cuts the simulator's schema out of Shopify's own: what our operations use, and nothing else.
 
 ``python -m integrations.shopify.simulator.schema_subset <introspection.json.gz> > schema.graphql`` after an operation
-was added to ``queries``; the contract test refuses a ``schema.graphql`` that differs from what this prints.
+was added to ``queries``; the contract test refuses a ``schema.graphql`` that differs from what this prints. With
+``customer`` behind it, and the introspection of the Customer Account API, it prints ``customer_schema.graphql``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from graphql import (
 )
 from graphql.language import DirectiveNode, FieldNode
 
-from integrations.shopify import queries
+from integrations.shopify import account, queries
 
 # Long lists of values of which a demo shop needs a few.
 TRIMMED_ENUMS = {
@@ -75,8 +76,11 @@ class _Used(Visitor):
         self.arguments.setdefault((parent.name, node.name.value), set()).update(named)
 
 
-def subset_sdl(schema: GraphQLSchema, operations: list[str]) -> str:
-    """SDL of every type, field and argument that ``operations`` reach, types sorted by name."""
+def subset_sdl(
+    schema: GraphQLSchema, operations: list[str], *, also: tuple[str, ...] = ("MediaImage", "Node"),
+    root: str = "schema {\n  query: QueryRoot\n  mutation: Mutation\n}",
+) -> str:  # fmt: skip
+    """SDL of every type, field and argument that ``operations`` reach, and of ``also``; types sorted by name."""
     info = TypeInfo(schema)
     used = _Used(info)
     for operation in operations:
@@ -105,7 +109,7 @@ def subset_sdl(schema: GraphQLSchema, operations: list[str]) -> str:
             for name, argument in field.args.items():
                 if name in used.arguments[type_name, field_name] | KEPT_ARGUMENTS and not argument.deprecation_reason:
                     want(get_named_type(argument.type))
-    for name in ("MediaImage", "Node"):
+    for name in also:
         want(schema.type_map[name])
 
     for name in sorted(wanted):
@@ -123,8 +127,12 @@ def subset_sdl(schema: GraphQLSchema, operations: list[str]) -> str:
         elif isinstance(named, GraphQLUnionType):
             parts.append(f"union {name} = {' | '.join(member.name for member in named.types if member.name in wanted)}")
     directives = [_directive(schema, name) for name in sorted(used.directives)]
-    head = "schema {\n  query: QueryRoot\n  mutation: Mutation\n}"
-    return "\n\n".join([head, *directives, *parts]) + "\n"
+    return "\n\n".join([root, *directives, *parts]) + "\n"
+
+
+def customer_sdl(schema: GraphQLSchema) -> str:
+    """The same of the Customer Account API: what we ask of whoever signed in."""
+    return subset_sdl(schema, [account.QUERY], also=(), root="schema {\n  query: QueryRoot\n}")
 
 
 def _directive(schema: GraphQLSchema, name: str) -> str:
@@ -175,4 +183,5 @@ def our_operations() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(subset_sdl(load_schema(Path(sys.argv[1])), our_operations()))
+    found = load_schema(Path(sys.argv[1]))
+    sys.stdout.write(customer_sdl(found) if "customer" in sys.argv[2:] else subset_sdl(found, our_operations()))

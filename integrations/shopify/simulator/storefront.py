@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import embed, pages, pictures, proxy, trade
+from integrations.shopify.simulator import embed, extension, pages, pictures, proxy, trade
 from integrations.shopify.simulator import merchandise as goods
 from integrations.shopify.simulator.shop import Shop, amount, minor
 from integrations.shopify.simulator.state import Doc
@@ -280,6 +280,17 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
             {**held, "state": order_state(held), "parcels": held["fulfillments"]} for held in own
         ])  # fmt: skip
 
+    async def account_order(request: Request, visit: Visit) -> Response:
+        """The order status page of the customer accounts, with the app's extension in it."""
+        order = shop.state.get("orders", request.path_params["number"])
+        if visit.customer is None:
+            return bounce(visit, "/account/login")
+        if order is None or (order["customer"] or {}).get("id") != visit.customer["id"]:
+            return render(visit, "missing.html", status=404)
+        shown = list(extension.targets()) if shop.installed else []
+        path = f"/account/orders/{order['id']}"
+        return render(visit, "account_order.html", path=path, order=order, state=order_state(order), targets=shown)
+
     async def login(request: Request, visit: Visit) -> Response:
         everyone = shop.state.all("customers")
         ordered = sorted(everyone, key=lambda held: -held["_orders_count"])
@@ -388,6 +399,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         *localized("/checkout", checkout_place, "POST"),
         *localized("/checkout/thanks", thanks),
         *localized("/account", account),
+        *localized("/account/orders/{number:int}", account_order),
         *localized("/account/login", login),
         *localized("/account/login", sign_in, "POST"),
         *localized("/account/logout", sign_out, "POST"),

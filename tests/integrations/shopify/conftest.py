@@ -13,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 import admin_ui
+import plugin.widget
 from integrations.shopify import routes
 from integrations.shopify.platform import ShopifyPlatform
 from integrations.shopify.simulator import Simulator, create_app, oauth
@@ -26,7 +27,7 @@ from plugin.platform import AdminSession, Connection
 SECRET = "the-secret-of-our-app-in-the-tests-1"
 CLIENT = "0123456789abcdef"
 PUBLIC_URL = "https://app.example.com"
-TEMPLATES = Path(admin_ui.__file__).parent / "templates"
+TEMPLATES = [Path(room.__file__).parent / "templates" for room in (admin_ui, plugin.widget)]
 
 Answer = Callable[[httpx.Request], Awaitable[httpx.Response | None]]
 
@@ -130,7 +131,7 @@ async def world(app: App) -> AsyncIterator[World]:
 async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """A browser with a cookie jar, at our site; nothing is followed by itself."""
     world.app = with_platform(world)
-    pages = Web(world.app.catalogues, [TEMPLATES], PUBLIC_URL)
+    pages = Web(world.app.catalogues, TEMPLATES, PUBLIC_URL)
     site = Starlette(routes=routes.routes(world.app, pages), exception_handlers=dict(pages.handlers()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url=PUBLIC_URL) as client:
         yield client

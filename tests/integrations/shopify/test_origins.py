@@ -19,8 +19,6 @@ from plugin.widget import routes as widget
 from tests.integrations.shopify.conftest import PUBLIC_URL, TEMPLATES, World, with_platform
 from webhooks import handlers
 
-WIDGET = TEMPLATES.parent.parent / "plugin/widget/templates"
-
 
 def shop_with(*hosts: str, primary: str = "") -> dict[str, object]:
     """An answer to `Shop` with these domains."""
@@ -75,7 +73,7 @@ def test_shared_previews_are_nobodys_in_particular() -> None:
 
 
 async def _framed_by(world: World) -> set[str]:
-    pages = Web(world.app.catalogues, [TEMPLATES, WIDGET], PUBLIC_URL)
+    pages = Web(world.app.catalogues, TEMPLATES, PUBLIC_URL)
     site = Starlette(routes=widget.routes(with_platform(world), pages), exception_handlers=dict(pages.handlers()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url=PUBLIC_URL) as client:
         answer = await client.get("/widget/frame", params={"store": (await world.store()).public_key})

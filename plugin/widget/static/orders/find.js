@@ -1,6 +1,7 @@
 // Finding an order that no account stands for: its number, a code to the address on it, or a call from the shop.
 import { el } from "../panel/dom.js";
 import { t } from "../panel/words.js";
+import { signIn } from "./account.js";
 import { action, complaint, field, form, part } from "./pieces.js";
 
 const ARABIC = /[\u0660-\u0669\u06f0-\u06f9]/g;
@@ -8,8 +9,8 @@ const ARABIC = /[\u0660-\u0669\u06f0-\u06f9]/g;
 export const digits = (text) => text.replace(ARABIC, (sign) => String(sign.charCodeAt(0) & 15)).replace(/\D/g, "");
 
 export async function find(orders, { why = "" }) {
-  const { signed_in: signedIn, codes } = await orders.api.get("orders");
-  if (!codes) return call(orders, { number: orders.state.number ?? "", uncoded: true });
+  const { signed_in: signedIn, sign_in: path, codes } = await orders.api.get("orders");
+  if (!codes) return call(orders, { number: orders.state.number ?? "", uncoded: true, path });
   const { view, say } = complaint();
   if (why) say(why);
   const number = field(t("o.number"), { hint: t("o.number_hint"), name: "number", dir: "auto", autocomplete: "off", maxlength: 60, value: orders.state.number ?? "" });
@@ -27,7 +28,7 @@ export async function find(orders, { why = "" }) {
   );
   return {
     title: t("o.find"),
-    nodes: [part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
+    nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
   };
 }
 
@@ -62,7 +63,7 @@ export async function code(orders, { asked, minutes, number }) {
   };
 }
 
-export async function call(orders, { number = "", uncoded = false }) {
+export async function call(orders, { number = "", uncoded = false, path = "" }) {
   const { view, say } = complaint();
   const name = field(t("o.number"), { dir: "auto", maxlength: 60, value: number });
   const phone = field(t("o.phone"), { type: "tel", dir: "ltr", autocomplete: "tel", maxlength: 40 });
@@ -78,7 +79,7 @@ export async function call(orders, { number = "", uncoded = false }) {
     { complain: say, type: "submit" },
   );
   return {
-    title: t("o.call_title"),
-    nodes: [part("", el("p", { class: "quiet" }, uncoded ? t("o.no_codes") : t("o.call_why")), form(send, name.view, phone.view, words.view, view))],
+    title: t(path ? "o.find" : "o.call_title"),
+    nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, uncoded ? t("o.no_codes") : t("o.call_why")), form(send, name.view, phone.view, words.view, view))],
   };
 }

@@ -2,6 +2,7 @@
 // Loaded when it is first opened; a chat carries nothing of it.
 import { announce, el, iconButton } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
+import { arrive } from "./account.js";
 import { back } from "./back.js";
 import { call, code, find } from "./find.js";
 import { made } from "./made.js";
@@ -50,6 +51,7 @@ export class Orders {
   /** Open where the shopper left, at a return when `id` names one, else at the list. */
   async open(id = "") {
     await Promise.all([this.#load(), dress()]);
+    await arrive(this);
     if (id) return this.go("made", { id });
     const { screen, given } = this.state.at ?? {};
     if (screen in SCREENS && screen !== "list") this.#before = [{ name: "list", given: {} }];

@@ -1,6 +1,7 @@
 // The list of orders, one of them, and telling the shop that something is wrong with it.
 import { el, icon } from "../panel/dom.js";
 import { money, plural, t } from "../panel/words.js";
+import { signIn, signOut } from "./account.js";
 import { find } from "./find.js";
 import { Photos } from "./photos.js";
 import { action, complaint, date, field, form, ltr, part, picture, stepper } from "./pieces.js";
@@ -26,13 +27,14 @@ function row({ id, name, at, items, total, picture: url, step, late }, open) {
 }
 
 export async function list(orders) {
-  const { signed_in: signedIn, orders: found } = await orders.api.get("orders");
+  const { signed_in: signedIn, sign_in: path, sign_out: out, orders: found } = await orders.api.get("orders");
   if (found.length === 0 && !signedIn) return find(orders, {});
   return {
     title: t("o.mine"),
     nodes: [
       found.length > 0 ? el("ul", { class: "entries" }, found.map((one) => row(one, (id) => orders.go("order", { id })))) : part("", el("p", { class: "quiet" }, t("o.none"))),
-      part("", action(t("o.other"), () => orders.go("find"), { quiet: true })),
+      part("", el("div", { class: "row" }, action(t("o.other"), () => orders.go("find"), { quiet: true }), out && signOut(orders))),
+      signIn(orders, path),
     ],
   };
 }

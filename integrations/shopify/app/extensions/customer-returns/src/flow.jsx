@@ -1,0 +1,298 @@
+// A return or an exchange, step by step: what, what for, what comes back, and sent. The server judges and counts.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ask } from "./server.js";
+import { apart, date, money, t } from "./words.js";
+
+const SLOW = 4000;
+
+/**
+ * @typedef {{words: string, act: () => void, busy?: boolean}} Button
+ * @typedef {{children: import("preact").ComponentChildren, primary?: Button, secondary?: Button}} Framed
+ * @typedef {{amount: number, currency: string, exponent: number}} Amount
+ * @typedef {{code: string, words: string, photo: boolean, children: Reason[]}} Reason
+ * @typedef {{id: string, title: string, variant: string, picture: string, most: number, why_not: string, until: string | null, resolutions: string[], reasons: Reason[], conditions: {code: string, words: string}[], photo: boolean, instead: {id: string, title: string, price: Amount}[]}} Line
+ * @typedef {{lines: Line[], resolutions: Record<string, string>, open: {id: string, number: string, state: string}[]}} Offer
+ * @typedef {{quantity: number, reason: string, words: string, kept: string[], instead: string}} Chosen
+ * @typedef {{digest: string, refused: {line: string, words: string}[], lines: {id: string, quantity: number, goods: Amount}[], restocking?: Amount, shipping?: Amount, delivery?: Amount, cash?: Amount, credit?: Amount, bonus?: Amount, owed?: Amount, capped: boolean, keep: boolean, review: boolean}} Decision
+ */
+
+/** @param {Reason[]} reasons @returns {Reason[]} */
+const leaves = (reasons) => reasons.flatMap((one) => (one.children.length > 0 ? leaves(one.children) : [one]));
+
+/** What was typed or chosen. @param {Event} event @returns {any} one of Shopify's fields */
+const field = (event) => event.currentTarget;
+
+const NOTHING = { quantity: 0, reason: "", words: "", kept: [], instead: "" };
+
+/**
+ * @param {{order: string, Frame: (props: Framed) => any, leave?: () => void}} props `order` is Shopify's id of it;
+ * `Frame` puts the step and its buttons where they belong; `leave` closes it where nothing else does.
+ */
+export function Flow({ order, Frame, leave }) {
+  const [step, setStep] = useState("loading");
+  const [trouble, setTrouble] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [slow, setSlow] = useState(false);
+  const [known, setKnown] = useState(/** @type {{id: string, page: string, offer: Offer} | null} */ (null));
+  const [chosen, setChosen] = useState(/** @type {Record<string, Chosen>} */ ({}));
+  const [wish, setWish] = useState("");
+  const [decision, setDecision] = useState(/** @type {Decision | null} */ (null));
+  const [number, setNumber] = useState("");
+  // One for this opening of the flow: a second press, or an answer that got lost, makes no second return.
+  const client = useRef(crypto.randomUUID());
+
+  /** @param {() => Promise<void>} work */
+  const during = async (work) => {
+    setBusy(true);
+    setTrouble("");
+    const timer = setTimeout(() => setSlow(true), SLOW);
+    try {
+      await work();
+    } catch (error) {
+      setTrouble((error instanceof Error && error.message) || t("failed"));
+    } finally {
+      clearTimeout(timer);
+      setSlow(false);
+      setBusy(false);
+    }
+  };
+  const load = () =>
+    during(async () => {
+      const { id, page } = await ask(`/order?id=${encodeURIComponent(order)}`);
+      setKnown({ id, page, offer: await ask(`/orders/${id}/offer`) });
+      setStep("items");
+    });
+  useEffect(() => void load(), []);
+
+  const again = { words: t("again"), act: () => void load() };
+  const close = leave && { words: t("close"), act: leave };
+  const wait = slow ? <s-text color="subdued">{t("slow")}</s-text> : null;
+  const said = trouble ? <s-banner tone="critical">{trouble}</s-banner> : null;
+  if (!known)
+    return (
+      <Frame primary={trouble ? again : undefined} secondary={close}>
+        {said ?? <s-skeleton-paragraph content={t("loading")} />}
+        {wait}
+      </Frame>
+    );
+
+  const { offer } = known;
+  const able = offer.lines.filter((line) => line.most > 0);
+  const lines = able.filter((line) => (chosen[line.id]?.quantity ?? 0) > 0);
+  /** @param {string} id @param {Partial<Chosen>} part */
+  const keep = (id, part) => setChosen((all) => ({ ...all, [id]: { ...NOTHING, ...all[id], ...part } }));
+  const pictured = lines.some((line) => line.photo || leaves(line.reasons).find(({ code }) => code === chosen[line.id].reason)?.photo);
+  const offered = Object.keys(offer.resolutions).filter((one) => lines.every((line) => line.resolutions.includes(one) && (one !== "exchange" || line.instead.length > 0)));
+  const wanted = {
+    resolution: wish,
+    gift: false,
+    items: lines.map(({ id }) => ({ line: id, ...chosen[id], photos: [], instead: wish === "exchange" ? chosen[id].instead : "" })),
+  };
+
+  if (able.length === 0)
+    return (
+      <Frame secondary={close}>
+        <s-banner tone="info" heading={t("nothing")}>
+          {t("nothing_why")}
+        </s-banner>
+        {offer.lines.map((line) => (
+          <Goods key={line.id} line={line}>
+            <s-text color="subdued">{line.why_not}</s-text>
+          </Goods>
+        ))}
+        {offer.open.map((one) => (
+          <s-text key={one.number}>{t("made", { number: apart(one.number), state: t(`state.${one.state}`) })}</s-text>
+        ))}
+      </Frame>
+    );
+
+  if (step === "items") {
+    const next = () => {
+      if (lines.length === 0) return setTrouble(t("choose"));
+      const bare = lines.find(({ id }) => !chosen[id].reason);
+      if (bare) return setTrouble(t("reason_missing", { item: apart(bare.title) }));
+      const unkept = lines.find(({ id, conditions }) => conditions.some(({ code }) => !chosen[id].kept.includes(code)));
+      if (unkept) return setTrouble(t("conditions_missing", { item: apart(unkept.title) }));
+      if (pictured) return;
+      setTrouble("");
+      setWish(offered.length === 1 ? offered[0] : offered.includes(wish) ? wish : "");
+      setStep("wish");
+    };
+    return (
+      <Frame primary={pictured ? undefined : { words: t("next"), act: next }} secondary={close}>
+        <s-text>{t("items")}</s-text>
+        {offer.lines.map((line) => (
+          <Goods key={line.id} line={line}>
+            {line.most === 0 ? <s-text color="subdued">{line.why_not}</s-text> : <Item line={line} item={chosen[line.id] ?? NOTHING} keep={(part) => keep(line.id, part)} />}
+          </Goods>
+        ))}
+        {pictured && (
+          <s-banner tone="info" heading={t("photos")}>
+            <s-link href={known.page} target="_blank">
+              {t("photos_page")}
+            </s-link>
+          </s-banner>
+        )}
+        {said}
+      </Frame>
+    );
+  }
+
+  if (step === "wish") {
+    const next = () => {
+      if (!wish) return setTrouble(t("wish"));
+      const bare = wish === "exchange" && lines.find(({ id }) => !chosen[id].instead);
+      if (bare) return setTrouble(t("instead_missing", { item: apart(bare.title) }));
+      void during(async () => {
+        setDecision(await ask(`/orders/${known.id}/decision`, wanted));
+        setStep("review");
+      });
+    };
+    return (
+      <Frame primary={offered.length > 0 ? { words: t("next"), act: next, busy } : undefined} secondary={{ words: t("back"), act: () => (setTrouble(""), setStep("items")) }}>
+        {offered.length === 0 && <s-banner tone="warning">{t("wish_none")}</s-banner>}
+        {offered.length > 0 && (
+          <s-choice-list label={t("wish")} name="wish" values={wish ? [wish] : []} onChange={(event) => setWish(field(event).values?.[0] ?? "")}>
+            {offered.map((one) => (
+              <s-choice key={one} value={one} selected={wish === one}>
+                {offer.resolutions[one]}
+              </s-choice>
+            ))}
+          </s-choice-list>
+        )}
+        {wish === "exchange" &&
+          lines.map((line) => (
+            <s-select key={line.id} label={t("instead", { item: apart(line.title) })} value={chosen[line.id].instead} onChange={(event) => keep(line.id, { instead: field(event).value ?? "" })}>
+              <s-option value="">{t("please_choose")}</s-option>
+              {line.instead.map((one) => (
+                <s-option key={one.id} value={one.id}>{`${one.title} · ${money(one.price)}`}</s-option>
+              ))}
+            </s-select>
+          ))}
+        {said}
+        {wait}
+      </Frame>
+    );
+  }
+
+  if (step === "review" && decision) {
+    const name = (/** @type {string} */ id) => lines.find((line) => line.id === id)?.title ?? "";
+    const change = { words: t("back"), act: () => (setTrouble(""), setStep("items")) };
+    if (decision.refused.length > 0)
+      return (
+        <Frame secondary={change}>
+          {decision.refused.map((one) => (
+            <s-banner key={one.line} tone="warning" heading={name(one.line)}>
+              {one.words}
+            </s-banner>
+          ))}
+        </Frame>
+      );
+    const send = () =>
+      during(async () => {
+        try {
+          const made = await ask(`/orders/${known.id}/returns`, { client_id: client.current, wish: wanted, digest: decision.digest });
+          setNumber(made.number);
+          setStep("done");
+        } catch (error) {
+          // What comes back has changed since it was shown: show it anew, nothing was sent.
+          if (!(error instanceof Error && "code" in error && error.code === "decision_changed")) throw error;
+          setDecision(await ask(`/orders/${known.id}/decision`, wanted));
+          setTrouble(error.message);
+        }
+      });
+    const credit = decision.credit && decision.bonus ? { ...decision.credit, amount: decision.credit.amount + decision.bonus.amount } : decision.credit;
+    return (
+      <Frame primary={{ words: t("confirm"), act: () => void send(), busy }} secondary={change}>
+        <s-heading>{offer.resolutions[wish]}</s-heading>
+        {decision.lines.map((one) => (
+          <Sum key={one.id} words={t("line", { quantity: String(one.quantity), item: apart(name(one.id)) })} amount={one.goods} />
+        ))}
+        <s-divider />
+        <Sum words={t("restocking")} amount={decision.restocking} minus />
+        <Sum words={t("shipping")} amount={decision.shipping} minus />
+        <Sum words={t("delivery")} amount={decision.delivery} />
+        <Sum words={t("bonus")} amount={decision.bonus} />
+        <Sum words={t("cash")} amount={decision.cash} strong />
+        <Sum words={t("credit")} amount={credit} strong />
+        <Sum words={t("owed")} amount={decision.owed} strong />
+        {decision.keep && <s-banner tone="success">{t("keep")}</s-banner>}
+        <s-text color="subdued">{decision.review ? t("reviewed") : t("at_once")}</s-text>
+        {said}
+        {wait}
+      </Frame>
+    );
+  }
+
+  return (
+    <Frame secondary={close}>
+      <s-banner tone="success" heading={t("sent", { number: apart(number) })}>
+        {decision?.review ? t("reviewed") : t("sent_then")}
+      </s-banner>
+    </Frame>
+  );
+}
+
+/** @param {{line: Line, children: import("preact").ComponentChildren}} props */
+function Goods({ line, children }) {
+  return (
+    <s-stack direction="inline" gap="base" alignItems="start">
+      {line.picture && <s-product-thumbnail src={line.picture} alt="" />}
+      <s-stack gap="small-200">
+        <s-text type="strong">{line.title}</s-text>
+        {line.variant && <s-text color="subdued">{line.variant}</s-text>}
+        {children}
+      </s-stack>
+    </s-stack>
+  );
+}
+
+/** @param {{line: Line, item: Chosen, keep: (part: Partial<Chosen>) => void}} props */
+function Item({ line, item, keep }) {
+  return (
+    <s-stack gap="small-200">
+      {line.until && <s-text color="subdued">{t("until", { date: date(line.until) })}</s-text>}
+      <s-number-field
+        label={t("quantity")}
+        min={0}
+        max={line.most}
+        step={1}
+        value={String(item.quantity)}
+        controls="stepper"
+        onChange={(event) => keep({ quantity: Math.min(line.most, Math.max(0, Math.trunc(Number(field(event).value) || 0))) })}
+      />
+      {item.quantity > 0 && (
+        <s-stack gap="small-200">
+          <s-select label={t("reason")} value={item.reason} onChange={(event) => keep({ reason: field(event).value ?? "" })}>
+            <s-option value="">{t("please_choose")}</s-option>
+            {leaves(line.reasons).map(({ code, words }) => (
+              <s-option key={code} value={code}>
+                {words}
+              </s-option>
+            ))}
+          </s-select>
+          <s-text-area label={t("words")} rows={2} maxLength={2000} value={item.words} onChange={(event) => keep({ words: field(event).value ?? "" })} />
+          {line.conditions.map(({ code, words }) => (
+            <s-checkbox
+              key={code}
+              label={words}
+              checked={item.kept.includes(code)}
+              onChange={(event) => keep({ kept: field(event).checked ? [...item.kept, code] : item.kept.filter((one) => one !== code) })}
+            />
+          ))}
+        </s-stack>
+      )}
+    </s-stack>
+  );
+}
+
+/** @param {{words: string, amount?: Amount | null, minus?: boolean, strong?: boolean}} props */
+function Sum({ words, amount, minus = false, strong = false }) {
+  if (!amount) return null;
+  return (
+    <s-stack direction="inline" gap="base" justifyContent="space-between">
+      <s-text type={strong ? "strong" : "generic"}>{words}</s-text>
+      <s-text type={strong ? "strong" : "generic"}>{money(minus ? { ...amount, amount: -amount.amount } : amount)}</s-text>
+    </s-stack>
+  );
+}

@@ -1,0 +1,40 @@
+// Our own server, for whoever Shopify's session token names. A token lasts five minutes: each request gets its own.
+const SERVER = new URL(process.env.APP_URL).origin;
+const PATIENCE = 45_000;
+
+/** The server said no, in words for the shopper; `code` "" is no answer at all. */
+export class Refused extends Error {
+  /** @param {string} message @param {string} code */
+  constructor(message, code = "") {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {unknown} [body] sent as JSON; without one it is a question
+ * @returns {Promise<any>}
+ */
+export async function ask(path, body) {
+  const headers = { Authorization: `Bearer ${await shopify.sessionToken.get()}`, "Accept-Language": shopify.localization.language.value.isoCode };
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), PATIENCE);
+  let answer, said;
+  try {
+    answer = await fetch(`${SERVER}/widget/account/shopify${path}`, {
+      method: body === undefined ? "GET" : "POST",
+      headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: stop.signal,
+    });
+    said = answer.status === 204 ? null : await answer.json();
+  } catch {
+    throw new Refused("");
+  } finally {
+    clearTimeout(timer);
+  }
+  if (answer.ok) return said;
+  const { code = "", message = "", what_to_do: hint = "" } = said?.error ?? {};
+  throw new Refused(answer.status < 500 || code === "store_away" ? [message, hint].filter(Boolean).join(" ") : "", code);
+}

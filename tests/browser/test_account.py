@@ -1,0 +1,204 @@
+"""A shopper of a Shopify store and their account there: signed in from the returns page, then a return made inside it.
+
+Everything runs but Shopify itself, whose stand-in signs people in, frames our extension and signs its session tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import pytest
+import uvicorn
+from httpx import ASGITransport
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
+from sqlalchemy import select
+
+from integrations.shopify.platform import ShopifyPlatform
+from integrations.shopify.simulator import Simulator, create_app, oauth, seed, trade
+from integrations.shopify.simulator.accounts import session_token
+from plugin import bootstrap, stores
+from plugin.app import App
+from plugin.crm import sync
+from plugin.kernel.config import Demo, ShopifyApp
+from plugin.kernel.http import Http
+from plugin.returns.records import ReturnRequest
+from tests.browser.chrome import PHONE, needs_browser
+from tests.browser.chrome import playwright as playwright
+from tests.browser.chrome import strict_browser as strict_browser
+
+pytestmark = needs_browser
+PATIENCE = 30_000
+SECRET = "the-secret-of-our-app-in-the-tests-1"
+
+
+@dataclass
+class Place:
+    """The shop, our server beside it, and the shopper's order."""
+
+    app: App
+    sim: Simulator
+    workspace: UUID
+    customer: dict[str, Any]
+    order: dict[str, Any]
+
+    @property
+    def shop(self) -> str:
+        return self.sim.shop.storefront_origin
+
+    async def returns(self) -> list[ReturnRequest]:
+        async with self.app.db.transaction(self.workspace) as tx:
+            return list(await tx.scalars(select(ReturnRequest)))
+
+
+@contextlib.asynccontextmanager
+async def serving(site: Any, listening: socket.socket) -> AsyncIterator[None]:
+    server = uvicorn.Server(uvicorn.Config(site, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    server.capture_signals = contextlib.nullcontext
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.02)
+    yield
+    server.should_exit = True
+    await running
+
+
+def bound() -> tuple[socket.socket, int]:
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    return listening, listening.getsockname()[1]
+
+
+@pytest.fixture
+async def place(app: App) -> AsyncIterator[Place]:
+    (ours, port), (theirs, shop_port) = bound(), bound()
+    url, client = f"http://localhost:{port}", "0123456789abcdef"
+    sim = create_app(
+        None, app_url=url, client_id=client, client_secret=SECRET, base_port=shop_port, seeded=False, time_scale=0.001,
+        domain=f"shop-{shop_port}.myshopify.com",
+    )  # fmt: skip
+    demo = Demo(simulator_url=f"http://127.0.0.1:{shop_port}")
+    settings = replace(app.settings, public_url=url, shopify=ShopifyApp(client, SECRET), demo=demo)
+    platform = ShopifyPlatform(db=app.db, vault=app.vault, http=Http(transport=ASGITransport(sim)), settings=settings)
+    served = replace(app, settings=settings, platforms={**app.platforms, "shopify": platform})
+    oauth.install(sim.shop)
+    session = await platform.admin_session(oauth.id_token(sim.shop))
+    async with app.db.transaction(session.workspace_id) as tx:
+        store = await stores.get(tx, session.store_id)
+        assert store is not None
+        connection = store.connection()
+    seed.seed(sim.shop, customers=3, orders=0)
+    customer = trade.create_customer(
+        sim.shop, first_name="نور", last_name="حداد", email="noor@example.com", phone=None, locale="ar"
+    )
+    first = sim.shop.state.all("products")[0]["variants"][0]["id"]
+    order = trade.place_order(sim.shop, [(first, 2)], customer=customer, locale="ar")
+    trade.fulfil(sim.shop, order["id"])
+    trade.deliver(sim.shop, order["id"])
+    read = await platform.read_order(connection, order["admin_graphql_api_id"])
+    async with app.db.transaction(session.workspace_id) as tx:
+        await sync.apply(tx, store, read)
+    async with serving(bootstrap.serve(served), ours), serving(sim, theirs):
+        yield Place(served, sim, session.workspace_id, customer, order)
+    sim.shop.state.close()
+
+
+async def test_a_shopper_signs_in_with_their_account_and_returns_something_inside_it(
+    place: Place, browser: Browser
+) -> None:
+    context = await browser.new_context(**PHONE, locale="ar")
+    page = await context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    await page.goto(f"{place.shop}/apps/support/returns?locale=ar")
+
+    # The store's own page says nobody is signed in: the account is the way without a code.
+    frame = page.frame_locator("iframe").first
+    async with context.expect_page() as opening:
+        await frame.get_by_role("button", name="تسجيل الدخول بحسابك").click(timeout=PATIENCE)
+    window = await opening.value
+    await window.get_by_role("button", name="noor@example.com").click(timeout=PATIENCE)
+    await expect(frame.get_by_text(place.order["name"])).to_be_visible(timeout=PATIENCE)
+    await expect(frame.get_by_role("button", name="تسجيل الخروج من هنا")).to_be_visible()
+    assert window.is_closed() or await window.wait_for_event("close", timeout=PATIENCE) is not None
+
+    await page.goto(f"{place.shop}/ar/account/orders/{place.order['id']}")
+    await returned(place, page)
+    await states(place, context)
+    assert broken == []
+    await context.close()
+
+
+async def returned(place: Place, page: Page) -> None:
+    """The extension on the order: choose, say why, see what comes back, confirm."""
+    asked: list[dict[str, str]] = []
+    page.on(
+        "request", lambda one: asked.append({**one.headers, "url": one.url}) if "/widget/account/" in one.url else None
+    )
+    await (
+        page.frame_locator("[title='order action']")
+        .get_by_role("button", name="إرجاع أو استبدال")
+        .click(timeout=PATIENCE)
+    )
+    inside = page.frame_locator("[title='order action window']")
+    await inside.get_by_label("عدد القطع المُرجعة").fill("1", timeout=PATIENCE)
+    await inside.get_by_label("عدد القطع المُرجعة").blur()
+    await inside.get_by_label("السبب").select_option(index=1)
+    await inside.get_by_role("button", name="متابعة").click()
+    await inside.get_by_role("radio").first.check(timeout=PATIENCE)
+    await inside.get_by_role("button", name="متابعة").click()
+    confirm = inside.get_by_role("button", name="تأكيد الإرجاع")
+    await expect(confirm).to_be_visible(timeout=PATIENCE)
+    assert await inside.locator("html").get_attribute("dir") == "rtl"
+    assert await place.returns() == [], "nothing before it is confirmed"
+    await confirm.click()
+    await expect(inside.get_by_role("status")).to_contain_text("إلى المتجر", timeout=PATIENCE)
+    (made,) = await place.returns()
+    assert (made.verified, made.language) == (True, "ar")
+    await expect(inside.get_by_role("status")).to_contain_text(made.number)
+    words = [one["authorization"] for one in asked if "authorization" in one]
+    assert words, "each with a token of its own, for this customer and five minutes"
+    assert all(word.startswith("Bearer ey") for word in words)
+    assert len({*words, session_token(place.sim.shop, place.customer["id"])}) == len(words) + 1
+
+
+async def states(place: Place, context: BrowserContext) -> None:
+    """Slow, failed and asked once more, nothing to return: in Hebrew, against answers of the test's own."""
+    page = await context.new_page()
+    await page.clock.install()
+    held: asyncio.Queue[Route] = asyncio.Queue()
+    await page.route("**/widget/account/**", held.put)
+    target = urlencode({"target": "customer-account.order.action.render", "order": place.order["id"], "locale": "he"})
+    await page.goto(f"{place.shop}/account/extension?{target}")
+
+    async def answer(status: int, said: dict[str, Any]) -> None:
+        route = await asyncio.wait_for(held.get(), 30)
+        if route.request.method == "OPTIONS":
+            await route.continue_()
+            route = await asyncio.wait_for(held.get(), 30)
+        await route.fulfill(status=status, json=said, headers={"access-control-allow-origin": "*"})
+
+    await expect(page.locator("s-skeleton-paragraph")).to_be_visible(timeout=PATIENCE)
+    await page.clock.fast_forward(5000)
+    await expect(page.get_by_text("זה לוקח יותר זמן מהרגיל")).to_be_visible(timeout=PATIENCE)
+    await answer(503, {"error": {"code": "store_away", "message": "החנות לא עונה כרגע.", "what_to_do": ""}})
+    await expect(page.get_by_text("החנות לא עונה כרגע.")).to_be_visible(timeout=PATIENCE)
+    await page.get_by_role("button", name="ניסיון נוסף").click()
+    await answer(502, {})
+    await expect(page.get_by_text("הטעינה לא הצליחה. דבר לא אבד.")).to_be_visible(timeout=PATIENCE)
+    await page.get_by_role("button", name="ניסיון נוסף").click()
+    line = {
+        "id": "1", "title": "T-shirt (M)", "variant": "", "picture": "", "most": 0, "why_not": "הזמן עבר.",
+        "until": None, "resolutions": [], "reasons": [], "conditions": [], "photo": False, "instead": [],
+    }  # fmt: skip
+    await answer(200, {"id": "a", "page": "b"})
+    await answer(200, {"lines": [line], "resolutions": {}, "open": []})
+    await expect(page.get_by_text("אי אפשר להחזיר דבר מההזמנה הזאת")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text("הזמן עבר.")).to_be_visible()
+    await expect(page.get_by_role("button", name="המשך")).to_have_count(0)
