@@ -28,7 +28,7 @@ const state = {
   told: "", // what became of the last thing asked for
 };
 
-let api, stream, chat, help, orders, flow, page;
+let api, stream, chat, help, orders, withdrawal, flow, page;
 let reading = 0;
 let appeared = 0;
 let typingUntil = null;
@@ -37,7 +37,7 @@ bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
 
 function begin({ kept = {}, identity, page: around = null, accent, theme, screen, back }) {
   flow = kept.flow;
-  page = screen === "orders";
+  page = screen === "orders" || screen === "withdrawal";
   dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
   api = new Api({ secret: kept.secret ?? null, identity, page: around, renew: () => bridge.identity(), opened });
   state.outbox = new Outbox({
@@ -84,7 +84,8 @@ function begin({ kept = {}, identity, page: around = null, accent, theme, screen
   if (page) {
     document.documentElement.classList.add("page");
     new ResizeObserver(() => bridge.tell({ type: "ahlan:tall", height: app.offsetHeight })).observe(app);
-    openOrders(back);
+    if (screen === "orders") openOrders(back);
+    else openWithdrawal();
   } else show("home");
   appear();
   connect();
@@ -393,6 +394,19 @@ async function openHelp() {
   }
 }
 
+/** So does the way out of a contract. */
+async function openWithdrawal() {
+  show("withdrawal");
+  try {
+    const part = await import("../withdrawal/main.js");
+    withdrawal ??= await part.withdrawal({ api, name: state.visitor?.name ?? "", home: () => show("home"), close: () => bridge.close(), top: () => bridge.tell({ type: "ahlan:top" }), page });
+    draw();
+    withdrawal.focus();
+  } catch {
+    failed("withdrawal", withdrawal, openWithdrawal);
+  }
+}
+
 /** A part of us that did not come is asked for once more. */
 function failed(screen, part, open) {
   if (state.screen !== screen || part?.view.isConnected) return;
@@ -417,7 +431,7 @@ function draw(arrived = 0) {
     return;
   }
   if (state.screen !== "home") {
-    const { view } = (state.screen === "help" ? help : orders) ?? {};
+    const { view } = { help, orders, withdrawal }[state.screen] ?? {};
     if (view && app.firstElementChild !== view) app.replaceChildren(view);
     else if (!view) app.replaceChildren();
     return;
@@ -429,6 +443,7 @@ function draw(arrived = 0) {
       chat: () => show("chat"),
       help: openHelp,
       orders: () => openOrders(),
+      withdrawal: openWithdrawal,
       close: () => bridge.close(),
     }),
   );
@@ -444,6 +459,7 @@ function settle() {
   if (state.screen === "chat" && !(touch && state.thread.last > 0)) return chat.composer.focus();
   if (state.screen === "help") return help?.focus();
   if (state.screen === "orders") return orders?.focus();
+  if (state.screen === "withdrawal") return withdrawal?.focus();
   app.querySelector("h1")?.focus({ preventScroll: true });
 }
 
