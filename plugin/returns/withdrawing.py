@@ -14,6 +14,8 @@ from plugin.app import App
 from plugin.channel import Outbound
 from plugin.conversations import mailboxes
 from plugin.conversations.conversations import EMAIL
+from plugin.crm import identities
+from plugin.crm.identities import Identity
 from plugin.crm.orders import Order, number_of
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, NotFound
@@ -224,7 +226,7 @@ def whole(back: Sequence[tuple[object, int]]) -> Choice:
 
 async def find(tx: Tx, statement: Withdrawal) -> Order | None:
     """The order that is meant: its number, or its very name, and the address that was given with it."""
-    alike = await candidates(tx, statement)
+    alike = await _numbered(tx, statement)
     meant = [order for order in alike if normalise_email(order.email) == statement.email]
     # The very name first: "AR-1001" and "EN-1001" may stand beside each other.
     meant.sort(key=lambda order: search_key(order.name) != search_key(statement.contract))
@@ -233,34 +235,42 @@ async def find(tx: Tx, statement: Withdrawal) -> Order | None:
 
 async def candidates(tx: Tx, statement: Withdrawal) -> Sequence[Order]:
     """Orders that may be meant: of that number, whoever's they are, and those of that address. For the team alone."""
-    number = number_of(statement.contract)
-    rows = await tx.scalars(
-        select(Order)
-        .where(
-            Order.workspace_id == tx.workspace_id,
-            Order.store_id == statement.store_id,
-            Order.number == number,
-            Order.number != "",
-            Order.deleted_at.is_(None),
-            Order.erased_at.is_(None),
-        )
-        .order_by(Order.placed_at.desc(), Order.id.desc())
-        .limit(_ALIKE)
-    )
-    found = list(rows)
+    found = await _numbered(tx, statement)
     theirs = await tx.scalars(
         select(Order)
         .where(
-            Order.workspace_id == tx.workspace_id,
-            Order.store_id == statement.store_id,
-            func.lower(Order.email) == statement.email,
-            Order.deleted_at.is_(None),
-            Order.erased_at.is_(None),
+            *_there(tx, statement),
+            Order.customer_id.in_(
+                select(Identity.customer_id).where(
+                    Identity.workspace_id == tx.workspace_id,
+                    Identity.kind == identities.EMAIL,
+                    Identity.value == statement.email,
+                )
+            ),
         )
         .order_by(Order.placed_at.desc(), Order.id.desc())
         .limit(5)
     )
     return [*found, *(order for order in theirs if order.id not in {one.id for one in found})]
+
+
+async def _numbered(tx: Tx, statement: Withdrawal) -> Sequence[Order]:
+    rows = await tx.scalars(
+        select(Order)
+        .where(*_there(tx, statement), Order.number == number_of(statement.contract), Order.number != "")
+        .order_by(Order.placed_at.desc(), Order.id.desc())
+        .limit(_ALIKE)
+    )
+    return list(rows)
+
+
+def _there(tx: Tx, statement: Withdrawal) -> list[Any]:
+    return [
+        Order.workspace_id == tx.workspace_id,
+        Order.store_id == statement.store_id,
+        Order.deleted_at.is_(None),
+        Order.erased_at.is_(None),
+    ]
 
 
 async def by_number(tx: Tx, store_id: UUID, typed: str) -> UUID | None:
