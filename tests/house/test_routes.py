@@ -54,6 +54,7 @@ PUBLIC = {
     "/proxy/help": "Shopify's signature: what its merchant publishes",
     "/proxy/help/{path:path}": "Shopify's signature: what its merchant publishes",
     "/proxy/returns": "Shopify's signature",
+    "/proxy/withdrawal": "Shopify's signature",
     "/proxy/{rest:path}": "Shopify's signature, and then nothing",
     "/install/woocommerce": "nothing: it carries a request to a page that asks",
     "/install/woocommerce/callback": "a one-time token of a grant",
@@ -96,6 +97,8 @@ PUBLIC = {
     "/widget/returns/{id}/cancel": "a widget session",
     "/widget/returns/{id}/answer": "a widget session",
     "/widget/returns/{id}/sent": "a widget session",
+    "/widget/withdrawal": "a widget session",
+    "/widget/withdrawal/words": "nothing: our own words",
     "/widget/socket": "a one-time ticket",
     "/mail-pictures/{token}": "a signed link, good for minutes, to one picture of one letter",
     "/mail/stop/{token}": "the signed link in a mail; opening it changes nothing",
@@ -110,6 +113,7 @@ PUBLIC = {
     "/exports/audit/{token}": "a signed link",
     "/exports/report/{token}": "a signed link",
     "/exports/transcript/{token}": "a signed link",
+    "/exports/withdrawals/{token}": "a signed link",
 }
 
 
