@@ -4,6 +4,7 @@ import { announce, el, iconButton } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 import { action, complaint, field, form, part } from "../orders/pieces.js";
 
+const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 const labels = () => config.withdrawal ?? config.labels;
 const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
 const stamp = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "long", timeZone: config.time_zone });
@@ -65,7 +66,7 @@ class Withdrawal {
     const { view, say } = complaint();
     const name = field(t("w.name"), { name: "name", dir: "auto", autocomplete: "name", maxlength: 120, value: said.name });
     const contract = field(t("w.contract"), { hint: t("w.contract_hint"), name: "order", dir: "auto", autocomplete: "off", maxlength: 120, value: said.contract });
-    const email = field(t("w.email"), { hint: t("w.email_hint"), name: "email", type: "email", dir: "ltr", autocomplete: "email", autocapitalize: "none", spellcheck: "false", maxlength: 200, value: said.email });
+    const email = field(t("w.email"), { hint: t("w.email_hint"), name: "email", inputmode: "email", dir: "ltr", autocomplete: "email", autocapitalize: "none", spellcheck: "false", maxlength: 200, value: said.email });
     const goods = field(t("w.goods"), { tag: "textarea", name: "goods", rows: "2", dir: "auto", maxlength: 1000 });
     goods.input.value = said.goods;
     const next = action(
@@ -74,7 +75,7 @@ class Withdrawal {
         const written = { name: name.input.value.trim(), contract: contract.input.value.trim(), email: email.input.value.trim(), goods: goods.input.value.trim() };
         const missing = { name: [name, t("w.missing_name")], contract: [contract, t("w.missing_contract")], email: [email, t("w.missing_email")] };
         for (const [key, [one, words]] of Object.entries(missing)) {
-          if (written[key] && (key !== "email" || one.input.validity.valid)) continue;
+          if (key === "email" ? ADDRESS.test(written[key]) : written[key]) continue;
           one.input.focus();
           return say(words);
         }
@@ -108,7 +109,7 @@ class Withdrawal {
     this.#put(
       "check",
       t("w.check"),
-      part("", el("p", {}, t("w.statement")), el("dl", { class: "facts" }, told.map(([key, value]) => el("div", {}, el("dt", {}, key), el("dd", { dir: "auto" }, value))))),
+      part("", el("p", {}, t("w.statement")), el("dl", { class: "facts" }, told.map(([key, value]) => el("div", {}, el("dt", {}, key), el("dd", {}, el("bdi", {}, value)))))),
       part("", el("p", { class: "quiet" }, t("w.not_yet")), view, confirm, action(t("w.change"), () => this.#statement(), { quiet: true })),
     );
   }
