@@ -205,7 +205,7 @@ class Widget:
         config = {
             **await self._config(store, translator.locale),
             "help": await self._has_help(store),
-            "withdrawal": await self.withdrawal.door(store, language, country),
+            "withdrawal": await self.withdrawal.door(store, translator, language, country),
             "labels": withdrawal.labels(language),
             "store": store.public_key,
             "base": "",

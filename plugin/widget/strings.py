@@ -37,7 +37,6 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "home.finished": _("Finished. Writing again opens it."),
         "home.you": _("You: {text}"),
         "home.file": _("Attachment"),
-        "home.withdrawal_hint": _("Within 14 days, without a reason"),
         "home.topics": _("Help topics"),
         "home.topics_hint": _("Answers to what is asked most"),
         "presence.here": _("Here now"),

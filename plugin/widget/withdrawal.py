@@ -18,6 +18,7 @@ from plugin import stores
 from plugin.app import App
 from plugin.conversations import mailboxes
 from plugin.kernel.errors import NotFound
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web
 from plugin.returns import withdrawal_rules, withdrawals
@@ -110,15 +111,15 @@ class Doors:
         self.app = app
         self._sells: Remembered[UUID, bool] = Remembered(_SHOWN_SECONDS)
 
-    async def door(self, store: Store, language: str, country: str) -> dict[str, Any] | None:
-        """The labels for a page in `language`; None where it is not shown to somebody in `country` (empty: unknown)."""
+    async def door(self, store: Store, words: Translator, language: str, country: str) -> dict[str, Any] | None:
+        """What stands on it on a page in `language`; None where nobody in `country` (empty: unknown) is shown it."""
         sells = self._sells.get(store.id)
         if sells is None:
             async with self.app.db.transaction(store.workspace_id) as tx:
                 sells = self._sells.put(store.id, await withdrawals.sells(tx, store))
         if not withdrawals.rules(store).shown_to("" if country in _NOWHERE else country, sells=sells):
             return None
-        return labels(language)
+        return {**labels(language), "hint": words.gettext("Within 14 days, without a reason")}
 
 
 def labels(language: str) -> dict[str, Any]:

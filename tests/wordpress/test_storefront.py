@@ -260,4 +260,14 @@ async def test_the_way_out_of_a_contract_is_at_the_end_of_every_page(
         await shop.site.run(put, choice="off")
         assert link not in (await visitor().get(f"{shop.site.url}/")).text
         assert (await visitor().get(f"{shop.site.url}/withdrawal/")).status_code == 200, "who has the address may declare"
-        await shop.site.run(put, choice="auto")
+        only = (
+            "update_option( 'woocommerce_allowed_countries', $which ); "
+            "update_option( 'woocommerce_specific_allowed_countries', array( 'JO', 'SA' ) ); return true;"
+        )
+        try:
+            assert await shop.site.run(put, choice="auto") is True
+            assert link in (await visitor().get(f"{shop.site.url}/")).text
+            await shop.site.run(only, which="specific")
+            assert link not in (await visitor().get(f"{shop.site.url}/")).text, "nobody there can buy"
+        finally:
+            await shop.site.run(only, which="all")

@@ -26,9 +26,9 @@ class Withdrawal {
   #said = { name: "", contract: "", email: "", goods: "" };
   #client = null; // the name of exactly this statement: confirmed twice, it is one
 
-  constructor({ api, name = "", order = "", home, close, top, page = false }) {
+  constructor({ api, name = "", home, close, top, page = false }) {
     Object.assign(this, { api, home, close, top, page });
-    Object.assign(this.#said, { name, contract: order });
+    this.#said.name = name;
     this.body = el("div", { class: "body" });
     this.title = el("h1", { tabindex: "-1" });
     this.backwards = iconButton("arrow-left", t("chat.back"), () => this.back());
