@@ -46,8 +46,8 @@ async def aged(tx: Tx, days: int) -> None:
     for stage in ("done", "open"):
         statement = {**about, "id": new_id(), "stage": stage, "r": new_id().hex}
         await tx.execute(text("INSERT INTO withdrawal_statements (workspace_id, id, store_id, visitor_id, client_id, "
-                              "reference, name, contract, email, language, label, submitted_at, zone, subject, receipt, "
-                              "digest, created_at) VALUES (:w, :id, :s, :id, :id, :r, '', '', '', '', '', :at, '', '', "
+                              "reference, name, contract, email, language, label, submitted_at, zone, subject, "
+                              "receipt, digest, created_at) VALUES (:w, :id, :s, :id, :id, :r, '', '', '', '', '', :at, '', '', "
                               "'', '', :at)"), statement)  # fmt: skip
         await tx.execute(text("INSERT INTO withdrawals (workspace_id, id, store_id, stage, pay_by) "
                               "VALUES (:w, :id, :s, :stage, :at)"), statement)  # fmt: skip
