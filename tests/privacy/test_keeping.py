@@ -47,8 +47,8 @@ async def aged(tx: Tx, days: int) -> None:
         statement = {**about, "id": new_id(), "stage": stage, "r": new_id().hex}
         await tx.execute(text("INSERT INTO withdrawal_statements (workspace_id, id, store_id, visitor_id, client_id, "
                               "reference, name, contract, email, language, label, submitted_at, zone, subject, "
-                              "receipt, digest, created_at) VALUES (:w, :id, :s, :id, :id, :r, '', '', '', '', '', :at, "
-                              "'', '', '', '', :at)"), statement)  # fmt: skip
+                              "receipt, digest, created_at) VALUES (:w, :id, :s, :id, :id, :r, '', '', '', '', '', "
+                              ":at, '', '', '', '', :at)"), statement)  # fmt: skip
         await tx.execute(text("INSERT INTO withdrawals (workspace_id, id, store_id, stage, pay_by) "
                               "VALUES (:w, :id, :s, :stage, :at)"), statement)  # fmt: skip
     for state in ("ready", "done"):
