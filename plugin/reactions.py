@@ -27,7 +27,7 @@ from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
-from plugin.returns import carrying, proof, telling, watching
+from plugin.returns import carrying, proof, telling, watching, withdrawing
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -65,10 +65,16 @@ TASKS: Mapping[str, Task] = {
     "tell_return": telling.tell_return,
     "wake_return": watching.wake_return,
     "follow_store": watching.follow_store,
+    "send_withdrawal_receipt": withdrawing.send_withdrawal_receipt,
+    "sort_withdrawal": withdrawing.sort_withdrawal,
+    "answer_withdrawal": withdrawing.answer_withdrawal,
+    "follow_withdrawal": withdrawing.follow_withdrawal,
+    "warn_withdrawal": withdrawing.warn_withdrawal,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
+    "order.cancelled": ("follow_withdrawal",),
     "message.received": ("apply_rules",),
     "message.sent": ("deliver_reply", "apply_rules"),
     "message.automatic": ("deliver_reply",),
@@ -95,15 +101,15 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "return.closed": ("follow_store",),
     "return_request.requested": ("tell_return",),
     "return_request.approved": ("tell_return",),
-    "return_request.declined": ("tell_return",),
+    "return_request.declined": ("tell_return", "follow_withdrawal"),
     "return_request.asked": ("tell_return",),
     "return_request.label_sent": ("tell_return",),
     "return_request.in_transit": ("tell_return",),
     "return_request.received": ("tell_return",),
     "return_request.inspected": ("tell_return",),
-    "return_request.paid": ("tell_return",),
-    "return_request.closed": ("tell_return",),
-    "return_request.cancelled": ("tell_return",),
+    "return_request.paid": ("tell_return", "follow_withdrawal"),
+    "return_request.closed": ("tell_return", "follow_withdrawal"),
+    "return_request.cancelled": ("tell_return", "follow_withdrawal"),
     "return_request.reopened": ("tell_return",),
     "return_request.reminded": ("tell_return",),
 }

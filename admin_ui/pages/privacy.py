@@ -55,6 +55,10 @@ KEPT: Final[Mapping[str, tuple[Lazy, Lazy]]] = {
     "webhooks": (_("What stores sent us"), _("The raw messages, once they are worked in")),
     "exports": (_("Copies that wait to be handed over"), _("From the request on")),
     "access_log": (_("Who looked at whom"), _("The list of looks at customers")),
+    "withdrawals": (
+        _("Withdrawals from contracts"),
+        _("The statements, whole, as evidence; nothing before it is settled"),
+    ),
     "evidence": (_("Settled privacy requests"), _("They name nobody")),
 }
 LOOKED_AT: Final[Mapping[str, tuple[Lazy, str]]] = {

@@ -137,7 +137,7 @@ async def rule(desk: Desk) -> Response:
         current = await policies.current(tx, store)
         position = _position(desk, current.policy)
         edited = current.policy.rules[position] if position is not None else Rule("", Match(), current.policy.terms)
-        names = await _titles(tx, store, edited.match.products)
+        names = await product_titles(tx, store, edited.match.products)
     return desk.page(
         "return_rule.html",
         heading=rule_name(desk, edited) or desk.t.gettext("New exception"),
@@ -160,7 +160,7 @@ async def save_rule(desk: Desk) -> Response:
         store = await _store(tx, desk)
         policy = (await policies.current(tx, store)).policy
         position = _position(desk, policy)
-        products = await _ids(tx, store, str(form.get("products", "")))
+        products = await product_ids(tx, store, str(form.get("products", "")))
         edited = policy_form.read_rule(form, policy, store.currency, products)
         changed = policy_form.with_rule(policy, edited, position)
         await policies.publish(tx, store, changed, after=_after(form), by=desk.agent)
@@ -357,7 +357,8 @@ def _terms_said(desk: Desk, terms: Terms) -> str:
     return " · ".join(parts) or t.gettext("Nothing is offered")
 
 
-async def _titles(tx: Tx, store: Store, ids: Sequence[str]) -> list[str]:
+async def product_titles(tx: Tx, store: Store, ids: Sequence[str]) -> list[str]:
+    """What the products of these ids are called, without what stands between names in a field."""
     if not ids:
         return []
     rows = await tx.execute(
@@ -369,7 +370,7 @@ async def _titles(tx: Tx, store: Store, ids: Sequence[str]) -> list[str]:
     return [titles.get(one, one) for one in ids]
 
 
-async def _ids(tx: Tx, store: Store, said: str) -> list[str]:
+async def product_ids(tx: Tx, store: Store, said: str) -> list[str]:
     """The platform's ids of the products that are named, by title or by id. Raises AhlanError on an unknown name."""
     found = []
     for name in policy_form.split(said):

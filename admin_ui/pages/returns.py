@@ -32,6 +32,7 @@ from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
 from plugin.return_desk import Disposition, PayReturn
 from plugin.returns import carrying, moves, narrowing, policies, policy_words, queue, records, requests, steps, words
+from plugin.returns import carrying, moves, policies, policy_words, queue, records, requests, steps, withdrawals, words
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Resolution, leaves, reasons_for
 from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine, ReturnRequest
@@ -132,6 +133,7 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         held = await queue.counts(tx)
         shops = list(await stores.all_stores(tx))
         given = await queue.reasons(tx)
+        withdrawn = await withdrawals.counts(tx)
     names = {store.id: store.name for store in shops} if len(shops) > 1 else {}
     rows = [_row(desk.t, one, names) for one in page.rows]
     return desk.page(
@@ -151,6 +153,7 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         resolutions=policy_words.RESOLUTIONS,
         given=[(code, _reason(desk.t, code)) for code in given],
         ages=_DAYS,
+        withdrawn=withdrawn,
         done=done,
     )
 

@@ -38,6 +38,7 @@ from plugin.platform import (
     StaleToken,
     StoreProfile,
 )
+from plugin.returns import withdrawals
 
 SHOPPER: Final = "shopper"
 SHOPPER_SECONDS: Final = 900
@@ -422,12 +423,13 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk):
 
     async def _write_embed_settings(self, connection: Connection, installation: str) -> None:
         """The theme block reads them as `app.metafields.ahlan.*`: the widget's public key, our address, whose
-        visits may be looked at, nothing else.
+        visits may be looked at, whom the way out of a contract is shown to, nothing else.
 
         Owned by this app's installation on this shop, so neither a shop nor a value comes from a request.
         """
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
+            sells = await withdrawals.sells(tx, store) if store is not None else False
         if store is None:
             return
         values = {
@@ -435,6 +437,7 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk):
             "server": self._settings.public_url,
             "proxy_path": str(store.widget.get(PROXY_PATH) or DEFAULT_PROXY_PATH),
             "visits": visits.rules(store).following,
+            "withdrawal": withdrawals.rules(store).places(sells=sells),
         }
         metafields = [
             {

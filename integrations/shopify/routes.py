@@ -1,7 +1,7 @@
 """Shopify's own edges: the authorization code grant in a browser, and the storefront's app proxy."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from secrets import token_urlsafe
 from urllib.parse import urlencode
@@ -57,6 +57,7 @@ def routes(app: App, pages: Web) -> list[BaseRoute]:
         Route("/proxy/help/{path:path}", edges.help, methods=["GET"], name="shopify:proxy-help-page"),
         Route("/proxy/returns", edges.proxied(edges.orders), methods=["GET"], name="shopify:proxy-returns"),
         Route("/proxy/fit", edges.fit, methods=["GET"], name="shopify:proxy-fit"),
+        Route("/proxy/withdrawal", edges.proxied(edges.withdrawal), methods=["GET"], name="shopify:proxy-withdrawal"),
         Route("/proxy/{rest:path}", edges.proxied(edges.nothing), methods=_METHODS, name="shopify:proxy"),
     ]
 
@@ -271,6 +272,13 @@ class Edges:
         Liquid of ours and nothing of the request's: the frame inside talks to us itself, so no state crosses the proxy,
         which strips cookies. `identity` is our neighbour there, wherever the merchant moved the proxy to.
         """
+        return await self._screen(asked)
+
+    async def withdrawal(self, asked: ProxyRequest) -> Response:
+        """`/apps/support/withdrawal`: likewise, with the way out of a contract (docs/withdrawal.md)."""
+        return await self._screen(asked, {"data-screen": "withdrawal"})
+
+    async def _screen(self, asked: ProxyRequest, more: Mapping[str, str] | None = None) -> Response:
         known = await self._platform.installer.known(asked.shop)
         if known is None:
             raise not_found()
@@ -282,7 +290,7 @@ class Edges:
         server = self._app.settings.public_url
         attributes = {
             "src": f"{server}/widget/page.js", "data-server": server, "data-store": store.public_key,
-            "data-identity": "identity", "data-accent": str(store.widget.get("accent", "")),
+            "data-identity": "identity", "data-accent": str(store.widget.get("accent", "")), **(more or {}),
         }  # fmt: skip
         written = "".join(f' {name}="{_literal(value)}"' for name, value in attributes.items())
         return Response(f"<script{written}></script>", media_type="application/liquid", headers=LIQUID)

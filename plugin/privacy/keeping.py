@@ -110,6 +110,13 @@ def kinds(settings: Settings) -> Mapping[str, Kind]:
             "access_log", "created_at < :before",
             days=settings.access_log_retention_days, least=90, most=settings.access_log_retention_days,
         ),
+        "withdrawals": Kind(
+            "withdrawal_statements",
+            "created_at < :before AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.workspace_id = :workspace "
+            "AND w.id = withdrawal_statements.id AND w.stage NOT IN ('done', 'refused'))",
+            # A year and fourteen days at least: so long somebody can say that they withdrew in time (article 10).
+            days=1095, least=380, most=3650,
+        ),
         "evidence": Kind(
             "privacy_requests", "state IN ('done', 'skipped') AND done_at < :before", days=1095, least=365, most=3650
         ),

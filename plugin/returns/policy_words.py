@@ -27,6 +27,7 @@ REASONS: Mapping[str, Lazy] = {
     "damaged_on_the_way": _("Arrived damaged"),
     "wrong_item": _("Something else arrived"),
     "too_late_delivered": _("Arrived too late"),
+    "withdrawal": _("Withdrawal from the contract"),
     "other": _("Another reason"),
 }
 CONDITIONS: Mapping[str, Lazy] = {

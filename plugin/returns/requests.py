@@ -26,7 +26,7 @@ from plugin.kernel.money import Money
 from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
 from plugin.returns import moves, policies, policy
 from plugin.returns.policies import PolicyVersion
-from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Promised
+from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Policy, Promised
 from plugin.returns.records import OURS, ReturnLine, ReturnRequest, of_order
 from plugin.returns.states import OPEN, State, Who
 from plugin.returns.steps import ReturnStep
@@ -164,6 +164,27 @@ async def _submitted(
     )  # fmt: skip
 
 
+async def by_law(
+    tx: Tx, order_id: UUID, read: ReturnableOrder, choice: Choice, law: Policy, *, client_id: UUID, language: str,
+    verified: bool, by: Agent | None = None,
+) -> ReturnRequest | None:  # fmt: skip
+    """A return that the law asks for, judged by `law` in place of the shop's policy; None where nothing can go back.
+
+    `read` is the order as the store told it a moment ago. The same `client_id` twice is one request.
+    """
+    order, _store = await _order(tx, order_id, hold=True)
+    if (known := await _by_client_id(tx, order_id, client_id)) is not None:
+        return known
+    judged = replace(await _judge(tx, order_id), law=law)
+    decision = policy.quote(law, read, choice, judged.today, customer=judged.customer, promised=judged.promised)
+    if not decision.allowed:
+        return None
+    return await _write(
+        tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
+        conversation_id=None, by=by, photos=(), uploader="", method="",
+    )  # fmt: skip
+
+
 _FIRST_NUMBER = 1001
 _NO_RETURN = (State.CANCELLED, State.DECLINED)
 """What counts as no return when somebody's are counted."""
@@ -179,6 +200,12 @@ class _Judged:
     promised: Promised
     today: date
     open: tuple[ReturnRequest, ...] = field(default=())
+    law: Policy | None = None
+
+    @property
+    def rules(self) -> Policy:
+        """What it is judged by: the shop's policy, or the law that goes before it."""
+        return self.law or self.version.policy
 
 
 async def _order(tx: Tx, order_id: UUID, *, hold: bool = False) -> tuple[Order, stores.Store]:
@@ -316,7 +343,7 @@ async def _write(
     photos: Sequence[UUID], uploader: str, method: str,
 ) -> ReturnRequest:  # fmt: skip
     nothing = Money(0, read.paid.currency, read.paid.exponent)
-    rules = judged.version.policy
+    rules = judged.rules
     automatic = verified and rules.automatic and not decision.review
     request = ReturnRequest(
         id=new_id(),

@@ -51,6 +51,7 @@ from plugin.realtime import Listener
 from plugin.stores import Store
 from plugin.widget import account, orders, returning, session
 from plugin.widget import limits as allowed
+from plugin.widget import orders, returning, session, withdrawal
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered
@@ -106,6 +107,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *orders.routes(app, web, widget.limits),
         *returning.routes(app, web, widget.limits),
         *account.routes(app, web, widget.limits),
+        *withdrawal.routes(app, web, widget.limits),
     ]
 
 
@@ -139,6 +141,7 @@ class Widget:
         self.limits = Limits(app.hub)
         self.sockets = Sockets(app, self._rules)
         self.visits = Visits(app, self.limits, self._origins)
+        self.withdrawal = withdrawal.Doors(app)
         self._version = panel.version()
         self._loaders = {following: _File(panel.loader(following), "loader.js") for following in ("", *FOLLOWING)}
         self._page_loader = _File(panel.page_loader(), "page.js")
@@ -191,16 +194,21 @@ class Widget:
         Its address opens nothing: whoever has it proves whose order it is, as everywhere.
         """
         back = request.query_params.get("return", "")
-        return await self._document(request, {"back": back if _PUBLIC_ID.fullmatch(back) else ""})
+        screen = "withdrawal" if request.query_params.get("screen") == "withdrawal" else "orders"
+        return await self._document(request, {"back": back if _PUBLIC_ID.fullmatch(back) else "", "screen": screen})
 
     async def _document(self, request: Request, alone: dict[str, str] | None = None) -> Response:
         _workspace, store = await session.find_store(self.app, request.query_params.get("store", ""))
         translator = self.web.translator(request, request.query_params.get("locale", "") or store.locale)
         origins = [] if alone else self._origins(store)
+        language = request.query_params.get("locale", "") or translator.locale
+        country = request.headers.get(self.app.settings.country_header, "")[:2].upper()
         nonce = secrets.token_urlsafe(16)
         config = {
             **await self._config(store, translator.locale),
             "help": await self._has_help(store),
+            "withdrawal": await self.withdrawal.door(store, translator, language, country),
+            "labels": withdrawal.labels(language),
             "store": store.public_key,
             "base": "",
             "locale": translator.locale,

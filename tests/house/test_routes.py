@@ -57,6 +57,7 @@ PUBLIC = {
     "/proxy/help/{path:path}": "Shopify's signature: what its merchant publishes",
     "/proxy/returns": "Shopify's signature",
     "/proxy/fit": "Shopify's signature",
+    "/proxy/withdrawal": "Shopify's signature",
     "/proxy/{rest:path}": "Shopify's signature, and then nothing",
     "/install/woocommerce": "nothing: it carries a request to a page that asks",
     "/install/woocommerce/callback": "a one-time token of a grant",
@@ -113,6 +114,8 @@ PUBLIC = {
             "returns/{id}/cancel",
         )
     },
+    "/widget/withdrawal": "a widget session",
+    "/widget/withdrawal/words": "nothing: our own words",
     "/widget/socket": "a one-time ticket",
     "/mail-pictures/{token}": "a signed link, good for minutes, to one picture of one letter",
     "/mail/stop/{token}": "the signed link in a mail; opening it changes nothing",
@@ -128,6 +131,7 @@ PUBLIC = {
     "/exports/report/{token}": "a signed link",
     "/exports/return-report/{token}": "a signed link",
     "/exports/transcript/{token}": "a signed link",
+    "/exports/withdrawals/{token}": "a signed link",
 }
 
 

@@ -56,6 +56,15 @@ async def aged(tx: Tx, days: int) -> None:
                               "line_external_id, title, quantity, reason) "
                               "VALUES (:w, gen_random_uuid(), :s, :id, :r, 0, '1', 'Shirt', 1, 'other')"),
                          held)  # fmt: skip
+    # One that is settled, and one that somebody still has to look at: that one stays.
+    for stage in ("done", "open"):
+        statement = {**about, "id": new_id(), "stage": stage, "r": new_id().hex}
+        await tx.execute(text("INSERT INTO withdrawal_statements (workspace_id, id, store_id, visitor_id, client_id, "
+                              "reference, name, contract, email, language, label, submitted_at, zone, subject, "
+                              "receipt, digest, created_at) VALUES (:w, :id, :s, :id, :id, :r, '', '', '', '', '', "
+                              ":at, '', '', '', '', :at)"), statement)  # fmt: skip
+        await tx.execute(text("INSERT INTO withdrawals (workspace_id, id, store_id, stage, pay_by) "
+                              "VALUES (:w, :id, :s, :stage, :at)"), statement)  # fmt: skip
     for state in ("ready", "done"):
         await tx.execute(
             text("INSERT INTO privacy_requests (workspace_id, id, store_id, kind, fingerprint, subject, state, result, "
@@ -84,7 +93,7 @@ async def test_what_is_said_to_go_is_what_goes_and_nothing_else(app: App, worksp
     for days in ages:
         await deliveries(app, workspace, days)
     chosen = {"conversations": 180, "carts": 7, "visitors": 30, "timeline": 365, "webhooks": 14, "exports": 60,
-              "access_log": 180, "evidence": 1825, "returns": 1095}  # fmt: skip
+              "access_log": 180, "withdrawals": 730, "evidence": 1825, "returns": 1095}  # fmt: skip
     assert chosen.keys() == keeping.kinds(app.settings).keys()
     async with app.db.transaction(workspace) as tx:
         for name, days in chosen.items():

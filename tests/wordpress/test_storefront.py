@@ -238,3 +238,38 @@ async def test_the_widget_is_seen_and_talks(shop: Shop, meet: Meet, theme: str, 
             locale, direction,
         ]  # fmt: skip
         assert await person.context.cookies(shop.ahlan.url) == [], "no cookie of ours in a shop"
+
+
+@pytest.mark.parametrize("theme", ["twentytwentyfour", "classic"])
+async def test_the_way_out_of_a_contract_is_at_the_end_of_every_page(
+    shop: Shop, visitor: Callable[[], Visitor], theme: str
+) -> None:
+    link = f'<a href="{shop.site.url}/withdrawal/">לביטול העסקה כאן</a>'
+    put = "update_option( 'wc_ahlan_settings', array( 'withdrawal' => $choice ) ); return Ahlan_Withdrawal::sells();"
+    async with look_of(shop.site, theme=theme, language="he_IL"):
+        assert await shop.site.run(put, choice="on") is True, "a shop that sells everywhere sells there"
+        for path in ("/", "/product/soap/", "/my-account/"):
+            assert link in (await visitor().get(f"{shop.site.url}{path}")).text, path
+        page = await visitor().get(f"{shop.site.url}/withdrawal/")
+        assert page.status_code == 200
+        assert "<title>לביטול העסקה כאן</title>" in page.text
+        [tag] = re.findall(r"<script\b[^>]*widget/page\.js[^>]*>", page.text)
+        assert attribute(tag, "data-screen") == "withdrawal"
+        assert attribute(tag, "data-title") == "לביטול העסקה כאן"
+        assert attribute(tag, "data-store") == shop.store.public_key
+        await shop.site.run(put, choice="off")
+        assert link not in (await visitor().get(f"{shop.site.url}/")).text
+        assert (await visitor().get(f"{shop.site.url}/withdrawal/")).status_code == 200, (
+            "who has the address may declare"
+        )
+        only = (
+            "update_option( 'woocommerce_allowed_countries', $which ); "
+            "update_option( 'woocommerce_specific_allowed_countries', array( 'JO', 'SA' ) ); return true;"
+        )
+        try:
+            assert await shop.site.run(put, choice="auto") is True
+            assert link in (await visitor().get(f"{shop.site.url}/")).text
+            await shop.site.run(only, which="specific")
+            assert link not in (await visitor().get(f"{shop.site.url}/")).text, "nobody there can buy"
+        finally:
+            await shop.site.run(only, which="all")

@@ -39,11 +39,13 @@ def _worded(held: Any, words: dict[str, Any]) -> Any:
 
 
 @cache
-def _launcher(locale: str) -> str:
-    file = _EXTENSION / f"locales/{locale}.json"
-    if not file.exists():
-        file = _EXTENSION / "locales/en.default.json"
-    return str(json.loads(file.read_text(encoding="utf-8"))["support"]["launcher"])
+def _said(locale: str, block: str, key: str) -> str:
+    """A text of the extension in a language, else in English, as Shopify looks for it."""
+    words: dict[str, Any] = {}
+    for name in ("en.default", locale):
+        file = _EXTENSION / f"locales/{name}.json"
+        words |= json.loads(file.read_text(encoding="utf-8")).get(block, {}) if file.exists() else {}
+    return str(words[key])
 
 
 def chosen(shop: Shop) -> Doc:
@@ -69,10 +71,23 @@ def tag(shop: Shop, locale: str, template: str = "home.html") -> Doc | None:
         "data-store": key,
         "data-identity": f"{path}/identity",
         "data-locale": locale,
-        "data-label": embed["label"] or _launcher(locale),
+        "data-label": embed["label"] or _said(locale, "support", "launcher"),
         "data-side": embed["side"],
         "data-accent": embed["accent"],
         "data-theme": embed["theme"],
         "data-bottom": embed["bottom"],
         "data-visits": metafields.get(f"{NAMESPACE}.visits") or "",
     }
+
+
+def withdrawal(shop: Shop, locale: str, country: str) -> Doc | None:
+    """The link to the way out of a contract at the end of a page, or None where the block prints none."""
+    embed = chosen(shop)
+    metafields = shop.state.setting("metafields", {})
+    to = metafields.get(f"{NAMESPACE}.withdrawal") or "off"
+    if not (shop.installed and embed.get("enabled") and embed.get("withdrawal") and to != "off"):
+        return None
+    if to != "all" and country not in to:
+        return None
+    path = metafields.get(f"{NAMESPACE}.proxy_path") or "/apps/support"
+    return {"href": f"{path}/withdrawal", "label": _said(locale, "withdrawal", "label")}

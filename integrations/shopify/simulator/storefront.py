@@ -82,6 +82,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
             languages={code: (name, visit.at(path, code)) for code, name in CURRENT.items()},
             cart_count=sum(line["quantity"] for line in cart["line_items"]) if cart else 0,
             embed=embed.tag(shop, visit.locale, template),
+            withdrawal=embed.withdrawal(shop, visit.locale, "IL"),
             families=goods.FAMILIES,
             **values,
         )

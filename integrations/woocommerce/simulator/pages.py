@@ -166,6 +166,7 @@ class Pages:
                 customer=customer,
                 cart_count=sum(item["quantity"] for item in (session or {}).get("items", [])),
                 widget=self.plugin.script_tag(language),
+                withdrawal=self.plugin.withdrawal_link(language),
                 **values,
             )
         )
@@ -353,6 +354,10 @@ class Pages:
     async def returns(self, request: Request) -> Response:
         """The plugin's Returns tab in My account."""
         return self.render(request, "returns.html", page=self.plugin.returns_tag(self.language(request)))
+
+    async def withdrawal(self, request: Request) -> Response:
+        """The plugin's page on which shoppers withdraw from a contract."""
+        return self.render(request, "withdrawal.html", page=self.plugin.withdrawal_tag(self.language(request)))
 
     def demo_customers(self) -> list[Json]:
         """Nine customers with orders, three per language."""
@@ -589,6 +594,7 @@ class Pages:
             ("/my-account/", self.account, both),
             ("/my-account/view-order/{id:int}/", self.order, ["GET"]),
             ("/my-account/ahlan-returns/", self.returns, ["GET"]),
+            ("/withdrawal/", self.withdrawal, ["GET"]),
             ("/wp-login.php", self.login, both),
             ("/wp-admin/", self.admin, ["GET"]),
             ("/wp-admin/admin.php", self.admin, ["GET"]),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -146,6 +149,16 @@ class Plugin:
             "data-accent": "#56682c",
         }
 
+    def withdrawal_tag(self, language: str) -> Json | None:
+        """The script of the page on which shoppers withdraw from a contract, or None while nothing is connected."""
+        tag = self.returns_tag(language)
+        return {**tag, "data-screen": "withdrawal", "data-title": _withdrawal(language)} if tag is not None else None
+
+    def withdrawal_link(self, language: str) -> str:
+        """What the link at the end of every page says; empty where there is none. This shop sells everywhere."""
+        chosen = self._shop.option("withdrawal", "auto")
+        return _withdrawal(language) if self.paired is not None and chosen != "off" else ""
+
     def identity(self, session: Json | None, origin: str, own_origin: str) -> str | None:
         """The signed statement of who is signed in here, or None for a stranger.
 
@@ -265,3 +278,15 @@ class Plugin:
             else:
                 self._documents.put("cart_event", entry["event"]["id"], entry)
         return len(waiting) if done else 0
+
+
+@cache
+def _withdrawals() -> Mapping[str, str]:
+    """The labels as the plugin's own file has them, by language."""
+    file = Path(__file__).parents[1] / "wordpress/wc-ahlan/includes/class-ahlan-withdrawal.php"
+    return dict(re.findall(r"^\t\t\t'([a-z]{2})' => '(.+)',$", file.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def _withdrawal(language: str) -> str:
+    labels = _withdrawals()
+    return labels.get(language, labels["en"])

@@ -1,11 +1,11 @@
 // The shopper's orders in a page of the store: a frame where the script stands, as tall as what it shows.
-// data-*: server store identity locale accent theme. `?return=` opens a return.
+// data-*: server store identity locale accent theme screen (orders, withdrawal) title. `?return=` opens a return.
 (() => {
   const script = document.currentScript;
   const set = script.dataset;
   const { origin } = new URL(set.server);
   const locale = set.locale || document.documentElement.lang || "en";
-  const title = { ar: "الطلبات والإرجاع", he: "הזמנות והחזרות" }[locale.slice(0, 2)] || "Orders & returns";
+  const title = set.title || { ar: "الطلبات والإرجاع", he: "הזמנות והחזרות" }[locale.slice(0, 2)] || "Orders & returns";
 
   // What the shop's banner allows; undefined: nobody is asked.
   const may = (what, wordpress = what) => {
@@ -55,7 +55,7 @@
   const identity = ask();
   frame.onload = async () => {
     const back = new URLSearchParams(location.search).get("return") || "";
-    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: "orders", back };
+    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: set.screen || "orders", back };
     frame.contentWindow.postMessage(hello, origin);
   };
   addEventListener("message", ({ source, origin: from, data }) => {

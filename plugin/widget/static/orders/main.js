@@ -22,7 +22,9 @@ function dress() {
   return new Promise((done) => document.head.append(el("link", { rel: "stylesheet", href: sheet, on: { load: done, error: done } })));
 }
 
-export class Orders {
+export const orders = (around) => new Orders(around);
+
+class Orders {
   #words = null;
   #at = null; // {name, given}
   #turn = 0;

@@ -19,7 +19,7 @@ export class Bridge extends EventTarget {
     const kept = Object.fromEntries(["secret", "flow"].map((key) => [key, localStorage.getItem(prefix + key)]));
     this.keep = (key, value) => (value ? localStorage.setItem(prefix + key, value) : localStorage.removeItem(prefix + key));
     this.open = true;
-    this.dispatchEvent(new CustomEvent("hello", { detail: { kept, screen: "orders", back: config.page.back } }));
+    this.dispatchEvent(new CustomEvent("hello", { detail: { kept, screen: config.page.screen, back: config.page.back } }));
   }
 
   #hear({ source, origin, data }) {

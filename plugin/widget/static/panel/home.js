@@ -45,7 +45,7 @@ function hello(name) {
 }
 
 /** Draw the home screen for `state` ({visitor, thread, outbox, unread}). */
-export function home(state, { chat, help, orders, close }) {
+export function home(state, { chat, part, close }) {
   const name = state.visitor?.name?.trim().split(/\s+/)[0];
   const begun = state.thread.newest() || state.outbox.items.length > 0;
   return el(
@@ -64,8 +64,9 @@ export function home(state, { chat, help, orders, close }) {
       begun
         ? resume(state, chat)
         : door({ name: "chat", title: t("home.chat"), detail: t("home.chat_hint"), picture: icon("message-circle"), onclick: chat }),
-      door({ name: "orders", title: t("home.orders"), detail: t("home.orders_hint"), picture: icon("package"), onclick: orders }),
-      config.help && door({ name: "help", title: t("home.topics"), detail: t("home.topics_hint"), picture: icon("book-open"), onclick: help }),
+      door({ name: "orders", title: t("home.orders"), detail: t("home.orders_hint"), picture: icon("package"), onclick: () => part("orders") }),
+      config.withdrawal && door({ name: "withdrawal", title: config.withdrawal.label, detail: config.withdrawal.hint, picture: icon("file-text"), onclick: () => part("withdrawal") }),
+      config.help && door({ name: "help", title: t("home.topics"), detail: t("home.topics_hint"), picture: icon("book-open"), onclick: () => part("help") }),
     ),
   );
 }

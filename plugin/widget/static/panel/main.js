@@ -28,7 +28,8 @@ const state = {
   told: "", // what became of the last thing asked for
 };
 
-let api, stream, chat, help, orders, flow, page;
+let api, stream, chat, flow, page;
+const parts = {}; // by screen, once they were opened
 let reading = 0;
 let appeared = 0;
 let typingUntil = null;
@@ -37,7 +38,7 @@ bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
 
 function begin({ kept = {}, identity, page: around = null, accent, theme, screen, back }) {
   flow = kept.flow;
-  page = screen === "orders";
+  page = Boolean(screen);
   dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
   api = new Api({ secret: kept.secret ?? null, identity, page: around, renew: () => bridge.identity(), opened });
   state.outbox = new Outbox({
@@ -84,7 +85,7 @@ function begin({ kept = {}, identity, page: around = null, accent, theme, screen
   if (page) {
     document.documentElement.classList.add("page");
     new ResizeObserver(() => bridge.tell({ type: "ahlan:tall", height: app.offsetHeight })).observe(app);
-    openOrders(back);
+    openPart(screen, back);
   } else show("home");
   appear();
   connect();
@@ -117,9 +118,9 @@ function opened(session) {
   const other = state.visitor && state.visitor.id !== session.visitor.id;
   state.visitor = session.visitor;
   if (other) {
-    flow = orders = null;
+    flow = parts.orders = null;
     bridge.keep("flow", null);
-    if (state.screen === "orders") openOrders();
+    if (state.screen === "orders") openPart("orders");
     state.thread.reset(); // somebody else signed in: what was on the screen and on the line is not theirs
     stream.restart();
   }
@@ -367,35 +368,22 @@ function look() {
 
 // Showing
 
-/** The shopper's orders are another part of us, which comes when it is asked for. */
-async function openOrders(back) {
-  show("orders");
+/** Orders, the help centre, the way out of a contract: parts of us that come when they are asked for. */
+async function openPart(screen, back) {
+  show(screen);
   try {
-    const { Orders } = await import("../orders/main.js");
-    orders ??= new Orders({ api, kept: flow, keep: (text) => bridge.keep("flow", (flow = text)), home: () => show("home"), chat: () => show("chat"), close: () => bridge.close(), top: () => bridge.tell({ type: "ahlan:top" }), page });
+    const part = await import(`../${screen}/main.js`);
+    parts[screen] ??= await part[screen]({ api, kept: flow, keep: (text) => bridge.keep("flow", (flow = text)), name: state.visitor?.name, home: () => show("home"), chat: () => show("chat"), close: () => bridge.close(), top: () => bridge.tell({ type: "ahlan:top" }), page });
     draw();
-    await orders.open(back);
+    await (screen === "orders" ? parts.orders.open(back) : parts[screen].focus());
   } catch {
-    failed("orders", orders, () => openOrders(back));
-  }
-}
-
-/** The help centre comes likewise. */
-async function openHelp() {
-  show("help");
-  try {
-    const part = await import("../help/main.js");
-    help ??= await part.help({ chat: () => show("chat"), home: () => show("home"), close: () => bridge.close() });
-    draw();
-    help.focus();
-  } catch {
-    failed("help", help, openHelp);
+    failed(screen, () => openPart(screen, back));
   }
 }
 
 /** A part of us that did not come is asked for once more. */
-function failed(screen, part, open) {
-  if (state.screen !== screen || part?.view.isConnected) return;
+function failed(screen, open) {
+  if (state.screen !== screen || parts[screen]?.view.isConnected) return;
   const again = el("button", { type: "button", class: "button", on: { click: open } }, t("chat.retry"));
   app.replaceChildren(el("section", { class: "gone" }, el("p", { role: "alert" }, t("chat.offline")), again));
 }
@@ -417,7 +405,7 @@ function draw(arrived = 0) {
     return;
   }
   if (state.screen !== "home") {
-    const { view } = (state.screen === "help" ? help : orders) ?? {};
+    const { view } = parts[state.screen] ?? {};
     if (view && app.firstElementChild !== view) app.replaceChildren(view);
     else if (!view) app.replaceChildren();
     return;
@@ -427,8 +415,7 @@ function draw(arrived = 0) {
   app.replaceChildren(
     home(state, {
       chat: () => show("chat"),
-      help: openHelp,
-      orders: () => openOrders(),
+      part: openPart,
       close: () => bridge.close(),
     }),
   );
@@ -442,9 +429,7 @@ function draw(arrived = 0) {
 function settle() {
   const touch = matchMedia("(pointer: coarse)").matches;
   if (state.screen === "chat" && !(touch && state.thread.last > 0)) return chat.composer.focus();
-  if (state.screen === "help") return help?.focus();
-  if (state.screen === "orders") return orders?.focus();
-  app.querySelector("h1")?.focus({ preventScroll: true });
+  (parts[state.screen] ?? app.querySelector("h1"))?.focus({ preventScroll: true });
 }
 
 function appear() {

@@ -47,6 +47,7 @@ final class WooCommerce {
 	public $session;
 	public $cart;
 	public $customer;
+	public $countries;
 	private static $instance;
 
 	public static function instance() {
@@ -67,6 +68,7 @@ final class WooCommerce {
 
 	public function init() {
 		do_action( 'before_woocommerce_init' );
+		$this->countries = new WC_Countries();
 		wc_standin_register();
 		// As in WooCommerce: carts exist in the storefront only; the REST API, wp-admin and cron have none by themselves.
 		if ( wc_standin_is_frontend() ) {
@@ -111,3 +113,17 @@ function WC() {
 $GLOBALS['woocommerce'] = WC();
 
 register_activation_hook( __FILE__, 'wc_standin_install' );
+
+/**
+ * Which countries the shop sells to: all of those that it knows, or those of its setting, as WooCommerce's own class says.
+ */
+final class WC_Countries {
+
+	public function get_allowed_countries() {
+		$all = array_fill_keys( array( 'AE', 'DE', 'FR', 'IL', 'JO', 'SA', 'US' ), '' );
+		if ( 'specific' !== get_option( 'woocommerce_allowed_countries' ) ) {
+			return $all;
+		}
+		return array_intersect_key( $all, array_flip( (array) get_option( 'woocommerce_specific_allowed_countries', array() ) ) );
+	}
+}

@@ -105,7 +105,16 @@ final class Ahlan_Admin_View {
 		}
 		echo '</fieldset></td></tr><tr><th scope="row">' . esc_html__( 'My account', 'wc-ahlan' ) . '</th><td>';
 		self::check( 'support_tab', '1', $settings['support_tab'], __( 'Add a Support tab', 'wc-ahlan' ) );
-		echo '</td></tr><tr><th scope="row"><label for="wc-ahlan-side">' . esc_html__( 'Side of the page', 'wc-ahlan' ) . '</label></th><td><select id="wc-ahlan-side" name="side">';
+		echo '</td></tr><tr><th scope="row"><label for="wc-ahlan-withdrawal">' . esc_html__( 'Right of withdrawal (EU)', 'wc-ahlan' ) . '</label></th><td><select id="wc-ahlan-withdrawal" name="withdrawal">';
+		$choices = array(
+			'auto' => __( 'A link on every page while the shop sells into the European Union', 'wc-ahlan' ),
+			'on'   => __( 'A link on every page', 'wc-ahlan' ),
+			'off'  => __( 'No link', 'wc-ahlan' ),
+		);
+		foreach ( $choices as $choice => $name ) {
+			echo '<option value="' . esc_attr( $choice ) . '"' . selected( $settings['withdrawal'], $choice, false ) . '>' . esc_html( $name ) . '</option>';
+		}
+		echo '</select></td></tr><tr><th scope="row"><label for="wc-ahlan-side">' . esc_html__( 'Side of the page', 'wc-ahlan' ) . '</label></th><td><select id="wc-ahlan-side" name="side">';
 		$sides = array(
 			'end'   => __( 'Where lines end', 'wc-ahlan' ),
 			'start' => __( 'Where lines begin', 'wc-ahlan' ),

@@ -129,6 +129,7 @@ final class Ahlan_Admin {
 				'side'        => isset( $_POST['side'] ) ? sanitize_key( wp_unslash( $_POST['side'] ) ) : '',
 				'accent'      => isset( $_POST['accent'] ) ? sanitize_hex_color( wp_unslash( $_POST['accent'] ) ) : '',
 				'support_tab' => ! empty( $_POST['support_tab'] ),
+				'withdrawal'  => isset( $_POST['withdrawal'] ) ? sanitize_key( wp_unslash( $_POST['withdrawal'] ) ) : '',
 			)
 		);
 		// phpcs:enable

@@ -94,52 +94,18 @@ final class Ahlan_Help {
 	 * @param int $status HTTP status.
 	 */
 	private static function frame( $status ) {
-		global $wp_query;
-		$wp_query->is_home = false;
-		$wp_query->is_404  = 404 === $status;
-		status_header( $status );
 		add_filter( 'pre_get_document_title', array( __CLASS__, 'title' ), PHP_INT_MAX );
 		add_action( 'wp_head', array( __CLASS__, 'head' ), 1 );
 		remove_action( 'wp_head', 'rel_canonical' );
 		wp_enqueue_style( 'wc-ahlan-help', self::$page['style'], array(), WC_AHLAN_VERSION );
 		wp_enqueue_script( 'wc-ahlan-help', self::$page['script'], array(), WC_AHLAN_VERSION, true );
-		if ( function_exists( 'wp_is_block_theme' ) && wp_is_block_theme() ) {
-			self::block_theme();
-		} else {
-			get_header();
-			self::body();
-			get_footer();
-		}
-		exit;
-	}
-
-	/**
-	 * Block themes have no header file: their parts stand around the page.
-	 */
-	private static function block_theme() {
-		$header = do_blocks( '<!-- wp:template-part {"slug":"header","tagName":"header"} /-->' );
-		$footer = do_blocks( '<!-- wp:template-part {"slug":"footer","tagName":"footer"} /-->' );
-		echo '<!doctype html><html ';
-		language_attributes();
-		echo '><head><meta charset="' . esc_attr( get_bloginfo( 'charset' ) ) . '"><meta name="viewport" content="width=device-width, initial-scale=1">';
-		wp_head();
-		echo '</head><body ';
-		body_class();
-		echo '>';
-		wp_body_open();
-		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- the theme's own parts.
-		echo '<div class="wp-site-blocks">' . $header;
-		self::body();
-		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- the theme's own parts.
-		echo $footer . '</div>';
-		wp_footer();
-		echo '</body></html>';
+		Ahlan_Theme::around( $status, array( __CLASS__, 'body' ) );
 	}
 
 	/**
 	 * The page itself.
 	 */
-	private static function body() {
+	public static function body() {
 		// phpcs:ignore WordPress.Security.EscapeOutput.OutputNotEscaped -- sanitised by Ahlan, from a signed question of ours.
 		echo self::$page['body'];
 	}
@@ -157,10 +123,6 @@ final class Ahlan_Help {
 	 * What search engines read.
 	 */
 	public static function head() {
-		// Block themes leave the title to the template that WordPress would have shown.
-		if ( ! current_theme_supports( 'title-tag' ) ) {
-			echo '<title>' . esc_html( self::$page['title'] ) . '</title>' . "\n";
-		}
 		if ( '' !== self::$page['description'] ) {
 			printf( '<meta name="description" content="%s">' . "\n", esc_attr( self::$page['description'] ) );
 		}

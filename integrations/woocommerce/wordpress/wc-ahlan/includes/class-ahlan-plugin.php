@@ -58,6 +58,7 @@ final class Ahlan_Plugin {
 		Ahlan_Returns::hooks();
 		Ahlan_Self_Service::hooks();
 		Ahlan_Fit::hooks();
+		Ahlan_Withdrawal::hooks();
 		Ahlan_Privacy::hooks();
 		Ahlan_Health::hooks();
 		if ( is_admin() ) {

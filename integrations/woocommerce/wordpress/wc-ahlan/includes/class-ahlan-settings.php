@@ -34,7 +34,7 @@ final class Ahlan_Settings {
 	/**
 	 * The settings in force.
 	 *
-	 * @return array{widget:bool,off:string[],side:string,accent:string,support_tab:bool}
+	 * @return array{widget:bool,off:string[],side:string,accent:string,support_tab:bool,withdrawal:string}
 	 */
 	public static function all() {
 		$stored = get_option( self::OPTION );
@@ -45,7 +45,7 @@ final class Ahlan_Settings {
 	 * Make settings of what a form or the database says.
 	 *
 	 * @param array<string,mixed> $given Anything.
-	 * @return array{widget:bool,off:string[],side:string,accent:string,support_tab:bool}
+	 * @return array{widget:bool,off:string[],side:string,accent:string,support_tab:bool,withdrawal:string}
 	 */
 	public static function clean( array $given ) {
 		$accent = isset( $given['accent'] ) && is_string( $given['accent'] ) ? sanitize_hex_color( $given['accent'] ) : '';
@@ -56,6 +56,7 @@ final class Ahlan_Settings {
 			'side'        => isset( $given['side'] ) && 'start' === $given['side'] ? 'start' : 'end',
 			'accent'      => $accent && 7 === strlen( $accent ) ? strtolower( $accent ) : self::ACCENT,
 			'support_tab' => ! isset( $given['support_tab'] ) || (bool) $given['support_tab'],
+			'withdrawal'  => isset( $given['withdrawal'] ) && in_array( $given['withdrawal'], array( 'on', 'off' ), true ) ? $given['withdrawal'] : 'auto',
 		);
 	}
 
