@@ -191,7 +191,7 @@ async def change_refund(desk: Desk) -> Response:
 
 def _kind(desk: Desk) -> str:
     name = str(desk.request.path_params["kind"])
-    if name not in actions.KINDS or name == "refund":
+    if name not in _READERS or name == "refund":
         raise nothing_here()
     return name
 
