@@ -27,7 +27,7 @@ from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
-from plugin.returns import carrying, proof, telling, watching
+from plugin.returns import carrying, proof, self_service, telling, watching
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -65,6 +65,7 @@ TASKS: Mapping[str, Task] = {
     "tell_return": telling.tell_return,
     "wake_return": watching.wake_return,
     "follow_store": watching.follow_store,
+    "tell_self_service": self_service.tell_self_service,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -84,6 +85,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),
+    "order.act_failed": ("tell_self_service",),
+    "order.act_unsure": ("tell_self_service",),
     "article.published": ("index_article",),
     "article.unpublished": ("index_article",),
     "article.deleted": ("index_article",),
