@@ -33,7 +33,7 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import isolate
-from plugin.platform import Cancel, Change, OrderAction, Quote, Readdress
+from plugin.platform import Cancel, Change, LineChange, OrderAction, Quote, Readdress
 from plugin.stores import Store
 from plugin.team import Agent, audit
 
@@ -319,13 +319,17 @@ def wish(t: Translator, row: ActionRow) -> str:
         case Change(lines=changes):
             titles = {line.external_id: line.title for line in row.quoted.lines}
             return "\n".join(
-                t.gettext(
-                    "%(item)s: %(count)s of another kind" if one.variant_external_id else "%(item)s: %(count)s",
-                    item=isolate(titles.get(one.line_external_id, "")), count=t.format_number(one.quantity),
-                )
+                _changed(t, isolate(titles.get(one.line_external_id, "")), one)
                 for one in changes
             )  # fmt: skip
     return ""
+
+
+def _changed(t: Translator, item: str, one: LineChange) -> str:
+    count = t.format_number(one.quantity)
+    if one.variant_external_id:
+        return t.gettext("%(item)s: %(count)s of another kind", item=item, count=count)
+    return t.gettext("%(item)s: %(count)s", item=item, count=count)
 
 
 async def of_order(tx: Tx, order_id: UUID, visitor_id: UUID) -> list[ActionRow]:
