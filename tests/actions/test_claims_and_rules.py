@@ -183,6 +183,11 @@ async def test_a_merchant_says_what_shoppers_may_do_and_it_is_written_down(till:
     assert (kept.change.on, kept.again) == (False, False)
     shown = (await desk.get(path)).text
     assert 'value="45"' in shown
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(text("UPDATE agents SET locale = 'he' WHERE workspace_id = :w"), {"w": till.workspace})
+    hebrew = (await desk.get(path)).text
+    assert "Send it to another address" not in hebrew
+    assert "שליחה לכתובת אחרת" in hebrew
     assert "A permission is missing" not in shown
     async with till.app.db.transaction(till.workspace) as tx:
         rows = await tx.execute(

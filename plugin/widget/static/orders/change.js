@@ -128,7 +128,7 @@ export async function sure(orders, { id }) {
 
 /** How it went. The shop's system answers within seconds; whoever leaves finds it here again. */
 export async function doing(orders, { id, doing: key }) {
-  const body = el("div", {});
+  const body = el("div", { class: "outcome" });
   const shown = await orders.api.get(`orders/${id}/doings/${key}`);
   const fill = (found) => body.replaceChildren(...outcome(orders, id, found).filter(Boolean));
   fill(shown);

@@ -99,9 +99,11 @@ export function goods({ title, variant, quantity, picture: url }, ...more) {
 export async function order(orders, { id }) {
   const found = await orders.api.get(`orders/${id}`);
   orders.remember({ back: null });
+  const unsent = changes(orders, id, found.alone);
   const doors = [
-    ...changes(orders, id, found.alone),
-    found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
+    ...unsent,
+    // Before anything was sent there is nothing to send back.
+    unsent.length === 0 && found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
     action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
     found.alone.again && action(t("o.do.again"), () => orders.go("again", { id }), { quiet: true }),
     found.url && el("a", { class: "link", href: found.url, target: "_blank", rel: "noopener noreferrer" }, t("o.see")),
