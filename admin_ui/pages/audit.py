@@ -111,6 +111,11 @@ KINDS: Final[dict[str, Lazy]] = {
     "orders.return_step": _("A return's step with the store decided by hand"),
 }
 FIELDS: Final[dict[str, Lazy]] = {
+    "by": _("Who did it"),
+    "again": _("Order the same again"),
+    "change": _("Change a size or a number"),
+    "address": _("Send it to another address"),
+    "cancel": _("Cancel the order"),
     "role": _("Role"),
     "email": _("E-mail"),
     "name": _("Name"),
