@@ -159,6 +159,10 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("Discount codes"),
         _("With it an agent makes a code for one customer, good once."),
     ),
+    "goods_untouched": (
+        _("Goods of an order"),
+        _("With it a size or a number is changed in an order that was not sent, by an agent or by the shopper."),
+    ),
     "returns_untouched": (
         _("Returns in the store"),
         _("With it returns are opened, decided and paid in the store itself, where its own staff see them too."),

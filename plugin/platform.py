@@ -166,7 +166,12 @@ class LineRecord:
 
 @dataclass(frozen=True, slots=True)
 class FulfilmentRecord:
-    """A parcel. `status`: pending, in_transit, out_for_delivery, delivered, failed, cancelled or unknown."""
+    """A parcel. `status`: pending, ready_for_pickup, in_transit, out_for_delivery, delivered, failed, cancelled or
+    unknown.
+
+    `estimated_at`: when the carrier expects to deliver it. `proof_url`: a picture of where it was left, where the store
+    has one.
+    """
 
     external_id: str
     status: str
@@ -175,6 +180,8 @@ class FulfilmentRecord:
     carrier: str = ""
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
+    estimated_at: datetime | None = None
+    proof_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +210,10 @@ class ReturnRecord:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An order. `customer_external_id` is empty for a guest; then e-mail and phone are all there is."""
+    """An order. `customer_external_id` is empty for a guest; then e-mail and phone are all there is.
+
+    `pickup`: what the store calls the way in which the shopper fetches it themselves; empty where it is sent.
+    """
 
     external_id: str
     version: datetime
@@ -230,6 +240,7 @@ class OrderRecord:
     shipping_address: Address | None = None
     cart_token: str = ""
     status_url: str = ""
+    pickup: str = ""
     lines: tuple[LineRecord, ...] | None = None
     fulfilments: tuple[FulfilmentRecord, ...] | None = None
     refunds: tuple[RefundRecord, ...] | None = None
@@ -573,13 +584,44 @@ class EndDiscount:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same goods to the same person once more, as something that is not an order yet. `free`: at no charge."""
+    """The same goods to the same person once more, as something that is not an order yet. `free`: at no charge.
+
+    `lines`: only so many of these; empty: all of it. `place`: it becomes an order at once.
+    """
 
     free: bool = False
     invoice: bool = False
+    lines: tuple[RefundLine, ...] = ()
+    place: bool = False
 
 
-OrderAction = Refund | Cancel | Readdress | Annotate | Retag | Discount | EndDiscount | Duplicate
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """What a line becomes: `quantity` of it, or of `variant_external_id` instead. 0 takes it out."""
+
+    line_external_id: str
+    quantity: int
+    variant_external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Other goods in an order that was not sent: the difference is paid afterwards, or goes back with it."""
+
+    lines: tuple[LineChange, ...] = ()
+    notify: bool = True
+    reason: str = ""
+
+
+OrderAction = Refund | Cancel | Readdress | Annotate | Retag | Discount | EndDiscount | Duplicate | Change
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """So many of a variant, as a link to buy it again names them."""
+
+    variant_external_id: str
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -598,9 +640,9 @@ class Quote:
     """What the platform says would happen. Nothing has.
 
     `amount` is what moves, in the store's currency; `charged` the same as the customer is charged, where that is
-    another currency; `most` what could go back at all. `by_hand`: the platform writes it down and somebody has to move
-    the money. `refusal`: it would refuse, in its own words or with one of our codes. `ask`:
-    a permission that the merchant has to give first. `notes` are codes of what is good to know
+    another currency; `most` what could go back at all; `owed` what would be left to pay. `by_hand`: the platform writes
+    it down and somebody has to move the money. `refusal`: it would refuse, in its own words or with one of our codes.
+    `ask`: a permission that the merchant has to give first. `notes` are codes of what is good to know
     before. `before`: how it is now, for whoever takes it back. `plan` is the
     adapter's own, kept for `act`: what was confirmed is what is sent.
     """
@@ -618,6 +660,7 @@ class Quote:
     notes: tuple[str, ...] = ()
     before: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
+    owed: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -659,8 +702,12 @@ class OrderDesk(Protocol):
         """The order as it is now."""
         ...
 
+    def buy_link(self, connection: Connection, goods: Sequence[Bought]) -> str:
+        """Where these goods lie in a cart of the storefront, ready to be ordered. Pure; nothing is bought by it."""
+        ...
+
     async def pay_link(self, connection: Connection, order: str, made: str = "") -> str:
-        """Where what is owed for the order is paid, or for `made` by a Duplicate; empty when nothing is.
+        """Where what is owed for the order is paid, or for `made` by a Duplicate or a Change; empty when nothing is.
 
         A bearer link: whoever has it sees the order. It is never stored or logged.
         """

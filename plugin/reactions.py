@@ -27,7 +27,7 @@ from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
-from plugin.returns import carrying, proof, telling, watching, withdrawing
+from plugin.returns import carrying, proof, self_service, telling, watching, withdrawing
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -70,6 +70,7 @@ TASKS: Mapping[str, Task] = {
     "answer_withdrawal": withdrawing.answer_withdrawal,
     "follow_withdrawal": withdrawing.follow_withdrawal,
     "warn_withdrawal": withdrawing.warn_withdrawal,
+    "tell_self_service": self_service.tell_self_service,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -90,6 +91,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),
+    "order.act_failed": ("tell_self_service",),
+    "order.act_unsure": ("tell_self_service",),
     "article.published": ("index_article",),
     "article.unpublished": ("index_article",),
     "article.deleted": ("index_article",),

@@ -43,17 +43,17 @@ from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
 from plugin.knowledge import articles, importing, reading
 from plugin.knowledge import search as help_search
-from plugin.returns import policies, proof, withdrawals
+from plugin.returns import claims, policies, proof, self_service, withdrawals
 from plugin.returns import records as return_records
 from plugin.returns import steps as return_steps
 from webhooks import inbox
 
 TABLES = (
-    actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, clocks, consents,
+    actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, claims, clocks, consents,
     conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
     joining, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy, products, proof,
-    ratings, reading, readings, reconcile, return_records, return_steps, search, stores, tags, team, teams, terms, ties,
-    views, visitors, withdrawals, workspaces,
+    ratings, reading, readings, reconcile, return_records, return_steps, search, self_service, stores, tags, team,
+    teams, terms, ties, views, visitors, withdrawals, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -88,6 +88,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.return_policy": _("Return policy changed"),
     "settings.withdrawal": _("Right of withdrawal changed"),
+    "settings.order_self_service": _("What customers do themselves changed"),
     "settings.keeping": _("Times of keeping changed"),
     "settings.article_published": _("Article published"),
     "settings.article_unpublished": _("Article taken off the help centre"),
@@ -106,6 +107,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "orders.discount": _("Discount code"),
     "orders.end_discount": _("Discount code ended"),
     "orders.duplicate": _("Send the goods again"),
+    "orders.change": _("Goods of an order changed"),
     "orders.return_moved": _("Return moved on"),
     "orders.return_paid": _("Return paid"),
     "orders.return_step": _("A return's step with the store decided by hand"),
@@ -113,6 +115,11 @@ KINDS: Final[dict[str, Lazy]] = {
     "orders.withdrawal_receipt": _("Receipt of a withdrawal sent again"),
 }
 FIELDS: Final[dict[str, Lazy]] = {
+    "by": _("Who did it"),
+    "again": _("Order the same again"),
+    "change": _("Change a size or a number"),
+    "address": _("Send it to another address"),
+    "cancel": _("Cancel the order"),
     "role": _("Role"),
     "email": _("E-mail"),
     "name": _("Name"),

@@ -64,6 +64,7 @@ KINDS: Mapping[str, Kind] = {
     "note": Kind("notebook-pen", _("Note on the order"), _("For the shop's own people, in the store")),
     "tags": Kind("tags", _("Tags of the order"), _("As the store keeps them")),
 }
+_NAMES: Mapping[str, Lazy] = {"change": _("Goods of an order changed")}
 _AT_ONCE = frozenset({"address", "note", "tags", "discount", "end_discount"})
 """Nothing of these has to be seen before: what is sent is what was typed, and most can be taken back."""
 
@@ -136,7 +137,9 @@ def doings(t: Translator, rows: Sequence[ActionRow]) -> list[Doing]:
 def _told(t: Translator, row: ActionRow) -> str:
     """What was done, with its amount or its code."""
     kind = KINDS.get(row.kind)
-    name = t.gettext(kind.name) if kind else t.gettext("Discount code ended")
+    name = t.gettext(kind.name if kind else _NAMES.get(row.kind, _("Discount code ended")))
+    if row.agent_id is None:
+        name = t.gettext("%(what)s, by the customer", what=name)
     if row.state == actions.DONE and row.done.amount is not None and row.moves:
         return f"{name} · {t.format_money(row.done.amount)}"
     amount = row.money
@@ -191,7 +194,7 @@ async def change_refund(desk: Desk) -> Response:
 
 def _kind(desk: Desk) -> str:
     name = str(desk.request.path_params["kind"])
-    if name not in actions.KINDS or name == "refund":
+    if name not in _READERS or name == "refund":
         raise nothing_here()
     return name
 

@@ -31,8 +31,19 @@ from plugin.kernel.money import Money, parse
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
 from plugin.return_desk import Disposition, PayReturn
-from plugin.returns import carrying, moves, narrowing, policies, policy_words, queue, records, requests, steps, words
-from plugin.returns import carrying, moves, policies, policy_words, queue, records, requests, steps, withdrawals, words
+from plugin.returns import (
+    carrying,
+    moves,
+    narrowing,
+    policies,
+    policy_words,
+    queue,
+    records,
+    requests,
+    steps,
+    withdrawals,
+    words,
+)
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Resolution, leaves, reasons_for
 from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine, ReturnRequest

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from integrations.shopify import edit_queries
+
 _BOTH = "{ shopMoney { amount currencyCode } presentmentMoney { amount currencyCode } }"
 
 # `@idempotent` is demanded when it runs and not shown by the schema (platforms.md A5.5).
@@ -141,7 +143,7 @@ mutation DraftCreate($input: DraftOrderInput!) {{
 
 _DRAFT_BY_TAG: Final = f"""
 query DraftByTag($query: String!) {{
-  draftOrders(first: 1, query: $query) {{ nodes {{ id name invoiceSentAt totalPriceSet {_BOTH} }} }}
+  draftOrders(first: 1, query: $query) {{ nodes {{ id name invoiceSentAt order {{ id name }} totalPriceSet {_BOTH} }} }}
 }}
 """
 
@@ -187,12 +189,14 @@ OPERATIONS: Final[dict[str, str]] = {
     "DraftInvoice": _DRAFT_INVOICE,
     "DraftLink": _DRAFT_LINK,
     "OrderLink": _ORDER_LINK,
+    **edit_queries.OPERATIONS,
 }
 
 SCOPES: Final[dict[str, tuple[str, ...]]] = {
     "RefundQuote": ("read_orders",),
     "OrderState": ("read_orders", "read_customers", "read_products"),
     "OrderLink": ("read_orders",),
+    **edit_queries.SCOPES,
 }
 """What those need that only read."""
 
@@ -200,5 +204,6 @@ OPTIONAL: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("RefundCreate", "OrderCancel", "OrderUpdate", "TagsAdd", "TagsRemove"), ("write_orders",)),
     **dict.fromkeys(("DiscountCreate", "DiscountByCode", "DiscountEnd"), ("write_discounts",)),
     **dict.fromkeys(("DraftCreate", "DraftByTag", "DraftInvoice", "DraftLink"), ("write_draft_orders",)),
+    **edit_queries.OPTIONAL,
 }
 """What the others need (https://shopify.dev/docs/api/usage/access-scopes); nobody has to give it."""

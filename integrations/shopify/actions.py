@@ -11,14 +11,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from integrations.shopify import identity, mapping
+from integrations.shopify import edits, identity, mapping
 from integrations.shopify.client import AdminClient, UserErrors
 from plugin import stores
 from plugin.kernel.db import Database
 from plugin.kernel.money import Money, parse
 from plugin.platform import (
     Annotate,
+    Bought,
     Cancel,
+    Change,
     Connection,
     Discount,
     Done,
@@ -40,6 +42,7 @@ NEEDS: Final[Mapping[type[OrderAction], str]] = {
     **dict.fromkeys((Refund, Cancel, Readdress, Annotate, Retag), "write_orders"),
     **dict.fromkeys((Discount, EndDiscount), "write_discounts"),
     Duplicate: "write_draft_orders",
+    Change: "write_order_edits",
 }
 """The optional scope behind each action."""
 
@@ -61,13 +64,18 @@ class OrderDesk:
 
     async def quote(self, connection: Connection, order: str, action: OrderAction) -> Quote:
         """See the port. A missing scope is told before anything is asked."""
-        scope = NEEDS[type(action)]
+        scopes = edits.SCOPES if isinstance(action, Change) else (NEEDS[type(action)],)
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
-        if store is None or identity.missing_scopes([scope], store.scopes):
-            return Quote(ask=scope)
+        if store is None:
+            return Quote(ask=scopes[0])
+        missing = identity.missing_scopes(scopes, store.scopes)
+        if missing:
+            return Quote(ask=missing[0])
         if isinstance(action, Refund):
             return await self._quote_refund(connection, order, action)
+        if isinstance(action, Change):
+            return await edits.quote(self._runner(connection), order, action)
         state = await self._state(connection, order)
         return _QUOTES[type(action)](state, action)
 
@@ -78,7 +86,7 @@ class OrderDesk:
     async def settle(
         self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
     ) -> Done | None:
-        """See the port: never None, since each can be repeated or found."""
+        """See the port: None only of changed goods, since all else can be repeated or found."""
         try:
             return await self._settle(connection, order, action, quote, key)
         except UserErrors:
@@ -87,7 +95,11 @@ class OrderDesk:
         except PlatformError as error:
             raise still_open(error) from error
 
-    async def _settle(self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
+    async def _settle(
+        self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str
+    ) -> Done | None:
+        if isinstance(action, Change):
+            return await edits.settle(self._runner(connection), order, action, quote, key)
         if isinstance(action, Cancel):
             state = await self._state(connection, order)
             if state.get("cancelledAt"):
@@ -112,6 +124,11 @@ class OrderDesk:
             return ()
         return mapping.nodes(Resource.ORDERS, [await self._whole(connection, Resource.ORDERS, node)], connection)
 
+    def buy_link(self, connection: Connection, goods: Sequence[Bought]) -> str:
+        """A cart permalink (https://shopify.dev/docs/apps/build/checkout/create-cart-permalinks)."""
+        items = ",".join(f"{one.variant_external_id.rsplit('/', 1)[-1]}:{one.quantity}" for one in goods)
+        return f"{connection.url.rstrip('/')}/cart/{items}" if items else ""
+
     async def pay_link(self, connection: Connection, order: str, made: str = "") -> str:
         """The draft order's invoice address, or the one that collects what is still owed for an order."""
         if made:
@@ -130,6 +147,9 @@ class OrderDesk:
 
     async def _run(self, connection: Connection, operation: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         return await self.client.run(connection, operation, variables, foreground=True)
+
+    def _runner(self, connection: Connection) -> edits.Run:
+        return lambda operation, variables: self._run(connection, operation, variables)
 
     async def _state(self, connection: Connection, order: str) -> dict[str, Any]:
         found: dict[str, Any] | None = (await self._run(connection, "OrderState", {"id": order}))["order"]
@@ -221,6 +241,10 @@ class OrderDesk:
         await self._run(connection, "DiscountEnd", {"id": action.discount_external_id})
         return Done(action.discount_external_id, action.code)
 
+    async def _change(self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
+        assert isinstance(action, Change)
+        return await edits.carry_out(self._runner(connection), order, action, quote, key)
+
     async def _duplicate(self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
         assert isinstance(action, Duplicate)
         told = {**quote.plan, "tags": [_tag(key)]}
@@ -230,6 +254,8 @@ class OrderDesk:
     async def _invoice(
         self, connection: Connection, action: Duplicate, draft: Mapping[str, Any], *, invoiced: bool
     ) -> Done:
+        if action.place:
+            return await self._placed(connection, draft)
         detail = ""
         if action.invoice and not invoiced:
             try:
@@ -238,6 +264,14 @@ class OrderDesk:
                 # The draft is there all the same: its link can be handed over in the conversation.
                 detail = error.said
         return Done(draft["id"], _word(draft, "name"), _side(draft.get("totalPriceSet"), "shopMoney"), detail)
+
+    async def _placed(self, connection: Connection, draft: Mapping[str, Any]) -> Done:
+        """The draft becomes an order. Completed before, it is one already."""
+        made = draft.get("order")
+        if not made:
+            answer = await self._run(connection, "DraftComplete", {"id": draft["id"]})
+            made = answer["draftOrderComplete"]["draftOrder"]["order"]
+        return Done(made["id"], _word(made, "name"), _side(draft.get("totalPriceSet"), "shopMoney"))
 
 
 def _tag(key: str) -> str:
@@ -406,8 +440,11 @@ def _duplicate_quote(state: Mapping[str, Any], action: OrderAction) -> Quote:
     assert isinstance(action, Duplicate)
     lines: list[QuotedLine] = []
     wanted: list[dict[str, Any]] = []
+    some = {line.line_external_id: line.quantity for line in action.lines}
     for line in state["lineItems"]["nodes"]:
         count = int(line.get("quantity") or 0)
+        if some:
+            count = min(count, some.get(line["id"], 0))
         if count <= 0:
             continue
         lines.append(QuotedLine(line["id"], _word(line, "title"), count, count))
@@ -459,4 +496,5 @@ _ACTS: Final[Mapping[type[OrderAction], _Act]] = {
     Discount: OrderDesk._discount,
     EndDiscount: OrderDesk._end_discount,
     Duplicate: OrderDesk._duplicate,
+    Change: OrderDesk._change,
 }

@@ -8,6 +8,7 @@ sent: numbers with a point are decoded as text, never as floats. Words we do not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -59,7 +60,7 @@ _FULFILMENT = {
 # shipment_status and events of REST, displayStatus of GraphQL: one vocabulary, spelled alike but for the case.
 _PARCEL = {
     "confirmed": "pending", "label_purchased": "pending", "label_printed": "pending", "submitted": "pending",
-    "pending": "pending", "open": "pending", "ready_for_pickup": "pending",
+    "pending": "pending", "open": "pending", "ready_for_pickup": "ready_for_pickup",
     "in_transit": "in_transit", "carrier_picked_up": "in_transit", "delayed": "in_transit",
     "fulfilled": "in_transit", "marked_as_fulfilled": "in_transit", "success": "in_transit",
     "out_for_delivery": "out_for_delivery", "attempted_delivery": "out_for_delivery",
@@ -362,6 +363,7 @@ def order(doc: Doc, at: datetime) -> OrderRecord:
         shipping_address=shipping,
         cart_token=_cart_token(doc.get("cart_token")),
         status_url=_text(doc.get("order_status_url")),
+        pickup=_pickup(next(iter(_docs(doc.get("shipping_lines"))), {}), "delivery_category"),
         lines=tuple(_line(held, currency) for held in doc["line_items"]) if "line_items" in doc else None,
         fulfilments=tuple(map(_fulfilment, doc["fulfillments"])) if "fulfillments" in doc else None,
         refunds=refunds,
@@ -399,8 +401,9 @@ def order_node(node: Doc) -> OrderRecord:
         shipping_address=shipping,
         cart_token=_cart_token(node.get("cartToken")),
         status_url=_text(node.get("statusPageUrl")),
+        pickup=_pickup(node.get("shippingLine") or {}, "deliveryCategory"),
         lines=tuple(map(_line_node, _docs(node["lineItems"]))) if "lineItems" in node else None,
-        fulfilments=tuple(map(_fulfilment_node, _docs(node["fulfillments"]))) if "fulfillments" in node else None,
+        fulfilments=_parcels(node) if "fulfillments" in node else None,
         refunds=tuple(map(_refund_node, _docs(node["refunds"]))) if "refunds" in node else None,
         returns=tuple(map(_return_node, _docs(node["returns"]))) if "returns" in node else None,
         raw=node,
@@ -465,6 +468,21 @@ def _fulfilment(doc: Doc) -> FulfilmentRecord:
     )
 
 
+def _pickup(line: Doc, category: str) -> str:
+    """How the store calls fetching it oneself; empty where it is sent."""
+    return _text(line.get("title")) or "pickup" if "pick" in _word(line.get(category)) else ""
+
+
+def _parcels(node: Doc) -> tuple[FulfilmentRecord, ...]:
+    """The parcels of an order. A picture of where the last was left is a metafield that a carrier's app writes."""
+    found = [_fulfilment_node(parcel) for parcel in _docs(node["fulfillments"])]
+    proof = _text((node.get("metafield") or {}).get("value"))
+    last = max((one for one in found if one.delivered_at), key=lambda one: str(one.delivered_at), default=None)
+    if last is not None and proof.startswith("https://"):
+        found[found.index(last)] = replace(last, proof_url=proof)
+    return tuple(found)
+
+
 def _fulfilment_node(node: Doc) -> FulfilmentRecord:
     own = _word(node.get("status"))
     decisive = own if own in {"cancelled", "error", "failure"} else _word(node.get("displayStatus")) or own
@@ -480,6 +498,7 @@ def _fulfilment_node(node: Doc) -> FulfilmentRecord:
         delivered_at=(_time(node.get("deliveredAt")) or _time(node.get("updatedAt")))
         if status == "delivered"
         else None,
+        estimated_at=_time(node.get("estimatedDeliveryAt")),
     )
 
 
@@ -770,8 +789,9 @@ def _fulfilment_event(doc: Doc, at: datetime, store: Connection | None) -> tuple
     # more, has the same time and has to win.
     version = (_time(doc.get("updated_at")) or _time(doc.get("created_at")) or at) - timedelta(microseconds=1)
     parcel = FulfilmentRecord(
-        gid("Fulfillment", doc["fulfillment_id"]), status, delivered_at=happened if status == "delivered" else None
-    )
+        gid("Fulfillment", doc["fulfillment_id"]), status, delivered_at=happened if status == "delivered" else None,
+        estimated_at=_time(doc.get("estimated_delivery_at")),
+    )  # fmt: skip
     return (OrderPart(gid("Order", doc["order_id"]), version, fulfilment=parcel),)
 
 

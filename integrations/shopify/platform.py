@@ -54,6 +54,7 @@ PERMISSIONS: Final = {
     "write_orders": "orders_untouched",
     "write_draft_orders": "drafts_untouched",
     "write_discounts": "discounts_untouched",
+    "write_order_edits": "goods_untouched",
     return_queries.RETURNS: "returns_untouched",
     return_queries.LOCATIONS: "shelves_unseen",
     return_queries.CREDIT: "credit_ungiven",

@@ -63,6 +63,8 @@ _ORDER_FIELDS = f"""
   totalDiscountsSet {_SHOP_MONEY}
   totalTaxSet {_SHOP_MONEY}
   totalShippingPriceSet {_SHOP_MONEY}
+  shippingLine {{ title deliveryCategory }}
+  metafield(namespace: "custom", key: "proof_of_delivery") {{ value }}
   customer {{
     id displayName firstName lastName
     defaultEmailAddress {{ emailAddress }}

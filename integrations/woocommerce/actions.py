@@ -11,12 +11,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from integrations.woocommerce import mapping, refund_mapping, return_mapping
+from integrations.woocommerce import edits, mapping, refund_mapping, return_mapping
 from integrations.woocommerce.client import StoreClient
 from plugin.kernel.money import Money, exponent_of, parse
 from plugin.platform import (
     Annotate,
+    Bought,
     Cancel,
+    Change,
     Connection,
     Discount,
     Done,
@@ -48,7 +50,7 @@ EXPLAINED: Final = (500,)
 class OrderDesk:
     """The part of the port that acts on orders. Orders have no tags here, so `Retag` is not among the actions."""
 
-    actions = frozenset({Refund, Cancel, Readdress, Annotate, Discount, EndDiscount, Duplicate})
+    actions = frozenset({Refund, Cancel, Readdress, Annotate, Discount, EndDiscount, Duplicate, Change})
 
     async def _client(self, connection: Connection) -> StoreClient:
         raise NotImplementedError
@@ -61,6 +63,9 @@ class OrderDesk:
             return await _quote_refund(client, held, action)
         if isinstance(action, Cancel):
             return await _quote_cancel(client, held, action)
+        if isinstance(action, Change):
+            gateway, automatic = await gateway_of(client, held)
+            return await edits.quote(client, held, action, gateway=gateway, automatic=automatic)
         return _QUOTES[type(action)](held, action)
 
     async def act(self, connection: Connection, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
@@ -86,6 +91,8 @@ class OrderDesk:
             if quote.plan and await _refund_made(client, order, quote, key) is None:
                 return None
             return await _called_off(client, order, quote)
+        if isinstance(action, Change):
+            return await edits.settle(client, await order_of(client, order), action, quote, key)
         if isinstance(action, Annotate):
             notes = (await client.get(f"orders/{int(order)}/notes", type="internal")).body
             if any(str(note.get("note")) == action.text for note in notes):
@@ -103,6 +110,11 @@ class OrderDesk:
         """The order as it is now."""
         client = await self._client(connection)
         return mapping.record_of("order", await order_of(client, order), currency=connection.currency)
+
+    def buy_link(self, connection: Connection, goods: Sequence[Bought]) -> str:
+        """WooCommerce's checkout link, since 10.0 (developer.woocommerce.com, Shareable Checkout URLs)."""
+        items = ",".join(f"{int(one.variant_external_id)}:{one.quantity}" for one in goods)
+        return f"{connection.url.rstrip('/')}/checkout-link/?products={items}" if items else ""
 
     async def pay_link(self, connection: Connection, order: str, made: str = "") -> str:
         """The order's own payment page, while it waits for its money."""
@@ -294,9 +306,16 @@ async def _end_discount(client: StoreClient, order: str, action: OrderAction, qu
     return Done(action.discount_external_id, action.code)
 
 
+async def _change(client: StoreClient, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
+    assert isinstance(action, Change)
+    return await edits.carry_out(client, await order_of(client, order), action, quote, key)
+
+
 async def _duplicate(client: StoreClient, order: str, action: OrderAction, quote: Quote, key: str) -> Done:
     assert isinstance(action, Duplicate)
-    told = {**quote.plan, "status": "pending", "meta_data": [{"key": MARK, "value": key}]}
+    # What is given for free has nobody to wait for.
+    status = "processing" if action.place and action.free else "pending"
+    told = {**quote.plan, "status": status, "meta_data": [{"key": MARK, "value": key}]}
     return await _invoice(client, action, (await client.post("orders", told)).body)
 
 
@@ -365,8 +384,11 @@ def _discount_quote(order: Mapping[str, Any], action: OrderAction) -> Quote:
 def _duplicate_quote(order: Mapping[str, Any], action: OrderAction) -> Quote:
     assert isinstance(action, Duplicate)
     lines, wanted = [], []
+    some = {line.line_external_id: line.quantity for line in action.lines}
     for line in order.get("line_items") or ():
         count = int(line.get("quantity") or 0)
+        if some:
+            count = min(count, some.get(str(line["id"]), 0))
         if count <= 0 or not line.get("product_id"):
             continue
         lines.append(QuotedLine(str(line["id"]), _word(line, "name"), count, count))
@@ -405,4 +427,5 @@ _ACTS: Final[Mapping[type[OrderAction], _Act]] = {
     Discount: _discount,
     EndDiscount: _end_discount,
     Duplicate: _duplicate,
+    Change: _change,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -48,6 +49,8 @@ _NEWSLETTER = ("mailchimp_woocommerce_is_subscribed",)
 _SUBSCRIBED = {"1": True, "0": False}
 _TRACKING_CARRIERS = ("_tracking_provider", "_aftership_tracking_provider_name", "tracking_provider")
 _TRACKING_URLS = ("_tracking_link", "_custom_tracking_link", "tracking_url")
+_PROOFS = ("_proof_of_delivery", "_pod_image", "proof_of_delivery")
+"""Where delivery plugins put the picture of a parcel that was left."""
 _LANGUAGES = ("wpml_language", "_wpml_language", "trp_language", "_order_language")
 _PLACEHOLDER = "woocommerce-placeholder"
 
@@ -145,6 +148,7 @@ def order(document: Json) -> OrderRecord:
         shipping_address=_address(shipping) or _address(billing),
         cart_token=_meta(document, ("_ahlan_cart_token",)),
         status_url="",
+        pickup=_pickup(document),
         lines=lines,
         fulfilments=_fulfilments(document),
         refunds=refunds,
@@ -256,7 +260,19 @@ def _fulfilments(document: Json) -> tuple[FulfilmentRecord, ...]:
             carrier=_meta(document, _TRACKING_CARRIERS),
             shipped_at=sent,
         )
+    proof = _web(_meta(document, _PROOFS))
+    if proof and parcels:
+        last = next(reversed(parcels))
+        parcels[last] = replace(parcels[last], proof_url=proof)
     return tuple(parcels.values())
+
+
+def _pickup(document: Json) -> str:
+    """How the shop calls fetching it oneself: WooCommerce's two ways of it; empty where it is sent."""
+    for line in document.get("shipping_lines") or ():
+        if line.get("method_id") in ("local_pickup", "pickup_location"):
+            return str(line.get("method_title") or "pickup")
+    return ""
 
 
 def _tracking_items(document: Json) -> list[Json]:

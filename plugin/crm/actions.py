@@ -1,4 +1,4 @@
-"""What agents do to orders in the stores: looked at first, confirmed by a person, done once, written down.
+"""What agents, and shoppers themselves, do to orders in the stores: looked at, confirmed, done once, written down.
 
 A row is made when somebody looks at what would happen (`prepared`) and becomes `sent` when they confirm; the job of the
 same transaction asks the platform. The row counts the attempt before the network is touched, so whoever finds it again,
@@ -7,6 +7,7 @@ to do it anew. What stays open after PATIENCE is `unknown`, and a person decides
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from secrets import choice
 from typing import Any
@@ -31,6 +32,7 @@ from plugin.kernel.personal import kept
 from plugin.platform import (
     Annotate,
     Cancel,
+    Change,
     Discount,
     Done,
     Duplicate,
@@ -57,10 +59,29 @@ KINDS: Mapping[str, type[OrderAction]] = {
     "discount": Discount,
     "end_discount": EndDiscount,
     "duplicate": Duplicate,
+    "change": Change,
 }
 _NAMES = {shape: name for name, shape in KINDS.items()}
-_MOVING = (Refund, Cancel)
+_MOVING = (Refund, Cancel, Change)
 """What moves the order's own money: one of these at a time for an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByShopper:
+    """The shopper themselves, who proved that the order is theirs. What the merchant lets them do is judged before.
+
+    `customer_id` and `locale` say in which conversation, and in what language, they are told how it went.
+    """
+
+    visitor_id: UUID
+    customer_id: UUID | None = None
+    locale: str = ""
+
+    @property
+    def actor(self) -> str:
+        """Their name in the event table."""
+        return f"shopper:{self.visitor_id}"
+
 
 FRESH = timedelta(minutes=30)
 """How long what was shown may be confirmed."""
@@ -70,11 +91,11 @@ _CODE_LENGTH = 13
 
 
 class ActionRow(TenantRow, Base):
-    """Something that an agent does to an order. Its `id` is the key that the platform gets.
+    """Something that is done to an order by an agent, or by its shopper (`visitor_id`). Its `id` is the platform's key.
 
     `amount` is what was confirmed, in minor units of `currency` with `exponent` decimals; `worth` what it counts
     against the agent's limit. `said` is the platform's answer in its own words, `code` a name for it. `seen` is how the
-    order stood when somebody looked. No foreign key on the agent: what was done outlives whoever did it.
+    order stood when somebody looked. No foreign keys on who did it: what was done outlives them.
     """
 
     __tablename__ = "order_actions"
@@ -94,14 +115,17 @@ class ActionRow(TenantRow, Base):
             "info": kept(
                 "the merchant's books: who gave what back",
                 blank=("wanted", "quote", "outcome", "said"),
-                plain=("kind", "state", "seen", "currency", "code"),
+                plain=("kind", "state", "seen", "currency", "code", "locale"),
             )
         },
     )
 
     store_id: Mapped[UUID]
     order_id: Mapped[UUID]
-    agent_id: Mapped[UUID]
+    agent_id: Mapped[UUID | None]
+    visitor_id: Mapped[UUID | None]
+    customer_id: Mapped[UUID | None]
+    locale: Mapped[str] = mapped_column(server_default="")
     kind: Mapped[str]
     state: Mapped[str]
     moves: Mapped[bool]
@@ -123,6 +147,11 @@ class ActionRow(TenantRow, Base):
     def action(self) -> OrderAction:
         """What was wanted."""
         return msgspec.convert(self.wanted, KINDS[self.kind])
+
+    @property
+    def actor(self) -> str:
+        """Who did it, as the event table names them."""
+        return f"agent:{self.agent_id}" if self.agent_id else f"shopper:{self.visitor_id}"
 
     @property
     def quoted(self) -> Quote:
@@ -148,7 +177,7 @@ def new_code() -> str:
 def needs(action: OrderAction) -> Permission:
     """The right that an action takes: giving money or goods away takes the one with a limit. Pure."""
     match action:
-        case Refund() | Discount():
+        case Refund() | Discount() | Change():
             return Permission.REFUND
         case Cancel(refund=True) | Duplicate(free=True):
             return Permission.REFUND
@@ -162,7 +191,7 @@ def worth(action: OrderAction, quote: Quote, order: Order) -> Money | None:
     """
     whole = Money(order.total, order.currency, order.exponent)
     match action:
-        case Refund() | Cancel(refund=True):
+        case Refund() | Cancel(refund=True) | Change():
             return quote.amount
         case Discount(percent=percent) if percent:
             return Money(-(-order.total * percent // 100), order.currency, order.exponent)
@@ -186,17 +215,19 @@ async def order_of(tx: Tx, order_id: UUID) -> tuple[Order, stores.Store]:
     return order, store
 
 
-async def prepare(tx: Tx, order: Order, action: OrderAction, quote: Quote, *, by: Agent) -> ActionRow:
+async def prepare(tx: Tx, order: Order, action: OrderAction, quote: Quote, *, by: Agent | ByShopper) -> ActionRow:
     """Keep what was shown, so that exactly this is what gets confirmed. What they looked at before goes.
 
-    Raises Forbidden beyond `by`'s rights.
+    Raises Forbidden beyond an agent's rights.
     """
     await _allowed(tx, order, action, quote, by)
+    agent_id, visitor_id = (by.id, None) if isinstance(by, Agent) else (None, by.visitor_id)
     await tx.execute(
         delete(ActionRow).where(
             ActionRow.workspace_id == tx.workspace_id,
             ActionRow.order_id == order.id,
-            ActionRow.agent_id == by.id,
+            ActionRow.agent_id.is_not_distinct_from(agent_id),
+            ActionRow.visitor_id.is_not_distinct_from(visitor_id),
             ActionRow.state == PREPARED,
         )
     )
@@ -205,10 +236,13 @@ async def prepare(tx: Tx, order: Order, action: OrderAction, quote: Quote, *, by
         id=new_id(),
         store_id=order.store_id,
         order_id=order.id,
-        agent_id=by.id,
+        agent_id=agent_id,
+        visitor_id=visitor_id,
+        customer_id=None if isinstance(by, Agent) else by.customer_id,
+        locale="" if isinstance(by, Agent) else by.locale,
         kind=_NAMES[type(action)],
         state=PREPARED,
-        moves=isinstance(action, _MOVING) and quote.amount is not None,
+        moves=isinstance(action, Change) or (isinstance(action, _MOVING) and quote.amount is not None),
         wanted=msgspec.to_builtins(action),
         quote=msgspec.to_builtins(quote),
         seen=_standing(order),
@@ -227,8 +261,10 @@ def _standing(order: Order) -> dict[str, Any]:
     return {"refunded": order.refunded or 0, "cancelled": order.cancelled_at is not None}
 
 
-async def _allowed(tx: Tx, order: Order, action: OrderAction, quote: Quote, by: Agent) -> None:
+async def _allowed(tx: Tx, order: Order, action: OrderAction, quote: Quote, by: Agent | ByShopper) -> None:
     """Raises Forbidden. The limit is of the order: what they gave back on it before counts."""
+    if isinstance(by, ByShopper):
+        return
     if not by.may(Permission.REPLY) or not by.may(needs(action)):
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
     counted = worth(action, quote, order)
@@ -276,8 +312,8 @@ async def under_way(tx: Tx, order_id: UUID, *, besides: UUID | None = None) -> b
     return found
 
 
-async def confirm(tx: Tx, action_id: UUID, *, by: Agent, amount: str) -> ActionRow:
-    """The agent saw what will happen and says so: it goes to the platform once this transaction commits.
+async def confirm(tx: Tx, action_id: UUID, *, by: Agent | ByShopper, amount: str) -> ActionRow:
+    """They saw what will happen and say so: it goes to the platform once this transaction commits.
 
     `amount`: the minor units that the page showed them, empty where no money moves. Said twice it is done once. Raises
     NotFound, Forbidden beyond their rights now, Conflict when it is no longer what they saw or the store was
@@ -343,9 +379,10 @@ async def go_on(tx: Tx, store_id: UUID) -> None:
         await _go(tx, row)
 
 
-async def _own(tx: Tx, action_id: UUID, by: Agent) -> ActionRow:
+async def _own(tx: Tx, action_id: UUID, by: Agent | ByShopper) -> ActionRow:
     row = await tx.get(ActionRow, action_id, lock=True)
-    if row is None or row.agent_id != by.id:
+    whose = None if row is None else row.agent_id if isinstance(by, Agent) else row.visitor_id
+    if row is None or whose != (by.id if isinstance(by, Agent) else by.visitor_id):
         raise _gone()
     return row
 
@@ -419,7 +456,7 @@ async def carry_out(app: App, workspace_id: UUID, *, action_id: str) -> None:
         if row.state == SENT and not row.wanted:
             # Its person was erased meanwhile, and with them what was wanted.
             ended = UNKNOWN if row.attempts else FAILED
-            await _end(tx, row, ended, said="", code="erased", actor="system", by=row.agent_id)
+            await _end(tx, row, ended, said="", code="erased", actor="system")
             await tx.complete_job()
             return
         if row.state == SENT:
@@ -449,7 +486,6 @@ async def _carry(app: App, workspace_id: UUID, row: ActionRow, order: Order, sto
             await _untouched(app, workspace_id, row)
         log.warning("order_action_waits", action=row.kind, code=answer.code, lost=answer.lost)
         raise answer.later
-    actor = f"agent:{row.agent_id}"
     async with app.db.transaction(workspace_id) as tx:
         fresh = await tx.get(ActionRow, row.id, lock=True)
         if fresh is None or fresh.state != SENT:
@@ -457,10 +493,10 @@ async def _carry(app: App, workspace_id: UUID, row: ActionRow, order: Order, sto
             return False
         if answer.done is not None:
             fresh.outcome = msgspec.to_builtins(answer.done)
-            await _end(tx, fresh, DONE, said=answer.said, code="", actor=actor, by=row.agent_id)
+            await _end(tx, fresh, DONE, said=answer.said, code="", actor=row.actor)
             return True
         state = UNKNOWN if answer.verdict is Verdict.UNKNOWN else FAILED
-        await _end(tx, fresh, state, said=answer.said, code=answer.code, actor=actor, by=row.agent_id)
+        await _end(tx, fresh, state, said=answer.said, code=answer.code, actor=row.actor)
         await tx.complete_job()
     return False
 
@@ -473,16 +509,19 @@ async def _untouched(app: App, workspace_id: UUID, row: ActionRow) -> None:
             fresh.attempts = 0
 
 
-async def _end(tx: Tx, row: ActionRow, state: str, *, said: str, code: str, actor: str, by: UUID) -> None:
+async def _end(tx: Tx, row: ActionRow, state: str, *, said: str, code: str, actor: str, by: UUID | None = None) -> None:
     """Write down what became of it: on the row, the customer's timeline and in the audit log."""
     row.state, row.said, row.code, row.finished_at = state, said[:500], code[:80], datetime.now(UTC)
     order = await tx.get(Order, row.order_id)
-    agent = await tx.get(Agent, by)
+    by = by or row.agent_id
+    agent = await tx.get(Agent, by) if by else None
     money = row.done.amount if state == DONE and row.done.amount else row.money
     data = {
         "order": order.name if order else "",
         "action": row.kind,
         "by": agent.name if agent else "",
+        "shopper": row.agent_id is None,
+        "action_id": str(row.id),
         "amount": money.amount if money else None,
         "currency": money.currency if money else "",
         "exponent": money.exponent if money else 2,
@@ -498,6 +537,8 @@ async def _end(tx: Tx, row: ActionRow, state: str, *, said: str, code: str, acto
     changes: dict[str, Sequence[object]] = {"order": ["", data["order"]], "state": [SENT, state]}
     if money:
         changes["amount"] = ["", f"{money.decimal()} {money.currency}"]
+    if row.agent_id is None:
+        changes["by"] = ["", "shopper"]
     audit.note(tx, f"orders.{row.kind}", by=by, subject=row.order_id, changes=changes)
     _tell(tx, row)
 

@@ -49,7 +49,7 @@ class Order(TenantRow, Base):
                 blank=("customer_external_id", "email", "phone", "customer_name", "locale", "note", "tags",
                        "shipping_address", "cart_token", "status_url", "raw"),
                 plain=("external_id", "name", "number", "status", "payment_status", "fulfilment_status", "currency",
-                       "payment_method"),
+                       "payment_method", "pickup"),
             )
         },
     )  # fmt: skip
@@ -84,6 +84,7 @@ class Order(TenantRow, Base):
     shipping_address: Mapped[dict[str, Any] | None]
     cart_token: Mapped[str] = mapped_column(server_default="")
     status_url: Mapped[str] = mapped_column(server_default="")
+    pickup: Mapped[str] = mapped_column(server_default="")
     raw: Mapped[str] = mapped_column(Text, server_default="{}")
     deleted_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
@@ -135,7 +136,7 @@ class Fulfilment(TenantRow, Base):
         {
             "info": kept(
                 "the merchant's books: that it was sent",
-                blank=("tracking_number", "tracking_url"),
+                blank=("tracking_number", "tracking_url", "proof_url"),
                 plain=("external_id", "order_external_id", "status", "carrier"),
             )
         },
@@ -152,6 +153,8 @@ class Fulfilment(TenantRow, Base):
     carrier: Mapped[str] = mapped_column(server_default="")
     shipped_at: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]
+    estimated_at: Mapped[datetime | None]
+    proof_url: Mapped[str] = mapped_column(server_default="")
 
 
 class Refund(TenantRow, Base):
@@ -259,8 +262,13 @@ class Tombstone(TenantRow, Base):
 
 
 PAID = frozenset({"paid", "partially_refunded", "refunded"})
-# A parcel that is only a label, or was called off, has not left.
-_NOT_SHIPPED = frozenset({"", "pending", "cancelled"})
+# A parcel that is only a label, or waits to be fetched, or was called off, has not left.
+_NOT_SHIPPED = frozenset({"", "pending", "ready_for_pickup", "cancelled"})
+
+
+def held(line: OrderLine) -> int:
+    """How many of a line are still in the order: what was taken out or given back is not. Pure."""
+    return max(0, line.quantity - line.refunded_quantity)
 
 
 def number_of(name: str) -> str:
@@ -326,7 +334,7 @@ def nameless_part(part: OrderPart) -> OrderPart:
 
 def _untraced(parcel: FulfilmentRecord) -> FulfilmentRecord:
     # A carrier's page shows where a parcel went.
-    return replace(parcel, tracking_number="", tracking_url="")
+    return replace(parcel, tracking_number="", tracking_url="", proof_url="")
 
 
 class People(Protocol):
@@ -421,6 +429,7 @@ def _row(batch: Batch, record: OrderRecord, customer_id: UUID | None, before: An
         "shipping_address": record.shipping_address,
         "cart_token": record.cart_token,
         "status_url": record.status_url,
+        "pickup": record.pickup,
         "raw": bulk.dump(record.raw),
         "deleted_at": batch.deleted_at("orders", record.external_id, record.version),
     }
@@ -592,7 +601,7 @@ def _joined(order: str, version: datetime, parcel: Any, before: Any) -> Part:
     return before.order_external_id, before.version, replace(newer, **told)
 
 
-_PARCEL_WORDS = ("tracking_number", "tracking_url", "carrier", "shipped_at")
+_PARCEL_WORDS = ("tracking_number", "tracking_url", "carrier", "shipped_at", "estimated_at", "proof_url")
 
 
 async def _write_parcels(batch: Batch, plan: Plan, parcels: Mapping[str, Part]) -> list[tuple[Any, Any]]:
@@ -616,6 +625,8 @@ async def _write_parcels(batch: Batch, plan: Plan, parcels: Mapping[str, Part]) 
                 "carrier": parcel.carrier,
                 "shipped_at": parcel.shipped_at,
                 "delivered_at": parcel.delivered_at,
+                "estimated_at": parcel.estimated_at,
+                "proof_url": parcel.proof_url,
             }
             for order, version, parcel in whole
         ],

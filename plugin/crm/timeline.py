@@ -165,12 +165,17 @@ def _updated(data: Mapping[str, Any], t: Translator) -> str:
 
 
 def _acted(data: Mapping[str, Any], t: Translator) -> str:
-    """What an agent did to an order, with its amount where money moved."""
-    values = {"order": _name(data), "who": isolate(str(data.get("by") or t.gettext("Somebody of the team")))}
-    if data.get("amount") is not None and data.get("action") in ("refund", "cancel"):
+    """What an agent, or the shopper, did to an order, with its amount where money moved."""
+    nobody = t.gettext("The customer") if data.get("shopper") else t.gettext("Somebody of the team")
+    values = {"order": _name(data), "who": isolate(str(data.get("by") or nobody))}
+    if data.get("amount") is not None and data.get("action") in ("refund", "cancel", "change"):
         values["amount"] = _amount(data, "amount", t)
         if data["action"] == "refund":
             return t.gettext("%(who)s gave back %(amount)s of order %(order)s", **values)
+        if data["action"] == "change":
+            return t.gettext("%(who)s changed the goods of order %(order)s; %(amount)s went back", **values)
+        if data.get("shopper"):
+            return t.gettext("%(who)s cancelled order %(order)s; %(amount)s went back", **values)
         return t.gettext("%(who)s cancelled order %(order)s and gave back %(amount)s", **values)
     message = _ACTED.get(str(data.get("action")))
     return t.gettext(message, **values) if message else t.gettext("%(who)s changed order %(order)s", **values)
@@ -184,6 +189,7 @@ _ACTED: Mapping[str, str] = {
     "discount": _("%(who)s made a discount code for order %(order)s"),
     "end_discount": _("%(who)s ended a discount code of order %(order)s"),
     "duplicate": _("%(who)s drafted the goods of order %(order)s once more"),
+    "change": _("%(who)s changed the goods of order %(order)s"),
 }
 
 

@@ -16,19 +16,24 @@ from urllib.parse import quote
 
 
 class Step(StrEnum):
-    """The milestones of an order, in their order; the last two are instead of those before."""
+    """The milestones of an order, in their order. What is fetched is READY where what is sent is SHIPPED."""
 
     ORDERED = "ordered"
     PACKED = "packed"
     SHIPPED = "shipped"
     OUT_FOR_DELIVERY = "out_for_delivery"
     DELIVERED = "delivered"
+    READY = "ready"
+    FETCHED = "fetched"
 
 
-COURSE = tuple(Step)
+COURSE = (Step.ORDERED, Step.PACKED, Step.SHIPPED, Step.OUT_FOR_DELIVERY, Step.DELIVERED)
+FETCHING = (Step.ORDERED, Step.READY, Step.FETCHED)
+"""The course of an order that its shopper fetches."""
 
 _REACHED = {
     "pending": Step.PACKED,
+    "ready_for_pickup": Step.PACKED,
     "in_transit": Step.SHIPPED,
     "unknown": Step.SHIPPED,
     "failed": Step.SHIPPED,
@@ -52,6 +57,10 @@ class Sent(Protocol):
     def shipped_at(self) -> datetime | None: ...
     @property
     def delivered_at(self) -> datetime | None: ...
+    @property
+    def estimated_at(self) -> datetime | None: ...
+    @property
+    def proof_url(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,10 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A parcel as its reader sees it. `link` leads to the carrier's page, empty where nobody knows it."""
+    """A parcel as its reader sees it. `link` leads to the carrier's page, empty where nobody knows it.
+
+    `proof`: a picture of where it was left. `expected_at`: when its carrier expects to deliver it.
+    """
 
     step: Step
     carrier: str
@@ -73,13 +85,17 @@ class Parcel:
     failed: bool
     shipped_at: datetime | None
     delivered_at: datetime | None
+    proof: str = ""
+    expected_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far an order is: `reached` of COURSE, with the moments that are known. `parts`: not all of it is as far.
 
-    `late`: it takes longer than nine of ten orders of this shop did; `usual` is how long those took at most.
+    `late`: it takes longer than nine of ten orders of this shop did, or the carrier's own day is over; `usual` is how
+    long those took at most. `expected`: when it should be there, `promised` where its carrier says so; else by when
+    nine of ten were. `fetched`: its shopper fetches it, from the place so called.
     """
 
     reached: Step
@@ -89,6 +105,17 @@ class Standing:
     parts: bool
     late: bool = False
     usual: timedelta | None = None
+    expected: datetime | None = None
+    promised: bool = False
+    fetched: str = ""
+
+    @property
+    def shown(self) -> Step:
+        """The milestone that it reached, in the words of its own course."""
+        if not self.fetched:
+            return self.reached
+        place = COURSE.index(self.reached)
+        return Step.ORDERED if place == 0 else Step.FETCHED if self.reached is Step.DELIVERED else Step.READY
 
 
 def standing(
@@ -98,6 +125,7 @@ def standing(
     parcels: Sequence[Sent],
     usual: Usual,
     now: datetime | None = None,
+    pickup: str = "",
 ) -> Standing:
     """How far an order is. What the parcels say goes before the platform's word for the whole."""
     now = now or datetime.now(UTC)
@@ -110,8 +138,29 @@ def standing(
     delivered = _last(one.delivered_at for one in sent) if all(one.delivered_at for one in sent) else None
     known = {Step.ORDERED: placed_at, Step.SHIPPED: shipped, Step.DELIVERED: delivered}
     moments = tuple((step, known.get(step)) for step in COURSE[: reached + 1])
-    late, took = (False, None) if cancelled_at else _late(placed_at, shipped, COURSE[reached], usual, now)
-    return Standing(COURSE[reached], moments, sent, cancelled_at is not None, partly, late, took)
+    step = COURSE[reached]
+    if cancelled_at is not None or step is Step.DELIVERED:
+        return Standing(step, moments, sent, cancelled_at is not None, partly, fetched=pickup)
+    if pickup:
+        late, took = _late(placed_at, None, step, usual, now)
+        return Standing(step, moments, sent, False, partly, late, took, fetched=pickup)
+    late, took = _late(placed_at, shipped, step, usual, now)
+    promise = _last(one.expected_at for one in sent if one.step is not Step.DELIVERED)
+    expected = promise or _expected(placed_at, shipped, usual)
+    # The carrier's own word goes before what others took; a day that is over is not shown again.
+    late = now > promise + timedelta(days=1) if promise else late
+    if expected is not None and (late or expected < now - timedelta(days=1)):
+        expected = None
+    return Standing(step, moments, sent, False, partly, late, took, expected, promise is not None)
+
+
+def _expected(placed_at: datetime, shipped: datetime | None, usual: Usual) -> datetime | None:
+    """By when nine of ten were there; of what was not sent only where both parts of the way are known."""
+    if usual.carrying is None:
+        return None
+    if shipped is not None:
+        return shipped + usual.carrying
+    return placed_at + usual.packing + usual.carrying if usual.packing is not None else None
 
 
 def _late(
@@ -131,7 +180,8 @@ def _parcel(one: Sent) -> Parcel:
     number = one.tracking_number.strip()
     return Parcel(
         step, one.carrier, number, link(one.carrier, number, one.tracking_url), one.status == "failed",
-        one.shipped_at, one.delivered_at,
+        one.shipped_at, one.delivered_at, one.proof_url if one.proof_url.startswith("https://") else "",
+        one.estimated_at,
     )  # fmt: skip
 
 

@@ -97,7 +97,7 @@ _REMEDIES: Mapping[str, Remedy] = {
 _NO_PROBLEM = frozenset(
     {
         "history_limited", "merges_unseen", "orders_untouched", "drafts_untouched", "discounts_untouched",
-        "returns_untouched", "shelves_unseen", "credit_ungiven", "credit_unseen",
+        "goods_untouched", "returns_untouched", "shelves_unseen", "credit_ungiven", "credit_unseen",
     }
 )  # fmt: skip
 

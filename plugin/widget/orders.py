@@ -16,19 +16,20 @@ from plugin import stores
 from plugin.app import App
 from plugin.conversations import conversations as threads
 from plugin.conversations import mailboxes
-from plugin.crm import orders, tracking, visitors
+from plugin.crm import orders, tracking, visitors, whereabouts
 from plugin.crm.orders import OrderView
 from plugin.crm.tracking import Standing, Usual
 from plugin.kernel.crypto import Vault
 from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.web import Web
 from plugin.returns import claims, proof, records
-from plugin.returns.claims import Claim
+from plugin.returns.claims import Claim, Wish
 from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
-from plugin.widget import session
+from plugin.widget import changing, session
 from plugin.widget.limits import Limit, Limits, address_of
 from plugin.widget.order_strings import strings
 from plugin.widget.remember import Remembered
@@ -61,6 +62,7 @@ def routes(app: App, web: Web, limits: Limits) -> list[BaseRoute]:
         Route("/widget/orders/code", edges.code, methods=["POST"]),
         Route("/widget/orders/call", edges.call, methods=["POST"]),
         Route("/widget/orders/{order:uuid}", edges.order),
+        *changing.routes(app, web, limits),
         Route("/widget/orders/{order:uuid}/problem", edges.problem, methods=["POST"]),
     ]
 
@@ -102,6 +104,7 @@ class Problem(msgspec.Struct):
     words: str = ""
     lines: Mapping[str, int] = {}
     photos: list[UUID] = []
+    wish: Wish = Wish.NONE
 
 
 class Orders:
@@ -129,16 +132,17 @@ class Orders:
             usual = await self._usually(tx, held.store_id)
             codes = await self._codes(tx, held.store_id)
             signed_in = held.customer_id is not None and await visitors.signed_in(tx, visitor) is not None
-            store = await self._store(tx, held) if held.customer_id is None else None
+            store = await self._store(tx, held)
+            words = self._words(held, store)
         return json(
             {
                 "signed_in": held.customer_id is not None,
-                "sign_in": await self.app.platforms[store.platform].account_sign_in(store.connection())
-                if store
-                else "",
+                "sign_in": ""
+                if held.customer_id is not None
+                else await self.app.platforms[store.platform].account_sign_in(store.connection()),
                 "sign_out": signed_in,
                 "codes": codes,
-                "orders": [_short(view, _standing(view, usual)) for view in views],
+                "orders": [_short(view, _standing(view, usual), words) for view in views],
             }
         )
 
@@ -234,10 +238,15 @@ class Orders:
             view = await proof.order_of(tx, held.shopper(), request.path_params["order"])
             usual = await self._usually(tx, held.store_id)
             returns = await records.of_order(tx, view.order.id)
-        standing = _standing(view, usual)
+            standing = _standing(view, usual)
+            alone = await changing.offered(tx, held, view, standing)
+            told = await claims.of_order(tx, view.order.id)
+            words = self._words(held, await self._store(tx, held))
         return json(
             {
-                **_whole(view, standing),
+                **_whole(view, standing, words),
+                "alone": alone,
+                "claims": [{"kind": one.kind, "state": one.state, "at": moment(one.created_at)} for one in told],
                 "returns": [_returned(one) for one in returns if one.public_id],
                 "may": [] if standing.cancelled else ["return"],
             }
@@ -255,6 +264,7 @@ class Orders:
             store = await self._store(tx, held)
             await claims.report(
                 tx, held.shopper(), said.client_id, store, view, said.kind, said.lines, said.words, said.photos,
+                wish=said.wish,
                 words=self.app.catalogues.translator(held.locale or store.locale), catalogues=self.app.catalogues,
             )  # fmt: skip
         return Response(status_code=204)
@@ -265,6 +275,11 @@ class Orders:
         passed = held(self.app.vault, request)
         await self.limits.spend(LOOKING, visitor=str(passed.visitor_id), address=address_of(request))
         return passed
+
+    def _words(self, held: Pass, store: Store) -> Translator:
+        """The shopper's language, the shop's days."""
+        language = self.app.catalogues.negotiate(None, preferred=held.locale or store.locale)
+        return self.app.catalogues.translator(language, timezone=store.timezone)
 
     async def _store(self, tx: Any, held: Pass) -> Store:
         store = await stores.get(tx, held.store_id)
@@ -298,14 +313,16 @@ def _hidden(vault: Vault, store: Store, what: str) -> str:
 
 def _standing(view: OrderView, usual: Usual) -> Standing:
     order = view.order
-    return tracking.standing(order.placed_at, order.fulfilment_status, order.cancelled_at, view.fulfilments, usual)
+    return tracking.standing(
+        order.placed_at, order.fulfilment_status, order.cancelled_at, view.fulfilments, usual, pickup=order.pickup
+    )
 
 
 def _returned(one: ReturnRequest) -> dict[str, Any]:
     return {"id": one.public_id, "number": one.number, "state": one.state, "at": moment(one.created_at)}
 
 
-def _short(view: OrderView, standing: Standing) -> dict[str, Any]:
+def _short(view: OrderView, standing: Standing, words: Translator) -> dict[str, Any]:
     order = view.order
     pictured = next((view.picture(line) for line in view.lines if view.picture(line)), "")
     return {
@@ -315,22 +332,38 @@ def _short(view: OrderView, standing: Standing) -> dict[str, Any]:
         "total": money(view.total),
         "items": sum(line.quantity for line in view.lines),
         "picture": web_address(pictured),
-        "step": "cancelled" if standing.cancelled else standing.reached,
+        "step": "cancelled" if standing.cancelled else standing.shown,
         "late": standing.late,
+        "where": whereabouts.sentence(words, order.name, standing),
     }
 
 
-def _whole(view: OrderView, standing: Standing) -> dict[str, Any]:
-    order = view.order
+def _steps(standing: Standing) -> list[dict[str, Any]]:
+    moments = dict(standing.moments)
+    if standing.fetched:
+        reached = tracking.FETCHING.index(standing.shown)
+        at = (moments[tracking.Step.ORDERED], None, moments.get(tracking.Step.DELIVERED))
+        return [
+            {"step": step, "at": moment(at[place]), "done": place <= reached}
+            for place, step in enumerate(tracking.FETCHING)
+        ]
     last = standing.moments[-1][0]
+    return [
+        {"step": step, "at": moment(moments.get(step)), "done": step in moments}
+        for step in tracking.COURSE
+        # Nobody told of these two on the way to a later one: then they say nothing.
+        if step in (tracking.Step.ORDERED, tracking.Step.SHIPPED, tracking.Step.DELIVERED) or step == last
+    ]
+
+
+def _whole(view: OrderView, standing: Standing, words: Translator) -> dict[str, Any]:
+    order = view.order
     return {
-        **_short(view, standing),
-        "steps": [
-            {"step": step, "at": moment(dict(standing.moments).get(step)), "done": step in dict(standing.moments)}
-            for step in tracking.COURSE
-            # Nobody told of these two on the way to a later one: then they say nothing.
-            if step in (tracking.Step.ORDERED, tracking.Step.SHIPPED, tracking.Step.DELIVERED) or step == last
-        ],
+        **_short(view, standing, words),
+        "steps": _steps(standing),
+        "expected": moment(standing.expected),
+        "promised": standing.promised,
+        "pickup": standing.fetched,
         "parts": standing.parts,
         "usual_days": -(-int(standing.usual.total_seconds()) // 86_400) if standing.usual else None,
         "parcels": [
@@ -342,6 +375,7 @@ def _whole(view: OrderView, standing: Standing) -> dict[str, Any]:
                 "failed": parcel.failed,
                 "shipped": moment(parcel.shipped_at),
                 "delivered": moment(parcel.delivered_at),
+                "proof": web_address(parcel.proof),
             }
             for parcel in standing.parcels
         ],
@@ -350,13 +384,15 @@ def _whole(view: OrderView, standing: Standing) -> dict[str, Any]:
                 "id": line.external_id,
                 "title": line.title,
                 "variant": line.variant_title,
-                "quantity": line.quantity,
+                "quantity": orders.held(line),
                 "price": money(
                     Money(line.unit_price, order.currency, order.exponent) if line.unit_price is not None else None
                 ),
                 "picture": web_address(view.picture(line)),
             }
             for line in view.lines
+            # What was swapped for something else is no longer in it; of an order that ended everything is shown.
+            if orders.held(line) or standing.cancelled or order.payment_status == "refunded"
         ],
         "url": web_address(order.status_url),
         "problems": claims.offered(standing),

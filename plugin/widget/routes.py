@@ -49,9 +49,8 @@ from plugin.kernel.web import Web, own_origin
 from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
-from plugin.widget import account, orders, returning, session
+from plugin.widget import account, orders, returning, session, withdrawal
 from plugin.widget import limits as allowed
-from plugin.widget import orders, returning, session, withdrawal
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered

@@ -25,9 +25,10 @@ from tests.integrations.shopify.conftest import world as world
 from tests.integrations.woocommerce.test_platform import SITE, Shop
 from tests.integrations.woocommerce.test_platform import shop as shop
 
-SCOPES = ["write_orders", "write_draft_orders", "write_discounts"]
+SCOPES = ["write_orders", "write_draft_orders", "write_discounts", "write_order_edits"]
 _WRITES = ("mutation RefundCreate", "mutation OrderCancel", "mutation OrderUpdate", "mutation TagsAdd",
-           "mutation DraftCreate", "mutation DiscountCreate", "POST /wp-json/wc/v3/orders",
+           "mutation DraftCreate", "mutation DiscountCreate", "mutation EditCommit",
+           "mutation DraftComplete", "POST /wp-json/wc/v3/orders",
            "PUT /wp-json/wc/v3/orders", "POST /wp-json/wc/v3/coupons")  # fmt: skip
 
 
@@ -37,12 +38,16 @@ class Killed(BaseException):
 
 @dataclass
 class Lossy(httpx.AsyncBaseTransport):
-    """The wire to a store. `lose`: how many answers of writes get lost; `cut`: how many writes never arrive."""
+    """The wire to a store. `lose`: how many answers of writes get lost; `cut`: how many writes never arrive.
+
+    `kill_at`: the process dies with the answer of so many writes from now.
+    """
 
     inner: httpx.AsyncBaseTransport
     lose: int = 0
     cut: int = 0
     kill: int = 0
+    kill_at: int = 0
     broken: bool = False
     writes: list[str] = field(default_factory=list)
 
@@ -57,6 +62,10 @@ class Lossy(httpx.AsyncBaseTransport):
         answer = await self.inner.handle_async_request(request)
         if write:
             self.writes.append(said)
+        if write and self.kill_at:
+            self.kill_at -= 1
+            if self.kill_at == 0:
+                raise Killed
         if write and self.kill:
             self.kill -= 1
             raise Killed

@@ -64,6 +64,7 @@ NEEDS = {
         "read_store_credit_account_transactions",
     ),
     "DraftOrder": "read_draft_orders",
+    **dict.fromkeys(("CalculatedOrder", "CalculatedLineItem"), "read_order_edits"),
     "DiscountCodeNode": "read_discounts",
 }  # fmt: skip
 FREE = {

@@ -285,7 +285,7 @@ def test_the_launch_url_carries_what_shopify_adds(sim: Simulator) -> None:
 
 
 ACTING = (
-    "write_orders", "write_draft_orders", "write_discounts", "write_returns", "read_locations",
+    "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
     "read_store_credit_accounts", "write_store_credit_account_transactions",
 )  # fmt: skip
 
@@ -296,7 +296,7 @@ def _acting(sim: Simulator) -> dict[str, dict[str, Any]]:
     id = trade.place_order(sim.shop, [(variant, 1)], customer=None, email="a@example.com")["admin_graphql_api_id"]
     note = {"input": {"id": id, "note": "x"}}
     lines = {"lineItems": [{"variantId": gid("ProductVariant", variant), "quantity": 1}], "email": "a@example.com"}
-    draft = {"id": gid("DraftOrder", 1)}
+    draft, edit = {"id": gid("DraftOrder", 1)}, gid("CalculatedOrder", 1)
     discount = {"code": "TEN", "title": "TEN", "customerGets": {"items": {"all": True}, "value": {"percentage": 0.1}}}
     return {
         "RefundQuote": {"id": id, "whole": True},
@@ -315,6 +315,13 @@ def _acting(sim: Simulator) -> dict[str, dict[str, Any]]:
         "DraftInvoice": draft,
         "DraftLink": draft,
         "OrderLink": {"id": id},
+        "EditState": {"id": id},
+        "EditBegin": {"id": id},
+        "EditSetQuantity": {"id": edit, "line": gid("CalculatedLineItem", 1), "quantity": 1},
+        "EditAddVariant": {"id": edit, "variant": gid("ProductVariant", variant), "quantity": 1},
+        "EditCommit": {"id": edit, "notify": False},
+        "OrderInvoice": {"id": id},
+        "DraftComplete": draft,
     }
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin.crm import tracking
+from plugin.crm import tracking, whereabouts
 from plugin.crm.tracking import Step, Usual
+from plugin.kernel import i18n
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -23,6 +24,8 @@ class Parcel:
     tracking_url: str = ""
     shipped_at: datetime | None = None
     delivered_at: datetime | None = None
+    estimated_at: datetime | None = None
+    proof_url: str = ""
 
 
 def stands(*parcels: Parcel, placed: int = 1, status: str = "", usual: Usual = USUAL) -> tracking.Standing:
@@ -74,3 +77,48 @@ def test_milestones_are_a_beginning_of_the_course(parcels: list[Parcel]) -> None
 )  # fmt: skip
 def test_a_parcel_is_followed_where_its_carrier_is_known(carrier: str, number: str, told: str, where: str) -> None:
     assert tracking.link(carrier, number, told) == where
+
+
+def test_the_carriers_own_day_goes_before_what_others_took() -> None:
+    due = stands(Parcel(shipped_at=NOW - 9 * DAY, estimated_at=NOW + DAY), placed=10)
+    assert (due.late, due.expected, due.promised) == (False, NOW + DAY, True)
+    over = stands(Parcel(shipped_at=NOW - DAY, estimated_at=NOW - 2 * DAY), placed=3)
+    assert (over.late, over.expected) == (True, None)
+    usual = stands(Parcel(shipped_at=NOW - DAY), placed=2)
+    assert (usual.expected, usual.promised) == (NOW + 3 * DAY, False)
+    assert stands(placed=1).expected == NOW + 5 * DAY
+    assert stands(placed=1, usual=Usual(packing=DAY)).expected is None, "half of the way says nothing of the whole"
+    assert stands(Parcel(delivered_at=NOW)).expected is None
+
+
+def test_an_order_that_is_fetched_has_a_course_of_its_own() -> None:
+    def fetched(*parcels: Parcel) -> tracking.Standing:
+        return tracking.standing(NOW - DAY, "", None, parcels, USUAL, NOW, pickup="Shop in Haifa")
+
+    assert fetched().shown is Step.ORDERED
+    assert fetched(Parcel("ready_for_pickup")).shown is Step.READY
+    assert fetched(Parcel("delivered", delivered_at=NOW)).shown is Step.FETCHED
+    assert fetched(Parcel("ready_for_pickup")).expected is None
+
+
+def test_a_picture_of_the_parcel_is_only_loaded_from_a_safe_address() -> None:
+    left = "https://carrier.example/left.jpg"
+    assert stands(Parcel(delivered_at=NOW, proof_url=left)).parcels[0].proof == left
+    assert stands(Parcel(delivered_at=NOW, proof_url="javascript:alert(1)")).parcels[0].proof == ""
+
+
+@pytest.mark.parametrize("language", ["en", "ar", "he"])
+def test_where_an_order_is_in_a_sentence(language: str) -> None:
+    t = i18n.load().translator(language)
+    said = {
+        whereabouts.sentence(t, "#1001", found)
+        for found in (
+            stands(placed=1), stands(Parcel("pending")), stands(Parcel(shipped_at=NOW - DAY)),
+            stands(Parcel("out_for_delivery")), stands(Parcel(delivered_at=NOW)), stands(placed=9),
+            stands(Parcel("failed", shipped_at=NOW)), stands(Parcel(shipped_at=NOW, estimated_at=NOW + DAY)),
+            tracking.standing(NOW, "", NOW, (), USUAL, NOW),
+            tracking.standing(NOW, "", None, (Parcel("ready_for_pickup"),), USUAL, NOW, pickup="Haifa"),
+        )
+    }  # fmt: skip
+    assert len(said) == 10, "each says something else"
+    assert all("#1001" in one for one in said)

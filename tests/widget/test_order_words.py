@@ -7,17 +7,29 @@ from typing import Any
 
 import pytest
 
-from plugin.crm.tracking import COURSE
-from plugin.returns.claims import Claim
+from plugin.crm.actions import DONE, FAILED, SENT, UNKNOWN
+from plugin.crm.tracking import Step
+from plugin.returns import claims
+from plugin.returns.claims import Claim, Wish
 from plugin.returns.policy import Resolution
+from plugin.returns.self_service import Doing
 from plugin.returns.states import State
 from plugin.widget import page
+from plugin.widget.changing import Place
 from plugin.widget.order_strings import strings
 from plugin.widget.strings import SAMPLES
 
 SCREENS = page.STATIC / "orders"
 NAMED = {
-    "o.step.": {*COURSE, "cancelled"},
+    "o.step.": {*Step, "cancelled"},
+    "o.do.": {*Doing, "again"},
+    "o.yes.": set(Doing),
+    "o.did.": set(Doing),
+    "o.went.": {SENT, DONE, FAILED, UNKNOWN},
+    "o.now.": {SENT, FAILED, UNKNOWN},
+    "o.place.": set(Place.__struct_fields__) - {"company", "country"},
+    "o.claim.": {claims.OPEN, claims.SETTLED, claims.DECLINED},
+    "o.remedy.": {one for one in Wish if one},
     "o.problem.": set(Claim),
     "o.state.": set(State),
     "o.wish.": set(Resolution),

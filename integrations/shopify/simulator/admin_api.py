@@ -36,7 +36,7 @@ from graphql.execution.values import VariableValues
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from integrations.shopify.simulator import bulk, doings, nodes, oauth, returns, topics
+from integrations.shopify.simulator import bulk, doings, edits, nodes, oauth, returns, topics
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
 from integrations.shopify.simulator.state import Doc
 
@@ -195,7 +195,8 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         found = next((doc for doc in nodes.visible_orders(shop) if doc["id"] == wanted), None)
         if found is None:
             return None
-        return {**nodes.order(shop, found), **doings.order_fields(shop, found), **returns.order_fields(shop, found)}
+        return {**nodes.order(shop, found), **doings.order_fields(shop, found), **returns.order_fields(shop, found),
+                **edits.order_fields(found)}  # fmt: skip
 
     def customer(**arguments: Any) -> Doc | None:
         needs("read_customers", "customer")
@@ -378,6 +379,7 @@ def mutation_root(shop: Shop, start_bulk: Callable[[int], None]) -> Doc:
         "bulkOperationRunQuery": bulk_run,
         "bulkOperationCancel": lambda **arguments: bulk.cancel(shop, arguments["id"]),
         **doings.mutations(shop),
+        **edits.mutations(shop),
         **returns.mutations(shop),
     }
 

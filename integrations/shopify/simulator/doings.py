@@ -343,6 +343,7 @@ def draft_node(shop: Shop, held: Doc) -> Doc:
         "invoiceUrl": f"https://{shop.domain}/68001/invoices/{secret}",
         "invoiceSentAt": held["invoice_sent_at"],
         "totalPriceSet": nodes.bag(held["total"]),
+        "order": nodes.order(shop, shop.state.get("orders", held["order"]) or {}) if held.get("order") else None,
     }
 
 

@@ -378,11 +378,11 @@ def fulfillment(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         "id": doc["admin_graphql_api_id"],
         "name": doc["name"],
         "status": doc["status"].upper(),
-        "displayStatus": "DELIVERED" if delivered else "IN_TRANSIT",
+        "displayStatus": "DELIVERED" if delivered else doc.get("_display") or "IN_TRANSIT",
         "createdAt": doc["created_at"],
         "updatedAt": doc["updated_at"],
         "inTransitAt": doc["_in_transit_at"],
-        "estimatedDeliveryAt": None,
+        "estimatedDeliveryAt": doc.get("_estimated_at"),
         "deliveredAt": doc["_delivered_at"],
         "location": guarded(shop, "read_locations", "location", lambda: {"id": gid("Location", doc["location_id"])}),
         "events": lambda **page: guarded(shop, "read_fulfillments", "events", lambda: _scans(doc)(**page))(),
@@ -475,6 +475,7 @@ def return_node(doc: Doc) -> Node:
 
 FINANCIAL = {
     "paid": "PAID",
+    "partially_paid": "PARTIALLY_PAID",
     "pending": "PENDING",
     "refunded": "REFUNDED",
     "partially_refunded": "PARTIALLY_REFUNDED",
@@ -529,6 +530,18 @@ def order(shop: Shop, doc: Doc, *, everything: bool = False) -> Node:
         ),
         "shippingAddress": address(doc["shipping_address"], f"{doc['id']}1?model_name=Address"),
         "billingAddress": address(doc["billing_address"], f"{doc['id']}2?model_name=Address"),
+        "shippingLine": next(
+            (
+                {
+                    "id": gid("ShippingLine", held["id"]),
+                    "title": held["title"],
+                    "deliveryCategory": held.get("delivery_category"),
+                }
+                for held in doc["shipping_lines"]
+            ),
+            None,
+        ),
+        "metafield": lambda **_asked: {"value": doc["_proof"]} if doc.get("_proof") else None,
         "shippingLines": positions(
             doc["shipping_lines"],
             lambda held: {

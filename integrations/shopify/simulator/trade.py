@@ -833,6 +833,10 @@ def give_back(
     }
     order["refunds"].append(made)
     retotal(order, delivery_back=delivery)
+    over = minor(order["total_outstanding"])
+    if over < 0 and not lines and not failed:
+        # What an edit made too much is what goes back here.
+        order["total_outstanding"] = amount(min(0, over + money))
     total_given = sum(held["_total_minor"] for held in order["refunds"])
     if total_given:
         order["financial_status"] = "refunded" if total_given >= minor(order["total_price"]) else "partially_refunded"
@@ -907,7 +911,7 @@ def call_off(
     """The order is cancelled, with what is left of its money going back or not."""
     order = need(shop, "orders", number)
     left = minor(order["total_price"]) - sum(held["_total_minor"] for held in order["refunds"])
-    if order["financial_status"] not in ("paid", "partially_refunded"):
+    if order["financial_status"] not in ("paid", "partially_paid", "partially_refunded"):
         order["financial_status"] = "voided"
     elif refund and left:
         kind = "CANCEL" if restock else "NO_RESTOCK"
@@ -968,6 +972,72 @@ def edit_quantity(shop: Shop, number: int, line_id: int, quantity: int) -> Doc:
         },
         event,
     )
+    shop.emit("orders/updated", order, event)
+    return order
+
+
+def each(line: Doc) -> int:
+    """What one of a line costs in agorot, as an order edit counts it."""
+    return share(paid_for(line), 1, line["quantity"])
+
+
+def edit_goods(
+    shop: Shop, number: int, quantities: dict[int, int], added: list[tuple[int, int]], *, note: str | None = None
+) -> Doc:
+    """An order edit: what each line becomes, and (variant id, quantity) of what is new. What is owed follows.
+
+    ``orders/edited``, ``orders/updated``. Stock moves by the difference.
+    """
+    order = need(shop, "orders", number)
+    before = minor(order["current_total_price"])
+    removals = []
+    for line in order["line_items"]:
+        wanted = quantities.get(line["id"], line["current_quantity"])
+        delta = wanted - line["current_quantity"]
+        if not delta:
+            continue
+        if delta > 0:
+            # A line that grows costs as much more: its discount grows with it.
+            one = each(line)
+            line["quantity"] += delta
+            off = minor(line["price"]) * line["quantity"] - one * line["quantity"]
+            line["discount_allocations"] = [{"amount": amount(off), "amount_set": money_set(amount(off)),
+                                             "discount_application_index": 0}] if off else []  # fmt: skip
+        line["current_quantity"] = wanted
+        line["fulfillable_quantity"] += delta
+        removals.append({"id": line["id"], "delta": -delta})
+        change_stock(shop, line["variant_id"], -delta)
+    additions = []
+    for variant_id, count in added:
+        product, variant = find_variant(shop, variant_id)
+        line_id = shop.state.next_id("lines")
+        title = variant["title"] if variant["title"] != "Default Title" else None
+        template = dict(order["line_items"][0])
+        order["line_items"].append(
+            {
+                **template, "id": line_id, "admin_graphql_api_id": gid("LineItem", line_id), "quantity": count,
+                "current_quantity": count, "fulfillable_quantity": count, "price": variant["price"],
+                "price_set": money_set(variant["price"]), "product_id": product["id"], "sku": variant["sku"],
+                "title": product["title"], "variant_id": variant_id, "variant_title": title,
+                "name": f"{product['title']} - {title}" if title else product["title"], "discount_allocations": [],
+            }
+        )  # fmt: skip
+        additions.append({"id": line_id, "delta": count})
+        change_stock(shop, variant_id, -count)
+    retotal(order)
+    delta = minor(order["current_total_price"]) - before
+    order["total_outstanding"] = amount(minor(order["total_outstanding"]) + delta)
+    if minor(order["total_outstanding"]) > 0 and order["financial_status"] == "paid":
+        order["financial_status"] = "partially_paid"
+    event = save(shop, order)
+    told: Doc = {
+        "id": shop.state.next_id("edits_told"), "app_id": None, "created_at": shop.stamp(), "notify_customer": False,
+        "order_id": number, "staff_note": note or "", "user_id": None,
+        "line_items": {"additions": additions, "removals": removals},
+        "discounts": {"line_item": {"additions": [], "removals": []}},
+        "shipping_lines": {"additions": [], "removals": []},
+    }  # fmt: skip
+    shop.emit("orders/edited", {"order_edit": told}, event)
     shop.emit("orders/updated", order, event)
     return order
 

@@ -366,6 +366,8 @@ class Shop:
             order = self.set_status(order_id, str(changes["status"]))
         for name in ("billing", "shipping"):
             order[name].update({k: str(v) for k, v in _mapping(changes.get(name)).items() if k in order[name]})
+        if "line_items" in changes:
+            self._change_lines(order, changes["line_items"])
         if "customer_note" in changes:
             order["customer_note"] = str(changes["customer_note"])
         for meta in changes.get("meta_data") or ():
@@ -375,6 +377,57 @@ class Shop:
         if not trashed:
             self.emit("order.updated", order_id)
         return order
+
+    def _change_lines(self, order: Json, wanted: Sequence[Json]) -> None:
+        """Line items of PUT orders/ID: those with an id are changed, of which none are left they go, others are new.
+
+        A line that is not named stays (woocommerce/woocommerce 22177). Stock of an order that holds it follows.
+        """
+        for told in wanted:
+            quantity = int(told.get("quantity", 1))
+            if not told.get("id"):
+                line = self._line(Wanted(int(told["product_id"]), int(told.get("variation_id") or 0), quantity))
+                order["line_items"].append(line)
+                self._take(order, line, quantity)
+            else:
+                line = next((held for held in order["line_items"] if held["id"] == int(told["id"])), {})
+                if not line:
+                    words = "Order item ID provided is not associated with order."
+                    raise WpError("woocommerce_rest_invalid_item_id", words, 400)
+                self._take(order, line, quantity - line["quantity"])
+                if quantity == 0:
+                    order["line_items"].remove(line)
+                    continue
+                line["quantity"] = quantity
+            for name in ("subtotal", "total"):
+                if told.get(name) is not None:
+                    line[name] = money(_amount(told[name]) or Decimal(0))
+            line["price"] = php_number(Decimal(line["total"]) / quantity)
+        self._sum(order)
+
+    def _take(self, order: Json, line: Json, count: int) -> None:
+        product = self.documents.get("product", line["variation_id"] or line["product_id"])
+        if count and order["_stock_held"] and product is not None and product["manage_stock"]:
+            product["stock_quantity"] -= count
+            self._touch_product(product)
+
+    def _sum(self, order: Json) -> None:
+        parts = [*order["line_items"], *order["fee_lines"]]
+        order["total"] = money(
+            sum((Decimal(line["total"]) for line in parts), Decimal(0)) + Decimal(order["shipping_total"])
+        )
+
+    def add_fees(self, order: Json, wanted: Sequence[Json]) -> Json:
+        """Fee lines of POST orders."""
+        for told in wanted:
+            total = money(_amount(told.get("total")) or Decimal(0))
+            order["fee_lines"].append(
+                {"id": self.documents.next_id("item"), "name": str(told.get("name") or "Fee"), "tax_class": "",
+                 "tax_status": str(told.get("tax_status") or "taxable"), "amount": total, "total": total,
+                 "total_tax": money(0), "taxes": [], "meta_data": []}
+            )  # fmt: skip
+        self._sum(order)
+        return self.documents.put("order", order["id"], order)
 
     def reprice(self, order: Json, wanted: Sequence[Json]) -> Json:
         """Lines of POST orders that say their own `total`: the order is summed anew."""

@@ -4,12 +4,13 @@ import { announce, el, iconButton } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 import { arrive } from "./account.js";
 import { back } from "./back.js";
+import { address, again, cancel, change, doing, refused, sure } from "./change.js";
 import { call, code, find } from "./find.js";
 import { made } from "./made.js";
 import { list, order, problem } from "./order.js";
 import { action, part } from "./pieces.js";
 
-const SCREENS = { list, find, code, call, order, problem, back, made, told };
+const SCREENS = { list, find, code, call, order, problem, back, made, told, cancel, address, change, sure, doing, refused, again };
 
 /** The end of something: what happens next, and where the answer comes. */
 async function told(orders, { words }) {
@@ -117,6 +118,12 @@ class Orders {
   told(words) {
     this.#before = [{ name: "list", given: {} }];
     return this.go("told", { words }, { instead: true });
+  }
+
+  /** Something was confirmed: there is no way back to before it. */
+  settled(id) {
+    this.#before = [{ name: "list", given: {} }, { name: "order", given: { id } }];
+    this.#at = null;
   }
 
   /** A return was made: from it one goes to the list. */

@@ -2,6 +2,7 @@
 import { el, icon } from "../panel/dom.js";
 import { money, plural, t } from "../panel/words.js";
 import { signIn, signOut } from "./account.js";
+import { doors as changes, lately } from "./change.js";
 import { find } from "./find.js";
 import { Photos } from "./photos.js";
 import { action, complaint, date, field, form, ltr, part, picture, stepper } from "./pieces.js";
@@ -29,9 +30,12 @@ function row({ id, name, at, items, total, picture: url, step, late }, open) {
 export async function list(orders) {
   const { signed_in: signedIn, sign_in: path, sign_out: out, orders: found } = await orders.api.get("orders");
   if (found.length === 0 && !signedIn) return find(orders, {});
+  // The answer to what most people come for.
+  const [newest] = found;
   return {
     title: t("o.mine"),
     nodes: [
+      newest && el("p", { class: `notice ${newest.late ? "warn" : ""}` }, icon(newest.late ? "clock" : "package"), el("span", {}, newest.where)),
       found.length > 0 ? el("ul", { class: "entries" }, found.map((one) => row(one, (id) => orders.go("order", { id })))) : part("", el("p", { class: "quiet" }, t("o.none"))),
       part("", el("div", { class: "row" }, action(t("o.other"), () => orders.go("find"), { quiet: true }), out && signOut(orders))),
       signIn(orders, path),
@@ -39,10 +43,12 @@ export async function list(orders) {
   };
 }
 
-function course({ steps, step, parts, late, usual_days: days }) {
+function course({ steps, step, parts, late, usual_days: days, where, expected, promised, pickup }) {
   const last = steps.filter(({ done }) => done).length - 1;
   return part(
     t("o.steps"),
+    el("p", { class: "where" }, where),
+    pickup && el("p", { class: "quiet" }, t("o.pickup"), " ", el("bdi", {}, pickup)),
     el(
       "ol",
       { class: "course" },
@@ -56,20 +62,30 @@ function course({ steps, step, parts, late, usual_days: days }) {
       ),
     ),
     step === "cancelled" && el("p", { class: "notice warn" }, icon("circle-alert"), el("span", {}, t("o.step.cancelled"))),
+    expected && el("p", { class: "sum" }, el("span", {}, t(promised ? "o.promised" : "o.expected")), el("bdi", {}, date(expected))),
     parts && el("p", { class: "quiet" }, t("o.parts")),
     late && el("p", { class: "notice warn" }, icon("clock"), el("span", {}, t("o.late"), " ", days ? t("o.late_why", { days: plural("o.days", days) }) : "")),
   );
 }
 
-function parcel({ carrier, number, link, failed }) {
-  if (!carrier && !number) return null;
+function parcel({ carrier, number, link, failed, proof }) {
+  if (!carrier && !number && !proof) return null;
   return el(
     "div",
     { class: "parcel" },
     icon("package"),
     el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed"))),
     link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track")),
+    proof && proven(proof),
   );
+}
+
+/** Where the carrier left it. Nobody has to see it who does not want to: it opens by itself. */
+function proven(url) {
+  const image = el("img", { src: url, alt: t("o.proof"), loading: "lazy", referrerpolicy: "no-referrer" });
+  const frame = el("a", { class: "proof", href: url, target: "_blank", rel: "noopener noreferrer" }, image, el("span", {}, t("o.proof")));
+  image.addEventListener("error", () => image.remove(), { once: true });
+  return frame;
 }
 
 /** A line of goods. */
@@ -85,17 +101,23 @@ export function goods({ title, variant, quantity, picture: url }, ...more) {
 export async function order(orders, { id }) {
   const found = await orders.api.get(`orders/${id}`);
   orders.remember({ back: null });
+  const unsent = changes(orders, id, found.alone);
   const doors = [
-    found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
+    ...unsent,
+    // Before anything was sent there is nothing to send back.
+    unsent.length === 0 && found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
     action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
+    found.alone.again && action(t("o.do.again"), () => orders.go("again", { id }), { quiet: true }),
     found.url && el("a", { class: "link", href: found.url, target: "_blank", rel: "noopener noreferrer" }, t("o.see")),
   ];
   return {
     title: t("o.name", { name: found.name }),
     nodes: [
+      ...lately(orders, id, found.alone),
+      found.claims.length > 0 && part(t("o.claims"), el("ul", { class: "items" }, found.claims.map(({ kind, state }) => el("li", {}, t(`o.problem.${kind}`), " ", el("span", { class: `mark ${state === "settled" ? "good" : ""}` }, t(`o.claim.${state}`)))))),
       found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
       course(found),
-      found.parcels.some(({ carrier, number }) => carrier || number) && part("", ...found.parcels.map(parcel).filter(Boolean)),
+      found.parcels.some(({ carrier, number, proof }) => carrier || number || proof) && part("", ...found.parcels.map(parcel).filter(Boolean)),
       part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
       el("div", { class: "doing" }, doors.filter(Boolean)),
     ],
@@ -137,7 +159,14 @@ export async function problem(orders, { id }) {
     }),
   );
   const kind = () => kinds.querySelector(":checked")?.value;
+  const wishes = el(
+    "fieldset",
+    { hidden: true },
+    el("legend", {}, t("o.problem_wish")),
+    ["replacement", "refund"].map((name) => el("label", { class: "option" }, el("input", { type: "radio", name: "wish", value: name }), el("span", {}, t(`o.remedy.${name}`)))),
+  );
   const chosen = () => {
+    wishes.hidden = kind() === "other";
     which.hidden = !OF_GOODS.includes(kind());
     pictures.hidden = !PICTURED.includes(kind());
   };
@@ -148,10 +177,10 @@ export async function problem(orders, { id }) {
       if (!kind()) return say(t("o.problem_what"));
       const lines = Object.fromEntries([...counts].filter(([, count]) => count > 0));
       const goodsToo = OF_GOODS.includes(kind());
-      await orders.api.post(`orders/${id}/problem`, { client_id: client, kind: kind(), words: words.input.value, lines: goodsToo ? lines : {}, photos: PICTURED.includes(kind()) ? photos.ids : [] });
+      await orders.api.post(`orders/${id}/problem`, { client_id: client, kind: kind(), words: words.input.value, wish: wishes.hidden ? "" : (wishes.querySelector(":checked")?.value ?? ""), lines: goodsToo ? lines : {}, photos: PICTURED.includes(kind()) ? photos.ids : [] });
       orders.told(t("o.problem_sent"));
     },
     { complain: say, type: "submit" },
   );
-  return { title: t("o.problem"), nodes: [part("", form(send, kinds, which, pictures, words.view, view))] };
+  return { title: t("o.problem"), nodes: [part("", form(send, kinds, which, pictures, wishes, words.view, view))] };
 }

@@ -1,0 +1,144 @@
+"""What the shoppers of a store may do to their orders alone: what, until when, of which orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from admin_ui.desk import Desk, nothing_here
+from plugin import stores
+from plugin.crm.orders import Order
+from plugin.kernel import money as moneys
+from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
+from plugin.kernel.errors import AhlanError
+from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.money import Money, exponent_of
+from plugin.kernel.text import normalise
+from plugin.platform import Cancel, Change, OrderAction, PlatformError, Readdress
+from plugin.returns import self_service
+from plugin.returns.self_service import Allowance, Doing, Rules
+from plugin.stores import Store
+
+_LONGEST = 60 * 24 * 30
+"""Minutes that a rule can last at most: thirty days."""
+DOINGS: dict[Doing, tuple[Lazy, Lazy]] = {
+    Doing.CANCEL: (_("Cancel the order"), _("What was paid goes back, and the goods to the shelf.")),
+    Doing.ADDRESS: (_("Send it to another address"), _("In the same country, before anything is packed.")),
+    Doing.CHANGE: (
+        _("Change a size or a number"),
+        _("What it costs more is paid afterwards, what it costs less goes back at once."),
+    ),
+}
+_TRIED: dict[Doing, OrderAction] = {Doing.CANCEL: Cancel(), Doing.ADDRESS: Readdress(), Doing.CHANGE: Change()}
+_PERMISSIONS: dict[str, Lazy] = {
+    "write_orders": _("refund, cancel and change orders"),
+    "write_order_edits": _("change the goods of an order"),
+}
+
+
+async def index(desk: Desk) -> Response:
+    """The only store's rules, or the stores to choose from."""
+    async with desk.transaction() as tx:
+        shops = [one for one in await stores.all_stores(tx) if one.status == stores.CONNECTED]
+    if len(shops) == 1:
+        return desk.go(f"settings/self-service/{shops[0].id}")
+    return desk.page("self_service_stores.html", heading=desk.t.gettext("What customers do themselves"), shops=shops)
+
+
+async def one(desk: Desk) -> Response:
+    """The rules of a store."""
+    async with desk.transaction() as tx:
+        store = await _store(tx, desk)
+        rules = await self_service.rules_of(tx, store.id)
+        newest = await tx.scalar(
+            select(Order.external_id)
+            .where(Order.workspace_id == tx.workspace_id, Order.store_id == store.id, Order.deleted_at.is_(None))
+            .order_by(Order.placed_at.desc())
+            .limit(1)
+        )
+    return desk.page(
+        "self_service.html", heading=desk.t.gettext("What customers do themselves"), store=store, rules=rules,
+        doings=[(doing, name, about, rules.of(doing)) for doing, (name, about) in DOINGS.items()],
+        amount=lambda minor: _spelled(store, minor), missing=await _missing(desk, store, rules, newest),
+        saved=desk.request.query_params.get("saved", ""),
+    )  # fmt: skip
+
+
+async def save(desk: Desk) -> Response:
+    """What the form says. Raises AhlanError for what is no number or amount."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        store = await _store(tx, desk)
+        rules = Rules(
+            **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form
+        )  # fmt: skip
+        await self_service.save(tx, store, rules, by=desk.agent)
+    return desk.go(f"settings/self-service/{store.id}", saved="rules")
+
+
+async def _store(tx: Tx, desk: Desk) -> Store:
+    store = await stores.get(tx, desk.path_id())
+    if store is None or store.status != stores.CONNECTED:
+        raise nothing_here()
+    return store
+
+
+def _allowance(form: FormData, name: str, store: Store) -> Allowance:
+    until = str(form.get(f"{name}-until", ""))
+    minutes = 0
+    if until == "minutes":
+        typed = whole(normalise(str(form.get(f"{name}-minutes", ""))), _LONGEST)
+        if not typed:
+            raise AhlanError(
+                _("The time is a whole number of minutes, up to thirty days."),
+                _("Nothing was changed."),
+                code="minutes",
+            )
+        minutes = typed
+    return Allowance(
+        on=f"{name}-on" in form, minutes=minutes, paid=f"{name}-paid" in form, unpaid=f"{name}-unpaid" in form,
+        most=_most(str(form.get(f"{name}-most", "")).strip(), store),
+    )  # fmt: skip
+
+
+def _most(typed: str, store: Store) -> int | None:
+    if not typed:
+        return None
+    try:
+        amount, _exact = moneys.parse(normalise(typed).replace("٫", "."), store.currency, _exponent(store))
+    except (ValueError, ArithmeticError):
+        amount = None
+    if amount is None or amount.amount <= 0:
+        raise AhlanError(_("An amount is a number above nothing."), _("Nothing was changed."), code="amount")
+    return amount.amount
+
+
+def _exponent(store: Store) -> int:
+    # As the orders of the store are kept: never fewer decimals than its currency has.
+    return max(exponent_of(store.currency), store.currency_decimals or 0)
+
+
+def _spelled(store: Store, minor: int | None) -> str:
+    return str(Money(minor, store.currency, _exponent(store)).decimal()) if minor is not None else ""
+
+
+async def _missing(desk: Desk, store: Store, rules: Rules, newest: str | None) -> list[dict[str, Any]]:
+    """Permissions without which the store refuses what the rules allow: asked of the newest order, which stays."""
+    platform = desk.app.platforms[store.platform]
+    found: dict[str, dict[str, Any]] = {}
+    for doing, action in _TRIED.items():
+        if not rules.of(doing).on or newest is None:
+            continue
+        try:
+            quote = await platform.quote(store.connection(), newest, action)
+        except PlatformError:
+            # A store that does not answer now is shown under Stores.
+            return []
+        if quote.ask:
+            words = _PERMISSIONS.get(quote.ask)
+            found[quote.ask] = {"what": desk.t.gettext(words) if words else quote.ask}
+    return list(found.values())

@@ -1,0 +1,225 @@
+// What shoppers do to an order themselves: cancel it, send it elsewhere, other goods, the same again.
+// First what would happen, as the shop's own system counts it; then yes, and how it went.
+import { announce, el, icon } from "../panel/dom.js";
+import { money, t } from "../panel/words.js";
+import { goods, order } from "./order.js";
+import { action, complaint, field, form, part, stepper } from "./pieces.js";
+
+const PAUSES = [700, 900, 1200, 1600, 2000, 2500, 3000];
+
+/** The doors of an order's page that lead here; `alone` is what the shop lets its shoppers do. */
+export function doors(orders, id, alone) {
+  return ["address", "change", "cancel"].filter((kind) => alone[kind]).map((kind) => action(t(`o.do.${kind}`), () => orders.go(kind, { id }), { quiet: true }));
+}
+
+/** What they did to this order lately, if it is still under way, did not work, or is to be paid. */
+export function lately(orders, id, { doings }) {
+  const shown = doings.filter(({ state, owed }, place) => place === 0 && (state !== "done" || owed));
+  return shown.map(({ doing, id: key, kind, state }) =>
+    el("button", { type: "button", class: `notice doing-state ${state === "done" || state === "sent" ? "" : "warn"}`, on: { click: () => orders.go("doing", { id, doing: doing ?? key }) } }, icon(state === "sent" ? "clock" : "circle-alert"), el("span", {}, `${t(`o.did.${kind}`)} · ${t(`o.went.${state}`)}`)),
+  );
+}
+
+/** Look at what would happen, then ask whether it is meant. */
+async function look(orders, id, asked) {
+  const seen = await orders.api.post(`orders/${id}/look`, asked);
+  // Stays in this page: where somebody lives is not kept in the storefront.
+  orders.meant = { id, asked, seen };
+  return orders.go(seen.refused ? "refused" : "sure", { id, kind: asked.kind, said: seen.refused });
+}
+
+function wanted({ kind, address }) {
+  if (kind !== "address" || !address) return "";
+  return [`${address.first_name} ${address.last_name}`.trim(), address.line1, address.line2, `${address.postcode} ${address.city}`.trim(), address.phone].filter(Boolean).join("\n");
+}
+
+export async function cancel(orders, { id }) {
+  const seen = await orders.api.post(`orders/${id}/look`, { kind: "cancel" });
+  orders.meant = { id, asked: { kind: "cancel" }, seen };
+  return seen.refused ? refused(orders, { id, kind: "cancel", said: seen.refused }) : sure(orders, { id });
+}
+
+const FIELDS = [
+  ["first_name", "given-name"],
+  ["last_name", "family-name"],
+  ["line1", "address-line1"],
+  ["line2", "address-line2"],
+  ["city", "address-level2"],
+  ["province", "address-level1"],
+  ["postcode", "postal-code"],
+  ["phone", "tel"],
+];
+
+export async function address(orders, { id }) {
+  const { address: now, refused: said } = await orders.api.get(`orders/${id}/address`);
+  if (said) return refused(orders, { id, kind: "address", said });
+  const { view, say } = complaint();
+  const typed = orders.meant?.id === id ? (orders.meant.asked.address ?? {}) : {};
+  const fields = FIELDS.map(([name, fill]) => [name, field(t(`o.place.${name}`), { name, autocomplete: fill, dir: name === "phone" || name === "postcode" ? "ltr" : "auto", type: name === "phone" ? "tel" : "text", maxlength: 200, value: typed[name] ?? now[name] ?? "" })]);
+  const read = () => ({ ...now, ...Object.fromEntries(fields.map(([name, { input }]) => [name, input.value.trim()])) });
+  const send = action(
+    t("o.next_step"),
+    async () => {
+      const wish = read();
+      if (!wish.line1 || !wish.city) return say(t("o.place_missing"));
+      await look(orders, id, { kind: "address", address: wish });
+    },
+    { complain: say, type: "submit" },
+  );
+  return { title: t("o.do.address"), nodes: [part("", el("p", { class: "quiet" }, t("o.place_why")), form(send, ...fields.map(([, { view: one }]) => one), view))] };
+}
+
+export async function change(orders, { id }) {
+  const { lines } = await orders.api.get(`orders/${id}/goods`);
+  const { view, say } = complaint();
+  const wish = new Map(lines.map((line) => [line.id, { quantity: line.quantity, variant: "" }]));
+  const rows = lines.map((line) => {
+    const chosen = wish.get(line.id);
+    const count = stepper(line, Math.min(99, line.quantity + 10), line.quantity, (value) => (chosen.quantity = value));
+    const kinds = line.instead.length > 0 && field(t("o.kind"), { tag: "select", on: { change: (event) => (chosen.variant = event.target.value) } }, el("option", { value: "" }, line.variant || t("o.kind_now")), ...line.instead.map((one) => el("option", { value: one.id }, [one.title, one.price && money(one.price)].filter(Boolean).join(" · "))));
+    return goods({ ...line, quantity: 0 }, count, kinds && kinds.view);
+  });
+  const send = action(
+    t("o.next_step"),
+    async () => {
+      const changed = lines.filter(({ id: one, quantity }) => wish.get(one).quantity !== quantity || wish.get(one).variant);
+      if (changed.length === 0) return say(t("o.change_nothing"));
+      await look(orders, id, { kind: "change", lines: changed.map((line) => ({ id: line.id, ...wish.get(line.id), ...(wish.get(line.id).quantity === 0 ? { variant: "" } : {}) })) });
+    },
+    { complain: say, type: "submit" },
+  );
+  return { title: t("o.do.change"), nodes: [part("", el("p", { class: "quiet" }, t("o.change_why")), form(send, el("ul", { class: "items" }, rows), view))] };
+}
+
+/** What would happen, in amounts; nothing does before they say so. */
+export async function sure(orders, { id }) {
+  if (orders.meant?.id !== id) return order(orders, { id });
+  const { view, say } = complaint();
+  const { asked, seen } = orders.meant;
+  const { kind } = asked;
+  const yes = action(
+    t(`o.yes.${kind}`),
+    async () => {
+      await orders.api.post(`orders/${id}/do`, { doing: seen.doing, seen: seen.seen });
+      orders.meant = null;
+      orders.settled(id);
+      await orders.go("doing", { id, doing: seen.doing }, { instead: true });
+    },
+    { complain: say },
+  );
+  return {
+    title: t(`o.do.${kind}`),
+    nodes: [
+      part(
+        t("o.sure"),
+        kind === "address" && el("p", { class: "place", dir: "auto" }, wanted(asked)),
+        seen.lines.length > 0 && el("ul", { class: "items" }, seen.lines.map((line) => el("li", { class: "goods" }, el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, line.title)), el("span", { class: "detail" }, t("o.from_to", { from: String(line.from), to: String(line.to) })))))),
+        kind === "change" && asked.lines.some(({ variant }) => variant) && el("p", { class: "quiet" }, t("o.swapped")),
+        kind === "cancel" && el("p", {}, t("o.cancel_what")),
+        seen.back && el("p", { class: "sum strong" }, el("span", {}, t("o.cash")), el("bdi", {}, money(seen.back))),
+        seen.back && el("p", { class: "quiet" }, seen.by_hand ? t("o.by_hand") : seen.gateway ? t("o.back_way", { way: seen.gateway }) : t("o.then.refund")),
+        seen.owed && el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(seen.owed))),
+        seen.owed && el("p", { class: "quiet" }, t("o.owed_how")),
+      ),
+      el("div", { class: "doing" }, yes, action(t("o.leave"), () => orders.back(), { quiet: true }), el("p", { class: "quiet" }, t("o.at_once")), view),
+    ],
+  };
+}
+
+/** How it went. The shop's system answers within seconds; whoever leaves finds it here again. */
+export async function doing(orders, { id, doing: key }) {
+  const body = el("div", { class: "outcome" });
+  const shown = await orders.api.get(`orders/${id}/doings/${key}`);
+  const fill = (found) => body.replaceChildren(...outcome(orders, id, found).filter(Boolean));
+  fill(shown);
+  if (shown.state === "sent") follow(orders, body, id, key, fill);
+  return { title: t(`o.do.${shown.kind}`), nodes: [body] };
+}
+
+async function follow(orders, body, id, key, fill) {
+  for (const pause of [...PAUSES, ...Array(20).fill(4000)]) {
+    await new Promise((done) => setTimeout(done, pause));
+    if (!body.isConnected) return;
+    try {
+      const found = await orders.api.get(`orders/${id}/doings/${key}`);
+      if (found.state === "sent") continue;
+      fill(found);
+      announce(t(`o.went.${found.state}`));
+      return;
+    } catch {
+      // A slow network says nothing of how it went: it is asked again.
+    }
+  }
+}
+
+function outcome(orders, id, { kind, state, said, back, owed, by_hand: byHand, undo }) {
+  const { view, say } = complaint();
+  const mood = state === "done" ? "good" : state === "sent" ? "" : "warn";
+  const sign = state === "done" ? "check" : state === "sent" ? "clock" : "circle-alert";
+  return [
+    part(
+      "",
+      el("p", { class: `notice ${mood}`, role: "status" }, icon(sign), el("span", {}, state === "done" ? t(`o.did.${kind}`) : t(`o.now.${state}`))),
+      said && el("p", {}, t("o.said"), " ", el("bdi", {}, said)),
+      state === "done" && back && el("p", { class: "sum strong" }, el("span", {}, t("o.cash")), el("bdi", {}, money(back))),
+      state === "done" && back && el("p", { class: "quiet" }, byHand ? t("o.by_hand") : t("o.then.refund")),
+      state === "done" && owed && el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(owed))),
+    ),
+    el(
+      "div",
+      { class: "doing" },
+      state === "done" && owed && pay(orders, id, say),
+      state === "done" && undo && action(t("o.undo"), () => look(orders, id, { kind: "address", address: undo }), { complain: say, quiet: true }),
+      state === "done" && kind === "cancel" && action(t("o.do.again"), () => orders.go("again", { id }), { quiet: true }),
+      action(t("o.back_to"), () => orders.go("order", { id }, { instead: true }), { quiet: true }),
+      (state === "failed" || state === "unknown") && action(t("o.to_chat"), () => orders.chat(), { quiet: true }),
+      view,
+    ),
+  ];
+}
+
+/** The way to the shop's own page for paying: asked for when it is pressed, a link once it is there. */
+function pay(orders, id, say) {
+  const button = action(
+    t("o.pay_now"),
+    async () => {
+      const { link } = await orders.api.post(`orders/${id}/pay`, {});
+      if (!link) return say(t("o.pay_nothing"));
+      const door = el("a", { class: "button", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.pay_open"));
+      button.replaceWith(door);
+      door.focus();
+    },
+    { complain: say },
+  );
+  return button;
+}
+
+/** What the shop's system would not do: its words, and the way to the people of the shop. */
+export async function refused(orders, { id, kind, said }) {
+  const { view, say } = complaint();
+  const client = crypto.randomUUID();
+  const more = field(t("o.ask_words"), { tag: "textarea", rows: "3", maxlength: 1800, dir: "auto" });
+  more.input.value = orders.meant?.id === id ? wanted(orders.meant.asked) : "";
+  const send = action(
+    t("o.ask"),
+    async () => {
+      await orders.api.post(`orders/${id}/ask`, { client_id: client, kind, words: more.input.value, said });
+      orders.told(t("o.problem_sent"));
+    },
+    { complain: say, type: "submit" },
+  );
+  return { title: t(`o.do.${kind}`), nodes: [part("", el("p", { class: "notice warn" }, icon("circle-alert"), el("bdi", {}, said))), part(t("o.ask_why"), form(send, more.view, view))] };
+}
+
+/** A cart of the same, as far as it is still sold. */
+export async function again(orders, { id }) {
+  const { link, goods: found, gone } = await orders.api.get(`orders/${id}/again`);
+  return {
+    title: t("o.do.again"),
+    nodes: [
+      found.length > 0 && part(t("o.again_goods"), el("ul", { class: "items" }, found.map((line) => goods(line)))),
+      gone.length > 0 && part(t("o.again_gone"), el("ul", { class: "items" }, gone.map((line) => goods({ ...line, quantity: 0, picture: "" })))),
+      el("div", { class: "doing" }, link && el("a", { class: "button", href: link, target: "_top" }, t("o.again_cart")), !link && el("p", { class: "quiet" }, t("o.again_none")), action(t("o.back_to"), () => orders.back(), { quiet: true })),
+    ],
+  };
+}

@@ -1,0 +1,108 @@
+"""A shopper changes an order on a phone, in three languages: looks, says yes, sees it done, orders the same again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.async_api import Browser, expect
+from sqlalchemy import func, select
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+import plugin.widget.routes as widget_routes
+from plugin.crm.visitors import Visitor
+from plugin.kernel.web import RequestId, Web
+from plugin.returns.proof import OrderProof
+from plugin.stores import Store
+from tests.actions.conftest import Till
+from tests.actions.conftest import shopify_till as shopify_till
+from tests.actions.conftest import world as world
+from tests.actions.test_by_shopper import ALL, allow
+from tests.browser.chrome import PHONE, needs_browser
+from tests.browser.chrome import browser as browser
+from tests.browser.chrome import playwright as playwright
+
+pytestmark = needs_browser
+PATIENCE = 20_000
+
+
+@pytest.fixture
+async def site(shopify_till: Till) -> AsyncIterator[str]:
+    """The widget of the till behind uvicorn, in this very loop."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    url = f"http://localhost:{listening.getsockname()[1]}"
+    ours = replace(shopify_till.app, settings=replace(shopify_till.app.settings, public_url=url))
+    web = Web(ours.catalogues, [Path(widget_routes.__file__).parent / "templates"], url)
+    app = Starlette(
+        routes=widget_routes.routes(ours, web), exception_handlers=dict(web.handlers()),
+        middleware=[Middleware(RequestId)],
+    )  # fmt: skip
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    server.capture_signals = contextlib.nullcontext
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.02)
+    yield url
+    server.should_exit = True
+    await running
+
+
+WORDS = {
+    "en": ("Change what is in it", "Yes, change the order", "The order is changed.", "Back to the order"),
+    "ar": ("تغيير محتوى الطلب", "نعم، تغيير الطلب", "تم تغيير الطلب.", "العودة إلى الطلب"),
+    "he": ("שינוי הפריטים", "כן, לשנות את ההזמנה", "ההזמנה שונתה.", "חזרה להזמנה"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "ar", "he"])
+async def test_one_less_on_a_phone(shopify_till: Till, site: str, browser: Browser, language: str) -> None:
+    till = shopify_till
+    change, yes, done, back = WORDS[language]
+    await allow(till, ALL)
+    async with till.app.db.transaction(till.workspace) as tx:
+        store = await tx.get(Store, till.connection.store_id)
+        assert store is not None
+        key = store.public_key
+    context = await browser.new_context(**PHONE)
+    page = await context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    await page.goto(f"{site}/widget/page?store={key}&locale={language}")
+    await expect(page.locator("form .field").first).to_be_visible(timeout=PATIENCE)
+    async with till.app.db.transaction(till.workspace) as tx:
+        visitor = await tx.scalar(select(Visitor.id).where(Visitor.workspace_id == till.workspace))
+        tx.add(
+            OrderProof(
+                store_id=till.connection.store_id, visitor_id=visitor, order_id=till.order_id, way="email",
+                expires_at=func.now(), proved_at=func.now(), ends_at=func.now() + timedelta(hours=1),
+            )
+        )  # fmt: skip
+    await page.reload()
+    await page.locator(".entry").first.click(timeout=PATIENCE)
+    await page.get_by_role("button", name=change).click(timeout=PATIENCE)
+    row = page.locator(".goods", has=page.locator("output", has_text="2"))
+    await row.locator(".stepper button").first.click(timeout=PATIENCE)
+    await page.locator("form button[type=submit]").click()
+    sure = page.get_by_role("button", name=yes)
+    await expect(sure).to_be_visible(timeout=PATIENCE)
+    assert till.wire.writes == []
+    wide = await page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    assert wide, "nothing hangs over the side"
+    await sure.click()
+    await expect(page.locator(".notice svg").first).to_be_visible(timeout=PATIENCE)
+    await till.work()
+    await expect(page.get_by_text(done)).to_be_visible(timeout=PATIENCE)
+    await page.get_by_role("button", name=back).click()
+    await expect(page.locator(".course")).to_be_visible(timeout=PATIENCE)
+    assert len(await till.refunds()) == 1
+    assert broken == []
+    await context.close()
