@@ -27,7 +27,7 @@ from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
-from plugin.returns import carrying, proof, telling, watching
+from plugin.returns import carrying, labels, proof, telling, watching
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -65,6 +65,10 @@ TASKS: Mapping[str, Task] = {
     "tell_return": telling.tell_return,
     "wake_return": watching.wake_return,
     "follow_store": watching.follow_store,
+    "want_label": labels.want_label,
+    "buy_label": labels.buy_label,
+    "drop_label": labels.drop_label,
+    "void_label": labels.void_label,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -94,7 +98,7 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "return.cancelled": ("follow_store",),
     "return.closed": ("follow_store",),
     "return_request.requested": ("tell_return",),
-    "return_request.approved": ("tell_return",),
+    "return_request.approved": ("tell_return", "want_label"),
     "return_request.declined": ("tell_return",),
     "return_request.asked": ("tell_return",),
     "return_request.label_sent": ("tell_return",),
@@ -102,8 +106,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "return_request.received": ("tell_return",),
     "return_request.inspected": ("tell_return",),
     "return_request.paid": ("tell_return",),
-    "return_request.closed": ("tell_return",),
-    "return_request.cancelled": ("tell_return",),
+    "return_request.closed": ("tell_return", "drop_label"),
+    "return_request.cancelled": ("tell_return", "drop_label"),
     "return_request.reopened": ("tell_return",),
     "return_request.reminded": ("tell_return",),
 }

@@ -42,7 +42,7 @@ from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
 from plugin.knowledge import articles, importing, reading
 from plugin.knowledge import search as help_search
-from plugin.returns import policies, proof
+from plugin.returns import labels, policies, proof, shipping
 from plugin.returns import records as return_records
 from plugin.returns import steps as return_steps
 from webhooks import inbox
@@ -50,8 +50,8 @@ from webhooks import inbox
 TABLES = (
     actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, clocks, consents,
     conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
-    joining, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy, products, proof,
-    ratings, reading, readings, reconcile, return_records, return_steps, search, stores, tags, team, teams, terms,
+    joining, labels, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy, products, proof,
+    ratings, reading, readings, reconcile, return_records, return_steps, search, shipping, stores, tags, team, teams, terms,
     views, visitors, workspaces,
 )  # fmt: skip
 

@@ -413,6 +413,11 @@ def pay_is_due(request: ReturnRequest) -> bool:
 # Inside
 
 
+def forbidden() -> Forbidden:
+    """What somebody without the right is told."""
+    return Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
+
+
 async def _keep_photos(
     tx: Tx, request: ReturnRequest, files: Sequence[UUID], uploader: str, mark: str, words: str
 ) -> None:

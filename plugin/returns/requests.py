@@ -23,10 +23,11 @@ from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
-from plugin.returns import moves, policies, policy
+from plugin.returns import moves, policies, policy, shipping
 from plugin.returns.policies import PolicyVersion
 from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Promised
 from plugin.returns.records import OURS, ReturnLine, ReturnRequest, of_order
+from plugin.returns.shipping import Way
 from plugin.returns.states import OPEN, State, Who
 from plugin.team import Agent
 
@@ -85,7 +86,7 @@ async def submit(
     by: Agent | None = None,
     photos: Sequence[UUID] = (),
     uploader: str = "",
-    method: str = "",
+    way: Way | None = None,
 ) -> ReturnRequest:
     """Ask for a return; the same `client_id` twice is one request. `photos` are `uploader`'s own attachments.
 
@@ -114,9 +115,10 @@ async def submit(
                 _("What comes back has changed meanwhile."), _("Look at the new amounts, then confirm again."),
                 code="decision_changed",
             )  # fmt: skip
+        chosen = await shipping.checked_way(tx, order, way or Way(), judged.today)
         return await _write(
             tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
-            conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, method=method,
+            conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, way=chosen,
         )  # fmt: skip
 
 
@@ -269,7 +271,7 @@ async def next_serial(tx: Tx) -> int:
 async def _write(
     tx: Tx, order: Order, read: ReturnableOrder, choice: Choice, decision: Decision, judged: _Judged, *,
     client_id: UUID, language: str, verified: bool, conversation_id: UUID | None, by: Agent | None,
-    photos: Sequence[UUID], uploader: str, method: str,
+    photos: Sequence[UUID], uploader: str, way: Way,
 ) -> ReturnRequest:  # fmt: skip
     nothing = Money(0, read.paid.currency, read.paid.exponent)
     rules = judged.version.policy
@@ -301,7 +303,9 @@ async def _write(
         delivery=(decision.delivery or nothing).amount,
         currency=nothing.currency,
         exponent=nothing.exponent,
-        method=method,
+        method=way.method or "",
+        place_id=way.place_id,
+        pickup_on=way.on,
         conversation_id=await _conversation(tx, order, conversation_id, verified=verified),
         stuck=False,
         external_id="",
