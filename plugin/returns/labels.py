@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, Index, func, select, text
+from sqlalchemy import BigInteger, Index, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin import stores
@@ -547,6 +547,17 @@ async def drop_label(app: App, workspace_id: UUID, *, event_id: str, subject_id:
         await tx.complete_job()
 
 
+async def stand_down(tx: Tx, request: ReturnRequest) -> None:
+    """The return is asked for anew: a label that nobody bought yet is not wanted. Raises Conflict for one that is."""
+    label = await live(tx, request.id)
+    if label is None:
+        return
+    if label.state not in (WANTED, PREPARED) or label.attempts:
+        raise Conflict(_("The label for it is being bought."), _("Look again in a minute."), code="label_under_way")
+    label.state = VOID
+    await tx.flush()
+
+
 async def _give_back(tx: Tx, label: ReturnLabel) -> None:
     label.state = VOIDING
     await tx.flush()
@@ -633,17 +644,3 @@ async def _by_parcel(tx: Tx, store_id: UUID, movement: Movement) -> UUID | None:
         if found is not None:
             return found
     return None
-
-
-async def spent(tx: Tx, since: datetime) -> Mapping[tuple[str, int], int]:
-    """What labels cost since then, minor units by currency and exponent."""
-    rows = await tx.execute(
-        select(ReturnLabel.currency, ReturnLabel.exponent, func.sum(ReturnLabel.amount))
-        .where(
-            ReturnLabel.workspace_id == tx.workspace_id,
-            ReturnLabel.state.in_(COSTS),
-            ReturnLabel.bought_at >= since,
-        )
-        .group_by(ReturnLabel.currency, ReturnLabel.exponent)
-    )
-    return {(currency, exponent): int(amount) for currency, exponent, amount in rows}

@@ -135,6 +135,7 @@ class ReturnRequest(TenantRow, Base):
     tracking_number: Mapped[str] = mapped_column(server_default="")
     tracking_url: Mapped[str] = mapped_column(server_default="")
     label_file: Mapped[UUID | None]
+    slip_file: Mapped[UUID | None]
     photos: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     why: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")

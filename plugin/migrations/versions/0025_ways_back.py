@@ -138,6 +138,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('wanted', 'prepared', 'bought', 'ready', 'unknown')"),
     )
     op.add_column("return_requests", sa.Column("place_id", sa.Uuid(), nullable=True))
+    op.add_column("return_requests", sa.Column("slip_file", sa.Uuid(), nullable=True))
     op.add_column("return_requests", sa.Column("pickup_on", sa.Date(), nullable=True))
     op.add_column("return_requests", sa.Column("label_cost", sa.BigInteger(), nullable=True))
     op.add_column("return_requests", sa.Column("label_currency", sa.String(), server_default="", nullable=False))
@@ -156,6 +157,7 @@ def downgrade() -> None:
     op.drop_column("return_requests", "label_exponent")
     op.drop_column("return_requests", "label_currency")
     op.drop_column("return_requests", "label_cost")
+    op.drop_column("return_requests", "slip_file")
     op.drop_column("return_requests", "pickup_on")
     op.drop_column("return_requests", "place_id")
     op.drop_index(
