@@ -74,6 +74,7 @@ def read_policy(form: FormData, before: Policy, currency: str) -> Policy:
         most_returns=_number(form, "most-returns", 1000),
         most_days=_number(form, "most-days", _LONGEST) or before.most_days,
         whole_bundles="whole-bundles" in form,
+        exchange_any="exchange-any" in form,
     )
 
 

@@ -1,9 +1,10 @@
 """The port to a company that carries parcels, or to a service that speaks to many of them: labels, codes, pickups.
 
 A label is bought in two breaths: `prepare` costs nothing and names what would be bought, `buy` buys exactly that, and
-`find` says what became of it. A carrier sells a prepared parcel once; an answer that was lost is looked for, never bought
-anew (docs/decisions/carriers.md). All methods raise `plugin.platform.PlatformError`, which says whether trying again can
-help and whether the request may have had its effect. Weights are grams, lengths millimetres, amounts minor units.
+`find` says what became of it. A carrier sells a prepared parcel once; an answer that was lost is looked for, never
+bought anew (docs/decisions/carriers.md). All methods raise `plugin.platform.PlatformError`, which says whether trying
+again can help and whether the request may have had its effect. Weights are grams, lengths millimetres, amounts minor
+units.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Voided(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pickup:
-    """A courier comes: `confirmation` is what they are asked by. Not `booked`: it is prepared, and costs nothing yet."""
+    """A courier comes: `confirmation` is what they are asked by. Not `booked`: prepared, which costs nothing."""
 
     external_id: str
     booked: bool

@@ -48,10 +48,11 @@ async def run(settings: Settings) -> None:
         public=f"http://{WOO_HOST}:{port}",
         trusted=[settings.public_url],
     )
-    carrier = EasyPostSimulator()
+    carriers: dict[str, ASGIApp] = dict.fromkeys((CARRIER, FILES, CARRIER_HOST), EasyPostSimulator())
+    hosts: dict[str, ASGIApp] = {WOO_HOST: woocommerce, **carriers}
     server = uvicorn.Server(
         uvicorn.Config(
-            _ByHost({WOO_HOST: woocommerce, **dict.fromkeys((CARRIER, FILES, CARRIER_HOST), carrier)}, shopify), host=settings.host, port=port, loop="none", log_config=None,
+            _ByHost(hosts, shopify), host=settings.host, port=port, loop="none", log_config=None,
             access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
         )
     )  # fmt: skip

@@ -219,8 +219,8 @@ class PayReturn:
 class SendInstead:
     """Have what was chosen instead go out: `parts`, of which the customer still pays `owed` before anything is sent.
 
-    What they cost beyond that is settled by the goods that came back. Where the platform's own return holds the exchange
-    it has been released by `PayReturn`. `Done.external_id` is the order that it is on, `Done.amount` what is owed there.
+    What they cost beyond that is settled by the goods that came back. Where the platform's own return holds the
+    exchange, `PayReturn` has released it. `Done.external_id` is the order that it is on, `Done.amount` what is owed.
     """
 
     number: str

@@ -50,9 +50,9 @@ from webhooks import inbox
 TABLES = (
     actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, clocks, consents,
     conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
-    joining, labels, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy, products, proof,
-    ratings, reading, readings, reconcile, return_records, return_steps, search, shipping, stores, tags, team, teams, terms,
-    views, visitors, workspaces,
+    joining, labels, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy,
+    products, proof, ratings, reading, readings, reconcile, return_records, return_steps, search, shipping, stores,
+    tags, team, teams, terms, views, visitors, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -85,6 +85,8 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.unblocked": _("A sender is heard again"),
     "settings.visits": _("Looking at visitors changed"),
     "settings.mailbox": _("E-mail settings changed"),
+    "settings.shipping": _("Return shipping changed"),
+    "settings.return_place": _("Place for returns changed"),
     "settings.sign_in": _("Sign-in rules changed"),
     "settings.return_policy": _("Return policy changed"),
     "settings.keeping": _("Times of keeping changed"),
@@ -105,6 +107,8 @@ KINDS: Final[dict[str, Lazy]] = {
     "orders.end_discount": _("Discount code ended"),
     "orders.duplicate": _("Send the goods again"),
     "orders.return_moved": _("Return moved on"),
+    "orders.label_bought": _("Return label bought"),
+    "orders.label_given_back": _("Return label given back"),
     "orders.return_paid": _("Return paid"),
     "orders.return_step": _("A return's step with the store decided by hand"),
 }

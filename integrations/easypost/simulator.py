@@ -1,7 +1,7 @@
 """EasyPost as far as we use it, for the demo and the tests: an account with a ledger, parcels, news, and bad days.
 
-Held to https://docs.easypost.com/docs (shipments, forms, refunds, pickups, trackers, webhooks, addresses). What it sells
-stands in `ledger`; `fail` lets the next calls of a kind go wrong before or after they did what was asked.
+Held to https://docs.easypost.com/docs (shipments, forms, refunds, pickups, trackers, webhooks, addresses). What it
+sells stands in `ledger`; `fail` lets the next calls of a kind go wrong before or after they did what was asked.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class Simulator:
     # Webhooks
 
     async def _webhooks(self, account: Account, request: Request) -> Any:
-        return {"webhooks": [{"id": id, "object": "Webhook", "url": one["url"]} for id, one in account.webhooks.items()]}
+        hooks = account.webhooks.items()
+        return {"webhooks": [{"id": id, "object": "Webhook", "url": one["url"]} for id, one in hooks]}
 
     async def _subscribe(self, account: Account, request: Request) -> Any:
         told = (await request.json())["webhook"]
@@ -175,7 +176,8 @@ class Simulator:
         ]  # fmt: skip
         messages = [] if rates else [{"carrier": "USPS", "message": "weight exceeds the maximum", "type": "rate_error"}]
         made = {
-            "id": id, "object": "Shipment", "reference": told.get("reference"), "is_return": bool(told.get("is_return")),
+            "id": id, "object": "Shipment", "reference": told.get("reference"),
+            "is_return": bool(told.get("is_return")),
             "to_address": told["to_address"], "from_address": told["from_address"], "parcel": told["parcel"],
             "rates": rates, "messages": messages, "postage_label": None, "selected_rate": None, "tracking_code": None,
             "tracker": None, "forms": [], "refund_status": None,

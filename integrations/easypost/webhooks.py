@@ -1,4 +1,6 @@
-"""Whether a posted event is EasyPost's: the signature over the raw body (docs.easypost.com/guides/webhooks-guide). Pure.
+"""Whether a posted event is EasyPost's: the signature over the raw body. Pure.
+
+Source: docs.easypost.com/guides/webhooks-guide.
 
 Its form is that of EasyPost's own client libraries: `X-Hmac-Signature: hmac-sha256-hex=<hex>`, keyed with the secret in
 normal form NFKD.

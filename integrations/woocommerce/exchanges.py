@@ -1,8 +1,8 @@
 """What goes out instead at WooCommerce, which knows no exchange: an order of its own, once.
 
-Its lines cost what was promised; what came back stands in it as a fee below zero, named by our return. What is still owed
-waits for its money as any order does (`pending`), the rest is to be packed (`processing`). Our key lies in the order's
-metadata, so a lost answer is looked for and nothing is made twice (docs/decisions/order-actions.md).
+Its lines cost what was promised; what came back stands in it as a fee below zero, named by our return. What is still
+owed waits for its money as any order does (`pending`), the rest is to be packed (`processing`). Our key lies in the
+order's metadata, so a lost answer is looked for and nothing is made twice (docs/decisions/order-actions.md).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Labels that are bought for returns: once each, whatever is lost or killed; their price, their news, their way back.
 
-A row says what is wanted and how far it is. The parcel is prepared first, which costs nothing, and its id at the carrier
-is kept before anything is bought; the attempt is counted before the network is touched, and whoever finds a counted one
-only asks what became of that parcel (docs/decisions/carriers.md).
+A row says what is wanted and how far it is. The parcel is prepared first, which costs nothing, and its id at the
+carrier is kept before anything is bought; the attempt is counted before the network is touched, and whoever finds a
+counted one only asks what became of that parcel (docs/decisions/carriers.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -362,9 +362,7 @@ async def _buy(app: App, workspace_id: UUID, label: ReturnLabel, carrier: Carrie
         bought.append(found)
         return Done(label.external_id)
 
-    answer = await once.ask(
-        act, settle, attempts=label.attempts, since=label.sent_at or label.created_at, moves=False
-    )
+    answer = await once.ask(act, settle, attempts=label.attempts, since=label.sent_at or label.created_at, moves=False)
     if answer.verdict is Verdict.WAITS:
         if answer.untouched:
             async with app.db.transaction(workspace_id) as tx:
@@ -605,7 +603,7 @@ async def void_label(app: App, workspace_id: UUID, *, label_id: str) -> None:
 
 
 async def moved(tx: Tx, store_id: UUID, movement: Movement) -> bool:
-    """What a carrier says of a parcel. Whether it is one of ours; older news than the last, and the same, do nothing."""
+    """What a carrier says of a parcel. Whether it is one of ours; what is older than the last news does nothing."""
     found = await _by_parcel(tx, store_id, movement)
     label, request = await _held(tx, found) if found is not None else (None, None)
     if label is None or request is None:

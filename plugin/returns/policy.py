@@ -280,9 +280,8 @@ class Eligibility:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a choice cannot be. Codes of `Eligibility`, and: nothing_chosen, unknown_line, quantity, unknown_reason,
-    condition, photo_needed, bundle, not_this_way (the resolution), nothing_instead, other_currency, other_product, too_cheap.
-    `detail` is what
-    the code speaks of: a condition's code, the most that there is.
+    condition, photo_needed, bundle, not_this_way (the resolution), nothing_instead, other_currency, other_product,
+    too_cheap. `detail` is what the code speaks of: a condition's code, the most that there is.
     """
 
     code: str

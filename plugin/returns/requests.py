@@ -166,9 +166,7 @@ async def change(
         _agreed(decision, decision_digest)
         chosen = await shipping.checked_way(tx, order, way or Way(), judged.today)
         await labels.stand_down(tx, request)
-        await tx.execute(
-            delete(LINES).where(LINES.c.workspace_id == tx.workspace_id, LINES.c.request_id == request.id)
-        )
+        await tx.execute(delete(LINES).where(LINES.c.workspace_id == tx.workspace_id, LINES.c.request_id == request.id))
         for name, value in _told(read, choice, decision, judged, chosen, verified=request.verified).items():
             setattr(request, name, value)
         await tx.flush()

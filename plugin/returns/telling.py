@@ -44,9 +44,12 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
             if paper is not None:
                 kept = await attachments.save(tx, paper, uploader="system", store_id=request.store_id)
                 files, uploader = (UUID(kept["id"]),), "system"
-                said = f"{said}\n\n{t.gettext('What to do, and the slip for the parcel, is attached.')}"
+                attached = t.gettext("What to do, and the slip for the parcel, is attached.")
+                said = f"{said}\n\n{attached}"
             name = store.name if store is not None else ""
-            told = await messages.tell(tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader)
+            told = await messages.tell(
+                tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader
+            )
             if told and paper is not None:
                 request.slip_file = files[0]
         await tx.complete_job()
@@ -70,7 +73,9 @@ async def _pay_link(app: App, workspace_id: UUID, event_id: UUID, request_id: UU
     """Where the difference for something dearer is paid; empty where nothing is, or the store does not say."""
     async with app.db.transaction(workspace_id) as tx:
         event, request = await tx.get(Event, event_id), await tx.get(ReturnRequest, request_id)
-        if event is None or request is None or event.kind != "return_request.sent_instead" or not event.data.get("owed"):
+        if event is None or request is None or event.kind != "return_request.sent_instead":
+            return ""
+        if not event.data.get("owed"):
             return ""
         store = await tx.get(Store, request.store_id)
     return await pay_link(app, store, request)

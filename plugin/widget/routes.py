@@ -50,7 +50,7 @@ from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
 from plugin.widget import limits as allowed
-from plugin.widget import orders, returning, session
+from plugin.widget import orders, returning, session, ways
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
 from plugin.widget.remember import Remembered
@@ -105,6 +105,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/files/{token}", widget.file),
         *orders.routes(app, web, widget.limits),
         *returning.routes(app, web, widget.limits),
+        *ways.routes(app, web, widget.limits),
     ]
 
 

@@ -53,8 +53,8 @@ async def shelf(till: Shop, counter: Counter) -> Sequence[Variant]:
             await tx.flush()
             money = parse(str(price), paid.currency, paid.exponent)[0]
             variant = Variant(id=new_id(), store_id=till.store.id, product_id=product.id, external_id=variant_id,
-                              version=datetime.now(UTC), title="", price=money.amount, currency=money.currency, exponent=money.exponent, stock=9,
-                              available=True)  # fmt: skip
+                              version=datetime.now(UTC), title="", price=money.amount,
+                              currency=money.currency, exponent=money.exponent, stock=9, available=True)  # fmt: skip
             tx.add(variant)
             made.append(variant)
     return made
@@ -84,7 +84,7 @@ async def test_an_exchange_for_another_product_pays_or_owes_the_difference(
 ) -> None:
     await till.policy(AT_ONCE)
     sold = await shelf(till, counter)
-    line = max(await counter.lines(), key=lambda one: one.paid.amount / one.quantity)
+    line = (min if dearer else max)(await counter.lines(), key=lambda one: one.paid.amount / one.quantity)
     new = sold[-1] if dearer else sold[0]
     assert new.external_id != line.variant_external_id
     many = 1 if dearer else line.quantity

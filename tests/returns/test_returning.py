@@ -286,10 +286,12 @@ async def test_nobody_exchanges_for_a_trifle_to_get_the_rest_as_money(shop: Shop
         [{"instead": "sticker"}],
         [{"instead": "v1-l"}, {"line": MUG}],
         [{"instead": "v1-l"}, {"line": MUG, "instead": "sticker"}],
-        [{"line": MUG, "instead": "v1-l"}],
     ):
         decided = await decide(*unfair)
-        assert [one["words"] for one in decided["refused"]] == ["Choose what you want instead."], unfair
+        words = "It can only be exchanged for something that costs as much, or more."
+        assert [one["words"] for one in decided["refused"]] == [words], unfair
         asked = {"client_id": str(uuid4()), "wish": wish(*unfair, resolution="exchange"), "digest": decided["digest"]}
         made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
         assert made.json()["error"]["code"] == "return_refused"
+    dearer = await decide({"line": MUG, "instead": "v1-l"})
+    assert (dearer["refused"], dearer["owed"]["amount"]) == ([], 3_000)
