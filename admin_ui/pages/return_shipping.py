@@ -242,7 +242,7 @@ async def look_at_label(desk: Desk) -> Response:
         trouble = error.said or error.code
     except AhlanError as error:
         trouble = desk.t.gettext(error.message)
-    return desk.page("return_label.html", block="buying", request=request, offer=offer, trouble=trouble)
+    return desk.page("return_buying.html", block="buying", request=request, offer=offer, trouble=trouble)
 
 
 async def buy_label(desk: Desk) -> Response:

@@ -17,7 +17,7 @@ export function instead(orders, { line, item, order, any, keep, say }) {
   fill();
   choice.input.addEventListener("change", () => ((item.instead = choice.input.value), (item.other = choice.titles?.[item.instead] ?? ""), keep({})));
   if (!any) return choice.view;
-  const words = field(t("o.else_find"), { maxlength: 80, dir: "auto", type: "search" });
+  const words = field(t("o.else_find"), { maxlength: 80, dir: "auto", enterkeyhint: "search" });
   const none = el("p", { class: "quiet", role: "status" });
   const look = action(
     t("o.else_look"),

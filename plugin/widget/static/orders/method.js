@@ -14,7 +14,7 @@ export function spot({ name, address, hours, km: far, map }) {
 }
 
 function places(orders, { kind, wish, keep, say }) {
-  const shown = el("div", { class: "field" });
+  const shown = el("div", {});
   const look = async (near = "") => {
     const found = await orders.api.get(`orders/${wish.order}/places?kind=${kind}&near=${encodeURIComponent(near)}`);
     const list = found.places.map((place) => {
@@ -27,24 +27,26 @@ function places(orders, { kind, wish, keep, say }) {
   const go = action(t("o.near_look"), () => look(near.input.value), { complain: say, quiet: true });
   near.input.addEventListener("keydown", (event) => event.key === "Enter" && go.press(event));
   look().catch(say);
-  return el("fieldset", {}, el("legend", {}, t(`o.way.${kind}`)), shown, near.view, go);
+  return [el("legend", {}, t(`o.way.${kind}`)), shown, near.view, go];
 }
 
 function days(offer, { wish, keep }) {
   const choice = field(t("o.way.pickup"), { tag: "select" }, el("option", { value: "" }, t("o.why_choose")), ...offer.days.map((day) => el("option", { value: day }, date(day))));
   choice.input.value = offer.days.includes(wish.day) ? wish.day : "";
   choice.input.addEventListener("change", () => keep({ day: choice.input.value }));
-  return choice.view;
+  return [choice.view];
 }
 
 export async function method(orders, { offer, wish, keep, next }) {
   const { view, say } = complaint();
   const codes = offer.ways.map(({ code }) => code);
   if (!codes.includes(wish.method)) keep({ method: codes.length === 1 ? codes[0] : "", place: "", day: "" });
-  const more = el("div", {});
+  const more = el("fieldset", { hidden: true });
   const show = () => {
     const { method: one } = wish;
-    more.replaceChildren(...(one === "pickup" ? [days(offer, { wish, keep })] : one === "point" || one === "store" ? [places(orders, { kind: one, wish, keep, say })] : []));
+    const asked = one === "pickup" ? days(offer, { wish, keep }) : one === "point" || one === "store" ? places(orders, { kind: one, wish, keep, say }) : [];
+    more.hidden = asked.length === 0;
+    more.replaceChildren(...asked);
   };
   const set = el(
     "fieldset",
