@@ -81,9 +81,7 @@ async def test_what_does_not_fit_is_said_at_its_field_and_nothing_is_kept(
         assert await shipping.of_store(tx, till.store.id) is None
 
 
-async def test_places_are_found_on_the_map_changed_and_removed(
-    till: Till, maya: Browser, easypost: Simulator
-) -> None:
+async def test_places_are_found_on_the_map_changed_and_removed(till: Till, maya: Browser, easypost: Simulator) -> None:
     page = f"/panel/settings/shipping/{till.store.id}"
     await maya.post(page, data=FORM, headers=HX)
     form = {"kind": "store", "name": "Olaya <b>", "line1": "12 Olaya", "city": "Riyadh", "country": "sa"}

@@ -106,7 +106,11 @@ async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -
     request = await shop.submit()
     await shop.move(request, "ask", note="Which size did you get?")
     found = (await http.get(f"/widget/returns/{request.public_id}")).json()
-    assert (found["state"], found["note"], found["may"]) == ("asked", "Which size did you get?", ["cancel", "answer"])
+    assert (found["state"], found["note"], found["may"]) == (
+        "asked",
+        "Which size did you get?",
+        ["cancel", "answer", "change"],
+    )
     empty = await http.post(f"/widget/returns/{request.public_id}/answer", json={})
     assert (empty.status_code, empty.json()["error"]["code"]) == (400, "answer_empty")
     said = await http.post(f"/widget/returns/{request.public_id}/answer", json={"words": "M"})

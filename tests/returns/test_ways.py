@@ -35,9 +35,7 @@ async def confirm(http: Any, base: str, made: str, wanted: dict[str, Any], **mor
     return await http.post(f"/widget/{base}/{made}", json={"wish": wanted, "digest": decided["digest"], **more})
 
 
-async def test_a_shopper_chooses_a_place_near_them_and_sees_it_again(
-    depot: Depot, client: Client, kiosk: str
-) -> None:
+async def test_a_shopper_chooses_a_place_near_them_and_sees_it_again(depot: Depot, client: Client, kiosk: str) -> None:
     http, order = await client(), f"orders/{depot.shop.order_id}"
     offer = (await http.get(f"/widget/{order}/offer")).json()
     assert [way["code"] for way in offer["ways"]] == ["label", "code", "pickup", "point", "own"]
@@ -68,9 +66,7 @@ async def test_a_carrier_that_does_not_know_the_map_leaves_the_list(depot: Depot
     {"method": "pickup", "day": "1999-01-01"}, {"method": "point"}, {"method": "point", "place": str(uuid4())},
     {"method": "store"},
 ])  # fmt: skip
-async def test_ways_that_are_none_are_refused(
-    depot: Depot, client: Client, kiosk: str, bad: dict[str, Any]
-) -> None:
+async def test_ways_that_are_none_are_refused(depot: Depot, client: Client, kiosk: str, bad: dict[str, Any]) -> None:
     http = await client()
     made = await confirm(http, f"orders/{depot.shop.order_id}", "returns", wish(**bad), client_id=str(uuid4()))
     assert made.status_code in (400, 422), made.text
@@ -79,7 +75,9 @@ async def test_ways_that_are_none_are_refused(
 async def test_a_return_is_changed_and_keeps_its_number(depot: Depot, client: Client) -> None:
     await settings(depot.shop, {"label": (), "pickup": ()}, automatic=False)
     http = await client()
-    first = await confirm(http, f"orders/{depot.shop.order_id}", "returns", wish(method="label"), client_id=str(uuid4()))
+    first = await confirm(
+        http, f"orders/{depot.shop.order_id}", "returns", wish(method="label"), client_id=str(uuid4())
+    )
     id = first.json()["id"]
     offer = (await http.get(f"/widget/returns/{id}/offer")).json()
     assert offer["wish"]["items"][SHIRT]["quantity"] == 1
