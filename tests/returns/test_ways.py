@@ -1,4 +1,4 @@
-"""Over the widget's wire: how a return gets back, what else there is instead, changing it; to whom it is shown at all."""
+"""Over the widget's wire: how a return gets back, what else there is, changing it; to whom it is shown at all."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ async def test_a_stranger_sees_and_changes_nothing(depot: Depot, client: Client)
     made = await confirm(http, f"orders/{depot.shop.order_id}", "returns", wish(method="own"), client_id=str(uuid4()))
     id, stranger = made.json()["id"], await client(proven=False)
     for method, path in (
-        ("GET", f"orders/{depot.shop.order_id}/instead?q=a"), ("GET", f"orders/{depot.shop.order_id}/places?kind=point"),
+        ("GET", f"orders/{depot.shop.order_id}/instead?q=a"),
+        ("GET", f"orders/{depot.shop.order_id}/places?kind=point"),
         ("GET", f"returns/{id}/offer"), ("POST", f"returns/{id}/decision"), ("POST", f"returns/{id}/change"),
         ("POST", f"returns/{id}/pay"), ("GET", "returns/nobodys/offer"),
     ):  # fmt: skip
