@@ -238,7 +238,7 @@ def near(
         alike = len(_common(_plain(one.place.postcode), code))
         return (one.km is None, one.km or 0.0, -alike, _plain(one.place.city) != town, one.place.name)
 
-    found = [Near(one, distance(here, one.where) if here and one.where else None) for one in same]
+    found = [Near(one, distance(here, one.where) if here and one.where else None) for one in same or places]
     return sorted(found, key=rank)[:most]
 
 
