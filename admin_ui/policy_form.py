@@ -77,6 +77,7 @@ def read_policy(form: FormData, before: Policy, currency: str) -> Policy:
         most_days=_number(form, "most-days", _LONGEST) or before.most_days,
         whole_bundles="whole-bundles" in form,
         times=_times(form, before.times),
+        exchange_any="exchange-any" in form,
     )
 
 

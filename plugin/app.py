@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from plugin.carrier import Carrier
 from plugin.channel import Channel
 from plugin.kernel.config import Settings
 from plugin.kernel.crypto import Vault
@@ -30,6 +31,7 @@ class App:
     catalogues: Catalogues
     platforms: Mapping[str, Platform]
     channels: Mapping[str, Channel]
+    carriers: Mapping[str, Carrier]
     language: Language
     queue_url: str = field(repr=False)
     redis_url: str = field(repr=False)

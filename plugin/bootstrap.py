@@ -23,6 +23,8 @@ import plugin.widget.help
 import plugin.widget.routes
 from integrations.channels.email.send import EmailChannel
 from integrations.channels.email.source import MailSource
+from integrations.easypost.carrier import EasyPost
+from integrations.easypost.source import EasyPostSource
 from integrations.shopify.platform import ShopifyPlatform
 from integrations.shopify.webhooks import ShopifySource
 from integrations.woocommerce.platform import WooCommercePlatform
@@ -100,6 +102,7 @@ async def start(
             catalogues=i18n.load(),
             platforms=_platforms(settings, database, sealed, http),
             channels={email.kind: email},
+            carriers={one.kind: one for one in (EasyPost(http),)},
             language=language,
             queue_url=urls.queue,
             redis_url=redis_url,
@@ -164,6 +167,7 @@ def _sources(app: App) -> Mapping[str, WebhookSource]:
         "shopify": ShopifySource(app.settings.shopify.secrets),
         "woocommerce": WooCommerceSource(app.db, app.vault),
         "mail": MailSource(app.db, app.vault),
+        "easypost": EasyPostSource(app.db, app.vault),
     }
 
 

@@ -35,6 +35,9 @@ SHOP = "ahlan-demo.myshopify.com"
 SHOPIFY_STOREFRONT = "shopify-demo.localhost"
 SHOPIFY_ADMIN = "admin-shopify-demo.localhost"
 WOO_HOST = "woo-demo.localhost"
+CARRIER = "api.easypost.com"
+CARRIER_HOST = "carrier-demo.localhost"
+CARRIER_FILES = "easypost-files.s3.us-west-2.amazonaws.com"
 EMAIL = "owner@ahlan-demo.example"
 PASSWORD = "marhaba-shalom-hello"  # noqa: S105 - printed on the first page
 STORES = "stores"
@@ -73,7 +76,7 @@ def transport(settings: Settings) -> httpx.AsyncBaseTransport | None:
     if not settings.demo.simulator_url:
         return None
     to = settings.demo.simulator_url
-    hosts = (SHOP, SHOPIFY_STOREFRONT, "storage.googleapis.com", WOO_HOST)
+    hosts = (SHOP, SHOPIFY_STOREFRONT, "storage.googleapis.com", WOO_HOST, CARRIER, CARRIER_FILES)
     return RoutedTransport(dict.fromkeys(hosts, to), guarded_transport(Guard()))
 
 

@@ -10,10 +10,12 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from integrations.easypost.simulator import FILES
+from integrations.easypost.simulator import Simulator as EasyPostSimulator
 from integrations.shopify.simulator import create_app as shopify_simulator
 from integrations.woocommerce.simulator import create_app as woocommerce_simulator
 from plugin import processes
-from plugin.demo import STORES, WOO_HOST
+from plugin.demo import CARRIER, CARRIER_HOST, STORES, WOO_HOST
 from plugin.kernel import config
 from plugin.kernel.config import Settings
 from plugin.kernel.log import configure
@@ -46,9 +48,11 @@ async def run(settings: Settings) -> None:
         public=f"http://{WOO_HOST}:{port}",
         trusted=[settings.public_url],
     )
+    carriers: dict[str, ASGIApp] = dict.fromkeys((CARRIER, FILES, CARRIER_HOST), EasyPostSimulator())
+    hosts: dict[str, ASGIApp] = {WOO_HOST: woocommerce, **carriers}
     server = uvicorn.Server(
         uvicorn.Config(
-            _ByHost({WOO_HOST: woocommerce}, shopify), host=settings.host, port=port, loop="none", log_config=None,
+            _ByHost(hosts, shopify), host=settings.host, port=port, loop="none", log_config=None,
             access_log=False, proxy_headers=False, timeout_graceful_shutdown=2,
         )
     )  # fmt: skip

@@ -27,7 +27,7 @@ from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles
 from plugin.knowledge import search as help_search
-from plugin.returns import carrying, proof, self_service, telling, watching, withdrawing
+from plugin.returns import carrying, labels, proof, self_service, telling, watching, withdrawing
 
 TASKS: Mapping[str, Task] = {
     "check_store": reconcile.check_store,
@@ -71,6 +71,10 @@ TASKS: Mapping[str, Task] = {
     "follow_withdrawal": withdrawing.follow_withdrawal,
     "warn_withdrawal": withdrawing.warn_withdrawal,
     "tell_self_service": self_service.tell_self_service,
+    "want_label": labels.want_label,
+    "buy_label": labels.buy_label,
+    "drop_label": labels.drop_label,
+    "void_label": labels.void_label,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
@@ -105,6 +109,7 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "return_request.requested": ("tell_return",),
     "return_request.approved": ("tell_return",),
     "return_request.declined": ("tell_return", "follow_withdrawal"),
+    "return_request.changed": ("tell_return",),
     "return_request.asked": ("tell_return",),
     "return_request.label_sent": ("tell_return",),
     "return_request.in_transit": ("tell_return",),
@@ -113,6 +118,7 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "return_request.paid": ("tell_return", "follow_withdrawal"),
     "return_request.closed": ("tell_return", "follow_withdrawal"),
     "return_request.cancelled": ("tell_return", "follow_withdrawal"),
+    "return_request.sent_instead": ("tell_return",),
     "return_request.reopened": ("tell_return",),
     "return_request.reminded": ("tell_return",),
 }

@@ -125,12 +125,13 @@ class ReturnPart:
 
 @dataclass(frozen=True, slots=True)
 class ExchangePart:
-    """What is sent instead: so many of a variant, each at `price` (what the new goods count for)."""
+    """What is sent instead: so many of a variant, each at `price` (what the new goods count for; None: for nothing)."""
 
     variant_external_id: str
     quantity: int
     title: str = ""
     price: Money | None = None
+    product_external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class OpenReturn:
 
     `number` is ours and stands where the platform lets us write it. Its `Done` names the store's return. A request
     that is not approved holds no exchange (platforms.md A5.4): with one, it is quoted as `exchange_needs_approval`.
+    `besides`: the store's own returns of this number that are over, and not what is opened now.
     """
 
     number: str
@@ -148,6 +150,7 @@ class OpenReturn:
     restocking_fee: Money | None = None
     shipping_fee: Money | None = None
     note: str = ""
+    besides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,20 @@ class PayReturn:
     restock: tuple[Disposed, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SendInstead:
+    """Have what was chosen instead go out: `parts`, of which the customer still pays `owed` before anything is sent.
+
+    What they cost beyond that is settled by the goods that came back. Where the platform's own return holds the
+    exchange, `PayReturn` has released it. `Done.external_id` is the order that it is on, `Done.amount` what is owed.
+    """
+
+    number: str
+    return_external_id: str
+    parts: tuple[ExchangePart, ...]
+    owed: Money
+
+
 class Ending(StrEnum):
     """How a return leaves its course, or comes back onto it."""
 
@@ -229,7 +246,7 @@ class EndReturn:
     how: Ending
 
 
-ReturnAction = OpenReturn | DecideReturn | LabelReturn | ReceiveReturn | PayReturn | EndReturn
+ReturnAction = OpenReturn | DecideReturn | LabelReturn | ReceiveReturn | PayReturn | SendInstead | EndReturn
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
 from plugin.knowledge import articles, importing, reading
 from plugin.knowledge import search as help_search
-from plugin.returns import claims, policies, proof, self_service, withdrawals
+from plugin.returns import claims, labels, policies, proof, self_service, shipping, withdrawals
 from plugin.returns import records as return_records
 from plugin.returns import steps as return_steps
 from webhooks import inbox
@@ -51,9 +51,9 @@ from webhooks import inbox
 TABLES = (
     actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, claims, clocks, consents,
     conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
-    joining, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy, products, proof,
-    ratings, reading, readings, reconcile, return_records, return_steps, search, self_service, stores, tags, team,
-    teams, terms, ties, views, visitors, withdrawals, workspaces,
+    joining, labels, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy,
+    products, proof, ratings, reading, readings, reconcile, return_records, return_steps, search, self_service,
+    shipping, stores, tags, team, teams, terms, ties, views, visitors, withdrawals, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

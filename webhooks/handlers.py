@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -23,7 +23,7 @@ from plugin.kernel.db import Tx, unavailable
 from plugin.kernel.log import request_id
 from plugin.platform import Record, StoreNotice
 from plugin.stores import Store
-from webhooks import inbox, mail
+from webhooks import inbox, mail, parcels
 from webhooks.inbox import Claimed
 
 log = structlog.get_logger(__name__)
@@ -86,11 +86,11 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
         return 0
     done = 0
     for row in rows:
-        if row.source == mail.SOURCE:
-            done += await _mail(app, workspace_id, store_id, row)
+        if row.source in _OWN:
+            done += await _alone(app, workspace_id, store_id, row)
     readable: list[Read] = []
     for row in rows:
-        if row.source == mail.SOURCE:
+        if row.source in _OWN:
             continue
         try:
             readable.append((row, _read(app, store, row)))
@@ -123,14 +123,20 @@ async def _work(app: App, workspace_id: UUID, store_id: UUID, rows: Sequence[Cla
     return done
 
 
-async def _mail(app: App, workspace_id: UUID, store_id: UUID, row: Claimed) -> int:
+_OWN: Mapping[str, Callable[[App, UUID, UUID, Claimed], Awaitable[object]]] = {
+    mail.SOURCE: mail.arrived, **dict.fromkeys(parcels.SOURCES, parcels.arrived),
+}  # fmt: skip
+"""What comes from others than the store, one by one; a store's own news are read and written together."""
+
+
+async def _alone(app: App, workspace_id: UUID, store_id: UUID, row: Claimed) -> int:
     try:
-        await mail.arrived(app, workspace_id, store_id, row)
+        await _OWN[row.source](app, workspace_id, store_id, row)
     except mail.Elsewhere:
         await _elsewhere(app, workspace_id, [row])
         return 0
     except Exception as error:
-        # Whatever a stranger's mail makes a reader raise must not stop the mails behind it.
+        # Whatever a stranger's mail makes a reader raise must not stop what stands behind it.
         if unavailable(error):
             await _later(app, [(row, ())], error)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
+from admin_ui.pages import return_shipping
 from admin_ui.return_words import narrowed_words
 from admin_ui.words import State as Pill
 from plugin import stores
@@ -30,7 +31,7 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money, parse
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.return_desk import Disposition, PayReturn
+from plugin.return_desk import Disposition, ExchangePart, PayReturn, ReturnableLine
 from plugin.returns import (
     carrying,
     moves,
@@ -40,13 +41,17 @@ from plugin.returns import (
     queue,
     records,
     requests,
+    shipping,
     steps,
     withdrawals,
     words,
 )
+from plugin.returns.goods import products_of
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Resolution, leaves, reasons_for
 from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine, ReturnRequest
+from plugin.returns.requests import Offer
+from plugin.returns.shipping import Method, Way
 from plugin.returns.states import State, Who
 from plugin.returns.steps import ReturnStep
 from plugin.team import Agent, Permission
@@ -73,8 +78,8 @@ _MEANINGS: Final[Mapping[State, tuple[str, str]]] = {
 _DAYS = (1, 3, 7, 14, 30)
 _MOST_AT_ONCE = 50
 _LONG = timedelta(minutes=10)
-# What is sent instead is chosen by the customer: they see what is there.
-_OFFERED = (Resolution.REFUND, Resolution.CREDIT, Resolution.REPLACEMENT)
+_OFFERED = tuple(Resolution)
+_MOST_FOUND = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +288,8 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         siblings = [one for one in await records.of_order(tx, request.order_id) if one.id != request.id]
         version = await policies.version(tx, request.policy_version) if request.policy_version else None
         talk = await tx.get(Conversation, request.conversation_id) if request.conversation_id else None
+        way = await return_shipping.shown(tx, desk, request)
+        slip = await tx.get(attachments.Attachment, request.slip_file) if request.slip_file else None
     if order is None or store is None:
         raise nothing_here()
     t, state = desk.t, State(request.state)
@@ -319,6 +326,9 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         dispositions=words.DISPOSITIONS,
         declines=words.DECLINES,
         saved=saved,
+        slip=slip,
+        changeable=moves.may(request, "change", Who.AGENT),
+        **way,
     )  # fmt: skip
 
 
@@ -635,22 +645,67 @@ async def preview(desk: Desk) -> Response:
     return await _new(desk, await desk.request.form())
 
 
-async def _new(desk: Desk, form: FormData | None) -> Response:
-    order_id = desk.path_id()
+async def change_page(desk: Desk) -> Response:
+    """The same for a return that is asked for anew: what it says so far is chosen."""
+    return await _change(desk, None)
+
+
+async def change_preview(desk: Desk) -> Response:
+    """What would come of the change."""
+    return await _change(desk, await desk.request.form())
+
+
+async def _change(desk: Desk, form: FormData | None) -> Response:
+    async with desk.transaction() as tx:
+        request = await records.get(tx, desk.path_id())
+    return await _new(desk, form, request)
+
+
+async def change(desk: Desk) -> Response:
+    """Change the return to what was looked at."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        was = await records.get(tx, desk.path_id())
+        order = await tx.get(Order, was.order_id)
+        way = Way(Method(was.method) if was.method in set(Method) else None, was.place_id, was.pickup_on)
+        still = await shipping.offered(tx, was.store_id, shipping.country_of(order)) if order is not None else ()
+    request = await requests.change(
+        desk.app, desk.workspace_id, was.id, _choice(form), decision_digest=_text(form, "digest"),
+        way=way if way.method in still and way.method is not Method.PICKUP else None, by=desk.agent,
+    )  # fmt: skip
+    return desk.go(f"returns/{request.id}", saved="change")
+
+
+async def _new(desk: Desk, form: FormData | None, changed: ReturnRequest | None = None) -> Response:
+    order_id = changed.order_id if changed is not None else desk.path_id()
     async with desk.transaction() as tx:
         order = await tx.get(Order, order_id)
     if order is None:
         raise nothing_here()
-    scope: dict[str, Any] = {"order": order, "heading": desk.t.gettext("New return"), "talk": _talk(desk)}
+    heading = desk.t.gettext("Change return %(number)s", number=changed.number) if changed else ""
+    scope: dict[str, Any] = {"order": order, "heading": heading or desk.t.gettext("New return"), "talk": _talk(desk),
+                             "changed": changed}  # fmt: skip
+    app, workspace_id = desk.app, desk.workspace_id
     try:
-        offer = await requests.offer(desk.app, desk.workspace_id, order_id)
+        offer = await (
+            requests.change_offer(app, workspace_id, changed.id)
+            if changed is not None
+            else requests.offer(app, workspace_id, order_id)
+        )
     except PlatformError as error:
         return desk.page("return_new.html", trouble=error.said or error.code, lines=[], **scope)
     rules = offer.policy.policy
-    choice = _choice(form) if form is not None else Choice((), Resolution.REFUND)
+    known = changed.chosen if changed is not None else None
+    choice = _choice(form) if form is not None else known or Choice((), Resolution.REFUND)
     decision = None
     if choice.lines:
-        decision = await requests.decide(desk.app, desk.workspace_id, order_id, choice)
+        decision = await (
+            requests.change_decision(app, workspace_id, changed.id, choice)
+            if changed is not None
+            else requests.decide(app, workspace_id, order_id, choice)
+        )
+    async with desk.transaction() as tx:
+        swaps = await _swaps(tx, order, offer, choice, _text(form, "find") if form is not None else "")
     t = desk.t
     refused = decision.refused if decision is not None else ()
     chosen = {one.line_external_id: one for one in choice.lines}
@@ -664,6 +719,9 @@ async def _new(desk: Desk, form: FormData | None) -> Response:
                             for one in leaves(reasons_for(rules.reasons, line.product_type))],
                 "refused": [policy_words.refusal(t, one, judged.terms.conditions) for one in
                             refused if one.line_external_id == line.external_id],
+                "conditions": [(one.code, policy_words.condition(t, one)) for one in judged.terms.conditions],
+                "swaps": [(id, name, t.format_money(price)) for id, name, price in swaps(line)],
+                "instead": _instead_of(choice, line.external_id),
             }
             for line, judged in offer.lines
         ],
@@ -677,9 +735,40 @@ async def _new(desk: Desk, form: FormData | None) -> Response:
         digest=requests.digest(decision) if decision else "",
         client_id=_text(form, "client_id") if form is not None and _text(form, "client_id") else str(uuid4()),
         open=[(each, pill(State(each.state))) for each in offer.open],
+        find=_text(form, "find") if form is not None else "",
+        any=rules.exchange_any,
         trouble="",
         **scope,
     )  # fmt: skip
+
+
+async def _swaps(tx: Tx, order: Order, offer: Offer, choice: Choice, find: str) -> Callable[[ReturnableLine], Any]:
+    """What may go out instead of a line: its product's variants, what was looked for, and what is chosen already."""
+    products = {line.product_external_id for line, _judged in offer.lines} - {""}
+    chosen = {part.variant_external_id for part in choice.exchange}
+    found = await products_of(tx, order.store_id, order.currency, products=products, variants=chosen, words=find,
+                              most=_MOST_FOUND * 3)  # fmt: skip
+
+    def of(line: ReturnableLine) -> list[tuple[str, str, Money]]:
+        return [
+            (variant.external_id, " · ".join(filter(None, (product.title, variant.title))),
+             Money(variant.price or 0, variant.currency, variant.exponent))
+            for variant, product in found
+            if (offer.policy.policy.exchange_any or product.external_id == line.product_external_id)
+            and (product.external_id == line.product_external_id or product.external_id not in products
+                 or variant.external_id in chosen)
+            and variant.external_id != line.variant_external_id
+        ]  # fmt: skip
+
+    return of
+
+
+def _instead_of(choice: Choice, line_external_id: str) -> str:
+    """What was chosen instead of a line: the parts stand in the order of the lines."""
+    if choice.resolution is not Resolution.EXCHANGE or len(choice.exchange) != len(choice.lines):
+        return ""
+    pairs = zip(choice.lines, choice.exchange, strict=True)
+    return next((part.variant_external_id for line, part in pairs if line.line_external_id == line_external_id), "")
 
 
 def _amounts_of(t: Translator, decision: Decision) -> list[tuple[str, str, bool]]:
@@ -692,7 +781,8 @@ def _talk(desk: Desk) -> str:
 
 
 def _choice(form: FormData) -> Choice:
-    lines = []
+    lines: list[ChoiceLine] = []
+    instead: list[ExchangePart] = []
     for name in form:
         if not name.startswith("line:"):
             continue
@@ -702,8 +792,11 @@ def _choice(form: FormData) -> Choice:
             kept = tuple(str(code) for code in form.getlist(f"kept:{id}"))
             lines.append(ChoiceLine(id, quantity, _text(form, f"reason:{id}"), _text(form, "words"), kept,
                                     photos=1))  # fmt: skip
+            if variant := _text(form, f"instead:{id}"):
+                instead.append(ExchangePart(variant, quantity))
     wanted = _text(form, "resolution")
-    return Choice(tuple(lines), Resolution(wanted) if wanted in set(Resolution) else Resolution.REFUND)
+    resolution = Resolution(wanted) if wanted in set(Resolution) else Resolution.REFUND
+    return Choice(tuple(lines), resolution, tuple(instead) if resolution is Resolution.EXCHANGE else ())
 
 
 async def start(desk: Desk) -> Response:

@@ -31,6 +31,7 @@ from plugin.return_desk import (
     ReturnableOrder,
     ReturnAction,
     ReturnQuote,
+    SendInstead,
     mark,
 )
 
@@ -56,7 +57,7 @@ class ReturnDesk:
     """The part of the port that returns goods."""
 
     returns: frozenset[type[ReturnAction]] = frozenset(
-        {OpenReturn, DecideReturn, LabelReturn, ReceiveReturn, PayReturn, EndReturn}
+        {OpenReturn, DecideReturn, LabelReturn, ReceiveReturn, PayReturn, SendInstead, EndReturn}
     )
     client: AdminClient
     _db: Database
@@ -114,7 +115,7 @@ class ReturnDesk:
     ) -> Done | None:
         if isinstance(action, PayReturn):
             return await self._settle_pay(connection, order, action, quote, key)
-        if isinstance(action, OpenReturn) and (found := await self._opened(connection, order, action.number)):
+        if isinstance(action, OpenReturn) and (found := await self._opened(connection, order, action)):
             return found
         if isinstance(action, ReceiveReturn):
             parcels = await self._parcels(connection, action.return_external_id)
@@ -207,11 +208,13 @@ class ReturnDesk:
         made = (await self._ask(connection, operation, {"input": quote.plan[_INPUT]}))[field]["return"]
         return Done(made["id"], str(made["name"]))
 
-    async def _opened(self, connection: Connection, order: str, number: str) -> Done | None:
-        """The return of our number, whatever became of it."""
+    async def _opened(self, connection: Connection, order: str, action: OpenReturn) -> Done | None:
+        """The return of our number, whatever became of it; not one of those that were over before."""
         found = (await self._ask(connection, "OrderReturns", {"id": order}))["order"] or {}
         for held in (found.get("returns") or {}).get("nodes") or ():
-            if any(return_mapping.is_ours(line, number) for line in held["returnLineItems"]["nodes"]):
+            if held["id"] in action.besides:
+                continue
+            if any(return_mapping.is_ours(line, action.number) for line in held["returnLineItems"]["nodes"]):
                 return Done(held["id"], str(held["name"]))
         return None
 
@@ -309,6 +312,20 @@ class ReturnDesk:
         if not any(good.disposition is Disposition.RESTOCK for good in _goods(action)):
             return {}
         return return_mapping.shelves((await self._ask(connection, "Shelves", {"id": order}))["order"] or {})
+
+    # What goes out instead: with `returnProcess` it became lines of the order
+
+    async def _quote_instead(self, connection: Connection, order: str, action: ReturnAction) -> ReturnQuote:
+        return ReturnQuote()
+
+    async def _instead(
+        self, connection: Connection, order: str, action: ReturnAction, quote: ReturnQuote, key: str
+    ) -> Done:
+        assert isinstance(action, SendInstead)
+        state = await self._return(connection, action.return_external_id)
+        if return_mapping.exchange_to_process(state):
+            raise Changed("the exchange was not released")
+        return Done(order, "", action.owed)
 
     # Money
 
@@ -525,6 +542,7 @@ _QUOTES: Final[Mapping[type[ReturnAction], _Quote]] = {
     LabelReturn: ReturnDesk._quote_label,
     ReceiveReturn: ReturnDesk._quote_receive,
     PayReturn: ReturnDesk._quote_pay,
+    SendInstead: ReturnDesk._quote_instead,
     EndReturn: ReturnDesk._quote_moved,
 }
 _Act = Callable[[ReturnDesk, Connection, str, ReturnAction, ReturnQuote, str], Awaitable[Done]]
@@ -534,5 +552,6 @@ _ACTS: Final[Mapping[type[ReturnAction], _Act]] = {
     LabelReturn: ReturnDesk._label,
     ReceiveReturn: ReturnDesk._receive,
     PayReturn: ReturnDesk._pay,
+    SendInstead: ReturnDesk._instead,
     EndReturn: ReturnDesk._moved,
 }

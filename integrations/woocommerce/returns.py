@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from integrations.woocommerce import mapping, refund_mapping, return_mapping
+from integrations.woocommerce import exchanges, mapping, refund_mapping, return_mapping
 from integrations.woocommerce.actions import EXPLAINED, MARK, gateway_of, order_of, refunds_of
 from integrations.woocommerce.client import StoreClient
 from integrations.woocommerce.return_mapping import Held
@@ -27,6 +27,7 @@ from plugin.return_desk import (
     ReturnableOrder,
     ReturnAction,
     ReturnQuote,
+    SendInstead,
     mark,
     marked,
 )
@@ -44,7 +45,7 @@ _STATUSES: Final[Mapping[Ending, str]] = {
 class ReturnDesk:
     """The part of the port that returns goods. WooCommerce itself knows refunds alone; the rest is written down."""
 
-    returns: frozenset[type[ReturnAction]] = frozenset({PayReturn})
+    returns: frozenset[type[ReturnAction]] = frozenset({PayReturn, SendInstead})
 
     async def returnable(self, connection: Connection, order: str) -> ReturnableOrder | None:
         """See the port."""
@@ -71,6 +72,8 @@ class ReturnDesk:
         refunds = await refunds_of(client, held)
         if isinstance(action, PayReturn):
             return await _quote_pay(client, held, refunds, action)
+        if isinstance(action, SendInstead):
+            return exchanges.quote(held, action)
         if isinstance(action, OpenReturn):
             return _quote_open(held, refunds, action)
         known = _known(held, action.return_external_id)
@@ -89,6 +92,8 @@ class ReturnDesk:
         """See the port. Cash is only looked for; a coupon's code and a note's words say whether they are there."""
         try:
             client = await self._client(connection)
+            if isinstance(action, SendInstead):
+                return await exchanges.found(client, action, quote, key)
             if isinstance(action, PayReturn) and quote.plan.get(_AMOUNT):
                 return await _refund_made(client, order, action, quote, key)
             return await _ACTS[type(action)](client, order, action, quote, key)
@@ -395,5 +400,6 @@ _ACTS: Final[Mapping[type[ReturnAction], _Act]] = {
     LabelReturn: _label,
     ReceiveReturn: _receive,
     PayReturn: _pay,
+    SendInstead: exchanges.send,
     EndReturn: _end,
 }

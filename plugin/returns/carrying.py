@@ -97,7 +97,8 @@ async def _picked(tx: Tx, request_id: UUID) -> tuple[ReturnStep, ReturnAction, S
     action = step.action
     if step.attempts == 0 and not isinstance(action, OpenReturn):
         # The store's name of the return may have come with the step before this one.
-        action = replace(action, return_external_id=request.external_id)
+        # That of a return which was changed is over, and the step says which it was.
+        action = replace(action, return_external_id=request.external_id or action.return_external_id)
     return step, action, store, order
 
 
@@ -173,6 +174,8 @@ async def _done(tx: Tx, request: ReturnRequest, step: ReturnStep, done: Done, ac
         await tx.flush()
     if step.kind == PAY:
         await moves.paid(tx, request, done.amount or step.money or request.money(0), actor=actor)
+    if step.kind == steps.INSTEAD:
+        await moves.sent_instead(tx, request, done, actor=actor)
     tx.publish("returns", {"request_id": str(request.id)})
 
 

@@ -20,6 +20,7 @@ from plugin.kernel.errors import AhlanError, Conflict, Forbidden
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.text import harmless
+from plugin.platform import Done
 from plugin.return_desk import (
     DecideReturn,
     Disposed,
@@ -32,6 +33,7 @@ from plugin.return_desk import (
     PayReturn,
     ReceiveReturn,
     ReturnPart,
+    SendInstead,
 )
 from plugin.returns import policies, states, steps
 from plugin.returns.policy import PayWhen, Resolution
@@ -59,12 +61,47 @@ async def begun(
     reasons = sorted({line.reason for line in await lines_of(tx, request.id)})
     data = {"at_once": at_once, "reasons": reasons, "resolution": request.resolution}
     await _record(tx, "return_request.requested", request, order, _actor(request, by), data)
-    await _tell_store(tx, request, await _opening(tx, request, approved=at_once), by)
+    await _open(tx, request, by, at_once=at_once)
+
+
+async def _open(tx: Tx, request: ReturnRequest, by: Agent | Who, *, at_once: bool) -> None:
+    """The store hears of it, and where nobody need look it is agreed. With an exchange it hears of it once agreed."""
+    opening = await _opening(tx, request, approved=at_once)
+    if at_once or not opening.exchange:
+        await _tell_store(tx, request, opening, by)
     if isinstance(by, Agent):
         await _in_the_name_of(tx, request, by)
     if at_once:
         await _shift(tx, request, "approve", Who.SYSTEM)
     await _go_on(tx, request)
+
+
+async def changed(
+    tx: Tx, request: ReturnRequest, *, by: Agent | Who, at_once: bool, photos: Sequence[UUID], uploader: str, words: str
+) -> None:
+    """Its rows say something else by now: for the store that was one return, and this is another.
+
+    Raises Conflict once something is paid or the store is just being told of it.
+    """
+    await _still(tx, request)
+    if request.paid_at is not None or await steps.payment(tx, request.id) is not None:
+        raise _elsewhere(request)
+    rows = await steps.of_request(tx, request.id)
+    if any(row.kind == "open" and row.state == steps.QUEUED and row.attempts for row in rows):
+        raise Conflict(
+            _("The store is just being told of this return."), _("Try again in a minute; nothing was changed."),
+            code="being_opened",
+        )  # fmt: skip
+    was = request.external_id
+    reasons = sorted({line.reason for line in await lines_of(tx, request.id)})
+    data = {"at_once": at_once, "reasons": reasons, "resolution": request.resolution}
+    if was:
+        await _tell_store(tx, request, EndReturn(request.number, was, Ending.CANCEL), by)
+    else:
+        await _never_told(tx, request)
+    await _shift(tx, request, "change", by, data=data, external_id="", name="")
+    await _keep_photos(tx, request, photos, uploader, f"change {request.moves}", words)
+    await _open(tx, request, by, at_once=at_once)
 
 
 async def approve(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
@@ -78,7 +115,9 @@ async def approve(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
         await _set(tx, request, verified=True)
     await _shift(tx, request, "approve", by)
     if by is not Who.STORE:
-        await _tell_store(tx, request, DecideReturn(request.number, request.external_id, approve=True), by)
+        known = await _is_opened(tx, request)
+        yes = DecideReturn(request.number, request.external_id, approve=True)
+        await _tell_store(tx, request, yes if known else await _opening(tx, request, approved=True), by)
     await _go_on(tx, request)
 
 
@@ -91,7 +130,7 @@ async def decline(tx: Tx, request: ReturnRequest, *, why: str, note: str = "", b
     if why == "other" and not note and by is not Who.STORE:
         raise AhlanError(_("Say why, in your own words."), code="note_missing")
     await _shift(tx, request, "decline", by, why=why, note=note)
-    if by is not Who.STORE:
+    if by is not Who.STORE and await _is_opened(tx, request):
         said = DecideReturn(request.number, request.external_id, approve=False, why=why, note=note)
         await _tell_store(tx, request, said, by)
     await _reckon(tx, request)
@@ -246,6 +285,9 @@ async def pay(tx: Tx, request: ReturnRequest, *, by: Agent | Who, amount: int | 
     step = await steps.add(
         tx, request_id=request.id, order_id=request.order_id, store_id=request.store_id, action=wanted, by=payer
     )
+    if instead := await _instead_of(tx, request):
+        owed = request.decided.owed or request.money(0)
+        await _tell_store(tx, request, SendInstead(request.number, request.external_id, instead, owed), by)
     if isinstance(by, Agent):
         audit.note(
             tx, "orders.return_paid", by=by.id, subject=request.order_id,
@@ -301,7 +343,7 @@ async def cancel(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
     if request.paid_at is not None:
         raise _elsewhere(request)
     await _shift(tx, request, "cancel", by)
-    if by is not Who.STORE and not await _never_told(tx, request):
+    if by is not Who.STORE and await _is_opened(tx, request) and not await _never_told(tx, request):
         await _tell_store(tx, request, EndReturn(request.number, request.external_id, Ending.CANCEL), by)
     await _reckon(tx, request)
 
@@ -321,7 +363,9 @@ async def reopen(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
             raise _elsewhere(request)
         # For the store what was declined or cancelled is over: it gets a new return.
         await _shift(tx, request, "reopen", by, external_id="", name="")
-        await _tell_store(tx, request, await _opening(tx, request, approved=False), by)
+        opening = await _opening(tx, request, approved=False)
+        if not opening.exchange:
+            await _tell_store(tx, request, opening, by)
     await _reckon(tx, request)
 
 
@@ -338,6 +382,18 @@ async def paid(tx: Tx, request: ReturnRequest, amount: Money, *, actor: str) -> 
         await _set(tx, request, **values)
         order = await tx.get(Order, request.order_id)
         await _record(tx, "return_request.paid", request, order, actor, data)
+    await _reckon(tx, request)
+
+
+async def sent_instead(tx: Tx, request: ReturnRequest, done: Done, *, actor: str) -> None:
+    """What was chosen instead is on an order of the store: written down once, and told with what is still owed."""
+    if request.sent_at is not None:
+        return
+    await _set(tx, request, sent_external_id=done.external_id, sent_name=done.name, sent_at=datetime.now(UTC))
+    order = await tx.get(Order, request.order_id)
+    owed = request.decided.owed
+    data = {"sent": done.name, "owed": owed.amount if owed is not None else 0}
+    await _record(tx, "return_request.sent_instead", request, order, actor, data)
     await _reckon(tx, request)
 
 
@@ -376,8 +432,8 @@ def may(request: ReturnRequest, name: str, who: Who) -> bool:
     """Whether a move is possible from here, as far as the request itself tells. Pure."""
     if name not in states.possible(State(request.state), who):
         return False
-    if name == "cancel":
-        return request.paid_at is None
+    if name in ("cancel", "change"):
+        return request.paid_at is None and (name == "cancel" or request.origin == OURS)
     if name == "reopen":
         return request.origin == OURS
     if name in ("receive", "inspect"):
@@ -413,6 +469,11 @@ def pay_is_due(request: ReturnRequest) -> bool:
 # Inside
 
 
+def forbidden() -> Forbidden:
+    """What somebody without the right is told."""
+    return Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
+
+
 async def _keep_photos(
     tx: Tx, request: ReturnRequest, files: Sequence[UUID], uploader: str, mark: str, words: str
 ) -> None:
@@ -427,19 +488,39 @@ async def _keep_photos(
 
 
 async def _opening(tx: Tx, request: ReturnRequest, *, approved: bool) -> OpenReturn:
-    decision, choice = request.decided, request.chosen
-    exchange: tuple[ExchangePart, ...] = choice.exchange if choice is not None else ()
-    if request.resolution == Resolution.REPLACEMENT:
-        exchange = tuple(
-            ExchangePart(line.variant_external_id, line.quantity, line.title)
-            for line in await lines_of(tx, request.id)
-            if line.variant_external_id
-        )
+    decision = request.decided
+    exchange = await _instead_of(tx, request)
+    before = tuple(
+        row.done.external_id for row in await steps.of_request(tx, request.id) if row.kind == "open" and row.outcome
+    )
     fees = [fee if fee is not None and fee.amount else None for fee in (decision.restocking_fee, decision.shipping_fee)]
     return OpenReturn(
         request.number, await _parts(tx, request), approved, exchange=exchange, restocking_fee=fees[0],
-        shipping_fee=fees[1], note=request.own_words,
+        shipping_fee=fees[1], note=request.own_words, besides=before,
     )  # fmt: skip
+
+
+async def _instead_of(tx: Tx, request: ReturnRequest) -> tuple[ExchangePart, ...]:
+    """What goes out instead: what was chosen, or the same goods once more, for nothing."""
+    if request.resolution == Resolution.REPLACEMENT:
+        return tuple(
+            ExchangePart(line.variant_external_id, line.quantity, line.title, None, line.product_external_id)
+            for line in await lines_of(tx, request.id)
+            if line.variant_external_id
+        )
+    choice = request.chosen
+    return choice.exchange if choice is not None and request.resolution == Resolution.EXCHANGE else ()
+
+
+async def _is_opened(tx: Tx, request: ReturnRequest) -> bool:
+    """Whether the store knows of it as it is now, or hears of it before anything that is told from here on."""
+    known = False
+    for row in await steps.of_request(tx, request.id):
+        if row.kind == "open" and row.state != steps.SKIPPED:
+            known = True
+        elif row.kind == "end" and row.state != steps.SKIPPED and row.wanted.get("how") == Ending.CANCEL:
+            known = False
+    return known
 
 
 async def _parts(tx: Tx, request: ReturnRequest) -> tuple[ReturnPart, ...]:

@@ -178,7 +178,7 @@ class Policy:
     `automatic`: what needs no review is agreed at once. `keep_below`: goods of less are not wanted back. `bonus`:
     percent on top of store credit, at most `bonus_most`. `review_above`: what gives back more is looked at by a person.
     `most_returns` in `most_days`: whoever had more is looked at by a person. `whole_bundles`: parts of a bundle come
-    back together.
+    back together. `exchange_any`: an exchange may be for something else of the shop.
     """
 
     terms: Terms = Terms(days=_MONTH)
@@ -198,6 +198,7 @@ class Policy:
     most_days: int = 180
     whole_bundles: bool = False
     times: Times = Times()  # noqa: RUF009 - it cannot be changed
+    exchange_any: bool = True
     zone: str = "UTC"
 
     def reason(self, code: str) -> Reason | None:
@@ -241,12 +242,16 @@ class ChoiceLine:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a shopper wants. `gift`: they got it as a present, so that nothing goes back to whoever paid."""
+    """What a shopper wants. `gift`: they got it as a present, so that nothing goes back to whoever paid.
+
+    `other`: something else of the shop is among what they want instead, not the same goods in another size.
+    """
 
     lines: tuple[ChoiceLine, ...]
     resolution: Resolution
     exchange: tuple[ExchangePart, ...] = ()
     gift: bool = False
+    other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +282,8 @@ class Eligibility:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a choice cannot be. Codes of `Eligibility`, and: nothing_chosen, unknown_line, quantity, unknown_reason,
-    condition, photo_needed, bundle, not_this_way (the resolution), nothing_instead, other_currency. `detail` is what
-    the code speaks of: a condition's code, the most that there is.
+    condition, photo_needed, bundle, not_this_way (the resolution), nothing_instead, other_currency, other_product,
+    too_cheap. `detail` is what the code speaks of: a condition's code, the most that there is.
     """
 
     code: str
@@ -505,15 +510,23 @@ def quote(
         return Decision(refused=refused)
     terms = [_terms(policy, order, lines[one.line_external_id], one.reason)[0] for one in chosen]
     nothing = Money(0, order.paid.currency, order.paid.exponent)
-    decided = _lines(policy, choice, chosen, terms, lines, promised, nothing)
+    charged = _as_charged(policy, choice, chosen, terms, lines, promised, nothing)
+    decided = _lines(policy, charged, chosen, terms, lines, promised, nothing)
     goods, restocking = _sum((one.goods for one in decided), nothing), _sum((one.fee for one in decided), nothing)
-    shipping = _shipping_fee(policy, choice, chosen, terms, goods - restocking)
+    shipping = _shipping_fee(policy, charged, chosen, terms, goods - restocking)
     pays = choice.resolution in (Resolution.REFUND, Resolution.CREDIT)
     delivery = _delivery(policy, order, chosen, promised) if pays else nothing
     whole = goods - restocking - shipping + delivery
     left = max(0, order.paid.amount - order.refunded.amount - promised.amount)
     worth = Money(min(whole.amount, left), whole.currency, whole.exponent)
     cash, credit, owed = _moved(choice, worth, nothing)
+    if choice.other and cash.amount:
+        # For something small the rest would be a refund by another name.
+        offered = _offered(policy, order, choice, chosen, lines, today, promised)
+        if Resolution.REFUND not in offered and Resolution.CREDIT not in offered:
+            return Decision(refused=(Refusal("too_cheap"),))
+        if Resolution.REFUND not in offered:
+            cash, credit = nothing, cash
     review = _review(policy, choice, chosen, terms, worth, customer, capped=worth != whole)
     keep_below = _in(policy.keep_below, goods)
     return Decision(
@@ -539,6 +552,31 @@ def quote(
     )
 
 
+def _as_charged(
+    policy: Policy, choice: Choice, chosen: Sequence[ChoiceLine], terms: Sequence[Terms],
+    lines: Mapping[str, ReturnableLine], promised: Promised, nothing: Money,
+) -> Choice:  # fmt: skip
+    """What fees are reckoned by: something else that is cheaper counts as the refund that its rest is."""
+    if not choice.other:
+        return choice
+    goods = _sum((one.goods for one in _lines(policy, choice, chosen, terms, lines, promised, nothing)), nothing)
+    return replace(choice, resolution=Resolution.REFUND) if _new(choice, nothing).amount < goods.amount else choice
+
+
+def _offered(
+    policy: Policy, order: ReturnableOrder, choice: Choice, chosen: Sequence[ChoiceLine],
+    lines: Mapping[str, ReturnableLine], today: date, promised: Promised,
+) -> frozenset[Resolution]:  # fmt: skip
+    """What every chosen line may be given back for today."""
+    found = [
+        _judged(
+            policy, order, lines[one.line_external_id], today, one.reason, gift=choice.gift, promised=promised
+        ).resolutions
+        for one in chosen
+    ]
+    return frozenset(Resolution).intersection(*found)
+
+
 def _refusals(
     policy: Policy, order: ReturnableOrder, choice: Choice, chosen: Sequence[ChoiceLine],
     lines: Mapping[str, ReturnableLine], today: date, promised: Promised,
@@ -561,6 +599,8 @@ def _refusals(
             found.append(Refusal("nothing_instead"))
         elif any(part.price is None or not _same(part.price, order.paid) for part in choice.exchange):
             found.append(Refusal("other_currency"))
+        elif choice.other and not policy.exchange_any:
+            found.append(Refusal("other_product"))
     return tuple(dict.fromkeys(found))
 
 
@@ -669,15 +709,20 @@ def _moved(choice: Choice, worth: Money, nothing: Money) -> tuple[Money, Money, 
         return nothing, nothing, nothing
     if choice.resolution is Resolution.REFUND:
         return worth, nothing, nothing
-    new = _sum(
-        (Money(part.price.amount * part.quantity, *_kind(part.price)) for part in choice.exchange if part.price),
-        nothing,
-    )
+    new = _new(choice, nothing)
     if new.amount >= worth.amount:
         return nothing, nothing, new - worth
     # Who was given a present gets the difference as credit: nothing goes back to whoever paid.
     rest = worth - new
     return (nothing, rest, nothing) if choice.gift else (rest, nothing, nothing)
+
+
+def _new(choice: Choice, nothing: Money) -> Money:
+    """What is wanted instead costs."""
+    return _sum(
+        (Money(part.price.amount * part.quantity, *_kind(part.price)) for part in choice.exchange if part.price),
+        nothing,
+    )
 
 
 def _bonus(policy: Policy, credit: Money) -> Money:

@@ -58,6 +58,8 @@ _REFUSED: Mapping[str, Lazy] = {
     "bundle": _("What was bought as a set can only be returned together."),
     "not_this_way": _("This cannot be had for it: %(resolution)s."),
     "nothing_instead": _("Choose what you want instead."),
+    "other_product": _("It can only be exchanged for the same product."),
+    "too_cheap": _("It can only be exchanged for something that costs as much, or more."),
     "other_currency": _("What you want instead has no price in the currency of the order."),
 }
 _REVIEWED: Mapping[str, Lazy] = {

@@ -1,7 +1,7 @@
 """The rows of returns, and how they are read."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,7 +33,9 @@ class ReturnRequest(TenantRow, Base):
     moves by itself, empty where somebody has to say so, and `payer_id` whose right it is then (null: the policy's).
     `waiting_since`: it waits for somebody of the team; `stuck`: because the store did not do what it was told.
     `external_id` is the store's return, `conversation_id` where the shopper is told of it, `photos` and `label_file`
-    are attachments.
+    are attachments. `method` is how the parcel comes (`shipping.Method`), with `place_id` or `pickup_on` where it needs
+    one; `label_cost` is what the shop paid for labels, minor units of `label_currency`. What went out instead is the
+    store's order `sent_external_id`, since `sent_at`.
     """
 
     __tablename__ = "return_requests"
@@ -88,7 +90,8 @@ class ReturnRequest(TenantRow, Base):
                 "the merchant's books: what was sent back and what was given for it",
                 blank=("public_id", "choice", "note", "own_words", "tracking_number", "tracking_url", "photos"),
                 plain=("origin", "state", "resolution", "decision", "language", "method", "why", "external_id", "name",
-                       "carrier", "currency", "pays", "asked_by", "review"),
+                       "carrier", "currency", "pays", "asked_by", "review", "label_currency", "sent_external_id",
+                       "sent_name"),
             )
         },
     )  # fmt: skip
@@ -132,10 +135,19 @@ class ReturnRequest(TenantRow, Base):
     tracking_number: Mapped[str] = mapped_column(server_default="")
     tracking_url: Mapped[str] = mapped_column(server_default="")
     label_file: Mapped[UUID | None]
+    slip_file: Mapped[UUID | None]
     photos: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     why: Mapped[str] = mapped_column(server_default="")
     note: Mapped[str] = mapped_column(server_default="")
     own_words: Mapped[str] = mapped_column(server_default="")
+    place_id: Mapped[UUID | None]
+    pickup_on: Mapped[date | None]
+    label_cost: Mapped[int | None] = mapped_column(BigInteger)
+    label_currency: Mapped[str] = mapped_column(server_default="")
+    label_exponent: Mapped[int] = mapped_column(server_default=text("2"))
+    sent_external_id: Mapped[str] = mapped_column(server_default="")
+    sent_name: Mapped[str] = mapped_column(server_default="")
+    sent_at: Mapped[datetime | None]
     received_at: Mapped[datetime | None]
     inspected_at: Mapped[datetime | None]
     paid_at: Mapped[datetime | None]

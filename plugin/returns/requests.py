@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import Text, cast, func, literal, select, tuple_, union_all
+from sqlalchemy import Text, cast, delete, func, literal, select, tuple_, union_all
 
 from plugin import stores
 from plugin.app import App
@@ -24,10 +25,11 @@ from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
-from plugin.returns import moves, policies, policy
+from plugin.returns import labels, moves, policies, policy, shipping, withdrawals
 from plugin.returns.policies import PolicyVersion
 from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Policy, Promised
-from plugin.returns.records import OURS, ReturnLine, ReturnRequest, of_order
+from plugin.returns.records import LINES, OURS, ReturnLine, ReturnRequest, get, held, lines_of, of_order
+from plugin.returns.shipping import Way
 from plugin.returns.states import OPEN, State, Who
 from plugin.returns.steps import ReturnStep
 from plugin.team import Agent
@@ -87,7 +89,7 @@ async def submit(
     by: Agent | None = None,
     photos: Sequence[UUID] = (),
     uploader: str = "",
-    method: str = "",
+    way: Way | None = None,
 ) -> ReturnRequest:
     """Ask for a return; the same `client_id` twice is one request. `photos` are `uploader`'s own attachments.
 
@@ -109,8 +111,7 @@ async def submit(
                 continue
             return await _submitted(
                 tx, order, read, choice, client_id=client_id, decision_digest=decision_digest, language=language,
-                verified=verified, conversation_id=conversation_id, by=by, photos=photos, uploader=uploader,
-                method=method,
+                verified=verified, conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, way=way,
             )  # fmt: skip
     raise Conflict(
         _("Something else happens to this order just now."), _("Nothing was asked for. Try again in a moment."),
@@ -142,13 +143,103 @@ async def _standing(tx: Tx, order_id: UUID) -> frozenset[tuple[str, ...]]:
 async def _submitted(
     tx: Tx, order: Order, read: ReturnableOrder, choice: Choice, *, client_id: UUID, decision_digest: str,
     language: str, verified: bool, conversation_id: UUID | None, by: Agent | None, photos: Sequence[UUID],
-    uploader: str, method: str,
+    uploader: str, way: Way | None,
 ) -> ReturnRequest:  # fmt: skip
     judged = await _judge(tx, order.id)
     choice = await _priced(tx, order.store_id, read, choice)
     decision = policy.quote(
         judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
     )
+    _agreed(decision, decision_digest)
+    chosen = await shipping.checked_way(tx, order, way or Way(), judged.today)
+    return await _write(
+        tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
+        conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, way=chosen,
+    )  # fmt: skip
+
+
+async def change_offer(app: App, workspace_id: UUID, request_id: UUID, *, gift: bool = False) -> Offer:
+    """What may come back when this return is asked for anew. Raises as `offer`, and Conflict once it is too late."""
+    async with app.db.transaction(workspace_id) as tx:
+        order_id = (await _changeable(tx, request_id)).order_id
+    read = await _read(app, workspace_id, order_id)
+    async with app.db.transaction(workspace_id) as tx:
+        request = await _changeable(tx, request_id)
+        judged, read = await _judge(tx, order_id, apart=request), await _without(tx, read, request)
+    rules, today = judged.version.policy, judged.today
+    lines = tuple(
+        (line, policy.eligibility(rules, read, line, today, gift=gift, promised=judged.promised)) for line in read.lines
+    )
+    return Offer(read, judged.version, lines, judged.customer, judged.promised, judged.open)
+
+
+async def change_decision(app: App, workspace_id: UUID, request_id: UUID, choice: Choice) -> Decision:
+    """What comes back when it is changed to this. Changes nothing. Raises as `change_offer`."""
+    async with app.db.transaction(workspace_id) as tx:
+        order_id = (await _changeable(tx, request_id)).order_id
+    read = await _read(app, workspace_id, order_id)
+    async with app.db.transaction(workspace_id) as tx:
+        request = await _changeable(tx, request_id)
+        judged, read = await _judge(tx, order_id, apart=request), await _without(tx, read, request)
+        choice = await _priced(tx, judged.store_id, read, choice)
+    return policy.quote(
+        judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
+    )
+
+
+async def change(
+    app: App, workspace_id: UUID, request_id: UUID, choice: Choice, *, decision_digest: str, way: Way | None = None,
+    by: Agent | None = None, photos: Sequence[UUID] = (), uploader: str = "",
+) -> ReturnRequest:  # fmt: skip
+    """Ask for something else instead, as long as nothing was sent and nothing paid: it keeps its number and its thread.
+
+    Raises as `submit`, and Conflict once it is too late.
+    """
+    async with app.db.transaction(workspace_id) as tx:
+        order_id = (await _changeable(tx, request_id)).order_id
+    read = await _read(app, workspace_id, order_id)
+    async with app.db.transaction(workspace_id) as tx:
+        order, _store = await _order(tx, order_id, hold=True)
+        request = await _changeable(tx, request_id, lock=True)
+        judged, read = await _judge(tx, order_id, apart=request), await _without(tx, read, request)
+        choice = await _priced(tx, order.store_id, read, choice)
+        decision = policy.quote(
+            judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
+        )
+        _agreed(decision, decision_digest)
+        chosen = await shipping.checked_way(tx, order, way or Way(), judged.today)
+        await labels.stand_down(tx, request)
+        await tx.execute(delete(LINES).where(LINES.c.workspace_id == tx.workspace_id, LINES.c.request_id == request.id))
+        for name, value in _told(read, choice, decision, judged, chosen, verified=request.verified).items():
+            setattr(request, name, value)
+        await tx.flush()
+        await _write_lines(tx, request, read, choice, decision)
+        said = "\n".join(filter(None, (moves.cleaned(line.words) for line in choice.lines)))
+        await moves.changed(
+            tx, request, by=by or Who.SHOPPER, at_once=_automatic(judged, decision, verified=request.verified),
+            photos=photos, uploader=uploader, words=said,
+        )  # fmt: skip
+        return request
+
+
+async def _changeable(tx: Tx, request_id: UUID, *, lock: bool = False) -> ReturnRequest:
+    request = await (held if lock else get)(tx, request_id)
+    if await withdrawals.of_request(tx, request_id) is not None:
+        raise Conflict(
+            _("This return is a withdrawal from the contract."),
+            _("What was stated stays as it is. Write to us, or withdraw from more of it."),
+            code="withdrawal",
+        )  # fmt: skip
+    if not moves.may(request, "change", Who.SHOPPER):
+        raise Conflict(
+            _("This return has moved on meanwhile."), _("Look where it stands now; nothing was changed."),
+            code="moved_on",
+        )  # fmt: skip
+    return request
+
+
+def _agreed(decision: Decision, decision_digest: str) -> None:
+    """Raises AhlanError for what cannot be, Conflict for what is no longer what was shown."""
     if not decision.allowed:
         raise AhlanError(
             _("This cannot be sent back like that."), _("Look again at what may come back."), code="return_refused"
@@ -158,10 +249,6 @@ async def _submitted(
             _("What comes back has changed meanwhile."), _("Look at the new amounts, then confirm again."),
             code="decision_changed",
         )  # fmt: skip
-    return await _write(
-        tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
-        conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, method=method,
-    )  # fmt: skip
 
 
 async def by_law(
@@ -181,7 +268,7 @@ async def by_law(
         return None
     return await _write(
         tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
-        conversation_id=None, by=by, photos=(), uploader="", method="",
+        conversation_id=None, by=by, photos=(), uploader="", way=Way(),
     )  # fmt: skip
 
 
@@ -227,19 +314,38 @@ async def _read(app: App, workspace_id: UUID, order_id: UUID) -> ReturnableOrder
     return read
 
 
-async def _judge(tx: Tx, order_id: UUID) -> _Judged:
+async def _judge(tx: Tx, order_id: UUID, *, apart: ReturnRequest | None = None) -> _Judged:
     order, store = await _order(tx, order_id)
     version = await policies.current(tx, store)
     rules = version.policy
-    under_way = tuple(one for one in await of_order(tx, order_id) if State(one.state) in OPEN and one.origin == OURS)
+    under_way = tuple(
+        one
+        for one in await of_order(tx, order_id)
+        if State(one.state) in OPEN and one.origin == OURS and (apart is None or one.id != apart.id)
+    )
     return _Judged(
         store.id,
         version,
-        Customer(returns=await _returns_of(tx, order, rules.most_days)),
+        # What is changed was counted when it was asked for.
+        Customer(returns=await _returns_of(tx, order, rules.most_days) - (apart is not None)),
         await _promised(tx, under_way),
         datetime.now(ZoneInfo(rules.zone)).date(),
         under_way,
     )
+
+
+async def _without(tx: Tx, read: ReturnableOrder, request: ReturnRequest) -> ReturnableOrder:
+    """The order as if this return had not been asked for: what the store holds back for it may go back."""
+    if not request.external_id:
+        return read
+    back = Counter[str]()
+    for line in await lines_of(tx, request.id):
+        back[line.line_external_id] += line.quantity
+    lines = tuple(
+        replace(line, returnable=min(line.returnable + back[line.external_id], line.quantity - line.gone))
+        for line in read.lines
+    )
+    return replace(read, lines=lines)
 
 
 async def _returns_of(tx: Tx, order: Order, days: int) -> int:
@@ -281,7 +387,8 @@ async def _promised(tx: Tx, under_way: Sequence[ReturnRequest]) -> Promised:
 async def _priced(tx: Tx, store_id: UUID, read: ReturnableOrder, choice: Choice) -> Choice:
     """The choice with what is sent instead at the store's own prices: what a browser says of them counts nothing.
 
-    Piece for piece of the same product, or nothing is sent instead: for a sticker the rest would go back as money.
+    What is not in stock has no price here. Piece for piece of the same product is what everybody may have; anything
+    else is `other`, and the policy says whether it may be and what becomes of the rest.
     """
     if not choice.exchange:
         return choice
@@ -306,17 +413,21 @@ async def _priced(tx: Tx, store_id: UUID, read: ReturnableOrder, choice: Choice)
         returned[bought.get(one.line_external_id, "")] += one.quantity
     for part in choice.exchange:
         instead[products.get(part.variant_external_id, "")] += part.quantity
-    if returned != instead:
-        return replace(choice, exchange=())
+    counts = Counter[str]()
+    for part in choice.exchange:
+        counts[part.variant_external_id] += part.quantity
     parts = []
     for part in choice.exchange:
         variant, title = known.get(part.variant_external_id, (None, part.title))
         price = None
-        if variant is not None and variant.price is not None:
+        wanted_of_it = counts[part.variant_external_id]
+        there = variant is not None and (variant.stock is None or variant.stock >= wanted_of_it)
+        if there and variant is not None and variant.price is not None:
             price = Money(variant.price, variant.currency, variant.exponent)
         named = " · ".join(filter(None, (title, variant.title if variant else "")))
-        parts.append(ExchangePart(part.variant_external_id, part.quantity, named, price))
-    return replace(choice, exchange=tuple(parts))
+        product = products.get(part.variant_external_id, "")
+        parts.append(ExchangePart(part.variant_external_id, part.quantity, named, price, product))
+    return replace(choice, exchange=tuple(parts), other=returned != instead)
 
 
 async def _by_client_id(tx: Tx, order_id: UUID, client_id: UUID) -> ReturnRequest | None:
@@ -340,11 +451,8 @@ async def next_serial(tx: Tx) -> int:
 async def _write(
     tx: Tx, order: Order, read: ReturnableOrder, choice: Choice, decision: Decision, judged: _Judged, *,
     client_id: UUID, language: str, verified: bool, conversation_id: UUID | None, by: Agent | None,
-    photos: Sequence[UUID], uploader: str, method: str,
+    photos: Sequence[UUID], uploader: str, way: Way,
 ) -> ReturnRequest:  # fmt: skip
-    nothing = Money(0, read.paid.currency, read.paid.exponent)
-    rules = judged.rules
-    automatic = verified and rules.automatic and not decision.review
     request = ReturnRequest(
         id=new_id(),
         store_id=order.store_id,
@@ -356,23 +464,9 @@ async def _write(
         asked_by=Who.AGENT if by is not None else Who.SHOPPER,
         state=State.REQUESTED,
         moves=0,
-        resolution=choice.resolution,
-        policy_version=judged.version.id,
         verified=verified,
         language=language,
-        choice=msgspec.to_builtins(choice),
-        decision=msgspec.to_builtins(decision),
-        review=[*decision.review, *([] if verified else ["unverified"])],
-        keep=decision.keep,
-        pays=rules.pay_when,
-        worth=(decision.worth or nothing).amount,
-        cash=(decision.cash or nothing).amount,
-        credit=(decision.credit or nothing).amount,
-        bonus=(decision.bonus or nothing).amount,
-        delivery=(decision.delivery or nothing).amount,
-        currency=nothing.currency,
-        exponent=nothing.exponent,
-        method=method,
+        **_told(read, choice, decision, judged, way, verified=verified),
         conversation_id=await _conversation(tx, order, conversation_id, verified=verified),
         stuck=False,
         external_id="",
@@ -383,9 +477,40 @@ async def _write(
     await _write_lines(tx, request, read, choice, decision)
     said = "\n".join(filter(None, (moves.cleaned(line.words) for line in choice.lines)))
     await moves.begun(
-        tx, request, by=by or Who.SHOPPER, at_once=automatic, photos=photos, uploader=uploader, words=said
-    )
+        tx, request, by=by or Who.SHOPPER, at_once=_automatic(judged, decision, verified=verified), photos=photos,
+        uploader=uploader, words=said,
+    )  # fmt: skip
     return request
+
+
+def _automatic(judged: _Judged, decision: Decision, *, verified: bool) -> bool:
+    return verified and judged.rules.automatic and not decision.review
+
+
+def _told(
+    read: ReturnableOrder, choice: Choice, decision: Decision, judged: _Judged, way: Way, *, verified: bool
+) -> dict[str, Any]:
+    """What was asked for and judged, as the columns of a return."""
+    nothing = Money(0, read.paid.currency, read.paid.exponent)
+    return {
+        "resolution": choice.resolution,
+        "policy_version": judged.version.id,
+        "choice": msgspec.to_builtins(choice),
+        "decision": msgspec.to_builtins(decision),
+        "review": [*decision.review, *([] if verified else ["unverified"])],
+        "keep": decision.keep,
+        "pays": judged.rules.pay_when,
+        "worth": (decision.worth or nothing).amount,
+        "cash": (decision.cash or nothing).amount,
+        "credit": (decision.credit or nothing).amount,
+        "bonus": (decision.bonus or nothing).amount,
+        "delivery": (decision.delivery or nothing).amount,
+        "currency": nothing.currency,
+        "exponent": nothing.exponent,
+        "method": way.method or "",
+        "place_id": way.place_id,
+        "pickup_on": way.on,
+    }
 
 
 async def _write_lines(

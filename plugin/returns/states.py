@@ -80,6 +80,14 @@ MOVES: tuple[Move, ...] = (
         event="return_request.cancelled",
         by=_EVERYBODY,
     ),
+    # Asked anew, as long as nothing was sent and nothing paid.
+    Move(
+        "change",
+        (State.REQUESTED, State.ASKED, State.APPROVED),
+        State.REQUESTED,
+        event="return_request.changed",
+        by=(Who.AGENT, Who.SHOPPER),
+    ),
     Move("reopen", (State.DECLINED, State.CANCELLED), State.REQUESTED, event="return_request.reopened"),
     Move("resume", (State.CLOSED,), State.APPROVED, event="return_request.reopened", by=_NO_MACHINE),
     # The goods are here: they are looked at again.

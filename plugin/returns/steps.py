@@ -27,6 +27,7 @@ from plugin.return_desk import (
     ReceiveReturn,
     ReturnAction,
     ReturnQuote,
+    SendInstead,
 )
 
 QUEUED, HAND, DONE, FAILED, UNKNOWN, SKIPPED = "queued", "by_hand", "done", "failed", "unknown", "skipped"
@@ -41,10 +42,11 @@ KINDS: Mapping[str, type[ReturnAction]] = {
     "label": LabelReturn,
     "receive": ReceiveReturn,
     "pay": PayReturn,
+    "instead": SendInstead,
     "end": EndReturn,
 }
 _NAMES = {shape: name for name, shape in KINDS.items()}
-PAY = "pay"
+PAY, INSTEAD = "pay", "instead"
 
 
 class ReturnStep(TenantRow, Base):

@@ -8,14 +8,16 @@ from typing import Any
 from uuid import UUID
 
 from plugin.app import App
-from plugin.conversations import messages
+from plugin.conversations import attachments, messages
 from plugin.kernel.db import Tx
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
+from plugin.kernel.jobs import TaskError
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.text import isolate
-from plugin.returns import policies
+from plugin.platform import PlatformError
+from plugin.returns import papers, policies, slips
 from plugin.returns.policy import Resolution
 from plugin.returns.records import OURS, ReturnRequest
 from plugin.returns.states import State
@@ -24,6 +26,8 @@ from plugin.stores import Store
 
 async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
     """Task, after a step of a return: tell the shopper."""
+    paper = await _paper(app, workspace_id, UUID(event_id), UUID(subject_id))
+    link = await _pay_link(app, workspace_id, UUID(event_id), UUID(subject_id))
     async with app.db.transaction(workspace_id) as tx:
         event = await tx.get(Event, UUID(event_id))
         request = await tx.get(ReturnRequest, UUID(subject_id))
@@ -32,14 +36,61 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
             return
         store = await tx.get(Store, request.store_id)
         t = app.catalogues.translator(request.language or (store.locale if store is not None else ""))
-        if said := await _said(tx, event, request, t):
+        if said := "\n".join(filter(None, (await _said(tx, event, request, t), link))):
             files: tuple[UUID, ...] = ()
             uploader = ""
             if event.kind == "return_request.label_sent" and event.data.get("file"):
                 files, uploader = (UUID(str(event.data["file"])),), event.actor
+            if paper is not None:
+                kept = await attachments.save(tx, paper, uploader="system", store_id=request.store_id)
+                files, uploader = (UUID(kept["id"]),), "system"
+                attached = t.gettext("What to do, and the slip for the parcel, is attached.")
+                said = f"{said}\n\n{attached}"
             name = store.name if store is not None else ""
-            await messages.tell(tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader)
+            told = await messages.tell(
+                tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader
+            )
+            if told and paper is not None:
+                request.slip_file = files[0]
         await tx.complete_job()
+
+
+async def _paper(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID) -> attachments.Upload | None:
+    """The slip that goes with the news that a return is agreed, made off the event loop and outside any transaction."""
+    async with app.db.transaction(workspace_id) as tx:
+        event, request = await tx.get(Event, event_id), await tx.get(ReturnRequest, request_id)
+        if event is None or request is None or event.kind != "return_request.approved":
+            return None
+        store = await tx.get(Store, request.store_id)
+        t = app.catalogues.translator(request.language or (store.locale if store is not None else ""))
+        slip = await papers.slip(app, tx, request, t)
+    if slip is None:
+        return None
+    return await attachments.inspect(f"{request.number}.pdf", await slips.make(slip))
+
+
+async def _pay_link(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID) -> str:
+    """Where the difference for something dearer is paid; empty where nothing is, or the store does not say."""
+    async with app.db.transaction(workspace_id) as tx:
+        event, request = await tx.get(Event, event_id), await tx.get(ReturnRequest, request_id)
+        if event is None or request is None or event.kind != "return_request.sent_instead":
+            return ""
+        if not event.data.get("owed"):
+            return ""
+        store = await tx.get(Store, request.store_id)
+    return await pay_link(app, store, request)
+
+
+async def pay_link(app: App, store: Store | None, request: ReturnRequest) -> str:
+    """Where what is still owed for an exchange is paid; empty when nothing is. A bearer link: never logged."""
+    if store is None or not request.sent_external_id:
+        return ""
+    try:
+        return await app.platforms[store.platform].pay_link(store.connection(), request.sent_external_id)
+    except PlatformError as error:
+        if error.retry:
+            raise TaskError(error.said, retry=True, after=error.after or 5.0) from error
+        return ""
 
 
 async def _said(tx: Tx, event: Event, request: ReturnRequest, t: Translator) -> str:
@@ -83,6 +134,26 @@ def _requested(t: Translator, request: ReturnRequest, data: Mapping[str, Any], v
         return ""
     return t.gettext(
         "We have your return request %(number)s for order %(order)s. We look at it and write to you here.", **values
+    )
+
+
+def _changed(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    if data.get("at_once"):
+        return ""
+    return t.gettext("Your return %(number)s is changed. We look at it and write to you here.", **values)
+
+
+def _sent_instead(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    if not data.get("owed"):
+        if not data.get("sent"):
+            return t.gettext("What you get instead for your return %(number)s is ordered.", **values)
+        return t.gettext(
+            "What you get instead for your return %(number)s is ordered: %(sent)s.",
+            **values, sent=isolate(str(data["sent"]), "ltr"),
+        )  # fmt: skip
+    owed = t.format_money(request.money(int(data["owed"])))
+    return t.gettext(
+        "For what you chose instead, %(amount)s is still to pay. It is sent once that is paid.", amount=owed
     )
 
 
@@ -168,6 +239,8 @@ def _reminded(t: Translator, request: ReturnRequest, data: Mapping[str, Any], va
 _TOLD: Mapping[str, Tell] = {
     "return_request.requested": _requested,
     "return_request.approved": _approved,
+    "return_request.changed": _changed,
+    "return_request.sent_instead": _sent_instead,
     "return_request.declined": _with_note(_("We cannot accept your return %(number)s."), reasons=True),
     "return_request.asked": _with_note(_("To go on with your return %(number)s we need to know more:")),
     "return_request.label_sent": _label,

@@ -87,6 +87,8 @@ async def _follow(tx: Tx, order: Order, told: OrderReturn) -> None:
         if await _being_opened(tx, order):
             # It may be the one that we are opening at this moment; its number is written down in a moment.
             raise TaskError("a return of this order is being opened", retry=True, after=3)
+        if await _was_ours(tx, order, told.external_id):
+            return
         await _adopt(tx, order, told)
         return
     # Of what we are telling the store ourselves this is the echo.
@@ -156,6 +158,21 @@ async def _being_opened(tx: Tx, order: Order) -> bool:
             ReturnStep.kind == "open",
             ReturnStep.state == steps.QUEUED,
             ReturnStep.attempts > 0,
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def _was_ours(tx: Tx, order: Order, external_id: str) -> bool:
+    """Whether it is what we opened before a return was changed or asked for anew: its end is our own doing."""
+    found = await tx.scalar(
+        select(ReturnStep.id)
+        .where(
+            ReturnStep.workspace_id == tx.workspace_id,
+            ReturnStep.order_id == order.id,
+            ReturnStep.kind == "open",
+            ReturnStep.outcome["external_id"].astext == external_id,
         )
         .limit(1)
     )

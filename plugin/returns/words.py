@@ -32,6 +32,7 @@ STEPS: Mapping[str, Lazy] = {
     "label": _("Put the parcel on the store's return"),
     "receive": _("Tell the store what came back"),
     "pay": _("Have the store give back the money"),
+    "instead": _("Have what was chosen instead sent"),
     "end": _("Tell the store how it ended"),
 }
 STEP_STATES: Mapping[str, tuple[Lazy, str, str]] = {
@@ -65,6 +66,8 @@ HISTORY: Mapping[str, Lazy] = {
     "return_request.received": _("Parcel received"),
     "return_request.inspected": _("Goods inspected"),
     "return_request.paid": _("Paid"),
+    "return_request.sent_instead": _("What was chosen instead is ordered"),
+    "return_request.changed": _("Changed"),
     "return_request.completed": _("Settled"),
     "return_request.closed": _("Closed"),
     "return_request.cancelled": _("Cancelled"),

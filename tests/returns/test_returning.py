@@ -106,7 +106,11 @@ async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -
     request = await shop.submit()
     await shop.move(request, "ask", note="Which size did you get?")
     found = (await http.get(f"/widget/returns/{request.public_id}")).json()
-    assert (found["state"], found["note"], found["may"]) == ("asked", "Which size did you get?", ["cancel", "answer"])
+    assert (found["state"], found["note"], found["may"]) == (
+        "asked",
+        "Which size did you get?",
+        ["cancel", "answer", "change"],
+    )
     empty = await http.post(f"/widget/returns/{request.public_id}/answer", json={})
     assert (empty.status_code, empty.json()["error"]["code"]) == (400, "answer_empty")
     said = await http.post(f"/widget/returns/{request.public_id}/answer", json={"words": "M"})
@@ -286,10 +290,12 @@ async def test_nobody_exchanges_for_a_trifle_to_get_the_rest_as_money(shop: Shop
         [{"instead": "sticker"}],
         [{"instead": "v1-l"}, {"line": MUG}],
         [{"instead": "v1-l"}, {"line": MUG, "instead": "sticker"}],
-        [{"line": MUG, "instead": "v1-l"}],
     ):
         decided = await decide(*unfair)
-        assert [one["words"] for one in decided["refused"]] == ["Choose what you want instead."], unfair
+        words = "It can only be exchanged for something that costs as much, or more."
+        assert [one["words"] for one in decided["refused"]] == [words], unfair
         asked = {"client_id": str(uuid4()), "wish": wish(*unfair, resolution="exchange"), "digest": decided["digest"]}
         made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
         assert made.json()["error"]["code"] == "return_refused"
+    dearer = await decide({"line": MUG, "instead": "v1-l"})
+    assert (dearer["refused"], dearer["owed"]["amount"]) == ([], 3_000)

@@ -33,6 +33,7 @@ NAMED = {
     "o.problem.": set(Claim),
     "o.state.": set(State),
     "o.wish.": set(Resolution),
+    "o.way.": {"pickup", "point", "store"},
     "o.then.": {*State, "refund", "credit", "keep", "sent_number"},
 }
 

@@ -266,9 +266,7 @@ def _create_order(rest: Rest, call: Call) -> Answer:
         customer_note=str(body.get("customer_note") or ""),
         ship=bool(body.get("shipping_lines")),
     )
-    order = rest.shop.reprice(order, body.get("line_items") or ())
-    if body.get("fee_lines"):
-        order = rest.shop.add_fees(order, body["fee_lines"])
+    order = rest.shop.reprice(order, body.get("line_items") or (), body.get("fee_lines") or ())
     for meta in body.get("meta_data") or ():
         rest.shop.set_order_meta(order, str(meta["key"]), meta["value"])
     rest.shop.documents.put("order", order["id"], order)

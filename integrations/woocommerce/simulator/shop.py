@@ -372,6 +372,11 @@ class Shop:
             order["customer_note"] = str(changes["customer_note"])
         for meta in changes.get("meta_data") or ():
             self.set_order_meta(order, str(meta["key"]), meta["value"])
+        for told in changes.get("fee_lines") or ():
+            for fee in order["fee_lines"]:
+                if fee["id"] == told.get("id"):
+                    fee["total"] = money(_amount(told["total"]) or Decimal(0))
+                    self._sum(order)
         order["date_modified_gmt"] = self.now()
         self.documents.put("order", order_id, order)
         if not trashed:
@@ -411,34 +416,28 @@ class Shop:
             product["stock_quantity"] -= count
             self._touch_product(product)
 
-    def _sum(self, order: Json) -> None:
-        parts = [*order["line_items"], *order["fee_lines"]]
-        order["total"] = money(
-            sum((Decimal(line["total"]) for line in parts), Decimal(0)) + Decimal(order["shipping_total"])
-        )
-
-    def add_fees(self, order: Json, wanted: Sequence[Json]) -> Json:
-        """Fee lines of POST orders."""
-        for told in wanted:
-            total = money(_amount(told.get("total")) or Decimal(0))
-            order["fee_lines"].append(
-                {"id": self.documents.next_id("item"), "name": str(told.get("name") or "Fee"), "tax_class": "",
-                 "tax_status": str(told.get("tax_status") or "taxable"), "amount": total, "total": total,
-                 "total_tax": money(0), "taxes": [], "meta_data": []}
-            )  # fmt: skip
-        self._sum(order)
-        return self.documents.put("order", order["id"], order)
-
-    def reprice(self, order: Json, wanted: Sequence[Json]) -> Json:
-        """Lines of POST orders that say their own `total`: the order is summed anew."""
+    def reprice(self, order: Json, wanted: Sequence[Json], fees: Sequence[Json] = ()) -> Json:
+        """Lines of POST orders that say their own `total`, and fees: the order is summed anew."""
         for line, told in zip(order["line_items"], wanted, strict=True):
             if told.get("total") is not None:
                 total = money(_amount(told["total"]) or Decimal(0))
                 line.update(total=total, price=php_number(Decimal(total) / line["quantity"]))
                 line["subtotal"] = money(_amount(told.get("subtotal", told["total"])) or Decimal(0))
-        lines = sum((Decimal(line["total"]) for line in order["line_items"]), Decimal(0))
-        order["total"] = money(lines + Decimal(order["shipping_total"]))
+        for fee in fees:
+            order["fee_lines"].append({
+                "id": self.documents.next_id("order_item"), "name": str(fee.get("name") or ""), "tax_class": "",
+                "tax_status": str(fee.get("tax_status") or "taxable"), "amount": "",
+                "total": money(_amount(fee.get("total")) or Decimal(0)), "total_tax": money(0), "taxes": [],
+                "meta_data": [],
+            })  # fmt: skip
+        self._sum(order)
         return self.documents.put("order", order["id"], order)
+
+    @staticmethod
+    def _sum(order: Json) -> None:
+        parts = [Decimal(line["total"]) for name in ("line_items", "fee_lines") for line in order[name]]
+        # A fee below zero takes no more off than there is, as WC_Order::calculate_totals has it.
+        order["total"] = money(max(Decimal(0), sum(parts, Decimal(order["shipping_total"]))))
 
     def create_coupon(self, told: Json) -> Json:
         """A coupon, as POST coupons makes it: codes are kept in lower case and exist once."""

@@ -1,23 +1,29 @@
-// Sending something back, in four steps: what, why, what for, and what comes of it. Every step is kept.
+// Sending something back, step by step: what, why, what for, how, and what comes of it. Every step is kept.
 import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
+import { instead } from "./instead.js";
+import { method } from "./method.js";
 import { goods } from "./order.js";
 import { Photos } from "./photos.js";
 import { action, complaint, date, field, form, part, stepper } from "./pieces.js";
 
-const STEPS = [items, reasons, resolution, review];
-
-export async function back(orders, { order, step = 1 }) {
+/** `change`: the return that is asked for anew; what it says so far is where one begins. */
+export async function back(orders, { order, step = 1, change = "" }) {
   const known = orders.state.back;
-  const wish = known?.order === order ? known : { order, items: {}, resolution: "", gift: false, client: crypto.randomUUID() };
+  const same = known?.order === order && (known.change ?? "") === change;
+  const wish = same ? known : { order, change, items: {}, resolution: "", gift: false, client: crypto.randomUUID() };
   const keep = (part) => orders.remember({ back: Object.assign(wish, part) });
-  if (orders.offered?.order !== order || step === 1) {
-    orders.offered = { order, ...(await orders.api.get(`orders/${order}/offer?gift=${wish.gift ? 1 : 0}`)) };
+  const base = change ? `returns/${change}` : `orders/${order}`;
+  if (orders.offered?.base !== base || step === 1) {
+    const offered = await orders.api.get(`${base}/offer?gift=${wish.gift ? 1 : 0}`);
+    if (!same && offered.wish) keep(offered.wish);
+    orders.offered = { base, ...offered };
   }
   const offer = orders.offered;
+  const STEPS = [items, reasons, resolution, ...(offer.ways.length > 0 ? [method] : []), review];
   const chosen = offer.lines.filter(({ id, most }) => Math.min(wish.items[id]?.quantity ?? 0, most) > 0);
   const at = chosen.length === 0 ? 1 : Math.min(step, STEPS.length);
-  const screen = await STEPS[at - 1](orders, { offer, wish, keep, chosen, next: () => orders.go("back", { order, step: at + 1 }, { instead: true }) });
+  const screen = await STEPS[at - 1](orders, { offer, wish, keep, chosen, base, next: () => orders.go("back", { order, step: at + 1, change }, { instead: true }) });
   return { ...screen, nodes: [el("p", { class: "progress" }, t("o.step_of", { step: String(at), steps: String(STEPS.length) })), ...screen.nodes] };
 }
 
@@ -36,7 +42,7 @@ async function items(orders, { offer, wish, keep, next }) {
       }),
     );
   };
-  const gift = el("input", { type: "checkbox", checked: wish.gift, on: { change: () => (keep({ gift: gift.checked }), orders.go("back", { order: wish.order, step: 1 }, { instead: true })) } });
+  const gift = el("input", { type: "checkbox", checked: wish.gift, on: { change: () => (keep({ gift: gift.checked }), orders.go("back", { order: wish.order, step: 1, change: wish.change }, { instead: true })) } });
   const go = action(
     t("o.next_step"),
     () => {
@@ -49,12 +55,14 @@ async function items(orders, { offer, wish, keep, next }) {
   return {
     title: t("o.return"),
     nodes: [
-      offer.open.map(({ id, number }) => el("p", { class: "notice" }, icon("package"), el("span", {}, t("o.under_way", { number }), " ", action(t("o.look"), () => orders.go("made", { id }), { quiet: true })))),
+      !wish.change && offer.open.map(({ id, number }) => el("p", { class: "notice" }, icon("package"), el("span", {}, t("o.under_way", { number }), " ", action(t("o.look"), () => orders.go("made", { id }), { quiet: true })))),
       part(
         t("o.what"),
         form(any ? go : action(t("o.to_chat"), () => orders.chat()), el("ul", { class: "items" }, offer.lines.map(row)), any ? el("label", { class: "option" }, gift, el("span", {}, t("o.gift"))) : el("p", { class: "quiet" }, t("o.nothing")), view),
       ),
-    ].flat(),
+    ]
+      .flat()
+      .filter(Boolean),
   };
 }
 
@@ -114,7 +122,7 @@ async function reasons(orders, { chosen, wish, keep, next }) {
         if (!item.reason) return say(t("o.why_missing", { item: line.title }));
         if (photos.busy) return say(t("o.photo_going"));
         item.photos = photos.kept;
-        if ((line.photo || leaf(line.reasons, item.reason)?.photo) && item.photos.length === 0) return say(t("o.photo_missing", { item: line.title }));
+        if ((line.photo || leaf(line.reasons, item.reason)?.photo) && item.photos.length === 0 && !wish.photographed) return say(t("o.photo_missing", { item: line.title }));
       }
       if (trays.reduce((sum, { item }) => sum + item.photos.length, 0) > 5) return say(t("o.photos_many"));
       keep({});
@@ -127,18 +135,12 @@ async function reasons(orders, { chosen, wish, keep, next }) {
 
 async function resolution(orders, { offer, chosen, wish, keep, next }) {
   const { view, say } = complaint();
-  const offered = Object.keys(offer.resolutions).filter((one) => chosen.every((line) => line.resolutions.includes(one) && (one !== "exchange" || line.instead.length > 0)));
+  const offered = Object.keys(offer.resolutions).filter((one) => chosen.every((line) => line.resolutions.includes(one) && (one !== "exchange" || offer.any || line.instead.length > 0)));
   if (!offered.includes(wish.resolution)) keep({ resolution: offered.length === 1 ? offered[0] : "" });
   const swaps = el(
     "div",
     { hidden: true },
-    chosen.map((line) => {
-      const item = wish.items[line.id];
-      const instead = field(t("o.instead", { item: line.title }), { tag: "select" }, el("option", { value: "" }, t("o.why_choose")), ...line.instead.map(({ id, title, price }) => el("option", { value: id }, `${title} · ${money(price)}`)));
-      instead.input.value = line.instead.some(({ id }) => id === item.instead) ? item.instead : "";
-      instead.input.addEventListener("change", () => ((item.instead = instead.input.value), keep({})));
-      return instead.view;
-    }),
+    chosen.map((line) => instead(orders, { line, item: wish.items[line.id], order: wish.order, any: offer.any, keep, say })),
   );
   const set = el(
     "fieldset",
@@ -168,37 +170,42 @@ async function resolution(orders, { offer, chosen, wish, keep, next }) {
 const asWish = (wish, chosen) => ({
   resolution: wish.resolution,
   gift: wish.gift,
+  method: wish.method ?? "",
+  place: wish.place || null,
+  day: wish.day ?? "",
   items: chosen.map(({ id }) => {
-    const { quantity, reason, words, kept, photos, instead } = wish.items[id];
-    return { line: id, quantity, reason, words, kept, photos: photos.map((photo) => photo.id), instead: wish.resolution === "exchange" ? instead : "" };
+    const { quantity, reason, words, kept, photos, instead: wanted } = wish.items[id];
+    return { line: id, quantity, reason, words, kept, photos: photos.map((photo) => photo.id), instead: wish.resolution === "exchange" ? wanted : "" };
   }),
 });
 
 const sum = (label, amount, { minus = false, strong = false } = {}) =>
   amount && el("p", { class: strong ? "sum strong" : "sum" }, el("span", {}, label), el("bdi", {}, money(minus ? { ...amount, amount: -amount.amount } : amount)));
 
-async function review(orders, { offer, chosen, wish }) {
+async function review(orders, { offer, chosen, wish, base }) {
   const { view, say } = complaint();
   const wanted = asWish(wish, chosen);
-  const decided = await orders.api.post(`orders/${wish.order}/decision`, wanted);
+  const decided = await orders.api.post(`${base}/decision`, wanted);
   if (decided.refused.length > 0) {
     const name = (id) => chosen.find((line) => line.id === id)?.title;
     return {
       title: t("o.review_title"),
       nodes: [
-        part("", el("ul", { class: "refused" }, decided.refused.map(({ line, words }) => el("li", { class: "notice warn" }, icon("circle-alert"), el("span", {}, name(line) && el("bdi", { class: "title" }, name(line)), " ", words)))), action(t("o.change"), () => orders.go("back", { order: wish.order, step: 1 }, { instead: true }))),
+        part("", el("ul", { class: "refused" }, decided.refused.map(({ line, words }) => el("li", { class: "notice warn" }, icon("circle-alert"), el("span", {}, name(line) && el("bdi", { class: "title" }, name(line)), " ", words)))), action(t("o.change"), () => orders.go("back", { order: wish.order, step: 1, change: wish.change }, { instead: true }))),
       ],
     };
   }
+  const way = offer.ways.find(({ code }) => code === wish.method);
   const send = action(
-    t("o.confirm"),
+    t(wish.change ? "o.confirm_change" : "o.confirm"),
     async () => {
       try {
-        const { id } = await orders.api.post(`orders/${wish.order}/returns`, { client_id: wish.client, wish: wanted, digest: decided.digest }, { wait: 45 });
+        const told = { wish: wanted, digest: decided.digest };
+        const { id } = await (wish.change ? orders.api.post(`${base}/change`, told, { wait: 45 }) : orders.api.post(`${base}/returns`, { client_id: wish.client, ...told }, { wait: 45 }));
         await orders.finished(id);
       } catch (error) {
         if (error.code !== "decision_changed") throw error;
-        await orders.go("back", { order: wish.order, step: 4 }, { instead: true });
+        await orders.go("back", { order: wish.order, step: 5, change: wish.change }, { instead: true });
       }
     },
     { complain: say, type: "submit" },
@@ -219,6 +226,8 @@ async function review(orders, { offer, chosen, wish }) {
         sum(t("o.bonus"), decided.bonus),
         decided.bonus && sum(t("o.credit_all"), { ...decided.credit, amount: decided.credit.amount + decided.bonus.amount }, { strong: true }),
         sum(t("o.owed"), decided.owed, { strong: true }),
+        decided.owed && el("p", { class: "quiet" }, t("o.owed_when")),
+        !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, way.words)),
         decided.keep && el("p", { class: "notice good" }, icon("check"), el("span", {}, t("o.keep"))),
         el("p", { class: "quiet" }, decided.review ? t("o.reviewed") : t("o.at_once")),
       ),

@@ -61,7 +61,7 @@ export async function address(orders, { id }) {
     t("o.next_step"),
     async () => {
       const wish = read();
-      if (!wish.line1 || !wish.city) return say(t("o.place_missing"));
+      if (!wish.line1 || !wish.city) return say(t("o.address_missing"));
       await look(orders, id, { kind: "address", address: wish });
     },
     { complain: say, type: "submit" },

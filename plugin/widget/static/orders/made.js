@@ -1,6 +1,7 @@
 // A return on its way: where it stands, what comes next, and what the shopper can still do about it.
 import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
+import { spot } from "./method.js";
 import { goods } from "./order.js";
 import { Photos } from "./photos.js";
 import { action, complaint, date, field, form, ltr, part } from "./pieces.js";
@@ -61,6 +62,19 @@ export async function made(orders, { id }) {
     );
     doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.ship_title")), form(send, carrier.view, number.view)));
   }
+  if (found.may.includes("pay")) {
+    const pay = action(
+      t("o.pay_rest"),
+      async () => {
+        const { url } = await orders.api.post(`returns/${id}/pay`);
+        if (!url) return say(t("o.paid_already"));
+        window.open(url, "_blank", "noopener");
+      },
+      { complain: say },
+    );
+    doing.push(el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(found.owed))), pay);
+  }
+  if (found.may.includes("change")) doing.push(action(t("o.change_return"), () => orders.go("back", { order: found.order.id, step: 1, change: id }), { quiet: true }));
   if (found.may.includes("cancel")) {
     const sure = action(
       t("o.call_off_sure"),
@@ -79,9 +93,11 @@ export async function made(orders, { id }) {
       el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
       found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
+      found.slip && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
+      found.way && !found.keep && part(t("o.way"), el("p", {}, found.way.words, found.way.day && ` · ${date(found.way.day)}`), found.way.place && el("p", { class: "spot" }, ...spot(found.way.place))),
       found.tracking && part("", el("p", { class: "quiet" }, el("bdi", {}, found.carrier || t("o.parcel")), " · ", ltr(found.tracking), " ", found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
       part(t("o.steps_return"), course(found.steps)),
-      part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
+      part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead.length > 0 && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
       doing.length > 0 && el("div", { class: "doing" }, ...doing, view),
       part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
     ],

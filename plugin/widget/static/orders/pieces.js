@@ -76,6 +76,10 @@ export function picture(url) {
 export const ltr = (text) => el("bdi", { dir: "ltr" }, text);
 
 const numbers = new Intl.NumberFormat(locale);
+const far = new Intl.NumberFormat(locale, { style: "unit", unit: "kilometer", maximumFractionDigits: 1 });
+
+/** How far something is. */
+export const km = (distance) => far.format(distance);
 
 /** From 0 to `most` of `line`; `changed(count)` hears of every step. */
 export function stepper(line, most, count, changed) {
