@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
+from plugin.bot import answering, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -65,11 +66,15 @@ TASKS: Mapping[str, Task] = {
     "tell_return": telling.tell_return,
     "wake_return": watching.wake_return,
     "follow_store": watching.follow_store,
+    "answer_by_bot": answering.answer_by_bot,
+    "teach_bot": teaching.teach_bot,
+    "keep_bot": teaching.keep_bot,
+    "follow_articles": teaching.follow_articles,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
-    "message.received": ("apply_rules",),
+    "message.received": ("answer_by_bot", "apply_rules"),
     "message.sent": ("deliver_reply", "apply_rules"),
     "message.automatic": ("deliver_reply",),
     "message.told": ("deliver_reply",),
@@ -84,10 +89,10 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),
-    "article.published": ("index_article",),
-    "article.unpublished": ("index_article",),
-    "article.deleted": ("index_article",),
-    "article.restored": ("index_article",),
+    "article.published": ("index_article", "follow_articles"),
+    "article.unpublished": ("index_article", "follow_articles"),
+    "article.deleted": ("index_article", "follow_articles"),
+    "article.restored": ("index_article", "follow_articles"),
     "return.requested": ("follow_store",),
     "return.approved": ("follow_store",),
     "return.declined": ("follow_store",),
