@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -268,10 +269,10 @@ async def of_products(tx: Tx, scene: Scene, topic: str, rows: Sequence[Product],
     variants: dict[UUID, list[Variant]] = {}
     for one in found:
         variants.setdefault(one.product_id, []).append(one)
-    lines = [_stock(scene.t, row, variants.get(row.id, []), asked) for row in rows]
+    words = "\n".join(_stock(scene.t, row, variants.get(row.id, []), asked) for row in rows)
     return Say(
-        Outcome.ANSWER, Reason.SURE, topic, "\n".join(lines), cards=await cards.of_products(tx, rows),
-        products=[str(row.id) for row in rows], tool="catalogue", told=f"stock {' '.join(str(row.id) for row in rows)}",
+        Outcome.ANSWER, Reason.SURE, topic, words, cards=await cards.of_products(tx, rows),
+        products=[str(row.id) for row in rows], tool="catalogue", told=f"stock {blake2b(words.encode(), digest_size=6).hexdigest()}",
     )  # fmt: skip
 
 
@@ -301,10 +302,11 @@ _FEW = 3
 
 async def named_in(tx: Tx, scene: Scene, text: str) -> list[Product]:
     """The products whose names stand in a text: whole names first, else those most of whose words are said."""
-    words = [word for word in dict.fromkeys(_raw_words(text)) if len(word) > 2][:12]
+    # As they are typed and as their other forms share it: titles stand in the table in the shop's own spelling.
+    words = [form for word in _raw_words(text) for form in (word, *lexemes.stems(search_key(word))) if len(form) > 2]
     if not words:
         return []
-    like = [f"%{word.replace('%', '').replace('_', ' ')}%" for word in words]
+    like = [f"%{word.replace('%', '').replace('_', ' ')}%" for word in dict.fromkeys(words)][:24]
     rows = list(
         await tx.scalars(
             select(Product)
@@ -319,7 +321,7 @@ async def named_in(tx: Tx, scene: Scene, text: str) -> list[Product]:
     ).products
     if whole:
         return [known[id] for id in whole][:MOST_SHOWN]
-    said = {form for word in lexemes.words(text) for form in lexemes.kept(word)}
+    said = {form for word in lexemes.words(text) for form in (word, *lexemes.stems(word))}
     scored = [(_said_of(row.title, said), row) for row in rows]
     best = max((score for score, _row in scored), default=0.0)
     if best < _MOST_OF_A_NAME:
@@ -333,7 +335,7 @@ _MOST_OF_A_NAME = 0.5
 def _said_of(title: str, said: set[str]) -> float:
     """The share of a title's words that were said."""
     own = [word for word in sources.content(title) if not word.isdigit()]
-    return sum(not said.isdisjoint(lexemes.kept(word)) for word in own) / len(own) if own else 0.0
+    return sum(not said.isdisjoint((word, *lexemes.stems(word))) for word in own) / len(own) if own else 0.0
 
 
 def _raw_words(text: str) -> list[str]:

@@ -89,7 +89,7 @@ async def test_choices_are_offered_and_the_second_one_is_understood(
     models.reads("Engraving rings", "gift_wrap")
     models.reads("something nice", "delivery_cost", "gift_wrap", gate=UNSURE)
     said = await chat.say("something nice")
-    assert offered(said) == ["How much is delivery?", "Do you wrap gifts?", "Talk to a person"]
+    assert offered(said) == ["How much is delivery?", "Can you wrap it as a gift?", "Talk to a person"]
     said = await chat.say("the second one")
     assert said is not None
     assert "ten letters" in said.text

@@ -47,9 +47,14 @@ export class Orders {
     }
   }
 
-  /** Open where the shopper left, at a return when `id` names one, else at the list. */
-  async open(id = "") {
+  /** Open where the shopper left, at a return when `id` names one, at a screen that a card leads `to`, else at the list. */
+  async open(id = "", to = null) {
     await Promise.all([this.#load(), dress()]);
+    if (to) {
+      this.#before = [{ name: "list", given: {} }];
+      if (to.given.number) this.remember({ number: to.given.number });
+      return this.go(to.screen in SCREENS ? to.screen : "list", to.given, { instead: true });
+    }
     if (id) return this.go("made", { id });
     const { screen, given } = this.state.at ?? {};
     if (screen in SCREENS && screen !== "list") this.#before = [{ name: "list", given: {} }];

@@ -77,6 +77,7 @@ function begin({ kept = {}, identity, page: around = null, accent, theme, screen
     if (bridge.full) trapFocus(event, app);
   });
   addEventListener("online", () => state.outbox.flush());
+  addEventListener("ahlan:go", lead);
   setInterval(queue, QUEUE);
   // The page around gives us the focus a moment after we appear, and the browser forgets what we had chosen.
   addEventListener("focus", () => Date.now() - appeared < 2000 && document.activeElement === document.body && settle());
@@ -368,29 +369,37 @@ function look() {
 // Showing
 
 /** The shopper's orders are another part of us, which comes when it is asked for. */
-async function openOrders(back) {
+async function openOrders(back, to) {
   show("orders");
   try {
     const { Orders } = await import("../orders/main.js");
     orders ??= new Orders({ api, kept: flow, keep: (text) => bridge.keep("flow", (flow = text)), home: () => show("home"), chat: () => show("chat"), close: () => bridge.close(), top: () => bridge.tell({ type: "ahlan:top" }), page });
     draw();
-    await orders.open(back);
+    await orders.open(back, to);
   } catch {
-    failed("orders", orders, () => openOrders(back));
+    failed("orders", orders, () => openOrders(back, to));
   }
 }
 
 /** The help centre comes likewise. */
-async function openHelp() {
+async function openHelp(article) {
   show("help");
   try {
     const part = await import("../help/main.js");
     help ??= await part.help({ chat: () => show("chat"), home: () => show("home"), close: () => bridge.close() });
     draw();
+    if (article) return help.open(article.slug, article.language, () => show("chat"));
     help.focus();
   } catch {
-    failed("help", help, openHelp);
+    failed("help", help, () => openHelp(article));
   }
+}
+
+/** A card of ours leads to an article, or to a screen of the shopper's orders. */
+function lead({ detail: { one, event } }) {
+  if (!one.slug && !one.screen) return;
+  event.preventDefault();
+  one.slug ? openHelp(one) : openOrders("", one);
 }
 
 /** A part of us that did not come is asked for once more. */
@@ -427,7 +436,7 @@ function draw(arrived = 0) {
   app.replaceChildren(
     home(state, {
       chat: () => show("chat"),
-      help: openHelp,
+      help: () => openHelp(),
       orders: () => openOrders(),
       close: () => bridge.close(),
     }),
