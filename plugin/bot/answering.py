@@ -236,7 +236,7 @@ async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Hear
     said = found.text
     person = found.outcome is Outcome.PERSON
     if person:
-        said = "\n\n".join(filter(None, (said, _handing(scene, found))))
+        said = "\n\n".join(filter(None, (said, handing(scene, found))))
     if not said:
         await _remember(tx, seen, found, sent=False)
         return
@@ -310,7 +310,7 @@ def _plain(outcome: Outcome, reason: Reason) -> dict[str, Any]:
 # Handing over
 
 
-def _handing(scene: Scene, found: Answer) -> str:
+def handing(scene: Scene, found: Answer) -> str:
     """What the shopper is told: that a person takes over, when, and how the answer finds them."""
     t = scene.t
     match found.reason:

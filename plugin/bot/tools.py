@@ -272,7 +272,8 @@ async def of_products(tx: Tx, scene: Scene, topic: str, rows: Sequence[Product],
     words = "\n".join(_stock(scene.t, row, variants.get(row.id, []), asked) for row in rows)
     return Say(
         Outcome.ANSWER, Reason.SURE, topic, words, cards=await cards.of_products(tx, rows),
-        products=[str(row.id) for row in rows], tool="catalogue", told=f"stock {blake2b(words.encode(), digest_size=6).hexdigest()}",
+        products=[str(row.id) for row in rows], tool="catalogue",
+        told=f"stock {blake2b(words.encode(), digest_size=6).hexdigest()}",
     )  # fmt: skip
 
 
