@@ -240,7 +240,7 @@ def _tried(desk: Desk, part: Part) -> Tried:
             for topic, score in part.candidates
         ],
         found=[Candidate(one.title, t.format_percent(one.strength)) for one in part.found],
-        title=part.say.title or (t.gettext(words.TOOLS[part.say.tool]) if part.say.tool in words.TOOLS else ""),
+        title=part.say.title or words.tool(t, part.say.tool),
     )  # fmt: skip
 
 

@@ -355,7 +355,7 @@ async def _hand_over(app: App, tx: Tx, seen: Seen, heard: Sequence[Heard], found
     order_id = next((turn.data["order"] for turn in seen.before.turns if turn.data.get("order")), "")
     order = await tx.get(Order, UUID(order_id)) if order_id else None
     before = [
-        part["title"] or t.gettext(words.TOOLS[part["tool"]])
+        part["title"] or words.tool(t, part["tool"])
         for turn in reversed(seen.before.turns)
         if turn.sent
         for part in turn.data.get("parts", ())

@@ -47,7 +47,6 @@ class Reason(StrEnum):
     UNCOVERED = "nothing_written"
     RESERVED = "for_a_person"
     REPEATED = "said_already"
-    FAILED = "not_possible"
     MANNERS = "manners"
     ADDRESS = "address_given"
 

@@ -402,7 +402,8 @@ def _together(scene: Scene, parts: Sequence[Part]) -> Answer:
     said = [part.say for part in parts if part.say.text]
     texts = [one.text for one in said]
     if texts and scene.bot.tone == "warm" and any(one.source or one.tool for one in said):
-        texts[0] = f"{t.gettext(_('Gladly.'))} {texts[0]}"
+        gladly = t.gettext(_("Gladly."))
+        texts[0] = f"{gladly} {texts[0]}"
     carried: list[dict[str, Any]] = []
     choices: list[Choice] = []
     for say in (part.say for part in parts):

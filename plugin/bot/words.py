@@ -33,7 +33,6 @@ REASONS: Mapping[str, Lazy] = {
     Reason.UNCOVERED: _("nothing is written about it"),
     Reason.RESERVED: _("kept for a person"),
     Reason.REPEATED: _("it had said that already"),
-    Reason.FAILED: _("it could not be done"),
     Reason.MANNERS: _("a greeting or thanks"),
     Reason.ADDRESS: _("an address was given"),
 }
@@ -51,6 +50,12 @@ GROUPS: Mapping[Group, Lazy] = {
     Group.PRODUCTS: _("Products"),
     Group.OTHER: _("Everything else"),
 }
+
+
+def tool(t: Translator, name: str) -> str:
+    """What the bot looked at; empty for nothing."""
+    known = TOOLS.get(name)
+    return t.gettext(known) if known is not None else ""
 
 
 def evidence(answer: Answer) -> dict[str, Any]:
@@ -78,19 +83,20 @@ def evidence(answer: Answer) -> dict[str, Any]:
 
 def line(t: Translator, evidence: Mapping[str, Any]) -> str:
     """Why the bot said that, in one line."""
-    return t.gettext("; ").join(_part(t, part) for part in evidence.get("parts", ()))
+    return " / ".join(_part(t, part) for part in evidence.get("parts", ()))
 
 
 def _part(t: Translator, part: Mapping[str, Any]) -> str:
-    said = [t.gettext(OUTCOMES[part["outcome"]])]
+    outcome, reason = OUTCOMES[part["outcome"]], REASONS[part["reason"]]
+    said = [t.gettext(outcome)]
     if part["topic"] and part["topic"] != HUMAN:
         said.append(t.quoted(title_of(part["topic"], t.locale.partition("-")[0])))
-    why = t.gettext(REASONS[part["reason"]])
+    why = t.gettext(reason)
     if part["reason"] in (Reason.SURE, Reason.UNSURE, Reason.OUTSIDE, Reason.ALIKE) and part["confidence"]:
         why = f"{why} ({t.format_percent(part['confidence'])})"
     said.append(why)
-    if part["tool"] in TOOLS:
-        said.append(t.gettext(TOOLS[part["tool"]]))
+    if looked := tool(t, part["tool"]):
+        said.append(looked)
     if part["title"]:
         said.append(t.quoted(part["title"]))
     return " · ".join(said)
