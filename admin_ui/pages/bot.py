@@ -28,6 +28,7 @@ from plugin.conversations.teams import Team, language_of
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import zone_of
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import isolate
 from plugin.knowledge import articles
 from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.language.client import Away
@@ -247,7 +248,9 @@ def _tried(desk: Desk, part: Part) -> Tried:
 def _spoken(desk: Desk, heard: Heard) -> str:
     names = {one.code: one.name for one in desk.app.catalogues.languages}
     name = names.get(heard.language, heard.language)
-    return desk.t.gettext(_("%(language)s in Latin letters"), language=name) if heard.question.arabizi else name
+    return (
+        desk.t.gettext(_("%(language)s in Latin letters"), language=isolate(name)) if heard.question.arabizi else name
+    )
 
 
 async def playground(desk: Desk) -> Response:

@@ -6,7 +6,7 @@ a shopper asked them; what the merchant chose goes before that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -23,6 +23,9 @@ from plugin.language.client import Away, NotStocked
 from plugin.language.frames import Teach
 
 log = structlog.get_logger(__name__)
+
+Title = tuple[UUID, UUID | None, str, str]
+"""Of an article: its id, its store, its starter, and the title in one language."""
 
 _PATIENCE = 20.0
 _TITLES = 1_000
@@ -44,15 +47,23 @@ async def teach_bot(app: App, workspace_id: UUID) -> None:
     async with app.db.transaction(workspace_id) as tx:
         some = await bots.enabled(tx)
         titles = await _titles(tx) if some else []
-    if some:
-        await _teach(app)
+        # At once what can be said without models: learning takes them a minute or more.
+        _keep(some, titles, read_by_spelling(titles))
+    if not some or not await _teach(app):
+        async with app.db.transaction(workspace_id) as tx:
+            await tx.complete_job()
+        return
     found = await read_titles(app, titles)
     async with app.db.transaction(workspace_id) as tx:
-        for bot in await bots.enabled(tx):
-            mapped = _mapped(bot, titles, found)
-            if mapped != bot.found:
-                bot.found = mapped
+        _keep(await bots.enabled(tx), titles, found)
         await tx.complete_job()
+
+
+def _keep(some: Sequence[Bot], titles: Sequence[Title], found: Mapping[str, tuple[str, float]]) -> None:
+    for bot in some:
+        mapped = _mapped(bot, titles, found)
+        if mapped != bot.found:
+            bot.found = mapped
 
 
 async def keep_bot(app: App, workspace_id: UUID) -> None:
@@ -89,10 +100,6 @@ async def _teach(app: App) -> bool:
     return True
 
 
-Title = tuple[UUID, UUID | None, str, str]
-"""Of an article: its id, its store, its starter, and the title in one language."""
-
-
 async def _titles(tx: Tx) -> list[Title]:
     rows = await tx.execute(
         select(Article.id, Article.store_id, Article.starter, ArticleText.shown)
@@ -109,24 +116,27 @@ async def _titles(tx: Tx) -> list[Title]:
     return [(row.id, row.store_id, row.starter, row.shown) for row in rows]
 
 
-async def read_titles(app: App, titles: list[Title]) -> dict[str, tuple[str, float]]:
-    """What titles are about, and how surely; by their spelling alone while the models are away."""
-    found: dict[str, tuple[str, float]] = {}
+def read_by_spelling(titles: Sequence[Title]) -> dict[str, tuple[str, float]]:
+    """What titles are about, and how surely, by their spelling alone. Pure."""
     spelled = Phrasings((one.text, one.topic or "") for one in examples()) if titles else Phrasings(())
-    for title in dict.fromkeys(title for _id, _store, _starter, title in titles):
+    near = {title: spelled.nearest(title, _SAME_WORDS) for *_article, title in titles}
+    return {title: (one.target, one.likeness) for title, one in near.items() if one is not None}
+
+
+async def read_titles(app: App, titles: Sequence[Title]) -> dict[str, tuple[str, float]]:
+    """The same by the models; by spelling for the titles that they could not be asked about."""
+    found = read_by_spelling(titles)
+    for title in dict.fromkeys(title for *_article, title in titles):
         try:
             read = await app.language.ask(BOOK, version(), title, seconds=_PATIENCE)
         except (Away, NotStocked):
-            near = spelled.nearest(title, _SAME_WORDS)
-            if near is not None:
-                found[title] = (near.target, near.likeness)
             continue
         if read.topics and read.gate >= read.offer_from:
             found[title] = (read.topics[0].id, read.gate)
     return found
 
 
-def _mapped(bot: Bot, titles: list[Title], found: Mapping[str, tuple[str, float]]) -> dict[str, str]:
+def _mapped(bot: Bot, titles: Sequence[Title], found: Mapping[str, tuple[str, float]]) -> dict[str, str]:
     """Topic to article for one store: a starter's own topics, then whichever title is surest."""
     best: dict[str, tuple[float, str]] = {}
     for id, store, starter, title in titles:

@@ -223,6 +223,11 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
             return Part(heard, Say(Outcome.PERSON, Reason.WANTED, HUMAN), near.likeness)
         say = await _act(tx, scene, near.target, heard)
         return Part(heard, replace(say, reason=Reason.ALIKE) if say.reason is Reason.SURE else say, near.likeness)
+    goods = next((topic for topic in decision.topics if topic in OF_PRODUCTS), "")
+    if goods and not scene.bot.for_a_person(goods) and await tools.named_in(tx, scene, question):
+        # It may be about goods, and the catalogue has what is named: that decides.
+        say = await _act(tx, scene, goods, heard)
+        return Part(heard, say, decision.confidence, candidates)
     found = await sources.find(tx, scene.store.id, question, heard.language)
     best = sources.sure(found)
     # An offer of topics says that none was sure: an article that speaks of nearly every word is surer.
@@ -401,7 +406,7 @@ def _together(scene: Scene, parts: Sequence[Part]) -> Answer:
     leading = min(parts, key=lambda part: _RANK[part.say.outcome])
     said = [part.say for part in parts if part.say.text]
     texts = [one.text for one in said]
-    if texts and scene.bot.tone == "warm" and any(one.source or one.tool for one in said):
+    if texts and scene.bot.tone == "warm" and said[0].outcome is Outcome.ANSWER and (said[0].source or said[0].tool):
         gladly = t.gettext(_("Gladly."))
         texts[0] = f"{gladly} {texts[0]}"
     carried: list[dict[str, Any]] = []
