@@ -46,6 +46,9 @@ MOST_A_DAY = 40
 MOST_LETTERS_A_DAY = 5
 """The same by e-mail, where a machine may be at the other end (RFC 3834, 2)."""
 
+_LATE = timedelta(hours=1)
+"""What could not be looked at for longer is for people: nobody waits in a chat any more."""
+
 _TOGETHER = 4
 """Messages that were written one after the other and are answered together."""
 
@@ -102,6 +105,8 @@ async def _see(tx: Tx, event_id: UUID) -> Seen | None:
     event = await tx.get(Event, event_id)
     message = await tx.get(Message, UUID(str(event.data["message_id"]))) if event is not None else None
     if event is None or message is None or message.deleted_at is not None or event.data.get("history"):
+        return None
+    if datetime.now(UTC) - message.created_at > _LATE:
         return None
     talk = await tx.get(Conversation, message.conversation_id)
     if talk is None or talk.status == Status.SPAM or talk.store_id is None or talk.merged_into is not None:

@@ -91,7 +91,7 @@ async def test_an_answer_by_chatting_in_arabizi_and_then_a_person(
     await expect(said.last).to_contain_text("الزملاء", timeout=SOON)
     await context.close()
     async with panel.app.db.transaction(shop.workspace_id) as tx:
-        talk = await tx.scalar(select(BotTurn.conversation_id).limit(1))
+        talk = await tx.scalar(select(BotTurn.conversation_id).order_by(BotTurn.created_at.desc()).limit(1))
     desk = await open_as(shop.email, f"inbox/{talk}")
     await expect(desk.locator(".bot-line").last).to_contain_text("a person was asked for", timeout=SOON)
     await expect(desk.locator(".is-note").last).to_contain_text("The bot hands over", timeout=SOON)
