@@ -50,6 +50,7 @@ class State(StrEnum):
 class BotLesson(TenantRow, Base):
     """A question and what is right about it. `target`: `article:<id>`, `topic:<id>` or `outside`.
 
+    `agent_id` and `decided_by` are kept as they were: an agent's row is never deleted.
     `spans`: [from version, until version or null, moment] for each time that it counted.
     """
 
@@ -57,7 +58,6 @@ class BotLesson(TenantRow, Base):
     __table_args__ = (
         Index(None, "workspace_id", "agent_id", "created_at"),
         Index("ix_bot_lessons_counting", "workspace_id", "id", postgresql_where=sql("counts")),
-        tenant_key("agent_id", "agents", ondelete="RESTRICT"),
         tenant_key("conversation_id", "conversations"),
         # What a team taught stays with the team.
         {"info": {"moves": "stays"}},

@@ -54,12 +54,6 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
-            ["workspace_id", "agent_id"],
-            ["agents.workspace_id", "agents.id"],
-            name=op.f("fk_bot_lessons_workspace_id_agent_id"),
-            ondelete="RESTRICT",
-        ),
-        sa.ForeignKeyConstraint(
             ["workspace_id", "conversation_id"],
             ["conversations.workspace_id", "conversations.id"],
             name=op.f("fk_bot_lessons_workspace_id_conversation_id"),
