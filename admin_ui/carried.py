@@ -83,7 +83,9 @@ def card_of(t: Translator, card: Mapping[str, Any], picture: str = "") -> Card:
     if "price" in card:
         price = t.format_money(Money(card["price"]["amount"], card["price"]["currency"], card["price"]["exponent"]))
     shown = card.get("picture", {}).get("thumbnail", picture)
-    reference = f"{card['kind']}:{card['id']}"
+    reference = f"{card['kind']}:{card.get('id', '')}"
+    if card["kind"] in ("article", "door"):
+        return Card("book-open" if card["kind"] == "article" else "package", card["title"], [], card["url"], shown)
     if card["kind"] == "order":
         state = words.CARD_STATES.get(card["state"])
         details = [part for part in (t.gettext(state) if state else "", price) if part]

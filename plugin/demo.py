@@ -20,7 +20,7 @@ import httpx
 import structlog
 from rich.console import Console
 
-from plugin import processes, seed_help, stores
+from plugin import processes, seed_bot, seed_help, stores
 from plugin.app import App
 from plugin.kernel.config import Settings
 from plugin.kernel.errors import SetupError
@@ -147,6 +147,7 @@ async def _story(settings: Settings, console: Console) -> None:
         for workspace_id in await app.db.workspaces():
             async with app.db.transaction(workspace_id) as tx:
                 await seed_help.furnish(app, tx)
+                await seed_bot.furnish(app, tx)
     simulators = settings.port + 1
     async with Browser(settings) as browser:
         for host in (SHOPIFY_STOREFRONT, WOO_HOST):

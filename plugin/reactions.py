@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
+from plugin.bot import answering, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -75,6 +76,10 @@ TASKS: Mapping[str, Task] = {
     "buy_label": labels.buy_label,
     "drop_label": labels.drop_label,
     "void_label": labels.void_label,
+    "answer_by_bot": answering.answer_by_bot,
+    "teach_bot": teaching.teach_bot,
+    "keep_bot": teaching.keep_bot,
+    "follow_articles": teaching.follow_articles,
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {

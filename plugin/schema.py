@@ -2,6 +2,7 @@
 
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
+from plugin.bot import bots, lessons, turns
 from plugin.conversations import (
     attachments,
     blocked,
@@ -49,11 +50,11 @@ from plugin.returns import steps as return_steps
 from webhooks import inbox
 
 TABLES = (
-    actions, articles, attachments, automation, backfill, blocked, bulk, carts, changes, claims, clocks, consents,
+    actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks, consents,
     conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
-    joining, labels, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy,
+    joining, labels, lessons, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy,
     products, proof, ratings, reading, readings, reconcile, return_records, return_steps, search, self_service,
-    shipping, stores, tags, team, teams, terms, ties, views, visitors, withdrawals, workspaces,
+    shipping, stores, tags, team, teams, terms, ties, turns, views, visitors, withdrawals, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -19,6 +19,7 @@ from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import person
 from plugin import privacy, stores, team, workspaces
 from plugin.automations import automation
+from plugin.bot import words as bot_words
 from plugin.channel import Automatic
 from plugin.conversations import (
     attachments,
@@ -83,6 +84,7 @@ class Said:
     mail: MailView | None = None
     mentions: Sequence[str] = ()
     rule: str = ""
+    bot: str = ""
     forward: Mapping[str, Any] | None = None
     orders: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     kind: str = "message"
@@ -453,6 +455,7 @@ def _said(
         mail=mail,
         mentions=message.data.get("mentions", ()),
         rule=message.data.get("rule", {}).get("name", ""),
+        bot=bot_words.line(t, message.data["bot"]) if "bot" in message.data else "",
         forward=message.data.get("forward"),
         orders=orders or {},
         more=carried(desk, talk, message, shown),

@@ -40,6 +40,15 @@ class Reason(StrEnum):
     SILENT = "nothing_said"
     MISSING = "details_missing"
     ENOUGH = "asked_enough"
+    CHOSEN = "chosen"
+    LEARNT = "learnt"
+    FOUND = "found_in_articles"
+    ALIKE = "alike"
+    UNCOVERED = "nothing_written"
+    RESERVED = "for_a_person"
+    REPEATED = "said_already"
+    MANNERS = "manners"
+    ADDRESS = "address_given"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ async def products(tx: Tx, conversation: Conversation, words: str = "") -> list[
     return await _products(tx, list(rows))
 
 
+async def of_products(tx: Tx, rows: Sequence[Product]) -> list[dict[str, Any]]:
+    """Cards of these products, in their order."""
+    return await _products(tx, rows)
+
+
 async def orders(tx: Tx, conversation: Conversation) -> list[dict[str, Any]]:
     """Cards of the orders that this conversation may show, the latest first; none for somebody unproven."""
     if conversation.customer_id is None:

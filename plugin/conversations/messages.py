@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import Index, TextClause, UniqueConstraint, bindparam, func, select
+from sqlalchemy import Index, TextClause, UniqueConstraint, bindparam, func, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -238,6 +238,35 @@ async def note_by_rule(
     if message is not None:
         await mentions.remember(tx, head.id, head.last_position + 1, calls, by=None)
     return message
+
+
+async def answer_by_bot(
+    tx: Tx, head: Head, behind: UUID, body: str, *, name: str, more: Mapping[str, Any], settles: bool
+) -> dict[str, Any] | None:
+    """The bot answers what a person wrote (`behind`), under its `name`; None when something else has. Holds `head`.
+
+    `settles`: nobody has to do anything now, so the conversation no longer counts as waiting.
+    """
+    message = await _append(
+        tx, head, BOT, automatic_id(head.id, behind), clean(body[:MAX_TEXT]), (), uploader="", actor="bot",
+        event="message.automatic", more=more, name=name,
+    )  # fmt: skip
+    if message is not None and settles:
+        await tx.execute(
+            update(threads.TABLE)
+            .where(threads.TABLE.c.workspace_id == tx.workspace_id, threads.TABLE.c.id == head.id)
+            .values(waiting_since=None)
+        )
+        await clocks.keep(tx, head.id)
+    return message
+
+
+async def note_by_bot(tx: Tx, head: Head, client_id: UUID, body: str, *, name: str) -> None:
+    """What the bot tells the team when it hands over; once for a `client_id`. The caller holds `head`."""
+    await _append(
+        tx, head, BOT, client_id, clean(body[:MAX_TEXT]), (), kind=NOTE, uploader="", actor="bot", event="note.added",
+        name=name,
+    )  # fmt: skip
 
 
 async def write_aside(

@@ -73,7 +73,7 @@ class Help {
     return el(
       "li",
       {},
-      el("button", { type: "button", class: "help-line", on: { click: () => this.open(slug, language) } }, el("span", { dir: "auto" }, words, where && el("small", {}, where)), icon("chevron-right")),
+      el("button", { type: "button", class: "help-line", on: { click: () => this.#article(slug, language) } }, el("span", { dir: "auto" }, words, where && el("small", {}, where)), icon("chevron-right")),
     );
   }
 
@@ -116,7 +116,12 @@ class Help {
     }
   }
 
-  async open(slug, language = config.locale) {
+  /** An article that a card in the chat leads to: back leads to the chat. */
+  open({ slug, language }) {
+    return this.#article(slug, language, this.leave.chat);
+  }
+
+  async #article(slug, language = config.locale, from = null) {
     let one;
     try {
       one = await get("article", { slug, language });
@@ -126,7 +131,8 @@ class Help {
     const shown = this.body.firstElementChild;
     const at = this.body.scrollTop;
     // Back to where the list was, as it was.
-    if (shown === this.field) this.#trail.push(() => (this.#put(t("help.title"), this.field, this.list), (this.body.scrollTop = at)));
+    if (from) this.#trail.push(from);
+    else if (shown === this.field) this.#trail.push(() => (this.#put(t("help.title"), this.field, this.list), (this.body.scrollTop = at)));
     // The server's sanitiser made it; nothing in a parsed document runs.
     const words = new DOMParser().parseFromString(one.html, "text/html").body;
     for (const link of words.querySelectorAll("a[href]")) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });

@@ -51,11 +51,16 @@ class Orders {
     }
   }
 
-  /** Open where the shopper left, at a return when `id` names one, else at the list. */
-  async open(id = "") {
+  /** Open where the shopper left, `to` a return by its id, or `to` the screen that a card leads to. */
+  async open(to = "") {
     await Promise.all([this.#load(), dress()]);
     await arrive(this);
-    if (id) return this.go("made", { id });
+    if (to?.screen) {
+      this.#before = [{ name: "list", given: {} }];
+      if (to.given.number) this.remember({ number: to.given.number });
+      return this.go(to.screen in SCREENS ? to.screen : "list", to.given, { instead: true });
+    }
+    if (to) return this.go("made", { id: to });
     const { screen, given } = this.state.at ?? {};
     if (screen in SCREENS && screen !== "list") this.#before = [{ name: "list", given: {} }];
     return this.go(screen in SCREENS ? screen : "list", given ?? {}, { fresh: false });

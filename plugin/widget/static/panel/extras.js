@@ -25,8 +25,8 @@ function card(one, fresh) {
   const details = [one.kind === "order" ? STATES[one.state] && t(STATES[one.state]) : price && (one.from ? t("chat.from", { price }) : price), one.kind === "order" && price];
   return box(
     one.url,
-    { class: `card ${one.kind}` },
-    one.picture ? shown(one.picture, fresh) : el("span", { class: "sign" }, one.kind === "order" ? icon("package") : icon("shopping-bag")),
+    { class: `card ${one.kind}`, on: { click: (event) => dispatchEvent(new CustomEvent("ahlan:go", { detail: { one, event } })) } },
+    one.picture ? shown(one.picture, fresh) : el("span", { class: "sign" }, icon(one.slug ? "book-open" : one.kind === "product" ? "shopping-bag" : "package")),
     el(
       "span",
       { class: "words" },

@@ -1,7 +1,6 @@
 // The conversation as a scrolling list. Bubbles are built once and moved, never rebuilt while they are read aloud.
 import { bubble, meta } from "./bubble.js";
 import { el, icon } from "./dom.js";
-import { Rating } from "./rating.js";
 import { day, duration, plural, t } from "./words.js";
 
 const CLUSTER = 5 * 60e3; // messages of one person this close together are one thought
@@ -24,9 +23,9 @@ export class Log {
     this.list = el("div", { class: "list", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": t("chat.log") });
     this.typing = el("div", { class: "message agent typing", hidden: true });
     this.replies = el("div", { class: "replies", role: "group", "aria-label": t("chat.replies"), hidden: true });
-    this.rating = new Rating(actions.rate);
+    this.rated = el("div");
     this.place = el("p", { class: "place", role: "status", hidden: true });
-    this.scroller = el("div", { class: "scroller", tabindex: "0", on: { scroll: () => this.#scrolled() } }, this.older, this.intro, this.list, this.typing, this.replies, this.rating.view, this.place);
+    this.scroller = el("div", { class: "scroller", tabindex: "0", on: { scroll: () => this.#scrolled() } }, this.older, this.intro, this.list, this.typing, this.replies, this.rated, this.place);
     this.pill = el("button", { type: "button", class: "pill", hidden: true, on: { click: () => this.toEnd(true) } });
     this.view = el("div", { class: "log" }, this.scroller, this.pill);
     new ResizeObserver(() => this.#bottom && this.toEnd()).observe(this.scroller);
@@ -64,7 +63,7 @@ export class Log {
     this.intro.hidden = entries.length > 0;
     this.older.hidden = thread.first <= 1;
     this.#offer(entries[entries.length - 1]?.message);
-    this.rating.draw(outbox.items.length ? null : thread.rating);
+    this.#rate(outbox.items.length ? null : thread.rating);
     if (this.#bottom) this.toEnd();
     else if (arrived) this.#fresh += arrived;
     this.#point();
@@ -136,6 +135,15 @@ export class Log {
       const here = this.list.children[index];
       if (here !== node) this.list.insertBefore(node, here ?? null);
     });
+  }
+
+  /** How it was comes as a part of its own. */
+  async #rate(asked) {
+    this.asked = asked;
+    if (!asked && !this.rating) return;
+    const { Rating } = await import("../rating/main.js");
+    if (!this.rating) this.rated.replaceWith((this.rating = new Rating(this.#actions.rate)).view);
+    this.rating.draw(this.asked);
   }
 
   #offer(message) {

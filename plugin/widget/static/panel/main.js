@@ -78,6 +78,7 @@ function begin({ kept = {}, identity, page: around = null, accent, theme, screen
     if (bridge.full) trapFocus(event, app);
   });
   addEventListener("online", () => state.outbox.flush());
+  addEventListener("ahlan:go", lead);
   setInterval(queue, QUEUE);
   // The page around gives us the focus a moment after we appear, and the browser forgets what we had chosen.
   addEventListener("focus", () => Date.now() - appeared < 2000 && document.activeElement === document.body && settle());
@@ -368,17 +369,24 @@ function look() {
 
 // Showing
 
-/** Orders, the help centre, the way out of a contract: parts of us that come when they are asked for. */
-async function openPart(screen, back) {
+/** Orders, the help centre, the way out of a contract: parts of us that come when they are asked for, at `to` in them. */
+async function openPart(screen, to) {
   show(screen);
   try {
     const part = await import(`../${screen}/main.js`);
     parts[screen] ??= await part[screen]({ api, kept: flow, keep: (text) => bridge.keep("flow", (flow = text)), name: state.visitor?.name, home: () => show("home"), chat: () => show("chat"), close: () => bridge.close(), top: () => bridge.tell({ type: "ahlan:top" }), page });
     draw();
-    await (screen === "orders" ? parts.orders.open(back) : parts[screen].focus());
+    await (to || screen === "orders" ? parts[screen].open(to) : parts[screen].focus());
   } catch {
-    failed(screen, () => openPart(screen, back));
+    failed(screen, () => openPart(screen, to));
   }
+}
+
+/** A card of ours leads to an article, or to a screen of the shopper's orders. */
+function lead({ detail: { one, event } }) {
+  if (!one.slug && !one.screen) return;
+  event.preventDefault();
+  openPart(one.slug ? "help" : "orders", one);
 }
 
 /** A part of us that did not come is asked for once more. */

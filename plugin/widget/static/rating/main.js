@@ -1,6 +1,6 @@
-// How it was: asked once, under a conversation that was resolved.
-import { el, icon } from "./dom.js";
-import { plural, t } from "./words.js";
+// How it was: asked once, under a conversation that was resolved. Loaded when it is first asked.
+import { el, icon } from "../panel/dom.js";
+import { plural, t } from "../panel/words.js";
 
 const BEST = 5;
 

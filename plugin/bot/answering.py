@@ -1,0 +1,385 @@
+"""The bot at work: a job behind every message of a shopper's.
+
+It looks, asks the models outside of any transaction, looks again under the conversation's lock, and writes what it
+says, why, and that it is done in one transaction. One automatic answer stands behind a message, whoever writes it
+(`messages.automatic_id`), and a person of the team who wrote silences the bot until the conversation is resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import func, select, text
+
+from plugin import workspaces
+from plugin.app import App
+from plugin.bot import bots, lessons, seeds, turns, words
+from plugin.bot.bots import Bot, When
+from plugin.bot.decide import Outcome, Reason
+from plugin.bot.scene import Scene
+from plugin.bot.thinking import Answer, Heard, answer, hear, spoken
+from plugin.bot.turns import Before
+from plugin.conversations import conversations as threads
+from plugin.conversations import messages, presence, tags, teams, waiting
+from plugin.conversations.conversations import EMAIL, Conversation, Head, Shopper, Status
+from plugin.conversations.messages import AGENT, MESSAGE, SHOPPER, Message
+from plugin.conversations.teams import Team, language_of
+from plugin.crm import visitors
+from plugin.crm.orders import Order
+from plugin.crm.visitors import Visitor
+from plugin.kernel.db import Tx
+from plugin.kernel.errors import AhlanError
+from plugin.kernel.events import Event
+from plugin.kernel.i18n import Translator, zone_of
+from plugin.kernel.lazy import _
+from plugin.kernel.text import isolate
+from plugin.stores import Store
+
+MOST_A_DAY = 40
+"""Answers in one conversation in 24 hours; then people have it to themselves."""
+
+MOST_LETTERS_A_DAY = 5
+"""The same by e-mail, where a machine may be at the other end (RFC 3834, 2)."""
+
+_LATE = timedelta(hours=1)
+"""What could not be looked at for longer is for people: nobody waits in a chat any more."""
+
+_TOGETHER = 4
+"""Messages that were written one after the other and are answered together."""
+
+_PROVEN_FOR = timedelta(minutes=30)
+"""How long the store's word for who is signed in lasts without being given again; sessions renew every 15 minutes."""
+
+_SURE = frozenset({Reason.SURE, Reason.FOUND, Reason.LEARNT, Reason.CHOSEN, Reason.ALIKE})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A message that the bot may answer, with its surroundings."""
+
+    talk: Conversation
+    message: Message
+    said: str
+    store: Store
+    bot: Bot
+    before: Before
+    visitor: Visitor | None
+
+
+async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
+    """Task, after a shopper's message: answer it, offer choices, ask back or hand over; or say nothing."""
+    async with app.db.transaction(workspace_id) as tx:
+        seen = await _see(tx, UUID(event_id))
+        if seen is None:
+            await tx.complete_job()
+            return
+    here = await presence.agents_here(app.hub, workspace_id)
+    locale = language_of(seen.talk.locale or seen.store.locale)
+    fallback = locale if locale in seeds.LANGUAGES else seeds.LANGUAGES[0]
+    now = datetime.now(UTC)
+    today = now.astimezone(zone_of(seen.store.timezone)).date()
+    heard = await hear(app, seen.said, today=today, region=seen.store.country, fallback=fallback)
+    async with app.db.transaction(workspace_id) as tx:
+        # First the lock, then the look: whoever wrote meanwhile is seen, whoever writes now waits.
+        head = await threads.lock_living(tx, seen.talk.id)
+        again = await _see(tx, UUID(event_id))
+        if head is not None and again is not None and again.said == seen.said:
+            if any(one.untaught for one in heard):
+                await tx.enqueue("teach_bot", unique="teach_bot_now")
+            language = spoken(app.catalogues.codes, heard, fallback)
+            if again.bot.speaks(language):
+                await _answer(app, tx, head, again, heard, await _scene(app, tx, again, language, here, now))
+        await tx.complete_job()
+
+
+# Looking
+
+
+async def _see(tx: Tx, event_id: UUID) -> Seen | None:
+    """The message behind an event with its surroundings; None where the bot has nothing to say."""
+    event = await tx.get(Event, event_id)
+    message = await tx.get(Message, UUID(str(event.data["message_id"]))) if event is not None else None
+    if event is None or message is None or message.deleted_at is not None or event.data.get("history"):
+        return None
+    if datetime.now(UTC) - message.created_at > _LATE:
+        return None
+    talk = await tx.get(Conversation, message.conversation_id)
+    if talk is None or talk.status == Status.SPAM or talk.store_id is None or talk.merged_into is not None:
+        return None
+    await tx.session.refresh(talk)
+    bot = await bots.of_store(tx, talk.store_id)
+    if bot is None or not bot.enabled or not bot.on_channel(talk) or talk.status == Status.SPAM:
+        return None
+    store = await tx.get(Store, talk.store_id)
+    if store is None or await _by_a_machine(tx, message.id):
+        return None
+    if await messages.last_by_a_person(tx, talk.id) != message.id or await turns.behind(tx, talk.id, message.id):
+        return None
+    resolved = await _resolved(tx, talk.id)
+    if await _somebody_wrote(tx, talk.id, resolved):
+        return None
+    visitor = await tx.get(Visitor, talk.visitor_id) if talk.visitor_id is not None else None
+    before = await turns.since(tx, talk.id, resolved)
+    return Seen(talk, message, await _unanswered(tx, talk.id, message), store, bot, before, visitor)
+
+
+async def _by_a_machine(tx: Tx, message_id: UUID) -> bool:
+    found: bool = await tx.scalar(
+        text(
+            "SELECT EXISTS (SELECT FROM mail_letters WHERE workspace_id = :workspace AND message_id = :message "
+            "AND automatic <> '')"
+        ),
+        {"workspace": tx.workspace_id, "message": message_id},
+    )
+    return found
+
+
+async def _resolved(tx: Tx, conversation_id: UUID) -> datetime | None:
+    """When the conversation was resolved last: what comes after is another matter."""
+    found: datetime | None = await tx.scalar(
+        select(func.max(Event.at)).where(
+            Event.workspace_id == tx.workspace_id,
+            Event.subject_id == conversation_id,
+            Event.kind == "conversation.resolved",
+        )
+    )
+    return found
+
+
+async def _somebody_wrote(tx: Tx, conversation_id: UUID, since: datetime | None) -> bool:
+    """Whether a person of the team wrote to the shopper: then it is theirs."""
+    found = await tx.scalar(
+        select(Message.id)
+        .where(
+            Message.workspace_id == tx.workspace_id,
+            Message.conversation_id == conversation_id,
+            Message.author == AGENT,
+            Message.kind == MESSAGE,
+            *((Message.created_at > since,) if since is not None else ()),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def _unanswered(tx: Tx, conversation_id: UUID, message: Message) -> str:
+    """What the shopper wrote in a row up to this message, without an answer between."""
+    rows = await tx.scalars(
+        select(Message)
+        .where(
+            Message.workspace_id == tx.workspace_id,
+            Message.conversation_id == conversation_id,
+            Message.kind == MESSAGE,
+            Message.seq <= message.seq,
+        )
+        .order_by(Message.seq.desc())
+        .limit(_TOGETHER)
+    )
+    said: list[str] = []
+    for row in rows:
+        if row.author != SHOPPER:
+            break
+        if row.deleted_at is None:
+            said.append(row.text)
+    return "\n".join(reversed(said))
+
+
+async def _scene(app: App, tx: Tx, seen: Seen, language: str, here: int, now: datetime) -> Scene:
+    talk, store = seen.talk, seen.store
+    back = await teams.back_at(tx, store.id, language, now)
+    shopper = None
+    if talk.channel != EMAIL and talk.visitor_id is not None:
+        shopper = Shopper(talk.visitor_id, store.id, _vouched_for(seen), talk.id, talk.locale)
+    known = talk.reply_email or (seen.visitor.typed_email if seen.visitor is not None else "")
+    return Scene(
+        store=store, bot=seen.bot, t=_words(app, store, language), language=language,
+        public_url=app.settings.public_url, now=now, shopper=shopper, chat=talk.channel != EMAIL, before=seen.before,
+        back_at=back, here=here, usual=(await waiting.usual(tx, store.id)).seconds if here else None,
+        address=bool(known) or talk.channel == EMAIL or talk.customer_id is not None,
+    )  # fmt: skip
+
+
+def _words(app: App, store: Store, language: str) -> Translator:
+    return app.catalogues.translator(language, timezone=store.timezone, digits=store.widget.get("digits", "latn"))
+
+
+def _vouched_for(seen: Seen) -> UUID | None:
+    """The customer whom the store vouched for in this very browser, a short while ago; nobody's guess counts."""
+    visitor = seen.visitor
+    if visitor is None or visitor.customer_id is None or visitor.customer_id != seen.talk.customer_id:
+        return None
+    recent = visitor.identified_at is not None and datetime.now(UTC) - visitor.identified_at < _PROVEN_FOR
+    return visitor.customer_id if recent else None
+
+
+# Answering
+
+
+async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene: Scene) -> None:
+    handed = scene.before.handed
+    if seen.bot.hours == When.AWAY and scene.somebody and handed is None and not scene.before.turns:
+        return
+    if handed is not None and await _address(tx, head, seen, heard, scene):
+        return
+    found = await answer(tx, scene, heard, await lessons.counting(tx, scene.store.id))
+    today = await turns.sent_today(tx, seen.talk.id)
+    if today >= (MOST_A_DAY if scene.chat else MOST_LETTERS_A_DAY):
+        return
+    sure = found.outcome is Outcome.ANSWER and found.reason in _SURE
+    if handed is not None and (not sure or handed.reason == Reason.WANTED):
+        await _remember(tx, seen, found, sent=False)
+        return
+    if not scene.chat and not sure:
+        # A letter gets an answer or a colleague, and no questions back.
+        await _remember(tx, seen, found, sent=False)
+        return
+    said = found.text
+    person = found.outcome is Outcome.PERSON
+    if person:
+        said = "\n\n".join(filter(None, (said, handing(scene, found))))
+    if not said:
+        await _remember(tx, seen, found, sent=False)
+        return
+    more: dict[str, Any] = {"bot": words.evidence(found)}
+    if found.cards:
+        more["cards"] = list(found.cards)
+    if found.choices:
+        more["replies"] = [{"id": str(at), "text": one.text} for at, one in enumerate(found.choices, 1)]
+    name = seen.bot.name or scene.t.gettext(_("Assistant"))
+    told = await messages.answer_by_bot(
+        tx, head, seen.message.id, said, name=name, more=more, settles=not person and handed is None
+    )
+    await _remember(tx, seen, found, sent=told is not None, scene=scene)
+    if told is not None and person:
+        await _hand_over(app, tx, seen, heard, found, name)
+
+
+async def _remember(tx: Tx, seen: Seen, found: Answer, *, sent: bool, scene: Scene | None = None, **more: Any) -> None:
+    """The turn in the log, with what later messages may mean by "it" and "the second one"."""
+    says = [part.say for part in found.parts]
+    pending = next((say.topic for say in says if say.outcome is Outcome.ASK and say.topic), "")
+    asked = [need for say in says for need in say.asked]
+    if scene is not None and found.outcome is Outcome.PERSON and not scene.address and not scene.somebody:
+        asked.append("email")
+    data: dict[str, Any] = {
+        **words.evidence(found),
+        "choices": [{"text": one.text, "to": one.to} for one in found.choices],
+        "asked": asked,
+        "told": [say.told for say in says if say.told],
+        "products": next((list(say.products) for say in says if say.products), []),
+        "order": next((say.order for say in says if say.order), ""),
+        "pending": pending,
+        **({"handed": True} if found.outcome is Outcome.PERSON and sent else {}),
+        **more,
+    }
+    await turns.write(
+        tx, conversation_id=seen.talk.id, store_id=seen.store.id, message_id=seen.message.id, sent=sent,
+        outcome=found.outcome.value, reason=found.reason.value, language=found.parts[0].heard.language,
+        topic=found.first.say.topic, confidence=found.first.confidence, data=data,
+    )  # fmt: skip
+
+
+async def _address(tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene: Scene) -> bool:
+    """The shopper gives an address after the hand-over asked for one: kept for this conversation's replies."""
+    typed = next((one.value for each in heard for one in each.question.emails), "")
+    if not typed or "email" not in scene.before.asked or seen.visitor is None or scene.shopper is None:
+        return False
+    kept = await threads.ask_email(tx, scene.shopper, typed)
+    if kept is None:
+        return False
+    await visitors.typed_email(tx, seen.visitor, kept)
+    said = scene.t.gettext(_("Thank you. The answer comes to %(email)s too."), email=isolate(kept, "ltr"))
+    name = seen.bot.name or scene.t.gettext(_("Assistant"))
+    told = await messages.answer_by_bot(
+        tx, head, seen.message.id, said, name=name, settles=False,
+        more={"bot": {"parts": [_plain(Outcome.ANSWER, Reason.ADDRESS)], "language": scene.language}},
+    )  # fmt: skip
+    await turns.write(
+        tx, conversation_id=seen.talk.id, store_id=seen.store.id, message_id=seen.message.id, sent=told is not None,
+        outcome=Outcome.ANSWER.value, reason=Reason.ADDRESS.value, language=scene.language, topic="", confidence=1.0,
+        data={"parts": [_plain(Outcome.ANSWER, Reason.ADDRESS)]},
+    )  # fmt: skip
+    return True
+
+
+def _plain(outcome: Outcome, reason: Reason) -> dict[str, Any]:
+    return {"outcome": outcome.value, "reason": reason.value, "topic": "", "confidence": 0, "tool": "", "title": "",
+            "source": "", "candidates": []}  # fmt: skip
+
+
+# Handing over
+
+
+def handing(scene: Scene, found: Answer) -> str:
+    """What the shopper is told: that a person takes over, when, and how the answer finds them."""
+    t = scene.t
+    match found.reason:
+        case Reason.WANTED:
+            said = [t.gettext(_("A colleague takes over from here."))]
+        case Reason.REPEATED | Reason.ENOUGH:
+            said = [t.gettext(_("That did not help yet, so a colleague looks into it."))]
+        case Reason.RESERVED:
+            said = [t.gettext(_("A colleague answers this."))]
+        case _:
+            said = [t.gettext(_("I have no reliable answer to this, so a colleague takes over."))]
+    said.append(t.gettext(_("Everything written here is before them.")))
+    if scene.somebody:
+        if scene.usual:
+            said.append(t.gettext(_("It usually takes about %(time)s."), time=t.duration(scene.usual)))
+    elif scene.back_at is not None:
+        said.append(t.gettext(_("Somebody is here again %(when)s."), when=when(t, scene.back_at, scene.now)))
+    else:
+        said.append(t.gettext(_("Nobody is here just now; the answer comes as soon as somebody is.")))
+    if not scene.somebody and not scene.address:
+        said.append(t.gettext(_("Write your e-mail address here, and the answer reaches you there too.")))
+    return " ".join(said)
+
+
+def when(t: Translator, moment: datetime, now: datetime) -> str:
+    """A moment to come, as it is said: today, tomorrow, or on a day, with the time of day."""
+    day, today = moment.astimezone(t.timezone).date(), now.astimezone(t.timezone).date()
+    time = isolate(t.format_time(moment))
+    if day == today:
+        return t.gettext(_("today at %(time)s"), time=time)
+    if day == today + timedelta(days=1):
+        return t.gettext(_("tomorrow at %(time)s"), time=time)
+    return t.gettext(_("on %(day)s at %(time)s"), day=t.format_date(moment, "full"), time=time)
+
+
+async def _hand_over(app: App, tx: Tx, seen: Seen, heard: Sequence[Heard], found: Answer, name: str) -> None:
+    """To the right team, with a summary for whoever takes it."""
+    workspace = await workspaces.current(tx)
+    t = app.catalogues.translator(
+        app.catalogues.negotiate(workspace.locale if workspace else ""), timezone=seen.store.timezone
+    )
+    order_id = next((turn.data["order"] for turn in seen.before.turns if turn.data.get("order")), "")
+    order = await tx.get(Order, UUID(order_id)) if order_id else None
+    before = [
+        part["title"] or words.tool(t, part["tool"])
+        for turn in reversed(seen.before.turns)
+        if turn.sent
+        for part in turn.data.get("parts", ())
+        if part["title"] or part["tool"] in words.TOOLS
+    ]
+    note = words.summary(t, found, heard, before, isolate(order.name, "ltr") if order is not None else "")
+    head = await threads.lock(tx, seen.talk.id)
+    assert head is not None
+    await messages.note_by_bot(tx, head, uuid5(seen.talk.id, f"bot {seen.message.id}"), note, name=name)
+    await _to_team(tx, seen, found.first.say.topic)
+
+
+async def _to_team(tx: Tx, seen: Seen, topic: str) -> None:
+    """A conversation is a team's by the team's own tag; who of it gets it is then the team's way of giving."""
+    chosen = seen.bot.teams.get(bots.group_of(topic))
+    team = await tx.get(Team, UUID(chosen)) if chosen else None
+    if team is not None and team.skills:
+        await tx.session.refresh(seen.talk)
+        # With as many tags as a conversation can have it stays where it is.
+        with suppress(AhlanError):
+            await tags.put(tx, seen.talk, team.skills[0], by=None)
+    await tx.enqueue("give_conversation", conversation_id=seen.talk.id)

@@ -1,0 +1,68 @@
+"""What is known where the bot speaks: whose shop, which language, who is there, and what was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from plugin.bot.bots import Bot
+from plugin.bot.decide import Decision, Outcome, Reason
+from plugin.bot.memory import Choice
+from plugin.bot.turns import Before
+from plugin.conversations.conversations import Shopper
+from plugin.kernel.i18n import Translator
+from plugin.stores import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One message's surroundings. `shopper` is None where nothing can be proven (a letter, the playground).
+
+    `back_at`: when somebody is there again (UTC), None while open or unknown; `here`: agents with the panel open.
+    `usual`: seconds that an answer usually takes, as measured. `address`: whether we know where to reach them.
+    """
+
+    store: Store
+    bot: Bot
+    t: Translator
+    language: str
+    public_url: str
+    now: datetime
+    shopper: Shopper | None = None
+    chat: bool = True
+    before: Before = field(default_factory=Before)
+    back_at: datetime | None = None
+    here: int = 0
+    usual: int | None = None
+    address: bool = False
+
+    @property
+    def somebody(self) -> bool:
+        """Whether a colleague can take over now."""
+        return self.here > 0 and self.back_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """What is said to one question, and why. `told` names what was said, so that it is not said again and again."""
+
+    outcome: Outcome
+    reason: Reason
+    topic: str = ""
+    text: str = ""
+    cards: Sequence[dict[str, Any]] = ()
+    choices: Sequence[Choice] = ()
+    asked: Sequence[str] = ()
+    products: Sequence[str] = ()
+    order: str = ""
+    source: str = ""
+    title: str = ""
+    tool: str = ""
+    told: str = ""
+
+    @classmethod
+    def person(cls, decision: Decision, topic: str = "") -> Say:
+        """Somebody else has to answer this."""
+        return cls(Outcome.PERSON, decision.reason, topic or next(iter(decision.topics), ""))

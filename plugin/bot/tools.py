@@ -1,0 +1,441 @@
+"""What the bot can look up by itself: orders that are proven to be the shopper's, goods, opening hours.
+
+It reads and it opens doors; nothing is carried out here. Whatever changes an order or moves money happens on the
+widget's own screens, where the shop's rules and the proof of ownership hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from babel import dates
+from sqlalchemy import func, or_, select
+
+from plugin.bot import sources
+from plugin.bot.decide import Outcome, Reason
+from plugin.bot.memory import Choice, means_it, picked
+from plugin.bot.scene import Say, Scene
+from plugin.bot.understand import Message, understand
+from plugin.bot.understand import Product as Named
+from plugin.conversations import cards, teams
+from plugin.conversations.hours import DAY_MINUTES, Span, clock
+from plugin.crm import orders, tracking
+from plugin.crm.orders import OrderView, number_of
+from plugin.crm.products import Product, Variant
+from plugin.crm.tracking import Standing, Step
+from plugin.kernel import lexemes
+from plugin.kernel.db import Tx
+from plugin.kernel.i18n import Translator
+from plugin.kernel.lazy import _
+from plugin.kernel.money import Money
+from plugin.kernel.text import isolate, search_key
+from plugin.returns import proof, records
+from plugin.returns import words as return_words
+from plugin.returns.states import State
+
+TRACKED = frozenset({"track_order", "delivery_late"})
+DOORS = {
+    "return_item": "back",
+    "exchange": "back",
+    "cancel_order": "order",
+    "change_address": "order",
+    "change_order": "order",
+    "invoice": "order",
+    "damaged_item": "problem",
+    "missing_item": "problem",
+    "wrong_item": "problem",
+    "marked_delivered": "problem",
+}
+"""Topics about an order, and the screen of the widget on which the shopper goes on."""
+
+OF_ORDERS = frozenset({*TRACKED, *DOORS, "refund_status"})
+OF_PRODUCTS = frozenset({"availability", "back_in_stock"})
+HOURS = "opening_hours"
+
+MOST_SHOWN = 4
+_LOOKED_AT = 60
+_OFFERED = 3
+
+
+def has(topic: str) -> bool:
+    """Whether there is a tool for a topic, so that no article has to answer it."""
+    return topic in OF_ORDERS or topic in OF_PRODUCTS or topic == HOURS
+
+
+# Orders
+
+
+async def order(tx: Tx, scene: Scene, topic: str, message: Message) -> Say:
+    """About one of the shopper's own orders. Nothing is told of an order that is not proven to be theirs."""
+    views = await proof.theirs(tx, scene.shopper) if scene.shopper is not None and scene.chat else ()
+    view, several = _which(list(views), scene, message)
+    if several:
+        return Say(
+            Outcome.ASK, Reason.MISSING, topic, scene.t.gettext(_("Which order is it about?")),
+            choices=[Choice(_called(scene.t, one), f"order:{one.order.id}") for one in several[:_OFFERED]],
+            asked=("order",), tool="orders",
+        )  # fmt: skip
+    if view is None:
+        return _unproven(scene, topic, message, known=bool(views))
+    return await about(tx, scene, topic, view)
+
+
+async def about(tx: Tx, scene: Scene, topic: str, view: OrderView) -> Say:
+    """About this very order, which is proven to be theirs."""
+    usual = await orders.usual_times(tx, scene.store.id)
+    one = view.order
+    standing = tracking.standing(
+        one.placed_at, one.fulfilment_status, one.cancelled_at, view.fulfilments, usual, scene.now
+    )
+    words, door = _standing(scene.t, view, standing), _door(scene, "order", {"id": str(one.id)}, _called(scene.t, view))
+    choices: Sequence[Choice] = ()
+    if topic == "refund_status" and (said := await _returned(tx, scene, view)):
+        words, door = said
+    elif topic in DOORS and not standing.cancelled:
+        words, door = _onwards(scene, topic, view, standing)
+    elif standing.late:
+        choices = (Choice(scene.t.gettext(_("Ask a colleague about it")), "person"),)
+    return Say(
+        Outcome.ANSWER, Reason.SURE, topic, words, cards=[door], choices=choices, order=str(one.id), tool="orders",
+        told=f"{topic} {one.id}",
+    )  # fmt: skip
+
+
+def _which(views: list[OrderView], scene: Scene, message: Message) -> tuple[OrderView | None, list[OrderView]]:
+    """The order that is meant; else those among which to choose."""
+    if message.orders:
+        wanted = {number_of(found.value) for found in message.orders}
+        return next((view for view in views if number_of(view.order.name) in wanted), None), []
+    last = next((turn.data["order"] for turn in scene.before.turns if turn.data.get("order")), "")
+    if last and means_it(message.text):
+        return next((view for view in views if str(view.order.id) == last), None), []
+    if len(views) == 1:
+        return views[0], []
+    under_way = [view for view in views if not view.order.cancelled_at and not _arrived(view)]
+    if len(under_way) == 1:
+        return under_way[0], []
+    return None, under_way or views
+
+
+def _arrived(view: OrderView) -> bool:
+    return bool(view.fulfilments) and all(one.delivered_at for one in view.fulfilments)
+
+
+def _unproven(scene: Scene, topic: str, message: Message, *, known: bool) -> Say:
+    """Whose order it is has to be shown first: the door to where that is done, with what was typed filled in."""
+    number = message.orders[0].value if message.orders else ""
+    t = scene.t
+    if known and number:
+        words = t.gettext(_("I cannot see order %(order)s here yet."), order=isolate(number, "ltr"))
+    else:
+        words = t.gettext(_("I look it up as soon as it is clear that the order is yours."))
+    more = t.gettext(_("Open your orders, enter the number and the e-mail or phone of the order, and type the code."))
+    door = _door(scene, "find", {"number": number} if number else {}, t.gettext(_("Find my order")))
+    return Say(
+        Outcome.ASK, Reason.MISSING, topic, f"{words} {more}", cards=[door], asked=("proof",), tool="proof",
+        told=f"{topic} proof",
+    )  # fmt: skip
+
+
+def _called(t: Translator, view: OrderView) -> str:
+    return t.gettext(_("Order %(order)s"), order=isolate(view.order.name, "ltr"))
+
+
+def _standing(t: Translator, view: OrderView, standing: Standing) -> str:
+    """Where an order is, in a sentence or two."""
+    name = isolate(view.order.name, "ltr")
+    moments = dict(standing.moments)
+
+    def day(step: Step) -> str:
+        moment = moments.get(step)
+        return t.format_date(moment, "long") if moment is not None else ""
+
+    if standing.cancelled:
+        return t.gettext(_("Order %(order)s was cancelled."), order=name)
+    match standing.reached:
+        case Step.DELIVERED:
+            when = day(Step.DELIVERED)
+            return (
+                t.gettext(_("Order %(order)s was delivered on %(day)s."), order=name, day=when)
+                if when
+                else t.gettext(_("Order %(order)s was delivered."), order=name)
+            )
+        case Step.OUT_FOR_DELIVERY:
+            said = [t.gettext(_("Order %(order)s is with the courier and arrives soon."), order=name)]
+        case Step.SHIPPED:
+            when = day(Step.SHIPPED)
+            said = [
+                t.gettext(_("Order %(order)s was sent on %(day)s."), order=name, day=when)
+                if when
+                else t.gettext(_("Order %(order)s is on its way."), order=name)
+            ]
+        case Step.PACKED:
+            said = [t.gettext(_("Order %(order)s is packed and waits for the carrier."), order=name)]
+        case _:
+            said = [t.gettext(_("Order %(order)s is here and is being prepared."), order=name)]
+    if standing.parts:
+        said.append(t.gettext(_("Not everything is in the same parcel.")))
+    for parcel in standing.parcels[:2]:
+        if parcel.carrier and parcel.number:
+            said.append(
+                t.gettext(
+                    _("Carrier: %(carrier)s, tracking number %(number)s."),
+                    carrier=isolate(parcel.carrier), number=isolate(parcel.number, "ltr"),
+                )
+            )  # fmt: skip
+        if parcel.link:
+            said.append(parcel.link)
+    if standing.late:
+        said.append(t.gettext(_("That takes longer than usual here.")))
+    elif standing.usual:
+        days = -(-standing.usual // timedelta(days=1))
+        said.append(t.ngettext("It usually takes up to %(num)s day.", "It usually takes up to %(num)s days.", days))
+    return " ".join(said)
+
+
+async def _returned(tx: Tx, scene: Scene, view: OrderView) -> tuple[str, dict[str, Any]] | None:
+    """Where the latest return of an order is."""
+    made = [one for one in await records.of_order(tx, view.order.id) if one.public_id]
+    if not made:
+        return None
+    latest = max(made, key=lambda one: one.created_at)
+    state = scene.t.gettext(return_words.STATES[State(latest.state)])
+    words = scene.t.gettext(_("Your return %(number)s: %(state)s."), number=isolate(latest.number, "ltr"), state=state)
+    return words, _door(scene, "made", {"id": latest.public_id}, scene.t.gettext(_("Look at the return")))
+
+
+def _onwards(scene: Scene, topic: str, view: OrderView, standing: Standing) -> tuple[str, dict[str, Any]]:
+    """What the shopper does next on a screen of their own, at this order."""
+    t, name, id = scene.t, isolate(view.order.name, "ltr"), str(view.order.id)
+    match DOORS[topic]:
+        case "back":
+            words = _(
+                "You can send back from order %(order)s what the shop takes back: choose the items and the reason."
+            )
+            return t.gettext(words, order=name), _door(
+                scene, "back", {"order": id, "step": 1}, t.gettext(_("Start the return"))
+            )
+        case "problem":
+            words = _("I am sorry about that. Tell us on the next screen what is wrong with order %(order)s.")
+            return t.gettext(words, order=name), _door(scene, "problem", {"id": id}, t.gettext(_("Report a problem")))
+    if topic == "invoice":
+        words = _("What was bought and paid stands with order %(order)s.")
+    elif standing.parcels:
+        words = _("Order %(order)s is on its way already. What can still be done stands with the order.")
+    else:
+        words = _("What can still be changed on order %(order)s stands with the order.")
+    return t.gettext(words, order=name), _door(scene, "order", {"id": id}, _called(t, view))
+
+
+def _door(scene: Scene, screen: str, given: dict[str, Any], title: str) -> dict[str, Any]:
+    """A card that opens a screen of the widget; where there is no widget, the page of the shopper's orders."""
+    page = urlencode({"store": scene.store.public_key, "locale": scene.language})
+    return {
+        "kind": "door", "title": title, "screen": screen, "given": given,
+        "url": f"{scene.public_url}/widget/page?{page}",
+    }  # fmt: skip
+
+
+# Goods
+
+
+async def product(tx: Tx, scene: Scene, topic: str, message: Message) -> Say | None:
+    """Whether something is there, and for how much. None: no product of the shop is named."""
+    rows = await _meant(tx, scene, message)
+    if not rows:
+        return None
+    if len(rows) > 1 and not _compared(rows, message):
+        return Say(
+            Outcome.ASK, Reason.MISSING, topic, scene.t.gettext(_("Which of these do you mean?")),
+            cards=await cards.of_products(tx, rows),
+            choices=[Choice(_short(row.title), f"product:{row.id}") for row in rows[:_OFFERED]],
+            asked=("product",), products=[str(row.id) for row in rows], tool="catalogue",
+        )  # fmt: skip
+    return await of_products(tx, scene, topic, rows, message.text)
+
+
+async def of_products(tx: Tx, scene: Scene, topic: str, rows: Sequence[Product], asked: str) -> Say:
+    """Stock and price of these products, the variant that is named first of all."""
+    found = await tx.scalars(
+        select(Variant)
+        .where(Variant.workspace_id == tx.workspace_id, Variant.product_id.in_([row.id for row in rows]))
+        .order_by(Variant.product_id, Variant.id)
+    )
+    variants: dict[UUID, list[Variant]] = {}
+    for one in found:
+        variants.setdefault(one.product_id, []).append(one)
+    words = "\n".join(_stock(scene.t, row, variants.get(row.id, []), asked) for row in rows)
+    return Say(
+        Outcome.ANSWER, Reason.SURE, topic, words, cards=await cards.of_products(tx, rows),
+        products=[str(row.id) for row in rows], tool="catalogue",
+        told=f"stock {blake2b(words.encode(), digest_size=6).hexdigest()}",
+    )  # fmt: skip
+
+
+async def by_id(tx: Tx, scene: Scene, product_id: UUID) -> Product | None:
+    """A product of this store that shoppers can see."""
+    found: Product | None = await tx.scalar(select(Product).where(*_public(tx, scene), Product.id == product_id))
+    return found
+
+
+async def _meant(tx: Tx, scene: Scene, message: Message) -> list[Product]:
+    """The products that a question names, else the one that was shown before and is pointed at."""
+    named = await named_in(tx, scene, message.text)
+    if named:
+        return named
+    shown: list[str] = next((turn.data["products"] for turn in scene.before.turns if turn.data.get("products")), [])
+    at = picked(message.text, len(shown))
+    if at is None and len(shown) == 1 and (means_it(message.text) or len(message.text.split()) <= _FEW):
+        at = 0
+    if at is None:
+        return []
+    row = await by_id(tx, scene, UUID(shown[at]))
+    return [row] if row is not None else []
+
+
+_FEW = 3
+
+
+async def named_in(tx: Tx, scene: Scene, text: str) -> list[Product]:
+    """The products whose names stand in a text: whole names first, else those most of whose words are said."""
+    # As they are typed and as their other forms share it: titles stand in the table in the shop's own spelling.
+    words = [form for word in _raw_words(text) for form in (word, *lexemes.stems(search_key(word))) if len(form) > 2]
+    if not words:
+        return []
+    like = [f"%{word.replace('%', '').replace('_', ' ')}%" for word in dict.fromkeys(words)][:24]
+    rows = list(
+        await tx.scalars(
+            select(Product)
+            .where(*_public(tx, scene), or_(*(Product.title.ilike(one) for one in like)))
+            .order_by(Product.version.desc(), Product.id)
+            .limit(_LOOKED_AT)
+        )
+    )
+    known = {str(row.id): row for row in rows}
+    whole = understand(
+        text, today=scene.now.date(), products=[Named(str(row.id), (row.title,)) for row in rows]
+    ).products
+    if whole:
+        return [known[id] for id in whole][:MOST_SHOWN]
+    said = {form for word in lexemes.words(text) for form in (word, *lexemes.stems(word))}
+    scored = [(_said_of(row.title, said), row) for row in rows]
+    best = max((score for score, _row in scored), default=0.0)
+    if best < _MOST_OF_A_NAME:
+        return []
+    return [row for score, row in scored if score == best][:MOST_SHOWN]
+
+
+_MOST_OF_A_NAME = 0.5
+
+
+def _said_of(title: str, said: set[str]) -> float:
+    """The share of a title's words that were said."""
+    own = [word for word in sources.content(title) if not word.isdigit()]
+    return sum(not said.isdisjoint((word, *lexemes.stems(word))) for word in own) / len(own) if own else 0.0
+
+
+def _raw_words(text: str) -> list[str]:
+    small = set(lexemes.words(text)) - set(sources.content(text))
+    return [word for word in text.replace("؟", " ").replace("?", " ").split() if search_key(word) not in small]
+
+
+def _public(tx: Tx, scene: Scene) -> list[Any]:
+    return [
+        Product.workspace_id == tx.workspace_id,
+        Product.store_id == scene.store.id,
+        Product.deleted_at.is_(None),
+        Product.title != "",
+        # Drafts and archived goods have no page that a shopper could open.
+        or_(func.lower(Product.status).in_(("active", "publish", "published")), Product.status == ""),
+    ]
+
+
+def _compared(rows: Sequence[Product], message: Message) -> bool:
+    """Whether every one of these is named in full: then they are to be compared."""
+    said = search_key(message.text)
+    return all(search_key(row.title) in said for row in rows)
+
+
+def _stock(t: Translator, row: Product, variants: Sequence[Variant], asked: str) -> str:
+    name = isolate(row.title)
+    said = set(search_key(asked).split())
+    meant = [one for one in variants if one.title and (own := set(search_key(one.title).split())) and own <= said]
+    if meant:
+        one = meant[0]
+        words = (
+            _("%(product)s in %(variant)s is there: %(price)s.")
+            if one.available
+            else _("%(product)s in %(variant)s is sold out at the moment.")
+        )
+        return t.gettext(words, product=name, variant=isolate(one.title), price=_price(t, meant))
+    there = [one for one in variants if one.available]
+    if not variants:
+        return t.gettext(_("%(product)s is on this page."), product=name)
+    if not there:
+        return t.gettext(_("%(product)s is sold out at the moment."), product=name)
+    if len(variants) == 1:
+        return t.gettext(_("%(product)s is there: %(price)s."), product=name, price=_price(t, there))
+    gone = [one for one in variants if not one.available]
+    parts = [
+        t.gettext(
+            _("%(product)s is there in %(variants)s: %(price)s."), product=name,
+            variants=t.listing([isolate(one.title) for one in there[:12]]), price=_price(t, there),
+        )
+    ]  # fmt: skip
+    if gone:
+        parts.append(
+            t.gettext(_("Sold out: %(variants)s."), variants=t.listing([isolate(one.title) for one in gone[:12]]))
+        )
+    return " ".join(parts)
+
+
+def _price(t: Translator, variants: Sequence[Variant]) -> str:
+    """One price, or from the least on."""
+    priced = [one for one in variants if one.price is not None and one.currency]
+    if not priced:
+        return t.gettext(_("the price stands on its page"))
+    least = min(priced, key=lambda one: one.price or 0)
+    money = t.format_money(Money(least.price or 0, least.currency, least.exponent))
+    same = len({one.price for one in priced}) == 1
+    return money if same else t.gettext(_("from %(price)s"), price=money)
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= cards.LONGEST_ANSWER else f"{title[: cards.LONGEST_ANSWER - 1].rstrip()}…"
+
+
+# Hours
+
+
+async def opening(tx: Tx, scene: Scene) -> Say | None:
+    """When somebody is there to answer. None where the team keeps no hours."""
+    team = teams.responsible([one.rules() for one in await teams.all_teams(tx)], scene.store.id, scene.language)
+    if team is None or all(day == (Span(0, DAY_MINUTES),) for day in team.hours.week):
+        return None
+    t = scene.t
+    names = dates.get_day_names("wide", locale=t.language.locale)
+    lines: list[tuple[list[int], str]] = []
+    for weekday in [(t.first_weekday + ahead) % 7 for ahead in range(7)]:
+        spans = team.hours.of_day_of_week(weekday)
+        said = t.listing([f"{clock(one.start)}–{clock(one.end)}" for one in spans]) if spans else ""
+        if lines and lines[-1][1] == said:
+            lines[-1][0].append(weekday)
+        else:
+            lines.append(([weekday], said))
+    open_days = [
+        f"{names[days[0]]}{f' – {names[days[-1]]}' if len(days) > 1 else ''}: {isolate(said, 'ltr')}"
+        for days, said in lines
+        if said
+    ]
+    if not open_days:
+        return None
+    city = dates.get_timezone_location(team.hours.zone, locale=t.language.locale, return_city=True)
+    head = t.gettext(_("Somebody answers here at these times (%(city)s time):"), city=city)
+    return Say(
+        Outcome.ANSWER, Reason.SURE, HOURS, "\n".join([head, *open_days]), tool="hours", told=HOURS,
+    )  # fmt: skip

@@ -1,0 +1,284 @@
+"""What the bot looks up: orders only for whom they are proven to be, goods and hours for everybody."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, update
+
+from plugin.app import App
+from plugin.bot import turns
+from plugin.conversations import messages, teams
+from plugin.conversations.conversations import TABLE, Conversation, Shopper
+from plugin.crm import sync
+from plugin.crm.customers import Customer
+from plugin.crm.orders import Order
+from plugin.crm.products import Product
+from plugin.crm.visitors import Visitor
+from plugin.kernel.db import new_id
+from plugin.kernel.money import Money
+from plugin.platform import FulfilmentRecord, LineRecord, OrderRecord, ProductRecord, VariantRecord
+from plugin.returns.proof import OrderProof
+from plugin.stores import Store
+from plugin.team import Agent
+from tests.bot.conftest import UNSURE, Chat, Models, set_bot, settle
+from tests.bot.test_answering import offered, reason
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def known(models: Models) -> None:
+    """What the models know of these questions."""
+    for text, topic in {
+        "where is my order": "track_order",
+        "I want to return it": "return_item",
+        "cancel it": "cancel_order",
+        "where is order": "track_order",
+        "is the Linen Shirt there?": "availability",
+        "is the Linen Shirt there in M?": "availability",
+        "do you have shirts?": "availability",
+        "is it there?": "availability",
+        "how much is the second one?": "availability",
+        "when are you open?": "opening_hours",
+        "refund?": "refund_status",
+    }.items():
+        models.reads(text, topic)
+
+
+async def order(app: App, workspace: UUID, store: Store, name: str, **more: object) -> UUID:
+    external = uuid4().hex
+    async with app.db.transaction(workspace) as tx:
+        row = await tx.get(Store, store.id)
+        assert row is not None
+        parcels = more.pop("parcels", ())
+        record = OrderRecord(
+            external_id=external, version=NOW, name=name, placed_at=NOW - timedelta(days=2),
+            total=Money(12_000, "SAR", 2), lines=(LineRecord("l1", "Kettle", 1, Money(12_000, "SAR", 2)),),
+            fulfilments=parcels, **more,
+        )  # type: ignore[arg-type] # fmt: skip
+        await sync.apply(tx, row, [record])
+        return UUID(str(await tx.scalar(select(Order.id).where(Order.external_id == external))))
+
+
+async def prove(app: App, workspace: UUID, shopper: Shopper, order_id: UUID) -> None:
+    """The shopper's browser gave the code that was sent to the order's address."""
+    async with app.db.transaction(workspace) as tx:
+        tx.add(
+            OrderProof(id=new_id(), store_id=shopper.store_id, visitor_id=shopper.visitor_id, order_id=order_id,
+                       typed={}, expires_at=NOW, proved_at=NOW, ends_at=NOW + timedelta(hours=1))
+        )  # fmt: skip
+
+
+async def test_without_proof_nothing_is_told_and_the_door_to_it_is_shown(
+    chat: Chat, app: App, workspace: UUID, store: Store
+) -> None:
+    await order(app, workspace, store, "#1001")
+    said = await chat.say("where is my order 1001")
+    assert said is not None
+    (card,) = said.data["cards"]
+    assert (card["kind"], card["screen"], card["given"]) == ("door", "find", {"number": "1001"})
+    assert "being prepared" not in said.text
+    # The same words for an order that nobody has.
+    other = Chat(chat.app, workspace, Shopper((await _visitor(app, workspace, store)), store.id))
+    again = await other.say("where is my order 9999")
+    assert again is not None
+    assert again.text == said.text
+
+
+async def _visitor(app: App, workspace: UUID, store: Store, customer: UUID | None = None) -> UUID:
+    async with app.db.transaction(workspace) as tx:
+        visitor = Visitor(id=new_id(), store_id=store.id, secret_hash=uuid4().bytes, customer_id=customer,
+                          identified_at=NOW if customer else None)  # fmt: skip
+        tx.add(visitor)
+    return visitor.id
+
+
+async def test_a_proven_order_is_told_with_its_parcel(chat: Chat, app: App, workspace: UUID, store: Store) -> None:
+    parcel = FulfilmentRecord("f1", "in_transit", carrier="Aramex", tracking_number="AR123456", shipped_at=NOW)
+    id = await order(app, workspace, store, "#1001", parcels=(parcel,))
+    await prove(app, workspace, chat.shopper, id)
+    said = await chat.say("where is my order")
+    assert said is not None
+    assert "was sent on" in said.text
+    assert "AR123456" in said.text
+    assert "aramex.com" in said.text
+    (card,) = said.data["cards"]
+    assert (card["screen"], card["given"]) == ("order", {"id": str(id)})
+    assert said.data["bot"]["parts"][0]["tool"] == "orders"
+
+
+async def test_an_order_of_somebody_else_stays_closed_beside_ones_own(
+    chat: Chat, app: App, workspace: UUID, store: Store
+) -> None:
+    await prove(app, workspace, chat.shopper, await order(app, workspace, store, "#1001"))
+    await order(app, workspace, store, "#2002")
+    said = await chat.say("where is my order 2002")
+    assert said is not None
+    assert said.data["cards"][0]["screen"] == "find"
+    assert "prepared" not in said.text
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(1, True), (45, False)])
+async def test_the_stores_word_for_who_is_signed_in_counts_while_it_is_fresh(
+    chat: Chat, app: App, workspace: UUID, store: Store, minutes: int, told: bool
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        customer = Customer(id=new_id(), name="Dina")
+        tx.add(customer)
+    id = await order(app, workspace, store, "#1001")
+    shopper = Shopper(await _visitor(app, workspace, store, customer.id), store.id, customer.id)
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == id).values(customer_id=customer.id))
+        await tx.execute(
+            update(Visitor)
+            .where(Visitor.id == shopper.visitor_id)
+            .values(identified_at=NOW - timedelta(minutes=minutes))
+        )
+    said = await Chat(chat.app, workspace, shopper).say("where is my order")
+    assert said is not None
+    assert ("being prepared" in said.text) is told
+
+
+async def test_a_guess_of_ours_about_who_writes_is_no_proof(
+    chat: Chat, app: App, workspace: UUID, store: Store
+) -> None:
+    """A colleague put the conversation to a customer by hand: the browser has proven nothing."""
+    async with app.db.transaction(workspace) as tx:
+        customer = Customer(id=new_id(), name="Dina")
+        tx.add(customer)
+    id = await order(app, workspace, store, "#1001")
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == id).values(customer_id=customer.id))
+    await chat.say("hello")
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(TABLE).where(TABLE.c.id == (await chat.talk()).id).values(customer_id=customer.id))
+    said = await chat.say("where is my order")
+    assert said is not None
+    assert said.data["cards"][0]["screen"] == "find"
+
+
+async def test_of_several_orders_one_is_chosen_and_then_it_is_it(
+    chat: Chat, app: App, workspace: UUID, store: Store
+) -> None:
+    ids = {}
+    for name in ("#1001", "#1002"):
+        ids[name] = await order(app, workspace, store, name)
+        await prove(app, workspace, chat.shopper, ids[name])
+    said = await chat.say("where is my order")
+    assert len(offered(said)) == 3
+    said = await chat.say("1002")
+    assert said is not None
+    assert said.data["cards"][0]["given"] == {"id": str(ids["#1002"])}
+    said = await chat.say("I want to return it")
+    assert said is not None
+    (card,) = said.data["cards"]
+    assert (card["screen"], card["given"]) == ("back", {"order": str(ids["#1002"]), "step": 1})
+
+
+async def test_to_cancel_leads_to_the_order_and_carries_nothing_out(
+    chat: Chat, app: App, workspace: UUID, store: Store
+) -> None:
+    id = await order(app, workspace, store, "#1001")
+    await prove(app, workspace, chat.shopper, id)
+    said = await chat.say("cancel it")
+    assert said is not None
+    assert said.data["cards"][0]["given"] == {"id": str(id)}
+    async with app.db.transaction(workspace) as tx:
+        row = await tx.get(Order, id)
+        assert row is not None
+        assert row.cancelled_at is None
+
+
+# Goods
+
+
+@pytest.fixture
+async def goods(app: App, workspace: UUID, store: Store) -> dict[str, UUID]:
+    """Two shirts and a mug; the shirt comes in three sizes, one of which is sold out."""
+
+    def variant(id: str, title: str, price: int, available: bool = True) -> VariantRecord:
+        return VariantRecord(id, title, Money(price, "SAR", 2), stock=5 if available else 0, available=available)
+
+    sizes = (variant("v1", "S", 9_000), variant("v2", "M", 9_000), variant("v3", "L", 9_000, False))
+    records = [
+        ProductRecord("p1", NOW, "Linen Shirt", "active", url="https://dukkan.example/linen",
+                      variants=sizes),
+        ProductRecord("p2", NOW, "Cotton Shirt", "active", variants=(variant("v4", "", 5_000),)),
+        ProductRecord("p3", NOW, "Blue Mug", "active", variants=(variant("v5", "", 3_000, False),)),
+        ProductRecord("p4", NOW, "Secret Shirt", "draft", variants=(variant("v6", "", 1_000),)),
+    ]  # fmt: skip
+    async with app.db.transaction(workspace) as tx:
+        row = await tx.get(Store, store.id)
+        assert row is not None
+        await sync.apply(tx, row, records)
+        found = await tx.scalars(select(Product).where(Product.store_id == store.id))
+        return {one.title: one.id for one in found}
+
+
+async def test_stock_and_price_come_from_the_catalogue(chat: Chat, goods: dict[str, UUID]) -> None:
+    said = await chat.say("is the Linen Shirt there?")
+    assert said is not None
+    assert "S and M" in said.text.replace("\u2068", "").replace("\u2069", "").replace(", and", " and")
+    assert "Sold out" in said.text
+    assert "90" in said.text
+    assert [one["title"] for one in said.data["cards"]] == ["Linen Shirt"]
+    said = await chat.say("is the Linen Shirt there in M?")
+    assert said is not None
+    assert "in \u2068M\u2069" in said.text or "in M" in said.text
+
+
+async def test_the_second_one_and_it_are_what_was_shown(chat: Chat, goods: dict[str, UUID]) -> None:
+    said = await chat.say("do you have shirts?")
+    assert {one["title"] for one in (said.data["cards"] if said else [])} == {"Linen Shirt", "Cotton Shirt"}
+    second = (said.data["cards"] if said else [])[1]["title"]
+    said = await chat.say("how much is the second one?")
+    assert [one["title"] for one in (said.data["cards"] if said else [])] == [second]
+
+
+async def test_a_product_that_is_asked_for_is_named_in_the_next_message(
+    chat: Chat, goods: dict[str, UUID], models: Models
+) -> None:
+    models.reads("the blue mug", "gift_card", gate=UNSURE)
+    said = await chat.say("is it there?")
+    assert "Which product" in (said.text if said else "")
+    said = await chat.say("the blue mug")
+    assert "sold out" in (said.text if said else "")
+
+
+async def test_opening_hours_are_the_teams_own(chat: Chat, app: App, workspace: UUID) -> None:
+    assert reason(await chat.say("when are you open?")) == "nothing_written"
+    other = [["09:00-17:00"]] * 5 + [[], []]
+    async with app.db.transaction(workspace) as tx:
+        await teams.save(tx, teams.Team(id=new_id(), name="All", skills=[], members=[], stores=[], languages=[],
+                         giving="manual", timezone="Asia/Riyadh", hours={"week": other, "special": []}))  # fmt: skip
+        talk = await tx.get(Conversation, (await chat.talk()).id)
+        assert talk is not None
+    fresh = Chat(chat.app, workspace, Shopper((await _visitor(app, workspace, await _store(app, workspace))),
+                                              chat.shopper.store_id))  # fmt: skip
+    said = await fresh.say("when are you open?")
+    assert said is not None
+    assert "09:00–17:00" in said.text
+    assert "Monday – Friday" in said.text
+
+
+async def _store(app: App, workspace: UUID) -> Store:
+    async with app.db.transaction(workspace) as tx:
+        found = await tx.scalar(select(Store).where(Store.workspace_id == workspace))
+        assert found is not None
+        return found
+
+
+async def test_in_a_letter_there_is_an_answer_or_nothing(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent
+) -> None:
+    await set_bot(app, workspace, store, maya, email=True)
+    await chat.write("is the boss married?")
+    talk = (await chat.talk()).id
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(TABLE).where(TABLE.c.id == talk).values(channel="email"))
+    await settle(chat.app, workspace)
+    async with app.db.transaction(workspace) as tx:
+        assert [one.author for one in await messages.thread(tx, talk)] == ["shopper"]
+        (turn,) = (await turns.since(tx, talk, None)).turns
+        assert (turn.sent, turn.reason) == (False, "outside")
