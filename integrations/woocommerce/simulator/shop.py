@@ -425,7 +425,7 @@ class Shop:
                 line["subtotal"] = money(_amount(told.get("subtotal", told["total"])) or Decimal(0))
         for fee in fees:
             order["fee_lines"].append({
-                "id": self.documents.next_id("order_item"), "name": str(fee.get("name") or ""), "tax_class": "",
+                "id": self.documents.next_id("item"), "name": str(fee.get("name") or ""), "tax_class": "",
                 "tax_status": str(fee.get("tax_status") or "taxable"), "amount": "",
                 "total": money(_amount(fee.get("total")) or Decimal(0)), "total_tax": money(0), "taxes": [],
                 "meta_data": [],
