@@ -124,7 +124,7 @@ async def test_a_shopper_signs_in_with_their_account_and_returns_something_insid
         await frame.get_by_role("button", name="تسجيل الدخول بحسابك").click(timeout=PATIENCE)
     window = await opening.value
     await window.get_by_role("button", name="noor@example.com").click(timeout=PATIENCE)
-    await expect(frame.get_by_text(place.order["name"])).to_be_visible(timeout=PATIENCE)
+    await expect(frame.get_by_text(place.order["name"], exact=True)).to_be_visible(timeout=PATIENCE)
     await expect(frame.get_by_role("button", name="تسجيل الخروج من هنا")).to_be_visible()
     assert window.is_closed() or await window.wait_for_event("close", timeout=PATIENCE) is not None
 

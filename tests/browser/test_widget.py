@@ -24,6 +24,7 @@ from tests.browser.chrome import strict_browser as strict_browser
 from tests.browser.widget_stub import Peer, history
 
 PANEL = widget_page.STATIC / "panel"
+RATING: Final = widget_page.STATIC / "rating"
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
@@ -152,7 +153,7 @@ def test_whole_panel_fits_forty_kilobytes(peer: Peer, locale: str) -> None:
 
 
 def test_the_panel_asks_for_exactly_the_words_there_are() -> None:
-    source = "\n".join(path.read_text() for path in PANEL.glob("*.js"))
+    source = "\n".join(path.read_text() for folder in (PANEL, RATING) for path in folder.glob("*.js"))
     plurals = set(re.findall(r'plural\("([\w.]+)"', source))
     plain = set(re.findall(r'"((?:home|chat|presence|email|file)\.\w+|title|close)"', source)) - plurals
     words = set(strings(str, lambda one, many, n: one if n == 1 else many))
@@ -166,11 +167,13 @@ def test_the_help_centre_asks_for_exactly_the_words_that_come_with_it() -> None:
 
 def test_every_icon_is_delivered_and_used() -> None:
     source = "\n".join(
-        path.read_text() for folder in (PANEL, widget_page.STATIC / "help") for path in folder.glob("*.js")
+        path.read_text() for folder in (PANEL, RATING, widget_page.STATIC / "help") for path in folder.glob("*.js")
     )
     used = set(re.findall(r'icon(?:Button)?\("([\w-]+)"', source)) | set(
         re.findall(r'\w+: \["([\w-]+)", "chat', source)
     )
+    for chosen in re.findall(r"icon\(([^)]*)\)", source):
+        used |= set(re.findall(r'[?:] "([\w-]+)"', chosen))
     assert used == set(widget_page.ICONS)
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from plugin.kernel import i18n
-from plugin.returns import papers, records, shipping, slips
+from plugin.returns import papers, records, shipping, slip_pages
 from plugin.returns.shipping import Method, Way
 from plugin.returns.slips import Item, Slip
 from tests.returns.desk import MUG, SHIRT, Shop, want
@@ -38,19 +38,19 @@ def slip(language: str = "en", **more: object) -> Slip:
 
 @pytest.mark.parametrize("language", ["en", "ar", "he"])
 def test_a_slip_is_a_small_pdf_that_holds_its_font(language: str) -> None:
-    content = slips.draw(slip(language))
+    content = slip_pages.draw(slip(language))
     assert content.startswith(b"%PDF-")
     assert 5_000 < len(content) < 120_000
     assert b"/FontFile2" in content, "any printer draws it, whatever fonts it has"
 
 
 def test_whatever_stands_in_an_order_a_slip_is_made_in_bounded_time() -> None:
-    slips.draw(slip())
+    slip_pages.draw(slip())
     wild = "\u202e\x00\x1b[31m😀 " + "ﷺ" * 400 + " <b>&amp; a\u0301\u200f\ud7ff" + "x" * 3000
     items = [Item(wild, wild, "1000000")] * 500
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
-    content = slips.draw(slip("ar", items=items, facts=[(wild, wild)] * 3, to=[wild] * 5, shop=wild))
+    content = slip_pages.draw(slip("ar", items=items, facts=[(wild, wild)] * 3, to=[wild] * 5, shop=wild))
     assert time.process_time() - begun < 20
     assert len(content) < 3_000_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
