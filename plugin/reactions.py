@@ -26,7 +26,7 @@ from plugin.conversations import (
 from plugin.crm import actions, backfill, reconcile, rereading
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
-from plugin.knowledge import articles
+from plugin.knowledge import articles, meaning
 from plugin.knowledge import search as help_search
 from plugin.returns import carrying, labels, proof, self_service, telling, watching, withdrawing
 
@@ -61,6 +61,7 @@ TASKS: Mapping[str, Task] = {
     "plant_rules": rule_starters.plant_rules,
     "publish_article": articles.publish_article,
     "index_article": help_search.index_article,
+    "embed_article": meaning.embed_article,
     "send_order_code": proof.send_order_code,
     "carry_return": carrying.carry_return,
     "tell_return": telling.tell_return,
@@ -102,10 +103,10 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.woken": ("apply_rules",),
     "order.act_failed": ("tell_self_service",),
     "order.act_unsure": ("tell_self_service",),
-    "article.published": ("index_article", "follow_articles"),
-    "article.unpublished": ("index_article", "follow_articles"),
-    "article.deleted": ("index_article", "follow_articles"),
-    "article.restored": ("index_article", "follow_articles"),
+    "article.published": ("index_article", "follow_articles", "embed_article"),
+    "article.unpublished": ("index_article", "follow_articles", "embed_article"),
+    "article.deleted": ("index_article", "follow_articles", "embed_article"),
+    "article.restored": ("index_article", "follow_articles", "embed_article"),
     "return.requested": ("follow_store",),
     "return.approved": ("follow_store",),
     "return.declined": ("follow_store",),

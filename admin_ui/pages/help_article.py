@@ -18,8 +18,9 @@ from plugin.conversations.messages import Message
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Conflict
-from plugin.knowledge import articles, markdown, rules, search, site
+from plugin.knowledge import articles, markdown, meaning, rules, search, site
 from plugin.knowledge.articles import Kind, Listed
+from plugin.knowledge.meaning import Near
 from plugin.stores import Store
 
 _OFFERED = 5
@@ -311,16 +312,25 @@ class Offer:
     suggested: bool
 
 
-async def offers(tx: Tx, desk: Desk, talk: Conversation, query: str) -> list[Offer]:
+async def offers(desk: Desk, talk: Conversation, query: str) -> list[Offer]:
     """What answers `query`; without one, what answers the shopper's last message."""
     suggested = not query.strip()
-    text = query if not suggested else await _last_said(tx, talk)
+    text = query
+    if suggested:
+        async with desk.transaction() as tx:
+            text = await _last_said(tx, talk)
     if not text.strip():
         return []
+    near = await meaning.near(desk.app, desk.workspace.id, text[: search.LONGEST_QUESTION])
+    async with desk.transaction() as tx:
+        return await _offers(tx, desk, talk, text, suggested, near)
+
+
+async def _offers(tx: Tx, desk: Desk, talk: Conversation, text: str, suggested: bool, near: Near) -> list[Offer]:
     language = desk.app.catalogues.negotiate(talk.locale, default=desk.workspace.locale)
     limit = _SUGGESTED if suggested else _OFFERED
     found = await search.find(
-        tx, talk.store_id, text, language, limit, kinds=(Kind.ARTICLE, Kind.SNIPPET)
+        tx, talk.store_id, text, language, limit, kinds=(Kind.ARTICLE, Kind.SNIPPET), near=near
     )  # fmt: skip
     every = {one.article.id: one for one in await articles.by_ids(tx, [one.article_id for one in found])}
     store = await tx.get(Store, talk.store_id) if talk.store_id else None

@@ -64,6 +64,7 @@ class Collection(TenantRow, Base):
 
 class Article(TenantRow, Base):
     """What an article is in every language. `related`: ids, as chosen; `store_id`: only that shop's, else all shops'.
+    `links`: products and policies that it leads to (plugin/knowledge/extras.py).
 
     `origin` is what it was imported from and `imported` a digest of each language as it came; `starter` names the
     policy of the starter set that it is.
@@ -83,6 +84,7 @@ class Article(TenantRow, Base):
     store_id: Mapped[UUID | None]
     place: Mapped[int] = mapped_column(server_default=text("0"))
     related: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    links: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
     created_by: Mapped[UUID | None]
     origin: Mapped[str] = mapped_column(server_default="")
     imported: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))

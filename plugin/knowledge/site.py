@@ -25,8 +25,9 @@ from plugin.app import App
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.web import Web, script_json
-from plugin.knowledge import articles, markdown, reading, search
+from plugin.knowledge import articles, markdown, meaning, reading, search
 from plugin.knowledge.articles import Article, ArticleText, Collection, Kind, Listed
+from plugin.knowledge.meaning import Near
 from plugin.knowledge.search import Found
 from plugin.stores import UNINSTALLED, Store
 
@@ -210,14 +211,16 @@ class Site:
 
     async def page(self, store: Store, asked: Asked) -> Shown:
         """The page behind a path: the language's first page, a collection, an article, a search, the site map."""
+        said = asked.query.get("q", "") if asked.path.rstrip("/").endswith("/search") else ""
+        near = await meaning.near(self.app, store.workspace_id, said[: search.LONGEST_QUESTION])
         async with self.app.db.transaction(store.workspace_id) as tx:
-            made = await self._page(tx, store, asked)
+            made = await self._page(tx, store, asked, near)
             if made.location and asked.in_place:
                 there = replace(asked, path=unquote(made.location.removeprefix(asked.base)))
-                made = await self._page(tx, store, there)
+                made = await self._page(tx, store, there, near)
         return made
 
-    async def _page(self, tx: Tx, store: Store, asked: Asked) -> Shown:
+    async def _page(self, tx: Tx, store: Store, asked: Asked, near: Near) -> Shown:
         held = await content(tx, store)
         parts = [part for part in asked.path.split("/") if part]
         if parts == ["sitemap.xml"]:
@@ -230,7 +233,7 @@ class Site:
             case []:
                 return page.front()
             case ["search"]:
-                return await page.search(tx)
+                return await page.search(tx, near)
             case ["c", slug]:
                 return page.shelf(slug)
             case [slug]:
@@ -289,8 +292,9 @@ class Site:
 
     async def find(self, store: Store, text: str, language: str, *, settled: bool, limit: int = 6) -> list[Found]:
         """Answers to what is being typed; `settled`: the shopper stopped there, so it counts as a search."""
+        near = await meaning.near(self.app, store.workspace_id, text[: search.LONGEST_QUESTION])
         async with self.app.db.transaction(store.workspace_id) as tx:
-            found = await search.find(tx, store.id, text, language, limit)
+            found = await search.find(tx, store.id, text, language, limit, near=near)
             if settled:
                 await reading.searched(tx, text, language, len(found))
         return found
@@ -397,9 +401,9 @@ class _Page:
                 return Shown(302, location=self.path(row.slug))
         return self.missing()
 
-    async def search(self, tx: Tx) -> Shown:
+    async def search(self, tx: Tx, near: Near) -> Shown:
         text = self.asked.query.get("q", "")
-        found = await search.find(tx, self.store.id, text, self.language, RESULTS)
+        found = await search.find(tx, self.store.id, text, self.language, RESULTS, near=near)
         if text.strip() and not _ROBOTS.search(self.asked.agent):
             await reading.searched(tx, text, self.language, len(found))
         heading = self.t.gettext("Search")

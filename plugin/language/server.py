@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from plugin.kernel.errors import SetupError
 from plugin.language import frames
 from plugin.language.book import Book, Heard, Listener
-from plugin.language.embedder import DIMENSION, E5Embedder, Embedder
+from plugin.language.embedder import E5Embedder, Embedder
 from plugin.language.frames import (
     Answered,
     Ask,
@@ -36,6 +36,8 @@ from plugin.language.frames import (
     PassageIn,
     Ping,
     Pong,
+    Prepare,
+    Prepared,
     Refused,
     Replied,
     Reply,
@@ -47,7 +49,7 @@ from plugin.language.frames import (
     Unknown,
     Vectors,
 )  # fmt: skip
-from plugin.language.shelf import Passage, Shelf, embedded
+from plugin.language.shelf import WIDTH, Passage, Rows, Shelf, embedded, packed
 from plugin.language.topics import Example
 
 Floats = NDArray[np.float32]
@@ -79,6 +81,10 @@ class _Kept(Generic[_T]):
             return Unknown(entry[0] if entry else "")
         self.entries.move_to_end(name)
         return entry[1]
+
+    def version(self, name: str) -> str:
+        """The version that there is, or nothing."""
+        return self.entries.get(name, ("",))[0]
 
     def put(self, name: str, version: str, thing: _T) -> None:
         self.entries[name] = (version, thing)
@@ -141,15 +147,19 @@ class Library:
                         heard.language, heard.arabizi)  # fmt: skip
 
     def _found(self, request: Search, heard: Heard, vectors: Floats) -> Reply:
-        shelf = self._shelves.get(request.shelf, request.version)
+        version = request.version or self._shelves.version(request.shelf)
+        shelf = self._shelves.get(request.shelf, version)
         if isinstance(shelf, Unknown):
             return shelf
         language = request.language or heard.language
         hits = shelf.search(heard.text, vectors[0], language=language, count=request.count)
-        return Hits(tuple(frames.Hit(hit.id, hit.score, hit.language) for hit in hits), heard.text, heard.arabizi)
+        found = tuple(frames.Hit(hit.id, hit.score, hit.language, hit.likeness) for hit in hits)
+        return Hits(found, heard.text, heard.arabizi, version)
 
-    def patiently(self, request: Stock | Teach | Embed) -> Reply:
+    def patiently(self, request: Prepare | Stock | Teach | Embed) -> Reply:
         """Work that nobody waits for."""
+        if isinstance(request, Prepare):
+            return Prepared(tuple(self._vectors_of(one).tobytes() for one in request.passages))
         if isinstance(request, Stock):
             return self._stocked(request)
         if isinstance(request, Teach):
@@ -161,15 +171,15 @@ class Library:
         if isinstance(shelf, Unknown):
             return shelf
         passages = [Passage(one.id, one.text, one.language, one.phrasings) for one in request.passages]
-        vectors = [self._vectors_of(one, passage) for one, passage in zip(request.passages, passages, strict=True)]
+        vectors = [self._vectors_of(one) for one in request.passages]
         self._shelves.put(request.shelf, request.version, shelf.changed(passages, vectors, request.gone))
         self._make_room()
-        return Vectors(DIMENSION, tuple(own.tobytes() for own in vectors))
+        return Prepared(tuple(own.tobytes() for own in vectors))
 
-    def _vectors_of(self, sent: PassageIn, passage: Passage) -> Floats:
-        if sent.vectors and len(sent.vectors) % (4 * DIMENSION) == 0:
-            return np.frombuffer(sent.vectors, dtype="<f4").reshape(-1, DIMENSION)
-        return embedded(self._embedder, passage)
+    def _vectors_of(self, sent: PassageIn) -> Rows:
+        if sent.vectors and len(sent.vectors) % WIDTH == 0:
+            return np.frombuffer(sent.vectors, dtype=np.uint8).reshape(-1, WIDTH)
+        return packed(embedded(self._embedder, Passage(sent.id, sent.text, sent.language, sent.phrasings)))
 
     def _taught(self, request: Teach) -> Reply:
         examples = [Example(one.text, one.topic, one.language) for one in request.examples]
@@ -266,7 +276,7 @@ class Server:
         loop, request = asyncio.get_running_loop(), asked.request
         if isinstance(request, Ping):
             return self._library.pong()
-        if isinstance(request, Stock | Teach) or (isinstance(request, Embed) and request.kind == "passage"):
+        if isinstance(request, Prepare | Stock | Teach) or (isinstance(request, Embed) and request.kind == "passage"):
             return await loop.run_in_executor(self._patient, self._library.patiently, request)
         until = loop.time() + asked.milliseconds / 1000 if asked.milliseconds else float("inf")
         waiting = _Waiting(request, until, loop.create_future())
