@@ -161,10 +161,10 @@ async def arrange(desk: Desk) -> Response:
         known = {one.id for one in await help.shops(tx)}
         await articles.arrange(
             tx, found.article, collection_id=as_id(shelf) if shelf else None, related=related,
-            store_id=as_id(shop) if shop and as_id(shop) in known else None,
+            store_id=as_id(shop) if shop and as_id(shop) in known else None, by=desk.agent,
         )  # fmt: skip
         if wanted := str(form.get("slug", "")).strip():
-            await articles.rename(tx, found.article, code, wanted)
+            await articles.rename(tx, found.article, code, wanted, by=desk.agent)
 
     return await _change(desk, change, "arranged")
 

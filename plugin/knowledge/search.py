@@ -57,8 +57,8 @@ _BESIDE = 0.02
 """How far below the nearest text one may be that has no word of the question."""
 _OWN = 0.15
 _POPULAR, _RECENT, _RECENT_DAYS = 0.04, 0.06, 60.0
-_MOST_HITS = 3_000
-"""Texts that are looked at for one word: what more of them have says nothing."""
+_MOST_HITS = 400
+"""Texts that are looked at for one word, those that say most of it: what more of them have tells little."""
 
 
 class ArticleTerm(Tenant, Base):
@@ -173,15 +173,16 @@ async def find(
     asked = lexemes.asked(text[:LONGEST_QUESTION].split())
     if not asked:
         return []
-    asked = tuple([await _as_written(tx, one) for one in asked])
+    known: dict[Asked, _Hits] = {}
+    asked = tuple([await _as_written(tx, one, known) for one in asked])
     total = await _total(tx)
-    scores = _together(await _scores(tx, asked, total), near, total, language_of(text))
+    scores = _together(await _scores(tx, asked, total, known), near, total, language_of(text))
     if not scores:
         return []
     best = sorted(scores, key=lambda pair: -scores[pair])[:_CANDIDATES]
     popular = await reading.reads(tx, [id for id, _language in best])
     every = await by_ids(tx, list(dict.fromkeys(id for id, _language in best)))
-    found = []
+    found: list[tuple[float, Listed, ArticleText]] = []
     for one in every:
         # The index follows a moment later: what counts is what is so now.
         public = {code: row for code, row in one.texts.items() if row.published is not None}
@@ -196,9 +197,9 @@ async def find(
         own = _OWN if shown.language == language else 0.0
         score = max(matched.values())
         score = score + weak + own if near.texts else score * (1 + weak) * (1 + own)
-        found.append(_answer(one, shown, asked, score, language))
-    found.sort(key=lambda one: (-one.score, str(one.article_id)))
-    return found[:limit]
+        found.append((score, one, shown))
+    found.sort(key=lambda one: (-one[0], str(one[1].article.id)))
+    return [_answer(one, shown, asked, score, language) for score, one, shown in found[:limit]]
 
 
 async def answers(
@@ -283,16 +284,26 @@ async def _total(tx: Tx) -> int:
     )
 
 
-async def _scores(tx: Tx, asked: Sequence[Asked], total: int) -> dict[tuple[UUID, str], float]:
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """The texts that have a word, those that say most of it; and how many have it at all."""
+
+    weights: Mapping[tuple[UUID, str], float]
+    many: int
+
+
+async def _scores(
+    tx: Tx, asked: Sequence[Asked], total: int, known: dict[Asked, _Hits]
+) -> dict[tuple[UUID, str], float]:
     """How well each text answers: words that few texts have say more."""
     hits: dict[tuple[UUID, str], float] = defaultdict(float)
     had: dict[tuple[UUID, str], float] = defaultdict(float)
     worth = 0.0
     for one in asked:
-        weights = await _weights(tx, one)
-        rarity = math.log(1 + max(1, total) / (len(weights) or 0.5))
+        found = await _weights(tx, one, known)
+        rarity = math.log(1 + max(1, total) / (found.many or 0.5))
         worth += rarity
-        for pair, weight in weights.items():
+        for pair, weight in found.weights.items():
             hits[pair] += rarity * weight
             had[pair] += rarity
     return {
@@ -300,12 +311,18 @@ async def _scores(tx: Tx, asked: Sequence[Asked], total: int) -> dict[tuple[UUID
     }  # fmt: skip
 
 
-async def _weights(tx: Tx, one: Asked) -> dict[tuple[UUID, str], float]:
+async def _weights(tx: Tx, one: Asked, known: dict[Asked, _Hits]) -> _Hits:
     """Every text that has one word of the question, in whatever form. Of a phrase, the texts that have all of it."""
+    if one not in known:
+        known[one] = await _looked_up(tx, one, known)
+    return known[one]
+
+
+async def _looked_up(tx: Tx, one: Asked, known: dict[Asked, _Hits]) -> _Hits:
     if len(one.parts) > 1:
-        each = [await _weights(tx, Asked((part,), frozenset((part,)))) for part in one.parts]
+        each = [(await _weights(tx, Asked((part,), frozenset((part,))), known)).weights for part in one.parts]
         both = set(each[0]).intersection(*each[1:])
-        return {pair: min(weights[pair] for weights in each) for pair in both}
+        return _Hits({pair: min(weights[pair] for weights in each) for pair in both}, len(both))
     values: dict[str, object] = {"workspace": tx.workspace_id, "exact": sorted(one.exact or one.parts)}
     begins = ""
     if one.prefix:
@@ -316,19 +333,22 @@ async def _weights(tx: Tx, one: Asked) -> dict[tuple[UUID, str], float]:
         values |= {"first": one.parts[0], "last": f"{one.parts[0]}\U0010ffff"}
     rows = await tx.execute(
         text(
-            "SELECT article_id, language, max(weight) AS weight FROM ("
+            "SELECT article_id, language, max(weight) AS weight, count(*) OVER () AS many FROM ("
             "SELECT article_id, language, weight FROM article_terms "
             f"WHERE workspace_id = :workspace AND term = ANY(:exact) {begins}) f GROUP BY 1, 2 "
             f"ORDER BY 3 DESC, article_id LIMIT {_MOST_HITS}"
         ),
         values,
     )
-    return {(row.article_id, row.language): float(row.weight) for row in rows}
+    weights, many = {}, 0
+    for id, language, weight, many in rows:  # noqa: B007 - the same in every row
+        weights[id, language] = float(weight)
+    return _Hits(weights, many)
 
 
-async def _as_written(tx: Tx, one: Asked) -> Asked:
+async def _as_written(tx: Tx, one: Asked, seen: dict[Asked, _Hits]) -> Asked:
     """The word of a title that this one is a mistyped form of; itself where it is known, or nothing is like it."""
-    if len(one.parts) > 1 or len(one.parts[0]) < 4 or one.parts[0].isdigit() or await _weights(tx, one):
+    if len(one.parts) > 1 or len(one.parts[0]) < 4 or one.parts[0].isdigit() or (await _weights(tx, one, seen)).many:
         return one
     word = one.parts[0]
     near = await tx.execute(

@@ -117,24 +117,27 @@ class Library:
 
     def quickly(self, requests: Sequence[Ask | Search | Embed]) -> list[Reply]:
         """Answers for people who wait, all in one go."""
+        heard = {
+            at: self._listener.hear(request.text)
+            for at, request in enumerate(requests)
+            if not isinstance(request, Embed)
+        }
+        # A search needs half of what a topic does.
+        searched = [at for at, request in enumerate(requests) if isinstance(request, Search)]
+        questions = dict(zip(searched, self._embedder.questions([heard[at].text for at in searched]), strict=True))
         texts: list[str] = []
-        heard: dict[int, Heard] = {}
         for at, request in enumerate(requests):
-            if not isinstance(request, Embed):
-                heard[at] = self._listener.hear(request.text)
-        for at, request in enumerate(requests):
-            texts += request.texts if isinstance(request, Embed) else [heard[at].text]
+            if not isinstance(request, Search):
+                texts += request.texts if isinstance(request, Embed) else [heard[at].text]
         vectors, taken = self._embedder.messages(texts), 0
         replies: list[Reply] = []
         for at, request in enumerate(requests):
+            if isinstance(request, Search):
+                replies.append(self._found(request, heard[at], questions[at]))
+                continue
             count = len(request.texts) if isinstance(request, Embed) else 1
             own, taken = vectors[taken : taken + count], taken + count
-            if isinstance(request, Embed):
-                replies.append(_packed(own))
-            elif isinstance(request, Ask):
-                replies.append(self._answered(request, heard[at], own))
-            else:
-                replies.append(self._found(request, heard[at], own))
+            replies.append(_packed(own) if isinstance(request, Embed) else self._answered(request, heard[at], own))
         return replies
 
     def _answered(self, request: Ask, heard: Heard, vectors: Floats) -> Reply:
@@ -146,13 +149,13 @@ class Library:
         return Answered(topics, answer.confidence, answer.gate, answer.answer_from, answer.offer_from, heard.text,
                         heard.language, heard.arabizi)  # fmt: skip
 
-    def _found(self, request: Search, heard: Heard, vectors: Floats) -> Reply:
+    def _found(self, request: Search, heard: Heard, vector: Floats) -> Reply:
         version = request.version or self._shelves.version(request.shelf)
         shelf = self._shelves.get(request.shelf, version)
         if isinstance(shelf, Unknown):
             return shelf
         language = request.language or heard.language
-        hits = shelf.search(heard.text, vectors[0], language=language, count=request.count)
+        hits = shelf.search(heard.text, vector, language=language, count=request.count)
         found = tuple(frames.Hit(hit.id, hit.score, hit.language, hit.likeness) for hit in hits)
         return Hits(found, heard.text, heard.arabizi, version)
 
