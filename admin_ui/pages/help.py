@@ -280,10 +280,15 @@ async def begin_import(desk: Desk) -> Response:
 
 
 async def _import_form(desk: Desk, *, status: int = 200, **more: Any) -> Response:
+    async with desk.transaction() as tx:
+        here = await shops(tx)
     context = {
         "heading": desk.t.gettext("Bring articles in"),
         "languages": desk.app.catalogues.languages,
+        "shops": here,
+        "kinds": ",".join(importing.KINDS),
         "address": "",
+        "asks": [],
         "errors": {},
         **more,
     }
@@ -292,22 +297,60 @@ async def _import_form(desk: Desk, *, status: int = 200, **more: Any) -> Respons
 
 
 async def find_import(desk: Desk) -> Response:
-    """Read the page or the file, and show what was found."""
+    """Read the page, the file or the store, and show what was found."""
     form = await desk.request.form(max_files=1, max_part_size=MAX_BYTES + 1024)
     address, file = str(form.get("address", "")).strip(), form.get("file")
     language = str(form.get("language", desk.t.locale))
     if language not in desk.app.catalogues.codes:
         raise nothing_here()
+    asks: tuple[str, ...] = ()
+    store = await _store(desk, str(form.get("store", "")))
     try:
-        if isinstance(file, UploadFile) and file.filename:
+        if store is not None:
+            source, drafts, asks = await importing.read_store(desk.app.platforms[store.platform], store.connection())
+        elif isinstance(file, UploadFile) and file.filename:
             source, drafts = await importing.read_file(file.filename, await file.read(MAX_BYTES + 1))
         else:
             source, drafts = await importing.fetch(desk.app.http, address)
     except AhlanError as error:
         return await _import_form(desk, status=422, errors=said(desk, error), address=address)
+    if store is not None and not drafts:
+        nothing = {} if asks else {"form": desk.t.gettext("This store has no published pages, posts or policies.")}
+        return await _import_form(desk, status=422, asks=_asks(desk, store, asks), errors=nothing)
     async with desk.transaction() as tx:
-        kept = await importing.keep(tx, desk.agent, source, drafts, language)
+        kept = await importing.keep(tx, desk.agent, source, drafts, language, asks=asks)
     return desk.go(f"help/import/{kept.id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A permission of the store that would show more. `here`: it is asked for on this page."""
+
+    scope: str
+    name: str
+    store_id: UUID
+    here: bool
+
+
+_ASKED: dict[str, Lazy] = {
+    "read_content": _("its pages and blog posts"),
+    "read_legal_policies": _("its policies"),
+}
+
+
+def _asks(desk: Desk, store: Store, scopes: Sequence[str]) -> list[Ask]:
+    here = desk.store_id == store.id and desk.may("manage_stores")
+    return [Ask(one, desk.t.gettext(_ASKED[one]) if one in _ASKED else one, store.id, here) for one in scopes]
+
+
+async def _store(desk: Desk, wanted: str) -> Store | None:
+    if not wanted:
+        return None
+    async with desk.transaction() as tx:
+        found = next((one for one in await shops(tx) if one.id == as_id(wanted)), None)
+    if found is None:
+        raise nothing_here()
+    return found
 
 
 async def one_import(desk: Desk) -> Response:
@@ -316,10 +359,13 @@ async def one_import(desk: Desk) -> Response:
         kept = await importing.find(tx, desk.path_id())
         planned = await importing.plan(tx, kept)
         shelves = await articles.collections(tx)
+        source = await importing.store_of(tx, kept)
     return desk.page(
         "help_import_found.html",
         heading=desk.t.gettext("Bring articles in"),
         kept=kept,
+        source=source.name if source is not None else kept.source,
+        asks=_asks(desk, source, kept.report.get("asks", ())) if source is not None else [],
         planned=planned,
         outcomes=OUTCOMES,
         names={one.code: one.name for one in desk.app.catalogues.languages},

@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped
 
+from plugin import stores
 from plugin.kernel.db import Base, TenantRow, Tx
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.http import Http, HttpError
@@ -25,6 +26,7 @@ from plugin.knowledge import articles, files, reader
 from plugin.knowledge.articles import Article, Kind, Listed
 from plugin.knowledge.files import MAX_BYTES, MOST, Draft
 from plugin.platform import Connection, Platform, PlatformError
+from plugin.stores import Store
 from plugin.team import Agent, audit
 
 KEPT_DAYS = 30
@@ -147,14 +149,16 @@ async def read_store(platform: Platform, connection: Connection) -> tuple[str, l
     return f"store:{connection.store_id}", found, tuple(dict.fromkeys(asks))
 
 
-async def keep(tx: Tx, agent: Agent, source: str, drafts: Sequence[Draft], language: str) -> ArticleImport:
-    """Keep what was found, for the preview."""
+async def keep(
+    tx: Tx, agent: Agent, source: str, drafts: Sequence[Draft], language: str, *, asks: Sequence[str] = ()
+) -> ArticleImport:
+    """Keep what was found, for the preview; `asks` are permissions with which there would be more."""
     items = [
         {"title": one.title, "body": one.body, "key": one.key, "way": one.way, "language": one.language or language,
          "collection": one.collection}
         for one in drafts
     ]  # fmt: skip
-    kept = ArticleImport(agent_id=agent.id, source=source[:500], language=language, items=items, report={})
+    kept = ArticleImport(agent_id=agent.id, source=source[:500], language=language, items=items, report={"asks": list(asks)})
     tx.add(kept)
     await tx.flush()
     return kept
@@ -166,6 +170,12 @@ async def find(tx: Tx, import_id: UUID) -> ArticleImport:
     if found is None:
         raise NotFound(_("This import is no longer there."), _("Begin a new one."))
     return found
+
+
+async def store_of(tx: Tx, kept: ArticleImport) -> Store | None:
+    """The shop whose own texts these are; None for a page or a file."""
+    kind, _colon, id = kept.source.partition(":")
+    return await stores.get(tx, UUID(id)) if kind == "store" else None
 
 
 async def plan(tx: Tx, kept: ArticleImport) -> list[Planned]:
@@ -231,7 +241,7 @@ async def take(
         if publish:
             await articles.publish(tx, article, draft.language, by=by)
         counts["new" if one.outcome is Outcome.NEW else "changed"] += 1
-    kept.report, kept.done_at, kept.items = counts, datetime.now(UTC), []
+    kept.report, kept.done_at, kept.items = {**kept.report, **counts}, datetime.now(UTC), []
     audit.note(tx, "settings.articles_imported", by=by.id, subject=kept.id, changes={"source": ["", kept.source]})
     await tx.flush()
     return kept

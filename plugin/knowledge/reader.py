@@ -24,6 +24,7 @@ SECONDS = 20
 ROOM = 1024 * 1024 * 1024
 """Bytes of addresses, Python and its libraries included."""
 MOST_OUT = 64 * 1024 * 1024
+COMMAND = (sys.executable, "-m", "plugin.knowledge.reader")
 
 _at_once = asyncio.Semaphore(2)
 
@@ -34,8 +35,8 @@ async def read(kind: str, content: bytes, *, name: str = "", url: str = "", char
     head = orjson.dumps({"kind": kind, "name": name, "url": url, "charset": charset})
     async with _at_once:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "plugin.knowledge.reader",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
             env={"PATH": "", "PYTHONPATH": ":".join(one for one in sys.path if one), "PYTHONHASHSEED": "0"},
         )  # fmt: skip
         try:

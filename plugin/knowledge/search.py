@@ -38,7 +38,7 @@ LONGEST_QUESTION = 400
 _TITLE, _BODY = 4.0, 1.0
 _PREFIX = 0.6
 """What the beginning of a word is worth beside the whole word."""
-_CANDIDATES = 60
+_CANDIDATES = 30
 _ENOUGH = 0.34
 """The share of what a question asks for, by rarity, that an answer must have."""
 _ALIKE = 0.62
