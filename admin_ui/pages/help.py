@@ -25,6 +25,7 @@ from plugin.knowledge.rules import State
 from plugin.stores import UNINSTALLED, Store
 
 REPORT_DAYS = 30
+MANY_LINKS = _("Choose ten of each at most.")
 
 STATES: dict[State, tuple[Lazy, str, str]] = {
     State.DRAFT: (_("Draft"), "", "pencil"),

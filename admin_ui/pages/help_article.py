@@ -18,7 +18,7 @@ from plugin.conversations.messages import Message
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Conflict
-from plugin.knowledge import articles, markdown, meaning, rules, search, site
+from plugin.knowledge import articles, extras, markdown, meaning, rules, search, site
 from plugin.knowledge.articles import Kind, Listed
 from plugin.knowledge.meaning import Near
 from plugin.stores import Store
@@ -90,7 +90,7 @@ async def preview(desk: Desk) -> Response:
     body = str(form.get("body", ""))[: articles.LONGEST_BODY]
     return desk.page(
         "help_article.html", block="preview", title_now=str(form.get("title", ""))[: articles.LONGEST_TITLE],
-        html=site.safe(markdown.render(body)),
+        html=site.safe(await markdown.rendered(body)),
         language=language, direction=_direction(desk, language),
     )  # fmt: skip
 
@@ -253,14 +253,14 @@ async def _form(
         "state": text.standing().state if text is not None else None,
         "outdated": found is not None and found.outdated(language),
         "source": source,
-        "source_html": site.safe(markdown.render(source.body)) if source is not None else "",
+        "source_html": site.safe(await markdown.rendered(source.body)) if source is not None else "",
         "source_changes": await _since(tx, found, language) if found is not None else [],
         "tongues": help.tongues(desk, found) if found is not None else [],
         "tongues_new": [(one.code, one.name) for one in desk.app.catalogues.languages],
         "states": help.STATES,
         "title_now": title,
         "body_now": body,
-        "html": site.safe(markdown.render(body)),
+        "html": site.safe(await markdown.rendered(body)),
         "seen": text.version if text is not None else 0,
         "shelves": help.shelf_choices(desk, shelves),
         "shops": _shop_choices(desk, shops),
@@ -270,11 +270,30 @@ async def _form(
             if found is not None and one.article.id != found.article.id
         ],
         "publishes": articles.may_publish(desk.agent),
+        **await _below(tx, desk, found if kind is Kind.ARTICLE else None),
         "planned": local,
         "addresses": await site.article_addresses(desk.app, tx, found, language) if public and found else [],
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
     }  # fmt: skip
+
+
+async def _below(tx: Tx, desk: Desk, found: Listed | None) -> dict[str, Any]:
+    """Files, products and policies: what there is, and what may be chosen."""
+    if found is None:
+        return {"files": [], "goods": [], "policies": [], "led": set()}
+    led = {one["id"] for one in found.article.links}
+    goods = await extras.products(tx, extras.ids(found.article, extras.Link.PRODUCT))
+    return {
+        "files": await extras.files(tx, found.article.id),
+        "goods": [(str(one.id), one.title) for one in goods],
+        "policies": [
+            (str(one.article.id), one.title(desk.t.locale))
+            for one in await extras.policies(tx)
+            if one.article.id != found.article.id
+        ],
+        "led": led,
+    }
 
 
 def _shop_choices(desk: Desk, shops: list[Store]) -> list[tuple[str, str]]:
@@ -321,7 +340,7 @@ async def offers(desk: Desk, talk: Conversation, query: str) -> list[Offer]:
             text = await _last_said(tx, talk)
     if not text.strip():
         return []
-    near = await meaning.near(desk.app, desk.workspace.id, text[: search.LONGEST_QUESTION])
+    near = await meaning.near(desk.app, desk.workspace.workspace_id, text[: search.LONGEST_QUESTION])
     async with desk.transaction() as tx:
         return await _offers(tx, desk, talk, text, suggested, near)
 

@@ -434,7 +434,7 @@ async def publish(tx: Tx, article: Article, language: str, *, by: Agent | None) 
         raise NotFound(_("There is no text in this language yet."), _("Write it first."))
     row.published, row.publish_at = row.version, None
     row.published_at = row.published_at or datetime.now(UTC)
-    row.shown, row.html = row.title, markdown.render(row.body)
+    row.shown, row.html = row.title, await markdown.rendered(row.body)
     await tx.flush()
     await _told(tx, article, by, language, row.title, shown=True)
 
@@ -575,6 +575,12 @@ def _swap(row: Sequence[Any], id: UUID, step: int) -> None:
     order[at], order[at + step] = order[at + step], order[at]
     for place, one in zip(sorted(one.place for one in order), order, strict=True):
         one.place = place
+
+
+def changes_public(found: Listed, by: Agent) -> None:
+    """Raises Forbidden for a change that shoppers would see at once, from somebody who may not make it."""
+    if _public(found):
+        _allowed(by)
 
 
 def _public(found: Listed) -> bool:

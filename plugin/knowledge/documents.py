@@ -138,6 +138,9 @@ def _as_html(pages: Sequence[Sequence[Line]]) -> str:
 
 # Exports of other desks
 
+_TITLES = ("title", "name", "question")
+_BODIES = ("body", "content", "html_content", "answer")
+
 
 def read_json(content: bytes) -> list[Draft]:
     """An export as JSON, whoever wrote it: articles with a title and a body, their translations beside or in them.
@@ -177,11 +180,9 @@ def _articles(data: Any, depth: int) -> Iterator[Mapping[str, Any]]:
         for one in data[: 4 * MOST]:
             yield from _articles(one, depth + 1)
     elif isinstance(data, dict):
-        if _first(data, ("title", "name", "question")) and _first(data, ("body", "content", "html_content", "answer")):
-            yield data
-        elif isinstance(data.get("translation"), dict) or isinstance(data.get("translations"), list):
-            yield data
-        elif isinstance(data.get("translated_content"), dict):
+        said = _first(data, _TITLES) and _first(data, _BODIES)
+        several = isinstance(data.get("translation") or data.get("translated_content"), dict)
+        if said or several or isinstance(data.get("translations"), list):
             yield data
         else:
             for key in ("articles", "data", "results", "items", "help_center", "records"):
@@ -193,7 +194,8 @@ def _translations(one: Mapping[str, Any], shelves: Mapping[str, str]) -> Iterato
     id = str(one.get("id") or one.get("source_id") or "")
     shelf = shelves.get(str(one.get("section_id") or one.get("parent_id") or one.get("category_id") or ""), "")
     named = one.get("section") or one.get("category") or one.get("collection")
-    shelf = shelf or (str(named.get("name") or named.get("title") or "") if isinstance(named, dict) else str(named or ""))
+    if not shelf:
+        shelf = _first(named, ("name", "title")) if isinstance(named, dict) else str(named or "")
     texts: list[Mapping[str, Any]] = [one]
     if isinstance(one.get("translation"), dict):
         texts.append(one["translation"])
@@ -204,8 +206,7 @@ def _translations(one: Mapping[str, Any], shelves: Mapping[str, str]) -> Iterato
             {"locale": code, **text} for code, text in one["translated_content"].items() if isinstance(text, dict)
         ]
     for text in texts:
-        title = _first(text, ("title", "name", "question"))
-        body = _first(text, ("body", "content", "html_content", "answer"))
+        title, body = _first(text, _TITLES), _first(text, _BODIES)
         hidden = text.get("draft") is True or text.get("state") in ("draft", "unpublished")
         if not title or not body or hidden or (text is not one and one.get("draft") is True):
             continue

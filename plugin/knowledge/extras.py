@@ -14,7 +14,9 @@ from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
+from plugin.knowledge import articles
 from plugin.knowledge.articles import Article, ArticleText, Listed, by_ids
+from plugin.team import Agent
 
 MOST_FILES = 10
 MOST_LINKS = 10
@@ -63,9 +65,10 @@ class Goods:
 # Files
 
 
-async def attach(tx: Tx, article: Article, name: str, media_type: str, content: bytes) -> ArticleFile:
-    """Put a checked file below an article. Raises AhlanError where there is no more room."""
-    await tx.get(Article, article.id, lock=True)
+async def attach(tx: Tx, article: Article, name: str, media_type: str, content: bytes, *, by: Agent) -> ArticleFile:
+    """Put a checked file below an article. Raises AhlanError where there is no more room, Forbidden for who may not
+    change what shoppers see."""
+    articles.changes_public(await articles.find(tx, article.id, lock=True), by)
     mine = select(func.count()).select_from(ArticleFile).where(
         ArticleFile.workspace_id == tx.workspace_id, ArticleFile.article_id == article.id
     )  # fmt: skip
@@ -92,8 +95,9 @@ async def files(tx: Tx, article_id: UUID) -> list[ArticleFile]:
     return list(rows)
 
 
-async def detach(tx: Tx, article: Article, file_id: UUID) -> None:
-    """Take a file away. Raises NotFound."""
+async def detach(tx: Tx, article: Article, file_id: UUID, *, by: Agent) -> None:
+    """Take a file away. Raises NotFound, and Forbidden as above."""
+    articles.changes_public(await articles.find(tx, article.id, lock=True), by)
     row = await tx.get(ArticleFile, file_id)
     if row is None or row.article_id != article.id:
         raise _gone()
@@ -137,8 +141,9 @@ def _gone() -> NotFound:
 # Links
 
 
-async def lead(tx: Tx, article: Article, products: Sequence[UUID], policies: Sequence[UUID]) -> None:
-    """Which products and policies an article leads to; what is not there is left out."""
+async def lead(tx: Tx, article: Article, products: Sequence[UUID], policies: Sequence[UUID], *, by: Agent) -> None:
+    """Which products and policies an article leads to; what is not there is left out. Raises Forbidden as above."""
+    articles.changes_public(await articles.find(tx, article.id, lock=True), by)
     goods = [one.id for one in await _products(tx, products)]
     texts = [one.article.id for one in await by_ids(tx, policies) if policy(one) and one.article.id != article.id]
     article.links = [

@@ -158,7 +158,9 @@ async def keep(
          "collection": one.collection}
         for one in drafts
     ]  # fmt: skip
-    kept = ArticleImport(agent_id=agent.id, source=source[:500], language=language, items=items, report={"asks": list(asks)})
+    kept = ArticleImport(
+        agent_id=agent.id, source=source[:500], language=language, items=items, report={"asks": list(asks)} if asks else {}
+    )
     tx.add(kept)
     await tx.flush()
     return kept

@@ -29,7 +29,6 @@ COMMAND = (sys.executable, "-m", "plugin.knowledge.reader")
 _at_once = asyncio.Semaphore(2)
 
 
-
 async def read(kind: str, content: bytes, *, name: str = "", url: str = "", charset: str = "") -> list[Draft]:
     """Read it in a process of its own. Raises Unreadable."""
     head = orjson.dumps({"kind": kind, "name": name, "url": url, "charset": charset})

@@ -25,7 +25,7 @@ from plugin.app import App
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.web import Web, script_json
-from plugin.knowledge import articles, markdown, meaning, reading, search
+from plugin.knowledge import articles, extras, markdown, meaning, reading, search
 from plugin.knowledge.articles import Article, ArticleText, Collection, Kind, Listed
 from plugin.knowledge.meaning import Near
 from plugin.knowledge.search import Found
@@ -131,6 +131,7 @@ class Shown:
     index: bool = True
     location: str = ""
     kind: str = "text/html"
+    article_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +300,24 @@ class Site:
                 await reading.searched(tx, text, language, len(found))
         return found
 
+    async def below(self, tx: Tx, store: Store, one: Listed, held: Content, language: str, base: str) -> Markup:
+        """What stands below an article: files, products of this shop, policies."""
+        leads = extras.ids(one.article, extras.Link.POLICY)
+        public = {other.article.id: row for other, row in held.of(language)}
+        files = await extras.files(tx, one.article.id)
+        server = self.app.settings.public_url
+        return self.web.render(
+            "help/below.html",
+            self.app.catalogues.translator(language),
+            files=[
+                (file, f"{server}/help/{store.public_key}/file/{file.id}/{quote(file.name, safe='')}") for file in files
+            ],
+            goods=await extras.goods(tx, one.article, store.id),
+            policies=[
+                (public[id].shown, f"{base}/{language}/{quote(public[id].slug)}") for id in leads if id in public
+            ],
+        )  # fmt: skip
+
 
 class _Page:
     """One page in the making."""
@@ -381,6 +400,7 @@ class _Page:
             article_id=one.article.id,
             shelf=self._shelf(shelf) if shelf is not None else None,
             related=self._related(one),
+            below=await self.site.below(tx, self.store, one, self.held, self.language, self.asked.base),
             here=self.path(slug),
             thanks=self.asked.query.get("thanks", ""),
             vote=self.asked.query.get("vote", "")[:600],
@@ -390,6 +410,7 @@ class _Page:
             description=markdown.words_of(row.html).replace("\n", " ")[:160],
             alternates=[(code, f"{self.home}/{code}/{quote(text.slug)}") for code, text in sorted(others.items())],
             data=self._questions([found]),
+            article_id=one.article.id,
         )
 
     def _moved(self, slug: str) -> Shown:

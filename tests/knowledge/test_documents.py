@@ -58,8 +58,10 @@ def packed(members: dict[str, str | bytes]) -> bytes:
     [
         ("en", "How long does delivery take?", "How do I return something?",
          "Delivery takes 3 to 5 working days. The order number AB-1042 comes by e-mail."),
-        ("ar", "كم يستغرق التوصيل؟", "كيف أرجع منتجًا؟", "يستغرق التوصيل من 3 إلى 5 أيام عمل داخل المملكة. رقم الطلب AB-1042 يصل بالبريد."),
-        ("he", "כמה זמן לוקח משלוח?", "איך מחזירים?", "המשלוח מגיע תוך 3 עד 5 ימי עסקים. מספר הזמנה AB-1042 נשלח במייל."),
+        ("ar", "كم يستغرق التوصيل؟", "كيف أرجع منتجًا؟",
+         "يستغرق التوصيل من 3 إلى 5 أيام عمل داخل المملكة. رقم الطلب AB-1042 يصل بالبريد."),
+        ("he", "כמה זמן לוקח משלוח?", "איך מחזירים?",
+         "המשלוח מגיע תוך 3 עד 5 ימי עסקים. מספר הזמנה AB-1042 נשלח במייל."),
     ],
 )  # fmt: skip
 def test_a_pdf_is_read_in_the_order_of_its_language_letters_as_they_are_typed(
@@ -162,8 +164,8 @@ async def test_a_reader_that_hangs_or_grows_ends_alone(monkeypatch: pytest.Monke
     for line in ("while True: pass", "x = b''\nwhile True: x += b'0' * (64 << 20)"):
         spinning.write_text(
             "#!/usr/bin/env python3\nimport resource\n"
-            f"resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nresource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n"
-            f"{line}\n"
+            "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n"
+            f"resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n{line}\n"
         )
         spinning.chmod(0o700)
         monkeypatch.setattr(reader, "COMMAND", ("/usr/bin/env", "-S", "PATH=/usr/bin:/bin", str(spinning)))
@@ -172,7 +174,9 @@ async def test_a_reader_that_hangs_or_grows_ends_alone(monkeypatch: pytest.Monke
 
 
 async def test_scripts_and_addresses_of_scripts_are_nowhere_in_what_was_read() -> None:
-    html = b"<h1>A</h1><script>alert(1)</script><p onclick=x>Text <a href='javascript:x'>link</a><iframe src=x></iframe></p>"
+    html = (
+        b"<h1>A</h1><script>alert(1)</script><p onclick=x>Text <a href='javascript:x'>link</a><iframe src=x></iframe>"
+    )
     found = await reader.read("file", html, name="x.html")
     assert all("alert" not in one.body and "javascript" not in one.body and "onclick" not in one.body for one in found)
 
@@ -183,4 +187,4 @@ async def test_what_a_shop_has_written_is_told_apart_by_kind_and_id() -> None:
     found = await reader.read("writings", orjson.dumps([item, {**item, "kind": "policy"}]))
     assert [one.key for one in found] == ["page:gid://shopify/Page/1", "policy:gid://shopify/Page/1"]
     assert "https://shop.example/pages/x" in found[0].body
-    assert files.MOST >= len(found)
+    assert len(found) <= files.MOST

@@ -211,7 +211,7 @@ async def test_a_shelf_follows_what_is_changed_and_taken_off_and_only_that_is_em
 async def test_articles_from_before_are_embedded_when_they_are_looked_for(
     speaking: App, workspace: UUID, article: Write
 ) -> None:
-    made = await article(en=("Delivery", "delivery"), he=("משלוח", "משלוח"))
+    await article(en=("Delivery", "delivery"), he=("משלוח", "משלוח"))
     async with speaking.db.transaction(workspace) as tx:
         await meaning.catch_up(tx)
     await embed(speaking, workspace)

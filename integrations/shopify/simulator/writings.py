@@ -24,7 +24,8 @@ PAGES: tuple[Doc, ...] = (
 )  # fmt: skip
 POSTS: tuple[Doc, ...] = (
     {"id": 601, "title": "How to wash linen", "handle": "wash-linen", "published": True, "blog": ("care", "Care"),
-     "body": "<p>Wash linen at 30 degrees and dry it in the shade.</p><img src='https://cdn.example/linen.jpg' alt=''>"},
+     "body": "<p>Wash linen at 30 degrees and dry it in the shade.</p>"
+             "<img src='https://cdn.example/linen.jpg' alt=''>"},
     {"id": 602, "title": "العناية بالسيراميك", "handle": "ceramics-ar", "published": True, "blog": ("care", "Care"),
      "body": "<p>اغسلوا القطع باليد، ولا تضعوها في الميكروويف.</p>"},
 )  # fmt: skip

@@ -145,13 +145,14 @@ class Site:
         ours = route.startswith("wc-ahlan/v1/")
         if ours and (request.method, route) != ("POST", "wc-ahlan/v1/pair"):
             return Answer(self.plugin.signed_call(request.method, _path(request), request.headers, raw))
-        if route in ("wp/v2/pages", "wp/v2/posts") and request.method == "GET":
-            return writings.listing(self.shop, route.rpartition("/")[2], params, self._public or base)
-        if not ours and not route.startswith("wc/v3/"):
+        written = route in ("wp/v2/pages", "wp/v2/posts") and request.method == "GET"
+        if not ours and not written and not route.startswith("wc/v3/"):
             raise WpError("rest_no_route", "No route was found matching the URL and request method.", 404)
         failure = await self.control.failure()
         if failure is not None:
             return failure
+        if written:
+            return writings.listing(self.shop, route.rpartition("/")[2], params, self._public or base)
         # Keys are only looked at behind pretty permalinks (B22).
         key = self._key(request, base, params) if pretty else None
         if ours:

@@ -59,9 +59,3 @@ def _shown(one: Json, kind: str, base: str, wanted: list[str]) -> dict[str, Any]
         "content": {"rendered": one["html"], "protected": bool(one.get("protected"))},
     }
     return {name: value for name, value in whole.items() if name in wanted} if wanted else whole
-
-
-def found(shop: Shop, slug: str) -> Json | None:
-    """A published page or post by its slug, for the site's own pages."""
-    every = [*shop.option("written_pages", list(PAGES)), *shop.option("written_posts", list(POSTS))]
-    return next((one for one in every if one["slug"] == slug and one.get("status", "publish") == "publish"), None)
