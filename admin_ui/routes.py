@@ -326,6 +326,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/help/preview", help_article.preview, reply, "POST"),
         *door.routes("/help/draft", help.draft, reply, "POST"),
         *door.routes("/help/reports", help.reports, read),
+        *door.routes("/help/topic", help.draft_topic, reply, "POST"),
+        *door.routes("/help/suggestions/{id}", help.take_suggestion, reply, "POST"),
         *door.routes("/help/collections", help.collections, setting),
         *door.routes("/help/collections", help.save_collection, setting, "POST"),
         *door.routes("/help/collections/{id}", help.save_collection, setting, "POST"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
-from plugin.bot import answering, teaching
+from plugin.bot import answering, coverage, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -62,6 +62,8 @@ TASKS: Mapping[str, Task] = {
     "publish_article": articles.publish_article,
     "index_article": help_search.index_article,
     "embed_article": meaning.embed_article,
+    "count_topic": coverage.count_topic,
+    "suggest_article": coverage.suggest_article,
     "send_order_code": proof.send_order_code,
     "carry_return": carrying.carry_return,
     "tell_return": telling.tell_return,
@@ -97,7 +99,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.ranked": ("apply_rules",),
     "conversation.rated": ("apply_rules",),
     "conversation.reopened": ("apply_rules",),
-    "conversation.resolved": ("ask_rating", "apply_rules"),
+    "conversation.resolved": ("ask_rating", "apply_rules", "suggest_article"),
+    "conversation.started": ("count_topic",),
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
 from plugin import stores
+from plugin.bot import coverage
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
@@ -189,12 +190,21 @@ async def reports(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         missed = await reading.missed(tx, REPORT_DAYS)
         told = await reading.told(tx, REPORT_DAYS)
+        deflected = await reading.deflection(tx, REPORT_DAYS)
+        topics = await coverage.asked(tx, REPORT_DAYS)
+        suggested = await coverage.suggestions(tx)
+    failing = [one for one in told if one.failed > one.helped]
     return desk.page(
         "help_reports.html",
         heading=desk.t.gettext("What shoppers look for"),
         days=REPORT_DAYS,
         missed=missed,
-        told=told,
+        told=[one for one in told if one not in failing],
+        failing=failing,
+        deflected=deflected,
+        outside=next((one for one in topics if one.topic == coverage.OUTSIDE), None),
+        topics=[one for one in topics if one.topic != coverage.OUTSIDE],
+        suggested=suggested,
         reasons=REASONS,
         names={one.code: one.name for one in desk.app.catalogues.languages},
     )
@@ -210,6 +220,24 @@ async def draft(desk: Desk) -> Response:
         article = await articles.create(tx, desk.agent.id, Kind.ARTICLE, language)
         await articles.write(tx, article, language, title, "", by=desk.agent.id)
     return desk.go(f"help/{article.id}", language=language)
+
+
+async def draft_topic(desk: Desk) -> Response:
+    """A draft about a topic that is asked about and that no article answers."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        article = await coverage.draft_topic(tx, str(form.get("topic", "")), desk.workspace.locale, by=desk.agent)
+    return desk.go(f"help/{article.id}")
+
+
+async def take_suggestion(desk: Desk) -> Response:
+    """A draft out of what somebody answered, or (`no`) none."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        if form.get("no"):
+            await coverage.dismiss(tx, desk.path_id())
+            return desk.go("help/reports")
+        return desk.go(f"help/{await coverage.take(tx, desk.path_id(), by=desk.agent)}")
 
 
 # The starter set

@@ -159,7 +159,11 @@ async def keep(
         for one in drafts
     ]  # fmt: skip
     kept = ArticleImport(
-        agent_id=agent.id, source=source[:500], language=language, items=items, report={"asks": list(asks)} if asks else {}
+        agent_id=agent.id,
+        source=source[:500],
+        language=language,
+        items=items,
+        report={"asks": list(asks)} if asks else {},
     )
     tx.add(kept)
     await tx.flush()

@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
+from plugin.bot import coverage
 from plugin.kernel import bulk
 from plugin.kernel.config import Settings
 from plugin.kernel.db import Base, Tenant, Tx
@@ -195,6 +196,7 @@ async def retention(app: App, workspace_id: UUID) -> None:
         await reading.prune(tx)
         await importing.prune(tx)
         await meaning.catch_up(tx)
+        await coverage.prune(tx)
         late = [row.id for row in await open_requests(tx) if row.due_at < now + timedelta(days=3) and row.state == OPEN]
     if late:
         raise TaskError(f"{len(late)} privacy requests are close to their deadline and not done", retry=False)

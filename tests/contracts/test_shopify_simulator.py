@@ -461,7 +461,7 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         "WebhookDelete": {"id": gid("WebhookSubscription", 1)},
         "WebhooksList": {"first": queries.WEBHOOKS_PAGE},
         "RevokeScopes": {"scopes": ["read_all_orders"]},
-        **dict.fromkeys(("PagesPage", "PostsPage"), {"first": writing_queries.PAGE}),
+        **{key: {"first": writing_queries.PAGE} for key in ("PagesPage", "PostsPage")},
         **_acting(sim),
         **_returning(sim, order),
     }  # fmt: skip

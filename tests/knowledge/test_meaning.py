@@ -16,12 +16,11 @@ from plugin.kernel import jobs
 from plugin.kernel.jobs import JobRow
 from plugin.knowledge import articles, meaning, search
 from plugin.knowledge.meaning import ArticlePassage
-from plugin.language.book import Heard
-from plugin.language.client import Away, Language
-from plugin.language.server import Library, Server
+from plugin.language.client import Language
 from plugin.reactions import TASKS
 from plugin.team import Agent
 from tests.knowledge.conftest import Write
+from tests.language.running import Running
 from tests.language.stand_in import WordEmbedder
 
 ACROSS = {"توصيل": "delivery", "التوصيل": "delivery", "משלוח": "delivery", "parcel": "delivery", "shipment": "delivery"}
@@ -40,14 +39,6 @@ class Polyglot(WordEmbedder):
         return super().passages([" ".join(ACROSS.get(word, word) for word in text.lower().split()) for text in texts])
 
 
-class AsItIs:
-    """Hears what was typed."""
-
-    def hear(self, text: str) -> Heard:
-        """The text itself."""
-        return Heard(text, None, arabizi=False)
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="ahlan-m-"))
@@ -55,39 +46,9 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-class Running:
-    """A language process in this one, that can be stopped and started."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.embedder = path, Polyglot()
-        self._stop, self._task = asyncio.Event(), None
-
-    async def start(self) -> None:
-        """With empty shelves."""
-        self._stop = asyncio.Event()
-        library = Library(self.embedder, AsItIs())  # type: ignore[arg-type]
-        self._task = asyncio.create_task(Server(library).serve(self.path, self._stop))
-        client = Language(self.path)
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    await client.ping()
-                    break
-                except Away:
-                    await asyncio.sleep(0.02)
-        await client.close()
-
-    async def stop(self) -> None:
-        """As if it were killed."""
-        self._stop.set()
-        if self._task is not None:
-            await self._task
-            self._task = None
-
-
 @pytest.fixture
 async def running(folder: Path) -> AsyncIterator[Running]:
-    one = Running(folder / "l.sock")
+    one = Running(folder / "l.sock", Polyglot())
     await one.start()
     yield one
     await one.stop()
@@ -174,7 +135,7 @@ async def test_a_process_that_was_started_again_gets_its_shelf_back_without_new_
     await ready(speaking, workspace)
     await running.stop()
     await running.start()
-    running.embedder.texts.clear()
+    running.embedder.texts.clear()  # type: ignore[attr-defined]
     await ready(speaking, workspace)
     assert [one.article_id for one in await ask(speaking, workspace, "משלוח", "he")] == [made]
     assert set(running.embedder.texts) == {"hello", "משלוח"}
