@@ -160,7 +160,7 @@ class Help:
             place = "inline" if found.picture else "attachment"
             headers = {
                 "content-disposition": f"{place}; filename*=UTF-8''{quote(found.name, safe='')}",
-                "content-security-policy": "default-src 'none'; sandbox",
+                "content-security-policy": "sandbox; default-src 'none'",
                 "x-content-type-options": "nosniff",
                 "cache-control": "public, max-age=300",
             }

@@ -294,7 +294,7 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
         answer = await reader.get(address)
         assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
         assert answer.headers["content-disposition"].startswith(place)
-        assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
     assert (await reader.get(at(store, f"/file/{secret.id}/secret.pdf"))).status_code == 404
     assert (await reader.get(at(store, f"/file/{uuid4()}/x"))).status_code == 404
     inside = (await reader.get(at(store, "/article.json?language=en&slug=how-long-does-delivery-take"))).json()
