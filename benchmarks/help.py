@@ -1,4 +1,4 @@
-"""The help centre at its largest: 10 000 articles, found by words and by meaning, database and language process included.
+"""The help centre at its largest: 10 000 articles, found by words and by meaning, database and language included.
 
 `BENCH_ARTICLES=10000`, `BENCH_SAMPLES=300`. Texts are put together from the phrasings that the product comes with, four
 sentences each; a sentence's vector is the model's, the vector of the whole is their mean: how long an answer takes does
@@ -53,7 +53,7 @@ async def main() -> int:
     servers = await embedded.start(data)
     settings = Settings(data_dir=data)
     environment = {**os.environ, **ONE_THREAD, "AHLAN_LANGUAGE_SOCKET": str(socket_path(settings))}
-    language = subprocess.Popen([sys.executable, "-m", MODULE], cwd=ROOT, env=environment)
+    language = _language(environment)
     try:
         async with bootstrap.start(settings, database_url=servers.database_url, redis_url=servers.redis_url) as app:
             await _there(app)
@@ -64,6 +64,10 @@ async def main() -> int:
         language.wait()
         await servers.stop()
         shutil.rmtree(data, ignore_errors=True)
+
+
+def _language(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", MODULE], cwd=ROOT, env=environment)
 
 
 async def _there(app: App) -> None:
@@ -161,11 +165,7 @@ async def questions(app: App, workspace_id: UUID, process: psutil.Process) -> bo
             f"({len(times)} questions)", flush=True,
         )  # fmt: skip
     print(f"  found something: {found} of {len(both) + 20}; the language process did not answer in time: {away}")
-    peak = next(
-        int(line.split()[1]) // 1024
-        for line in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines()
-        if line.startswith("VmHWM")
-    )
+    peak = _peak(process.pid)
     print(f"  language process: {process.memory_info().rss >> 20} MB, {peak} MB at most", flush=True)
     good = ratio("help.search.p95_ms", both[int(len(both) * 0.95)], "<=", 60)
     good &= ratio("help.search.median_with_meaning_over_words", median(both) / median(words), "<=", 5)
@@ -176,6 +176,12 @@ async def _backends(app: App) -> list[int]:
     async with app.db.app.connect() as connection:
         found = await connection.execute(text("SELECT pid FROM pg_stat_activity WHERE usename = current_user"))
         return list(found.scalars())
+
+
+def _peak(pid: int) -> int:
+    """The most megabytes that a process ever had."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _spent(language: int, backends: list[int]) -> float:

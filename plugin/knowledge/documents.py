@@ -232,7 +232,7 @@ def read_zip(content: bytes) -> list[Draft]:
         path = PurePosixPath(info.filename)
         reader = READERS.get(path.suffix.lower())
         hidden = any(part.startswith((".", "__")) for part in path.parts)
-        if reader is None or reader is read_zip or info.is_dir() or hidden or info.file_size > MAX_BYTES:
+        if reader is None or path.suffix.lower() == ".zip" or info.is_dir() or hidden or info.file_size > MAX_BYTES:
             continue
         try:
             drafts = reader(archive.read(info), path.name)

@@ -279,7 +279,7 @@ async def deflection(tx: Tx, days: int) -> Deflection:
             )
         )
     ).one()
-    return Deflection(int(people[0]), int(people[1]), int(votes[0]), int(votes[1]))
+    return Deflection(*(int(one) for one in (*tuple(people), *tuple(votes))))
 
 
 async def prune(tx: Tx) -> None:

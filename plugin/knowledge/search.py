@@ -340,9 +340,11 @@ async def _looked_up(tx: Tx, one: Asked, known: dict[Asked, _Hits]) -> _Hits:
         ),
         values,
     )
-    weights, many = {}, 0
-    for id, language, weight, many in rows:  # noqa: B007 - the same in every row
-        weights[id, language] = float(weight)
+    weights: dict[tuple[UUID, str], float] = {}
+    many = 0
+    for row in rows:
+        weights[row.article_id, row.language] = float(row.weight)
+        many = row.many
     return _Hits(weights, many)
 
 

@@ -34,7 +34,7 @@ POSTS: tuple[Json, ...] = (
 
 def listing(shop: Shop, kind: str, params: Mapping[str, str], base: str) -> Answer:
     """A page of published texts; past the last one it is an error, as WordPress has it. Raises WpError."""
-    held = shop.option(f"written_{kind}", list(PAGES if kind == "pages" else POSTS))
+    held: Any = shop.option(f"written_{kind}", list(PAGES if kind == "pages" else POSTS))
     rows = sorted((one for one in held if one.get("status", "publish") == "publish"), key=lambda one: int(one["id"]))
     size, number = int(params.get("per_page") or 10), int(params.get("page") or 1)
     if not 1 <= size <= 100:
