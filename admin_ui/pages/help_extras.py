@@ -16,6 +16,8 @@ MAX_BYTES = attachments.MAX_BYTES
 
 async def add_file(desk: Desk) -> Response:
     """Put a file below an article: checked, and pictures drawn anew, as everything that people send."""
+    async with desk.transaction() as tx:
+        await articles.find(tx, desk.path_id())
     form = await desk.request.form(max_files=1, max_part_size=MAX_BYTES + 1024)
     file, language = form.get("file"), str(form.get("language", ""))
     if isinstance(file, UploadFile) and file.filename:
