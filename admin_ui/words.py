@@ -179,6 +179,14 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("See store credit"),
         _("With it we make sure that a bonus was given once and not twice."),
     ),
+    "pages_unread": (
+        _("Pages and blog posts"),
+        _("With it they are brought into the help centre, and updated there when you ask for it."),
+    ),
+    "policies_unread": (
+        _("The shop's policies"),
+        _("With it delivery, returns and the other policies are brought into the help centre."),
+    ),
 }
 
 

@@ -493,6 +493,34 @@ class WebhookSource(Protocol):
         ...
 
 
+# What the shop has written
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A text that the shop shows on its own pages. `kind`: page, post (of a blog) or policy; `html` as it was written.
+
+    An empty `language` was not told.
+    """
+
+    external_id: str
+    kind: str
+    title: str
+    html: str
+    url: str
+    language: str = ""
+    collection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WritingPage:
+    """Some of them. `asks`: permissions that the merchant may give, and without which some kinds are not shown."""
+
+    items: tuple[Writing, ...]
+    cursor: str | None
+    asks: tuple[str, ...] = ()
+
+
 # Acting on an order
 
 
@@ -767,6 +795,10 @@ class Platform(OrderDesk, ReturnDesk, Protocol):
 
     async def changes(self, connection: Connection, resource: Resource, since: datetime, cursor: str | None) -> Page:
         """The next page of what changed at or after `since` (UTC): reconciliation overlaps on purpose."""
+        ...
+
+    async def writings(self, connection: Connection, cursor: str | None) -> WritingPage:
+        """The next of the shop's published pages, posts and policies; `cursor` is that of the page before."""
         ...
 
     async def register_webhooks(self, connection: Connection) -> Sequence[Finding]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
-from plugin.bot import answering, teaching
+from plugin.bot import answering, coverage, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -26,7 +26,7 @@ from plugin.conversations import (
 from plugin.crm import actions, backfill, reconcile, rereading
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
-from plugin.knowledge import articles
+from plugin.knowledge import articles, meaning
 from plugin.knowledge import search as help_search
 from plugin.returns import carrying, labels, proof, self_service, telling, watching, withdrawing
 
@@ -61,6 +61,9 @@ TASKS: Mapping[str, Task] = {
     "plant_rules": rule_starters.plant_rules,
     "publish_article": articles.publish_article,
     "index_article": help_search.index_article,
+    "embed_article": meaning.embed_article,
+    "count_topic": coverage.count_topic,
+    "suggest_article": coverage.suggest_article,
     "send_order_code": proof.send_order_code,
     "carry_return": carrying.carry_return,
     "tell_return": telling.tell_return,
@@ -96,16 +99,17 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.ranked": ("apply_rules",),
     "conversation.rated": ("apply_rules",),
     "conversation.reopened": ("apply_rules",),
-    "conversation.resolved": ("ask_rating", "apply_rules"),
+    "conversation.resolved": ("ask_rating", "apply_rules", "suggest_article"),
+    "conversation.started": ("count_topic",),
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),
     "order.act_failed": ("tell_self_service",),
     "order.act_unsure": ("tell_self_service",),
-    "article.published": ("index_article", "follow_articles"),
-    "article.unpublished": ("index_article", "follow_articles"),
-    "article.deleted": ("index_article", "follow_articles"),
-    "article.restored": ("index_article", "follow_articles"),
+    "article.published": ("index_article", "follow_articles", "embed_article"),
+    "article.unpublished": ("index_article", "follow_articles", "embed_article"),
+    "article.deleted": ("index_article", "follow_articles", "embed_article"),
+    "article.restored": ("index_article", "follow_articles", "embed_article"),
     "return.requested": ("follow_store",),
     "return.approved": ("follow_store",),
     "return.declined": ("follow_store",),

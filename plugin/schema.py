@@ -2,7 +2,7 @@
 
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
-from plugin.bot import bots, lessons, turns
+from plugin.bot import bots, coverage, lessons, turns
 from plugin.conversations import (
     attachments,
     blocked,
@@ -42,7 +42,7 @@ from plugin.crm import (
 from plugin.health import incidents
 from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
-from plugin.knowledge import articles, importing, reading
+from plugin.knowledge import articles, extras, importing, meaning, reading
 from plugin.knowledge import search as help_search
 from plugin.returns import claims, labels, policies, proof, self_service, shipping, withdrawals
 from plugin.returns import records as return_records
@@ -50,11 +50,12 @@ from plugin.returns import steps as return_steps
 from webhooks import inbox
 
 TABLES = (
-    actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks, consents,
-    conversations, crypto, customers, events, fields, help_search, identities, importing, inbox, incidents, jobs,
-    joining, labels, lessons, letters, macros, mailboxes, mentions, merging, messages, notes, orders, policies, privacy,
-    products, proof, ratings, reading, readings, reconcile, return_records, return_steps, search, self_service,
-    shipping, stores, tags, team, teams, terms, ties, turns, views, visitors, withdrawals, workspaces,
+    actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks,
+    consents, conversations, coverage, crypto, customers, events, extras, fields, help_search, identities, importing,
+    inbox, incidents, jobs, joining, labels, lessons, letters, macros, mailboxes, meaning, mentions, merging, messages,
+    notes, orders, policies, privacy, products, proof, ratings, reading, readings, reconcile, return_records,
+    return_steps, search, self_service, shipping, stores, tags, team, teams, terms, ties, turns, views, visitors,
+    withdrawals, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

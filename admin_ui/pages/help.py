@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
 from plugin import stores
+from plugin.bot import coverage
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
@@ -25,6 +26,7 @@ from plugin.knowledge.rules import State
 from plugin.stores import UNINSTALLED, Store
 
 REPORT_DAYS = 30
+MANY_LINKS = _("Choose ten of each at most.")
 
 STATES: dict[State, tuple[Lazy, str, str]] = {
     State.DRAFT: (_("Draft"), "", "pencil"),
@@ -188,12 +190,21 @@ async def reports(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         missed = await reading.missed(tx, REPORT_DAYS)
         told = await reading.told(tx, REPORT_DAYS)
+        deflected = await reading.deflection(tx, REPORT_DAYS)
+        topics = await coverage.asked(tx, REPORT_DAYS)
+        suggested = await coverage.suggestions(tx)
+    failing = [one for one in told if one.failed > one.helped]
     return desk.page(
         "help_reports.html",
         heading=desk.t.gettext("What shoppers look for"),
         days=REPORT_DAYS,
         missed=missed,
-        told=told,
+        told=[one for one in told if one not in failing],
+        failing=failing,
+        deflected=deflected,
+        outside=next((one for one in topics if one.topic == coverage.OUTSIDE), None),
+        topics=[one for one in topics if one.topic != coverage.OUTSIDE],
+        suggested=suggested,
         reasons=REASONS,
         names={one.code: one.name for one in desk.app.catalogues.languages},
     )
@@ -209,6 +220,24 @@ async def draft(desk: Desk) -> Response:
         article = await articles.create(tx, desk.agent.id, Kind.ARTICLE, language)
         await articles.write(tx, article, language, title, "", by=desk.agent.id)
     return desk.go(f"help/{article.id}", language=language)
+
+
+async def draft_topic(desk: Desk) -> Response:
+    """A draft about a topic that is asked about and that no article answers."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        article = await coverage.draft_topic(tx, str(form.get("topic", "")), desk.workspace.locale, by=desk.agent)
+    return desk.go(f"help/{article.id}")
+
+
+async def take_suggestion(desk: Desk) -> Response:
+    """A draft out of what somebody answered, or (`no`) none."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        if form.get("no"):
+            await coverage.dismiss(tx, desk.path_id())
+            return desk.go("help/reports")
+        return desk.go(f"help/{await coverage.take(tx, desk.path_id(), by=desk.agent)}")
 
 
 # The starter set
@@ -280,10 +309,15 @@ async def begin_import(desk: Desk) -> Response:
 
 
 async def _import_form(desk: Desk, *, status: int = 200, **more: Any) -> Response:
+    async with desk.transaction() as tx:
+        here = await shops(tx)
     context = {
         "heading": desk.t.gettext("Bring articles in"),
         "languages": desk.app.catalogues.languages,
+        "shops": here,
+        "kinds": ",".join(importing.KINDS),
         "address": "",
+        "asks": [],
         "errors": {},
         **more,
     }
@@ -292,22 +326,60 @@ async def _import_form(desk: Desk, *, status: int = 200, **more: Any) -> Respons
 
 
 async def find_import(desk: Desk) -> Response:
-    """Read the page or the file, and show what was found."""
+    """Read the page, the file or the store, and show what was found."""
     form = await desk.request.form(max_files=1, max_part_size=MAX_BYTES + 1024)
     address, file = str(form.get("address", "")).strip(), form.get("file")
     language = str(form.get("language", desk.t.locale))
     if language not in desk.app.catalogues.codes:
         raise nothing_here()
+    asks: tuple[str, ...] = ()
+    store = await _store(desk, str(form.get("store", "")))
     try:
-        if isinstance(file, UploadFile) and file.filename:
+        if store is not None:
+            source, drafts, asks = await importing.read_store(desk.app.platforms[store.platform], store.connection())
+        elif isinstance(file, UploadFile) and file.filename:
             source, drafts = await importing.read_file(file.filename, await file.read(MAX_BYTES + 1))
         else:
             source, drafts = await importing.fetch(desk.app.http, address)
     except AhlanError as error:
         return await _import_form(desk, status=422, errors=said(desk, error), address=address)
+    if store is not None and not drafts:
+        nothing = {} if asks else {"form": desk.t.gettext("This store has no published pages, posts or policies.")}
+        return await _import_form(desk, status=422, asks=_asks(desk, store, asks), errors=nothing)
     async with desk.transaction() as tx:
-        kept = await importing.keep(tx, desk.agent, source, drafts, language)
+        kept = await importing.keep(tx, desk.agent, source, drafts, language, asks=asks)
     return desk.go(f"help/import/{kept.id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A permission of the store that would show more. `here`: it is asked for on this page."""
+
+    scope: str
+    name: str
+    store_id: UUID
+    here: bool
+
+
+_ASKED: dict[str, Lazy] = {
+    "read_content": _("its pages and blog posts"),
+    "read_legal_policies": _("its policies"),
+}
+
+
+def _asks(desk: Desk, store: Store, scopes: Sequence[str]) -> list[Ask]:
+    here = desk.store_id == store.id and desk.may("manage_stores")
+    return [Ask(one, desk.t.gettext(_ASKED[one]) if one in _ASKED else one, store.id, here) for one in scopes]
+
+
+async def _store(desk: Desk, wanted: str) -> Store | None:
+    if not wanted:
+        return None
+    async with desk.transaction() as tx:
+        found = next((one for one in await shops(tx) if one.id == as_id(wanted)), None)
+    if found is None:
+        raise nothing_here()
+    return found
 
 
 async def one_import(desk: Desk) -> Response:
@@ -316,10 +388,13 @@ async def one_import(desk: Desk) -> Response:
         kept = await importing.find(tx, desk.path_id())
         planned = await importing.plan(tx, kept)
         shelves = await articles.collections(tx)
+        source = await importing.store_of(tx, kept)
     return desk.page(
         "help_import_found.html",
         heading=desk.t.gettext("Bring articles in"),
         kept=kept,
+        source=source.name if source is not None else kept.source,
+        asks=_asks(desk, source, kept.report.get("asks", ())) if source is not None else [],
         planned=planned,
         outcomes=OUTCOMES,
         names={one.code: one.name for one in desk.app.catalogues.languages},

@@ -18,8 +18,9 @@ from plugin.conversations.messages import Message
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Conflict
-from plugin.knowledge import articles, markdown, rules, search, site
+from plugin.knowledge import articles, extras, markdown, meaning, rules, search, site
 from plugin.knowledge.articles import Kind, Listed
+from plugin.knowledge.meaning import Near
 from plugin.stores import Store
 
 _OFFERED = 5
@@ -89,7 +90,7 @@ async def preview(desk: Desk) -> Response:
     body = str(form.get("body", ""))[: articles.LONGEST_BODY]
     return desk.page(
         "help_article.html", block="preview", title_now=str(form.get("title", ""))[: articles.LONGEST_TITLE],
-        html=site.safe(markdown.render(body)),
+        html=site.safe(await markdown.rendered(body)),
         language=language, direction=_direction(desk, language),
     )  # fmt: skip
 
@@ -160,10 +161,10 @@ async def arrange(desk: Desk) -> Response:
         known = {one.id for one in await help.shops(tx)}
         await articles.arrange(
             tx, found.article, collection_id=as_id(shelf) if shelf else None, related=related,
-            store_id=as_id(shop) if shop and as_id(shop) in known else None,
+            store_id=as_id(shop) if shop and as_id(shop) in known else None, by=desk.agent,
         )  # fmt: skip
         if wanted := str(form.get("slug", "")).strip():
-            await articles.rename(tx, found.article, code, wanted)
+            await articles.rename(tx, found.article, code, wanted, by=desk.agent)
 
     return await _change(desk, change, "arranged")
 
@@ -252,14 +253,14 @@ async def _form(
         "state": text.standing().state if text is not None else None,
         "outdated": found is not None and found.outdated(language),
         "source": source,
-        "source_html": site.safe(markdown.render(source.body)) if source is not None else "",
+        "source_html": site.safe(await markdown.rendered(source.body)) if source is not None else "",
         "source_changes": await _since(tx, found, language) if found is not None else [],
         "tongues": help.tongues(desk, found) if found is not None else [],
         "tongues_new": [(one.code, one.name) for one in desk.app.catalogues.languages],
         "states": help.STATES,
         "title_now": title,
         "body_now": body,
-        "html": site.safe(markdown.render(body)),
+        "html": site.safe(await markdown.rendered(body)),
         "seen": text.version if text is not None else 0,
         "shelves": help.shelf_choices(desk, shelves),
         "shops": _shop_choices(desk, shops),
@@ -269,11 +270,30 @@ async def _form(
             if found is not None and one.article.id != found.article.id
         ],
         "publishes": articles.may_publish(desk.agent),
+        **await _below(tx, desk, found if kind is Kind.ARTICLE else None),
         "planned": local,
         "addresses": await site.article_addresses(desk.app, tx, found, language) if public and found else [],
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
     }  # fmt: skip
+
+
+async def _below(tx: Tx, desk: Desk, found: Listed | None) -> dict[str, Any]:
+    """Files, products and policies: what there is, and what may be chosen."""
+    if found is None:
+        return {"files": [], "goods": [], "policies": [], "led": set()}
+    led = {one["id"] for one in found.article.links}
+    goods = await extras.products(tx, extras.ids(found.article, extras.Link.PRODUCT))
+    return {
+        "files": await extras.files(tx, found.article.id),
+        "goods": [(str(one.id), one.title) for one in goods],
+        "policies": [
+            (str(one.article.id), one.title(desk.t.locale))
+            for one in await extras.policies(tx)
+            if one.article.id != found.article.id
+        ],
+        "led": led,
+    }
 
 
 def _shop_choices(desk: Desk, shops: list[Store]) -> list[tuple[str, str]]:
@@ -311,16 +331,25 @@ class Offer:
     suggested: bool
 
 
-async def offers(tx: Tx, desk: Desk, talk: Conversation, query: str) -> list[Offer]:
+async def offers(desk: Desk, talk: Conversation, query: str) -> list[Offer]:
     """What answers `query`; without one, what answers the shopper's last message."""
     suggested = not query.strip()
-    text = query if not suggested else await _last_said(tx, talk)
+    text = query
+    if suggested:
+        async with desk.transaction() as tx:
+            text = await _last_said(tx, talk)
     if not text.strip():
         return []
+    near = await meaning.near(desk.app, desk.workspace.workspace_id, text[: search.LONGEST_QUESTION])
+    async with desk.transaction() as tx:
+        return await _offers(tx, desk, talk, text, suggested, near)
+
+
+async def _offers(tx: Tx, desk: Desk, talk: Conversation, text: str, suggested: bool, near: Near) -> list[Offer]:
     language = desk.app.catalogues.negotiate(talk.locale, default=desk.workspace.locale)
     limit = _SUGGESTED if suggested else _OFFERED
     found = await search.find(
-        tx, talk.store_id, text, language, limit, kinds=(Kind.ARTICLE, Kind.SNIPPET)
+        tx, talk.store_id, text, language, limit, kinds=(Kind.ARTICLE, Kind.SNIPPET), near=near
     )  # fmt: skip
     every = {one.article.id: one for one in await articles.by_ids(tx, [one.article_id for one in found])}
     store = await tx.get(Store, talk.store_id) if talk.store_id else None

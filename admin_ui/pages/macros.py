@@ -71,7 +71,7 @@ async def palette(desk: Desk) -> Response:
         talk = await conversation.find(tx, desk.path_id())
         found = await macros.available(tx, desk.agent, query=query, limit=_OFFERED)
         names = await _names(tx)
-        known = await help_article.offers(tx, desk, talk, query)
+    known = await help_article.offers(desk, talk, query)
     wanted = (talk.locale, desk.workspace.locale)
     offers = [
         Offer(

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from integrations.shopify import identity, mapping, queries, return_queries, webhooks
+from integrations.shopify import identity, mapping, queries, return_queries, webhooks, writing_queries, writings
 from integrations.shopify.account import AccountDesk, Accounts
 from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
@@ -37,6 +37,7 @@ from plugin.platform import (
     ShopperIdentity,
     StaleToken,
     StoreProfile,
+    WritingPage,
 )
 from plugin.returns import withdrawals
 
@@ -59,6 +60,8 @@ PERMISSIONS: Final = {
     return_queries.LOCATIONS: "shelves_unseen",
     return_queries.CREDIT: "credit_ungiven",
     return_queries.CREDIT_SEEN: "credit_unseen",
+    writing_queries.CONTENT: "pages_unread",
+    writing_queries.POLICIES: "policies_unread",
 }
 """Optional scopes, and what is found while one of them is not granted."""
 VISIBLE: Final = timedelta(days=60)
@@ -223,6 +226,10 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk):
         block = f"{self._settings.shopify.client_id}/{EMBED_BLOCK}"
         link = f"{editor}?context=apps&template=product&activateAppId={block}"
         return Finding("embed_unseen" if active is None else "embed", False, link)
+
+    async def writings(self, connection: Connection, cursor: str | None) -> WritingPage:
+        """Policies, pages, posts; each kind with a permission of its own that the merchant may give."""
+        return await writings.read(self.client, connection, cursor)
 
     # --- history
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import delete
 
-from integrations.woocommerce import identity, mapping, pairing, webhooks
+from integrations.woocommerce import identity, mapping, pairing, webhooks, writings
 from integrations.woocommerce.actions import OrderDesk
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.returns import ReturnDesk
@@ -37,6 +37,7 @@ from plugin.platform import (
     ShopperIdentity,
     StaleToken,
     StoreProfile,
+    WritingPage,
 )
 from plugin.stores import Credential
 
@@ -127,6 +128,10 @@ class WooCommercePlatform(OrderDesk, ReturnDesk):
             # status=any leaves out the bin (B26), and a lost order.deleted is never sent again (B3).
             return Page(page.records, str(Cursor(begin, part="trash")), page.total)
         return page
+
+    async def writings(self, connection: Connection, cursor: str | None) -> WritingPage:
+        """The site's published pages and posts; policies are pages there."""
+        return await writings.read(self._http, connection, cursor)
 
     async def _walk(
         self,

@@ -64,6 +64,7 @@ class Collection(TenantRow, Base):
 
 class Article(TenantRow, Base):
     """What an article is in every language. `related`: ids, as chosen; `store_id`: only that shop's, else all shops'.
+    `links`: products and policies that it leads to (plugin/knowledge/extras.py).
 
     `origin` is what it was imported from and `imported` a digest of each language as it came; `starter` names the
     policy of the starter set that it is.
@@ -83,6 +84,7 @@ class Article(TenantRow, Base):
     store_id: Mapped[UUID | None]
     place: Mapped[int] = mapped_column(server_default=text("0"))
     related: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    links: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
     created_by: Mapped[UUID | None]
     origin: Mapped[str] = mapped_column(server_default="")
     imported: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -374,22 +376,33 @@ async def up_to_date(tx: Tx, article: Article, language: str) -> None:
         await tx.flush()
 
 
-async def rename(tx: Tx, article: Article, language: str, wanted: str) -> None:
-    """Another address; the former ones lead on to it."""
+async def rename(tx: Tx, article: Article, language: str, wanted: str, *, by: Agent | None = None) -> None:
+    """Another address; the former ones lead on to it. Raises Forbidden for who may not change what shoppers see."""
     found = await find(tx, article.id, lock=True)
     row = found.texts[language]
     new = await _free_slug(tx, language, wanted, but=row)
     if new == row.slug:
         return
+    if row.published is not None:
+        _allowed(by)
     row.former = [one for one in dict.fromkeys([row.slug, *row.former]) if one != new][:20]
     row.slug = new
     await tx.flush()
 
 
 async def arrange(
-    tx: Tx, article: Article, *, collection_id: UUID | None, related: Sequence[UUID], store_id: UUID | None
+    tx: Tx,
+    article: Article,
+    *,
+    collection_id: UUID | None,
+    related: Sequence[UUID],
+    store_id: UUID | None,
+    by: Agent | None = None,
 ) -> None:
-    """Where an article stands, for which shop, and which others it leads to."""
+    """Where an article stands, for which shop, and which others it leads to. Raises Forbidden for who may not take a
+    published one off a shop's help centre and would."""
+    if store_id != article.store_id and _public(await find(tx, article.id, lock=True)):
+        _allowed(by)
     if collection_id is not None:
         await collection(tx, collection_id)
     known = {one.article.id for one in await by_ids(tx, list(related))}
@@ -421,7 +434,7 @@ async def publish(tx: Tx, article: Article, language: str, *, by: Agent | None) 
         raise NotFound(_("There is no text in this language yet."), _("Write it first."))
     row.published, row.publish_at = row.version, None
     row.published_at = row.published_at or datetime.now(UTC)
-    row.shown, row.html = row.title, markdown.render(row.body)
+    row.shown, row.html = row.title, await markdown.rendered(row.body)
     await tx.flush()
     await _told(tx, article, by, language, row.title, shown=True)
 
@@ -479,7 +492,7 @@ async def publish_article(app: App, workspace_id: UUID, *, article_id: str, lang
 async def remove(tx: Tx, article: Article, *, by: Agent, back: bool = False) -> None:
     """Delete an article, or bring it `back` as it was: published texts are seen again at once."""
     found = await find(tx, article.id, lock=True)
-    if any(one.published is not None for one in found.texts.values()):
+    if _public(found):
         _allowed(by)
     article.deleted_at = None if back else datetime.now(UTC)
     await tx.flush()
@@ -562,6 +575,17 @@ def _swap(row: Sequence[Any], id: UUID, step: int) -> None:
     order[at], order[at + step] = order[at + step], order[at]
     for place, one in zip(sorted(one.place for one in order), order, strict=True):
         one.place = place
+
+
+def changes_public(found: Listed, by: Agent) -> None:
+    """Raises Forbidden for a change that shoppers would see at once, from somebody who may not make it."""
+    if _public(found):
+        _allowed(by)
+
+
+def _public(found: Listed) -> bool:
+    """Whether shoppers see it, or somebody who may has planned that they will."""
+    return any(one.published is not None or one.publish_at is not None for one in found.texts.values())
 
 
 def _allowed(by: Agent | None) -> None:

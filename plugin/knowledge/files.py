@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -50,13 +50,13 @@ def read_page(content: bytes, *, charset: str = "", url: str = "") -> list[Draft
     html = decoded(content, charset or _declared(content))
     found = list(_structured(html, url))
     if found:
-        return _kept(found)
+        return kept(found)
     tree = _tree(html)
     for way, pairs in (("details", _details(tree)), ("accordion", _accordions(tree)), ("list", _definitions(tree))):
         drafts = _drafts(pairs, way, url)
         if len(drafts) >= 2 or (drafts and way == "details"):
-            return _kept(drafts)
-    return _kept(_drafts(_headings(tree), "headings", url))
+            return kept(drafts)
+    return kept(_drafts(_headings(tree), "headings", url))
 
 
 def _drafts(pairs: Iterator[tuple[str, str]], way: str, url: str) -> list[Draft]:
@@ -80,15 +80,40 @@ def read_markdown(content: bytes, name: str) -> list[Draft]:
         first = _MD_HEADING.search(text)
         title = _heading(first[2]) if first else re.sub(r"[_-]+", " ", name.rsplit(".", 1)[0])
         body = text[first.end() :] if first and not text[: first.start()].strip() else text
-        return _kept([_made(title, body, "file")])
+        return kept([made(title, body, "file")])
     parts = re.split(rf"(?m)^#{{{level}}}[ \t]+(.+)$", text)
     pairs = zip(parts[1::2], parts[2::2], strict=False)
-    return _kept([_made(_heading(title), body, "headings") for title, body in pairs])
+    return kept([made(_heading(title), body, "headings") for title, body in pairs])
 
 
 def _heading(line: str) -> str:
     """A heading without what may close it. Not by a pattern: those take hours for a line of blanks."""
     return line.rstrip(" \t").rstrip("#").rstrip(" \t") or line
+
+
+def read_written(html: str, name: str) -> list[Draft]:
+    """A document that became HTML: an article for each heading where there are several, else one."""
+    tree = _tree(html)
+    drafts = _drafts(_headings(tree), "headings", "")
+    if len(drafts) >= 2:
+        return kept(drafts)
+    first = next(_nodes(tree, *_HEADINGS), None)
+    title = first.text() if first is not None else re.sub(r"[_-]+", " ", name.rsplit(".", 1)[0])
+    body = _written([one for one in tree.children if one is not first])
+    return kept([_draft(title, body, "file", "")])
+
+
+def read_writings(items: Sequence[Mapping[str, str]]) -> list[Draft]:
+    """Pages, posts and policies of a shop as its platform has them: one article each, told apart by kind and id."""
+    return kept(
+        [
+            made(
+                one["title"], markdown.from_html(one["html"], one["url"]), one["kind"],
+                key=f"{one['kind']}:{one['id']}", language=one["language"], collection=one["collection"],
+            )
+            for one in items
+        ]
+    )  # fmt: skip
 
 
 def read_csv(content: bytes) -> list[Draft]:
@@ -105,7 +130,7 @@ def read_csv(content: bytes) -> list[Draft]:
             body = said.get("body", "")
             body = markdown.from_html(body) if re.search(r"<(p|br|div|ul|ol|a|strong|b)\b", body) else body
             drafts.append(
-                _made(
+                made(
                     said["title"], body, "table", key=said.get("id", ""), language=said.get("language", ""),
                     collection=said.get("collection", ""),
                 )
@@ -114,7 +139,7 @@ def read_csv(content: bytes) -> list[Draft]:
                 break
     except csv.Error as error:
         raise Unreadable from error
-    return _kept(drafts)
+    return kept(drafts)
 
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
@@ -158,7 +183,8 @@ def _declared(content: bytes) -> str:
 _MD_HEADING = re.compile(r"(?m)^(#{1,4})[ \t]+(.+)$")
 
 
-def _made(title: str, body: str, way: str, *, key: str = "", language: str = "", collection: str = "") -> Draft:
+def made(title: str, body: str, way: str, *, key: str = "", language: str = "", collection: str = "") -> Draft:
+    """A draft of what was found, cut to what an article holds; its language by its letters where none is said."""
     title = " ".join(unescape(title).split())[:LONGEST_TITLE]
     body = body.strip()[:LONGEST]
     spoken = language.strip().lower().replace("_", "-").partition("-")[0] or language_of(f"{title} {body[:500]}") or ""
@@ -166,15 +192,15 @@ def _made(title: str, body: str, way: str, *, key: str = "", language: str = "",
 
 
 def _draft(title: str, answer: str, way: str, url: str) -> Draft:
-    return _made(title, markdown.from_html(answer, url), way)
+    return made(title, markdown.from_html(answer, url), way)
 
 
-def _kept(drafts: Sequence[Draft]) -> list[Draft]:
-    """Those that say something, each title once."""
-    seen: dict[str, Draft] = {}
+def kept(drafts: Sequence[Draft]) -> list[Draft]:
+    """Those that say something, each once in each language."""
+    seen: dict[tuple[str, str], Draft] = {}
     for one in drafts:
         if one.title and one.body and search_key(one.title):
-            seen.setdefault(one.key, one)
+            seen.setdefault((one.language, one.key), one)
         if len(seen) >= MOST:
             break
     return list(seen.values())
@@ -322,7 +348,13 @@ def _outermost(node: _Node, *tags: str) -> Iterator[_Node]:
             stack.extend(reversed(one.children))
 
 
-def _escape(text: str) -> str:
+def keyed(draft: Draft, key: str) -> Draft:
+    """The same draft, told apart by another key."""
+    return replace(draft, key=key[-100:])
+
+
+def escaped(text: str) -> str:
+    """Text for HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -330,10 +362,10 @@ def _written(children: Sequence[_Node | str]) -> str:
     parts = []
     for one in children:
         if isinstance(one, str):
-            parts.append(_escape(one))
+            parts.append(escaped(one))
             continue
         given = "".join(
-            f' {name}="{_escape(value).replace(chr(34), "&quot;")}"' for name, value in one.attributes.items()
+            f' {name}="{escaped(value).replace(chr(34), "&quot;")}"' for name, value in one.attributes.items()
         )
         parts.append(f"<{one.tag}{given}>")
         if one.tag not in _VOID:

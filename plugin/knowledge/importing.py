@@ -1,6 +1,5 @@
 """Bringing articles in: fetched or uploaded, looked at, then taken over. The same source again never doubles."""
 
-import asyncio
 import hashlib
 from collections.abc import Collection as Many
 from collections.abc import Sequence
@@ -8,27 +7,38 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 from uuid import UUID
 
+import orjson
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped
 
+from plugin import stores
 from plugin.kernel.db import Base, TenantRow, Tx
-from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.errors import AhlanError, NotFound, TooLarge
 from plugin.kernel.http import Http, HttpError
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import search_key
-from plugin.knowledge import articles, files
+from plugin.knowledge import articles, files, reader
 from plugin.knowledge.articles import Article, Kind, Listed
-from plugin.knowledge.files import MAX_BYTES, Draft
+from plugin.knowledge.files import MAX_BYTES, MOST, Draft
+from plugin.platform import Connection, Platform, PlatformError
+from plugin.stores import Store
 from plugin.team import Agent, audit
 
 KEPT_DAYS = 30
 _REDIRECTS = 3
 _PATIENCE = 15.0
+_STORE_PAGES = 40
+KINDS: Final = (
+    ".md", ".markdown", ".txt", ".html", ".htm", ".csv", ".docx", ".pdf", ".json", ".jsonl", ".zip",
+)  # fmt: skip
+"""Endings of files that can be read."""
+WITH_IDS: Final = frozenset({"export", "page", "post", "policy"})
+"""Ways of recognition whose keys are ids of the source."""
 
 
 class ArticleImport(TenantRow, Base):
@@ -93,33 +103,68 @@ async def fetch(http: Http, address: str) -> tuple[str, list[Draft]]:
         raise _nothing()
     charset = more.partition("charset=")[2].strip(" \"'")
     where = urlunsplit(urlsplit(url)._replace(fragment=""))
-    return where, await _read(lambda: files.read_page(answer.body, charset=charset, url=where))
+    return where, await _read("page", answer.body, url=where, charset=charset)
 
 
 async def read_file(name: str, content: bytes) -> tuple[str, list[Draft]]:
     """Read an uploaded file by its name's ending. Raises AhlanError."""
     ending = PurePath(name).suffix.lower()
-    if ending in (".md", ".markdown", ".txt"):
-        drafts = await _read(lambda: files.read_markdown(content, PurePath(name).name))
-    elif ending == ".csv":
-        drafts = await _read(lambda: files.read_csv(content))
-    elif ending in (".html", ".htm"):
-        drafts = await _read(lambda: files.read_page(content))
-    else:
+    if ending not in KINDS:
         raise AhlanError(
-            _("Files of this kind cannot be read."), _("HTML, Markdown and CSV files can."), code="import_kind"
-        )
-    return f"file:{PurePath(name).name[:100]}", drafts
+            _("Files of this kind cannot be read."),
+            _("HTML, Markdown, CSV, Word, PDF, JSON and ZIP files can."), code="import_kind",
+        )  # fmt: skip
+    if len(content) > MAX_BYTES:
+        raise TooLarge(_("This file is larger than 5 MB."), _("Make several of it."))
+    short = PurePath(name).name[:100]
+    return f"file:{short}", await _read("file", content, name=short)
 
 
-async def keep(tx: Tx, agent: Agent, source: str, drafts: Sequence[Draft], language: str) -> ArticleImport:
-    """Keep what was found, for the preview."""
+async def read_store(platform: Platform, connection: Connection) -> tuple[str, list[Draft], tuple[str, ...]]:
+    """The pages, posts and policies of a shop as its platform has them; and the permissions without which some of them
+    are not shown to us. Raises AhlanError. Not to be called inside a transaction."""
+    items: list[dict[str, str]] = []
+    asks: list[str] = []
+    cursor: str | None = None
+    size = 0
+    try:
+        for _page in range(_STORE_PAGES):
+            page = await platform.writings(connection, cursor)
+            asks += page.asks
+            for one in page.items:
+                size += len(one.html)
+                items.append(
+                    {"id": one.external_id, "kind": one.kind, "title": one.title, "html": one.html, "url": one.url,
+                     "language": one.language, "collection": one.collection}
+                )  # fmt: skip
+            cursor = page.cursor
+            if cursor is None or len(items) >= MOST or size > MAX_BYTES:
+                break
+    except PlatformError as error:
+        raise AhlanError(
+            _("The store did not show its pages: %(why)s."), _("Try again in a minute."), code="import_store",
+            values={"why": error.said},
+        ) from error  # fmt: skip
+    found = await _read("writings", orjson.dumps(items), empty=True) if items else []
+    return f"store:{connection.store_id}", found, tuple(dict.fromkeys(asks))
+
+
+async def keep(
+    tx: Tx, agent: Agent, source: str, drafts: Sequence[Draft], language: str, *, asks: Sequence[str] = ()
+) -> ArticleImport:
+    """Keep what was found, for the preview; `asks` are permissions with which there would be more."""
     items = [
         {"title": one.title, "body": one.body, "key": one.key, "way": one.way, "language": one.language or language,
          "collection": one.collection}
         for one in drafts
     ]  # fmt: skip
-    kept = ArticleImport(agent_id=agent.id, source=source[:500], language=language, items=items, report={})
+    kept = ArticleImport(
+        agent_id=agent.id,
+        source=source[:500],
+        language=language,
+        items=items,
+        report={"asks": list(asks)} if asks else {},
+    )
     tx.add(kept)
     await tx.flush()
     return kept
@@ -133,19 +178,25 @@ async def find(tx: Tx, import_id: UUID) -> ArticleImport:
     return found
 
 
+async def store_of(tx: Tx, kept: ArticleImport) -> Store | None:
+    """The shop whose own texts these are; None for a page or a file."""
+    kind, _colon, id = kept.source.partition(":")
+    return await stores.get(tx, UUID(id)) if kind == "store" else None
+
+
 async def plan(tx: Tx, kept: ArticleImport) -> list[Planned]:
     """What each item would do, as things are now."""
     drafts = [Draft(**item) for item in kept.items]
-    origins = {_origin(kept, one): one for one in drafts}
     rows = await tx.execute(
         select(Article.origin, Article.id).where(
-            Article.workspace_id == tx.workspace_id, Article.origin.in_(list(origins))
+            Article.workspace_id == tx.workspace_id, Article.origin.in_({_origin(kept, one) for one in drafts})
         )
     )
     ids = {row.origin: row.id for row in rows}
     known = {one.article.id: one for one in await articles.by_ids(tx, list(ids.values()))}
     planned = []
-    for origin, draft in origins.items():
+    for draft in drafts:
+        origin = _origin(kept, draft)
         there = known.get(ids[origin]) if origin in ids else None
         planned.append(Planned(draft, _outcome(draft, there), there))
     return planned
@@ -175,17 +226,20 @@ async def take(
         return kept
     shelves = {search_key(name): one.id for one in await articles.collections(tx) for name in one.names.values()}
     counts = dict.fromkeys(("new", "changed", "same", "left"), 0)
+    made: dict[str, Article] = {}
     for at, one in enumerate(await plan(tx, kept)):
         if at not in chosen or one.outcome is Outcome.SAME:
             counts["same" if one.outcome is Outcome.SAME else "left"] += 1
             continue
         draft = one.draft
-        article = one.listed.article if one.listed is not None else None
+        # Another language of what was made a moment ago.
+        article = one.listed.article if one.listed is not None else made.get(_origin(kept, draft))
         if article is None:
             shelf = shelves.get(search_key(draft.collection), collection_id) if draft.collection else collection_id
             article = await articles.create(
                 tx, by.id, Kind.ARTICLE, draft.language, collection_id=shelf, origin=_origin(kept, draft)
             )
+            made[article.origin] = article
         elif article.deleted_at is not None:
             await articles.remove(tx, article, by=by, back=True)
         await articles.write(tx, article, draft.language, draft.title, draft.body, by=by.id)
@@ -193,7 +247,7 @@ async def take(
         if publish:
             await articles.publish(tx, article, draft.language, by=by)
         counts["new" if one.outcome is Outcome.NEW else "changed"] += 1
-    kept.report, kept.done_at, kept.items = counts, datetime.now(UTC), []
+    kept.report, kept.done_at, kept.items = {**kept.report, **counts}, datetime.now(UTC), []
     audit.note(tx, "settings.articles_imported", by=by.id, subject=kept.id, changes={"source": ["", kept.source]})
     await tx.flush()
     return kept
@@ -210,6 +264,9 @@ async def prune(tx: Tx) -> None:
 
 
 def _origin(kept: ArticleImport, draft: Draft) -> str:
+    """What an article is known by at its source. Exports and stores have ids: a translation has its article's."""
+    if draft.way in WITH_IDS:
+        return f"{kept.source}#{draft.key}"
     return f"{kept.source}#{draft.language}:{draft.key}"
 
 
@@ -217,13 +274,15 @@ def _digest(title: str, body: str) -> str:
     return hashlib.sha256(f"{title}\n{body}".encode()).hexdigest()[:24]
 
 
-async def _read(reader: Any) -> list[Draft]:
+async def _read(
+    kind: str, content: bytes, *, name: str = "", url: str = "", charset: str = "", empty: bool = False
+) -> list[Draft]:
     try:
-        # A large page takes a while: others are served meanwhile.
-        drafts: list[Draft] = await asyncio.to_thread(reader)
+        # In a process of its own: whatever a stranger put into it, others are served meanwhile.
+        drafts = await reader.read(kind, content, name=name, url=url, charset=charset)
     except files.Unreadable as error:
         raise _nothing() from error
-    if not drafts:
+    if not drafts and not empty:
         raise _nothing()
     return drafts
 

@@ -6,6 +6,7 @@ on as it is: Markdown is rendered with HTML switched off, and the result goes th
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from html import unescape
@@ -25,7 +26,18 @@ _ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"s
 _DIRECTED = re.compile(r"<(p|li|h2|h3|h4|blockquote|td|th)>")
 _HEADING = re.compile(r"(</?h)([1-6])>")
 
+MOST_BARS = 4_000
+"""Strokes between cells up to which tables are drawn. Each cell is a text of its own to the parser: 60 kB of nothing
+else took it three seconds. Beyond, the strokes are shown as they were written."""
+_LONG = 4_000
+
+_plain = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable("strikethrough")
 _markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+
+
+async def rendered(text: str) -> str:
+    """`render`, for an edge: a long text is worked on beside the event loop."""
+    return render(text) if len(text) <= _LONG else await asyncio.to_thread(render, text)
 
 
 def render(text: str) -> str:
@@ -34,7 +46,8 @@ def render(text: str) -> str:
     Each block takes the direction of its own first letter, so that an English product name does not turn an Arabic
     list around.
     """
-    made = _HEADING.sub(lambda found: f"{found[1]}{min(4, max(2, int(found[2])))}>", _markdown.render(harmless(text)))
+    parser = _markdown if text.count("|") <= MOST_BARS else _plain
+    made = _HEADING.sub(lambda found: f"{found[1]}{min(4, max(2, int(found[2])))}>", parser.render(harmless(text)))
     clean: str = nh3.clean(
         made,
         tags=_TAGS,
@@ -53,7 +66,7 @@ _BLOCK_END = re.compile(r"</(?:p|li|h[1-6]|tr|blockquote|pre)>|<br\s*/?>|<hr\s*/
 
 def plain(text: str) -> str:
     """The words of a Markdown text, one block a line."""
-    return words_of(_markdown.render(text))
+    return words_of((_markdown if text.count("|") <= MOST_BARS else _plain).render(text))
 
 
 def words_of(html: str) -> str:

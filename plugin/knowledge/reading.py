@@ -83,6 +83,38 @@ class HelpSearch(Tenant, Base):
     found: Mapped[int]
 
 
+class HelpDay(Tenant, Base):
+    """How many people read something on a day, and how many of them wrote within a day. Nobody is named: whether
+    somebody is the same is told by a word that only lives in Valkey, for two days (`plugin/widget/readers.py`)."""
+
+    __tablename__ = "help_days"
+    __table_args__ = ({"info": {**_OTHERS, **nobody("counts by day")}},)
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    readers: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    wrote: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+
+
+@dataclass(frozen=True, slots=True)
+class Deflection:
+    """Of those who read something, how many did not write within a day; and how many readings were said to help."""
+
+    readers: int
+    wrote: int
+    helped: int
+    reads: int
+
+    @property
+    def most(self) -> float | None:
+        """The share that was not heard of again: at most so many were answered. None without readers."""
+        return 1 - min(self.wrote / self.readers, 1.0) if self.readers else None
+
+    @property
+    def least(self) -> float | None:
+        """The share of readings of which somebody said that they helped: at least so many were answered."""
+        return min(self.helped / self.reads, 1.0) if self.reads else None
+
+
 @dataclass(frozen=True, slots=True)
 class Missed:
     """Something that is looked for and not found."""
@@ -220,10 +252,41 @@ async def told(tx: Tx, days: int) -> list[Told]:
     ]  # fmt: skip
 
 
+async def reader(tx: Tx, *, wrote: bool, day: date | None = None) -> None:
+    """Count somebody who read for the first time on a day, or (`wrote`) a reader of that day who now writes."""
+    table: Table = HelpDay.__table__  # type: ignore[assignment]
+    column = "wrote" if wrote else "readers"
+    fresh = insert(table).values(workspace_id=tx.workspace_id, day=day or _today(), **{column: 1})
+    await tx.execute(
+        fresh.on_conflict_do_update(index_elements=["workspace_id", "day"], set_={column: table.c[column] + 1})
+    )
+
+
+async def deflection(tx: Tx, days: int) -> Deflection:
+    """What the help centre kept from becoming a conversation, as far as that can be known (docs/help-centre.md)."""
+    since = _today() - timedelta(days=days)
+    people = (
+        await tx.execute(
+            select(func.coalesce(func.sum(HelpDay.readers), 0), func.coalesce(func.sum(HelpDay.wrote), 0)).where(
+                HelpDay.workspace_id == tx.workspace_id, HelpDay.day > since
+            )
+        )
+    ).one()
+    votes = (
+        await tx.execute(
+            select(func.coalesce(func.sum(ArticleDay.helped), 0), func.coalesce(func.sum(ArticleDay.reads), 0)).where(
+                ArticleDay.workspace_id == tx.workspace_id, ArticleDay.day > since
+            )
+        )
+    ).one()
+    return Deflection(*(int(one) for one in (*tuple(people), *tuple(votes))))
+
+
 async def prune(tx: Tx) -> None:
     """Forget counts and reasons that are older than a year and a bit."""
     oldest = _today() - timedelta(days=KEPT_DAYS)
     await tx.execute(delete(ArticleDay).where(ArticleDay.workspace_id == tx.workspace_id, ArticleDay.day < oldest))
+    await tx.execute(delete(HelpDay).where(HelpDay.workspace_id == tx.workspace_id, HelpDay.day < oldest))
     await tx.execute(delete(HelpSearch).where(HelpSearch.workspace_id == tx.workspace_id, HelpSearch.day < oldest))
     await tx.execute(
         delete(ArticleReason).where(

@@ -25,8 +25,9 @@ from plugin.app import App
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.web import Web, script_json
-from plugin.knowledge import articles, markdown, reading, search
+from plugin.knowledge import articles, extras, markdown, meaning, reading, search
 from plugin.knowledge.articles import Article, ArticleText, Collection, Kind, Listed
+from plugin.knowledge.meaning import Near
 from plugin.knowledge.search import Found
 from plugin.stores import UNINSTALLED, Store
 
@@ -130,6 +131,7 @@ class Shown:
     index: bool = True
     location: str = ""
     kind: str = "text/html"
+    article_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +212,16 @@ class Site:
 
     async def page(self, store: Store, asked: Asked) -> Shown:
         """The page behind a path: the language's first page, a collection, an article, a search, the site map."""
+        said = asked.query.get("q", "") if asked.path.rstrip("/").endswith("/search") else ""
+        near = await meaning.near(self.app, store.workspace_id, said[: search.LONGEST_QUESTION])
         async with self.app.db.transaction(store.workspace_id) as tx:
-            made = await self._page(tx, store, asked)
+            made = await self._page(tx, store, asked, near)
             if made.location and asked.in_place:
                 there = replace(asked, path=unquote(made.location.removeprefix(asked.base)))
-                made = await self._page(tx, store, there)
+                made = await self._page(tx, store, there, near)
         return made
 
-    async def _page(self, tx: Tx, store: Store, asked: Asked) -> Shown:
+    async def _page(self, tx: Tx, store: Store, asked: Asked, near: Near) -> Shown:
         held = await content(tx, store)
         parts = [part for part in asked.path.split("/") if part]
         if parts == ["sitemap.xml"]:
@@ -230,7 +234,7 @@ class Site:
             case []:
                 return page.front()
             case ["search"]:
-                return await page.search(tx)
+                return await page.search(tx, near)
             case ["c", slug]:
                 return page.shelf(slug)
             case [slug]:
@@ -289,11 +293,30 @@ class Site:
 
     async def find(self, store: Store, text: str, language: str, *, settled: bool, limit: int = 6) -> list[Found]:
         """Answers to what is being typed; `settled`: the shopper stopped there, so it counts as a search."""
+        near = await meaning.near(self.app, store.workspace_id, text[: search.LONGEST_QUESTION])
         async with self.app.db.transaction(store.workspace_id) as tx:
-            found = await search.find(tx, store.id, text, language, limit)
+            found = await search.find(tx, store.id, text, language, limit, near=near)
             if settled:
                 await reading.searched(tx, text, language, len(found))
         return found
+
+    async def below(self, tx: Tx, store: Store, one: Listed, held: Content, language: str, base: str) -> Markup:
+        """What stands below an article: files, products of this shop, policies."""
+        leads = extras.ids(one.article, extras.Link.POLICY)
+        public = {other.article.id: row for other, row in held.of(language)}
+        files = await extras.files(tx, one.article.id)
+        server = self.app.settings.public_url
+        return self.web.render(
+            "help/below.html",
+            self.app.catalogues.translator(language),
+            files=[
+                (file, f"{server}/help/{store.public_key}/file/{file.id}/{quote(file.name, safe='')}") for file in files
+            ],
+            goods=await extras.goods(tx, one.article, store.id),
+            policies=[
+                (public[id].shown, f"{base}/{language}/{quote(public[id].slug)}") for id in leads if id in public
+            ],
+        )  # fmt: skip
 
 
 class _Page:
@@ -377,6 +400,7 @@ class _Page:
             article_id=one.article.id,
             shelf=self._shelf(shelf) if shelf is not None else None,
             related=self._related(one),
+            below=await self.site.below(tx, self.store, one, self.held, self.language, self.asked.base),
             here=self.path(slug),
             thanks=self.asked.query.get("thanks", ""),
             vote=self.asked.query.get("vote", "")[:600],
@@ -386,6 +410,7 @@ class _Page:
             description=markdown.words_of(row.html).replace("\n", " ")[:160],
             alternates=[(code, f"{self.home}/{code}/{quote(text.slug)}") for code, text in sorted(others.items())],
             data=self._questions([found]),
+            article_id=one.article.id,
         )
 
     def _moved(self, slug: str) -> Shown:
@@ -397,9 +422,9 @@ class _Page:
                 return Shown(302, location=self.path(row.slug))
         return self.missing()
 
-    async def search(self, tx: Tx) -> Shown:
+    async def search(self, tx: Tx, near: Near) -> Shown:
         text = self.asked.query.get("q", "")
-        found = await search.find(tx, self.store.id, text, self.language, RESULTS)
+        found = await search.find(tx, self.store.id, text, self.language, RESULTS, near=near)
         if text.strip() and not _ROBOTS.search(self.asked.agent):
             await reading.searched(tx, text, self.language, len(found))
         heading = self.t.gettext("Search")

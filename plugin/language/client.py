@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from plugin.language.frames import (
     Hits,
     Ping,
     Pong,
+    Prepare,
+    Prepared,
     Refused,
     Reply,
     Request,
@@ -69,6 +72,7 @@ class Language:
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._not_before = 0.0
+        self._beside: dict[str, tuple[asyncio.Task[None], float]] = {}
 
     async def ping(self) -> Pong:
         """Whether it is there. Raises Away."""
@@ -82,13 +86,16 @@ class Language:
         self, shelf: str, version: str, text: str, *, language: str | None = None, count: int = 5,
         seconds: float = SECONDS,
     ) -> Hits:  # fmt: skip
-        """The best passages for a question. Raises Away, or NotStocked."""
+        """The best passages for a question; without a version, of the shelf as it is. Raises Away, or NotStocked."""
         return await self._ask(Search(shelf, version, text, language, count), Hits, seconds)
 
-    async def stock(self, stock: Stock, *, seconds: float = WORK_SECONDS) -> Vectors:
-        """Fill a shelf. Gives back the vectors of each passage, to be kept and sent along next time: they are what
-        takes long. Raises Away, or NotStocked when `base` is gone."""
-        return await self._ask(stock, Vectors, seconds)
+    async def prepare(self, prepare: Prepare, *, seconds: float = WORK_SECONDS) -> Prepared:
+        """The vectors of passages, to be kept and sent along when a shelf is filled. Raises Away."""
+        return await self._ask(prepare, Prepared, seconds)
+
+    async def stock(self, stock: Stock, *, seconds: float = WORK_SECONDS) -> Prepared:
+        """Fill a shelf; gives back what `prepare` would. Raises Away, or NotStocked when `base` is gone."""
+        return await self._ask(stock, Prepared, seconds)
 
     async def teach(self, teach: Teach, *, seconds: float = WORK_SECONDS) -> Taught:
         """Train a model. Raises Away, or ValueError when the examples teach nothing."""
@@ -98,8 +105,28 @@ class Language:
         """Vectors of texts. Raises Away."""
         return await self._ask(embed, Vectors, seconds)
 
+    def meanwhile(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this in the background, unless it is being done or was begun less than `seconds` ago."""
+        now = asyncio.get_running_loop().time()
+        task, begun = self._beside.get(name, (None, -seconds))
+        if now - begun < seconds or (task is not None and not task.done()):
+            return
+        self._beside[name] = (asyncio.create_task(self._quietly(name, work)), now)
+
+    async def _quietly(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except (Away, NotStocked) as error:
+            log.info("language_background_given_up", work=name, error=repr(error))
+        except Exception:  # Nobody waits for it: the next time is another chance.
+            log.exception("language_background_failed", work=name)
+
     async def close(self) -> None:
         """Hang up."""
+        beside = [task for task, _begun in self._beside.values()]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         if self._writer is not None:
             self._writer.close()
         if self._reading is not None:

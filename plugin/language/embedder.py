@@ -35,6 +35,10 @@ class Embedder(Protocol):
         """Two vectors side by side for each message, as a question and as a statement; each of length one."""
         ...
 
+    def questions(self, texts: Sequence[str]) -> Floats:
+        """The first half of `messages`, for half the work: what a passage is looked for by."""
+        ...
+
     def passages(self, texts: Sequence[str]) -> Floats:
         """One vector for each passage that is to be found."""
         ...
@@ -50,20 +54,29 @@ class E5Embedder:
 
     def messages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says; what was asked lately is remembered."""
+        return self._remembered(texts, 2 * DIMENSION)
+
+    def questions(self, texts: Sequence[str]) -> Floats:
+        """As the protocol says."""
+        return self._remembered(texts, DIMENSION)
+
+    def _remembered(self, texts: Sequence[str], width: int) -> Floats:
         cut = [both_ends(text, MOST_OF_MESSAGE) for text in texts]
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in cut]
         with self._lock:
-            found = {key: self._known[key] for key in keys if key in self._known}
+            found = {key: self._known[key] for key in keys if key in self._known and len(self._known[key]) >= width}
         new = {key: text for key, text in zip(keys, cut, strict=True) if key not in found}
         if new:
             wanted = list(new.values())
-            vectors = np.hstack([self._model.query(wanted), self._model.passage(wanted)])
+            vectors = self._model.query(wanted)
+            if width > DIMENSION:
+                vectors = np.hstack([vectors, self._model.passage(wanted)])
             found.update(zip(new, vectors, strict=True))
             with self._lock:
                 self._known.update((key, found[key]) for key in new)
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
-        return np.stack([found[key] for key in keys]) if keys else np.zeros((0, 2 * DIMENSION), dtype=np.float32)
+        return np.stack([found[key][:width] for key in keys]) if keys else np.zeros((0, width), dtype=np.float32)
 
     def passages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says."""

@@ -12,7 +12,7 @@ MOST_BYTES = 32 * 1024 * 1024
 
 
 class PassageIn(msgspec.Struct, frozen=True):
-    """A passage; `vectors` are those that `Stocked` gave back for the same text, or empty to have them made."""
+    """A passage; `vectors` are those that `Prepared` gave back for the same text, or empty to have them made."""
 
     id: str
     text: str
@@ -50,8 +50,14 @@ class Stock(msgspec.Struct, frozen=True, tag="stock"):
     gone: tuple[str, ...] = ()
 
 
+class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
+    """Vectors of passages that will stand on a shelf one day: what takes long about them."""
+
+    passages: tuple[PassageIn, ...]
+
+
 class Search(msgspec.Struct, frozen=True, tag="search"):
-    """The best passages of a shelf."""
+    """The best passages of a shelf; without a `version`, of it as it is."""
 
     shelf: str
     version: str
@@ -76,7 +82,7 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     text: str
 
 
-Request = Ping | Embed | Stock | Search | Teach | Ask
+Request = Ping | Embed | Prepare | Stock | Search | Teach | Ask
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
@@ -95,20 +101,28 @@ class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
     data: tuple[bytes, ...]
 
 
+class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
+    """The vectors of each passage, packed as `plugin.language.shelf` does it: to be kept and sent along next time."""
+
+    data: tuple[bytes, ...]
+
+
 class Hit(msgspec.Struct, frozen=True):
-    """A passage and its score, in standard deviations."""
+    """A passage, its score in standard deviations, and the cosine with what of it is nearest to the question."""
 
     id: str
     score: float
     language: str
+    likeness: float = 0.0
 
 
 class Hits(msgspec.Struct, frozen=True, tag="hits"):
-    """The best passages, best first. `text` is the question as it was understood."""
+    """The best passages, best first, of the shelf in `version`. `text` is the question as it was understood."""
 
     hits: tuple[Hit, ...]
     text: str
     arabizi: bool
+    version: str
 
 
 class Taught(msgspec.Struct, frozen=True, tag="taught"):
@@ -150,7 +164,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
-Reply = Pong | Vectors | Hits | Taught | Answered | Unknown | Refused
+Reply = Pong | Vectors | Prepared | Hits | Taught | Answered | Unknown | Refused
 
 
 class Asked(msgspec.Struct, frozen=True):

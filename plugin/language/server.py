@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from plugin.kernel.errors import SetupError
 from plugin.language import frames
 from plugin.language.book import Book, Heard, Listener
-from plugin.language.embedder import DIMENSION, E5Embedder, Embedder
+from plugin.language.embedder import E5Embedder, Embedder
 from plugin.language.frames import (
     Answered,
     Ask,
@@ -36,6 +36,8 @@ from plugin.language.frames import (
     PassageIn,
     Ping,
     Pong,
+    Prepare,
+    Prepared,
     Refused,
     Replied,
     Reply,
@@ -47,7 +49,7 @@ from plugin.language.frames import (
     Unknown,
     Vectors,
 )  # fmt: skip
-from plugin.language.shelf import Passage, Shelf, embedded
+from plugin.language.shelf import WIDTH, Passage, Rows, Shelf, embedded, packed
 from plugin.language.topics import Example
 
 Floats = NDArray[np.float32]
@@ -80,6 +82,10 @@ class _Kept(Generic[_T]):
         self.entries.move_to_end(name)
         return entry[1]
 
+    def version(self, name: str) -> str:
+        """The version that there is, or nothing."""
+        return self.entries.get(name, ("",))[0]
+
     def put(self, name: str, version: str, thing: _T) -> None:
         self.entries[name] = (version, thing)
         self.entries.move_to_end(name)
@@ -111,24 +117,27 @@ class Library:
 
     def quickly(self, requests: Sequence[Ask | Search | Embed]) -> list[Reply]:
         """Answers for people who wait, all in one go."""
+        heard = {
+            at: self._listener.hear(request.text)
+            for at, request in enumerate(requests)
+            if not isinstance(request, Embed)
+        }
+        # A search needs half of what a topic does.
+        searched = [at for at, request in enumerate(requests) if isinstance(request, Search)]
+        questions = dict(zip(searched, self._embedder.questions([heard[at].text for at in searched]), strict=True))
         texts: list[str] = []
-        heard: dict[int, Heard] = {}
         for at, request in enumerate(requests):
-            if not isinstance(request, Embed):
-                heard[at] = self._listener.hear(request.text)
-        for at, request in enumerate(requests):
-            texts += request.texts if isinstance(request, Embed) else [heard[at].text]
+            if not isinstance(request, Search):
+                texts += request.texts if isinstance(request, Embed) else [heard[at].text]
         vectors, taken = self._embedder.messages(texts), 0
         replies: list[Reply] = []
         for at, request in enumerate(requests):
+            if isinstance(request, Search):
+                replies.append(self._found(request, heard[at], questions[at]))
+                continue
             count = len(request.texts) if isinstance(request, Embed) else 1
             own, taken = vectors[taken : taken + count], taken + count
-            if isinstance(request, Embed):
-                replies.append(_packed(own))
-            elif isinstance(request, Ask):
-                replies.append(self._answered(request, heard[at], own))
-            else:
-                replies.append(self._found(request, heard[at], own))
+            replies.append(_packed(own) if isinstance(request, Embed) else self._answered(request, heard[at], own))
         return replies
 
     def _answered(self, request: Ask, heard: Heard, vectors: Floats) -> Reply:
@@ -140,16 +149,20 @@ class Library:
         return Answered(topics, answer.confidence, answer.gate, answer.answer_from, answer.offer_from, heard.text,
                         heard.language, heard.arabizi)  # fmt: skip
 
-    def _found(self, request: Search, heard: Heard, vectors: Floats) -> Reply:
-        shelf = self._shelves.get(request.shelf, request.version)
+    def _found(self, request: Search, heard: Heard, vector: Floats) -> Reply:
+        version = request.version or self._shelves.version(request.shelf)
+        shelf = self._shelves.get(request.shelf, version)
         if isinstance(shelf, Unknown):
             return shelf
         language = request.language or heard.language
-        hits = shelf.search(heard.text, vectors[0], language=language, count=request.count)
-        return Hits(tuple(frames.Hit(hit.id, hit.score, hit.language) for hit in hits), heard.text, heard.arabizi)
+        hits = shelf.search(heard.text, vector, language=language, count=request.count)
+        found = tuple(frames.Hit(hit.id, hit.score, hit.language, hit.likeness) for hit in hits)
+        return Hits(found, heard.text, heard.arabizi, version)
 
-    def patiently(self, request: Stock | Teach | Embed) -> Reply:
+    def patiently(self, request: Prepare | Stock | Teach | Embed) -> Reply:
         """Work that nobody waits for."""
+        if isinstance(request, Prepare):
+            return Prepared(tuple(self._vectors_of(one).tobytes() for one in request.passages))
         if isinstance(request, Stock):
             return self._stocked(request)
         if isinstance(request, Teach):
@@ -161,15 +174,15 @@ class Library:
         if isinstance(shelf, Unknown):
             return shelf
         passages = [Passage(one.id, one.text, one.language, one.phrasings) for one in request.passages]
-        vectors = [self._vectors_of(one, passage) for one, passage in zip(request.passages, passages, strict=True)]
+        vectors = [self._vectors_of(one) for one in request.passages]
         self._shelves.put(request.shelf, request.version, shelf.changed(passages, vectors, request.gone))
         self._make_room()
-        return Vectors(DIMENSION, tuple(own.tobytes() for own in vectors))
+        return Prepared(tuple(own.tobytes() for own in vectors))
 
-    def _vectors_of(self, sent: PassageIn, passage: Passage) -> Floats:
-        if sent.vectors and len(sent.vectors) % (4 * DIMENSION) == 0:
-            return np.frombuffer(sent.vectors, dtype="<f4").reshape(-1, DIMENSION)
-        return embedded(self._embedder, passage)
+    def _vectors_of(self, sent: PassageIn) -> Rows:
+        if sent.vectors and len(sent.vectors) % WIDTH == 0:
+            return np.frombuffer(sent.vectors, dtype=np.uint8).reshape(-1, WIDTH)
+        return packed(embedded(self._embedder, Passage(sent.id, sent.text, sent.language, sent.phrasings)))
 
     def _taught(self, request: Teach) -> Reply:
         examples = [Example(one.text, one.topic, one.language) for one in request.examples]
@@ -266,7 +279,7 @@ class Server:
         loop, request = asyncio.get_running_loop(), asked.request
         if isinstance(request, Ping):
             return self._library.pong()
-        if isinstance(request, Stock | Teach) or (isinstance(request, Embed) and request.kind == "passage"):
+        if isinstance(request, Prepare | Stock | Teach) or (isinstance(request, Embed) and request.kind == "passage"):
             return await loop.run_in_executor(self._patient, self._library.patiently, request)
         until = loop.time() + asked.milliseconds / 1000 if asked.milliseconds else float("inf")
         waiting = _Waiting(request, until, loop.create_future())

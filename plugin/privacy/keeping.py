@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
+from plugin.bot import coverage
 from plugin.kernel import bulk
 from plugin.kernel.config import Settings
 from plugin.kernel.db import Base, Tenant, Tx
@@ -22,7 +23,7 @@ from plugin.kernel.errors import AhlanError
 from plugin.kernel.jobs import TaskError
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
-from plugin.knowledge import importing, reading
+from plugin.knowledge import importing, meaning, reading
 from plugin.privacy.requests import OPEN, open_requests
 from plugin.team import Agent
 
@@ -194,6 +195,8 @@ async def retention(app: App, workspace_id: UUID) -> None:
     async with app.db.transaction(workspace_id) as tx:
         await reading.prune(tx)
         await importing.prune(tx)
+        await meaning.catch_up(tx)
+        await coverage.prune(tx)
         late = [row.id for row in await open_requests(tx) if row.due_at < now + timedelta(days=3) and row.state == OPEN]
     if late:
         raise TaskError(f"{len(late)} privacy requests are close to their deadline and not done", retry=False)

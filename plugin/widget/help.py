@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import orjson
@@ -15,20 +15,22 @@ from starlette.routing import BaseRoute, Route
 from plugin import stores
 from plugin.app import App
 from plugin.kernel.digits import whole
-from plugin.kernel.errors import AhlanError, TooMany
+from plugin.kernel.errors import AhlanError, NotFound, TooMany
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, not_found, unreadable
-from plugin.knowledge import markdown, reading, search, site
+from plugin.knowledge import extras, markdown, reading, search, site
 from plugin.knowledge.reading import Reason
 from plugin.knowledge.site import Asked, Site
 from plugin.stores import Store
-from plugin.widget import session
+from plugin.widget import readers, session
 from plugin.widget.limits import Limit, Limits, address_of
 from plugin.widget.strings import help_strings
 
 SEARCH = Limit("help_search", 60, address=600)
 VOTE = Limit("help_vote", 86_400, visitor=1)
 FEEDBACK = Limit("help_feedback", 3600, address=120)
+PAGE = Limit("help_page", 60, address=600)
+FILE = Limit("help_file", 60, address=120)
 
 _VOTE = "help vote"
 _VOTE_SECONDS = 3600
@@ -45,6 +47,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         Route("/help/{store}/search.json", edge.search),
         Route("/help/{store}/home.json", edge.home),
         Route("/help/{store}/article.json", edge.article),
+        Route("/help/{store}/file/{file}/{name}", edge.file),
         Route("/help/{store}/feedback", edge.feedback, methods=["POST"]),
         Route("/help/{store}", edge.page),
         Route("/help/{store}/{path:path}", edge.page),
@@ -62,6 +65,7 @@ class Help:
 
     async def page(self, request: Request) -> Response:
         """A page of the help centre at our own address."""
+        await self.limits.spend(PAGE, address=address_of(request))
         store = await self._store(request)
         asked = Asked(
             request.path_params.get("path", ""),
@@ -71,6 +75,8 @@ class Help:
             request.headers.get("user-agent", ""),
         )
         made = await self.site.page(store, asked)
+        if made.article_id is not None:
+            await readers.has_read(self.app, store.workspace_id, store.id, request)
         if made.location:
             return RedirectResponse(made.location, made.status, _SEEN)
         if made.kind != "text/html":
@@ -102,6 +108,7 @@ class Help:
     async def home(self, request: Request) -> Response:
         """What the chat shows first: collections with their articles, by title; and what it says itself."""
         store, language = await self._asked(request)
+        await self.limits.spend(PAGE, address=address_of(request))
         async with self.app.db.transaction(store.workspace_id) as tx:
             held = await site.content(tx, store)
         shelves = [(one.name(language), held.of(language, one.id)) for one in held.collections]
@@ -120,6 +127,7 @@ class Help:
     async def article(self, request: Request) -> Response:
         """One article for the chat; its HTML is the sanitised one of the pages."""
         store, language = await self._asked(request)
+        await self.limits.spend(PAGE, address=address_of(request))
         slug = request.query_params.get("slug", "")
         async with self.app.db.transaction(store.workspace_id) as tx:
             held = await site.content(tx, store)
@@ -127,15 +135,36 @@ class Help:
             if found is None:
                 raise not_found()
             await reading.read(tx, found[0].article.id, language)
+            below = await self.site.below(tx, store, found[0], held, language, site.home(self.web.public_url, store))
+        await readers.has_read(self.app, store.workspace_id, store.id, request)
         one, row = found
         t = self.app.catalogues.translator(language)
         return _json(
             {
-                "id": str(one.article.id), "language": language, "title": row.shown, "html": row.html,
+                "id": str(one.article.id), "language": language, "title": row.shown, "html": f"{row.html}{below}",
                 "direction": t.direction, "summary": markdown.words_of(row.html)[:140],
                 "address": site.address(self.app.settings.public_url, store, language, slug),
             }
         )  # fmt: skip
+
+    async def file(self, request: Request) -> Response:
+        """A file of a published article. Pictures that we drew are shown, everything else is a download."""
+        await self.limits.spend(FILE, address=address_of(request))
+        store = await self._store(request)
+        async with self.app.db.transaction(store.workspace_id) as tx:
+            try:
+                found = await extras.public_file(tx, _as_id(request.path_params["file"]), store.id)
+            except NotFound:
+                raise not_found() from None
+            content, kind = found.content, found.media_type if found.picture else "application/octet-stream"
+            place = "inline" if found.picture else "attachment"
+            headers = {
+                "content-disposition": f"{place}; filename*=UTF-8''{quote(found.name, safe='')}",
+                "content-security-policy": "sandbox; default-src 'none'",
+                "x-content-type-options": "nosniff",
+                "cache-control": "public, max-age=300",
+            }
+        return Response(content, headers=headers, media_type=kind)
 
     async def feedback(self, request: Request) -> Response:
         """Whether an article helped, then why not. From any page of the shop, so without cookies and without a name."""

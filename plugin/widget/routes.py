@@ -49,7 +49,7 @@ from plugin.kernel.web import Web, own_origin
 from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
-from plugin.widget import account, orders, returning, session, ways, withdrawal
+from plugin.widget import account, orders, readers, returning, session, ways, withdrawal
 from plugin.widget import limits as allowed
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
@@ -423,6 +423,8 @@ class Widget:
             await session.visitor_of(tx, held)
             await stores.standing_still(tx, held.store_id)
             message = await messages.receive(tx, held.shopper(), body.client_id, body.text, body.attachments)
+        if message["seq"] == 1:
+            await readers.has_written(self.app, held.workspace_id, held.store_id, request)
         return _json({"message": self._linked(held, message)})
 
     async def typing(self, request: Request) -> Response:

@@ -27,6 +27,7 @@ from plugin.kernel.errors import AhlanError, Forbidden
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.realtime import Listener
+from plugin.widget import readers
 from plugin.widget.limits import Bucket
 from plugin.widget.session import Pass, conversation_json, visitor_of
 from plugin.workspaces import ChatRules
@@ -271,6 +272,8 @@ class Socket:
             said = self._translator.gettext(error.message)
             await self._send({"type": "error", "client_id": str(frame.client_id), "code": error.code, "message": said})
             return
+        if message["seq"] == 1:
+            await readers.has_written(self.app, self.held.workspace_id, self.held.store_id, self._websocket)
         if message["seq"] == self._last + 1 and self._conversation is not None:
             self._last += 1
         if self._conversation is None and self._listener is not None:

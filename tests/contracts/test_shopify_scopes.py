@@ -19,7 +19,17 @@ from graphql import (
 )
 from graphql.language import FieldNode
 
-from integrations.shopify import account, action_queries, actions, platform, queries, return_queries, routes, webhooks
+from integrations.shopify import (
+    account,
+    action_queries,
+    actions,
+    platform,
+    queries,
+    return_queries,
+    routes,
+    webhooks,
+    writing_queries,
+)
 from integrations.shopify.identity import missing_scopes
 from integrations.shopify.simulator import Simulator, create_app, nodes, oauth, returns, trade
 from integrations.shopify.simulator.shop import Shop, gid
@@ -29,7 +39,7 @@ ROOT = Path(__file__).parent.parent.parent
 SCOPES = tomllib.loads((ROOT / "integrations/shopify/app/shopify.app.toml").read_text("utf-8"))["access_scopes"]
 REQUIRED = set(SCOPES["scopes"].split(","))
 OPTIONAL = set(SCOPES["optional_scopes"])
-OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL}
+OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL, **writing_queries.OPTIONAL}
 SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").read_text("utf-8"))
 
 # What has to be granted before an object can be read at all (https://shopify.dev/docs/api/usage/access-scopes). A type
@@ -66,6 +76,9 @@ NEEDS = {
     "DraftOrder": "read_draft_orders",
     **dict.fromkeys(("CalculatedOrder", "CalculatedLineItem"), "read_order_edits"),
     "DiscountCodeNode": "read_discounts",
+    # https://shopify.dev/docs/api/admin-graphql/latest/objects/Page, …/Article, …/ShopPolicy
+    **dict.fromkeys(("Page", "Article", "Blog"), "read_content"),
+    "ShopPolicy": "read_legal_policies",
 }  # fmt: skip
 FREE = {
     # The shop, our installation, our subscriptions, our bulk operations, our own metafields.
@@ -168,7 +181,8 @@ def test_each_optional_scope_has_its_own_finding_and_topic_history_or_action() -
     assert set(platform.PERMISSIONS) == OPTIONAL
     topics = {scope for topic in webhooks.OPTIONAL_TOPICS for scope in webhooks.TOPICS[topic]}
     returning = {scope for scopes in return_queries.OPTIONAL.values() for scope in scopes}
-    assert topics | {"read_all_orders"} | set(actions.NEEDS.values()) | returning == OPTIONAL
+    reading = {scope for scopes in writing_queries.OPTIONAL.values() for scope in scopes}
+    assert topics | {"read_all_orders"} | set(actions.NEEDS.values()) | returning | reading == OPTIONAL
 
 
 # --- the same as the shop itself sees it ----------------------------------------------------------------------------
@@ -216,6 +230,8 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         "OrderState": {"id": order["admin_graphql_api_id"]},
         "OrderLink": {"id": order["admin_graphql_api_id"]},
         **_writing(order),
+        **dict.fromkeys(("PagesPage", "PostsPage"), first),
+        "PoliciesList": {},
         **_returning(sim),
     }[name]
 

@@ -17,7 +17,7 @@ import httpx
 import jwt
 import pytest
 
-from integrations.shopify import queries, return_queries
+from integrations.shopify import queries, return_queries, writing_queries
 from integrations.shopify.simulator import Simulator, create_app, oauth, topics, trade, webhooks
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
@@ -287,6 +287,7 @@ def test_the_launch_url_carries_what_shopify_adds(sim: Simulator) -> None:
 ACTING = (
     "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
     "read_store_credit_accounts", "write_store_credit_account_transactions",
+    "read_content", "read_legal_policies",
 )  # fmt: skip
 
 
@@ -460,6 +461,7 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         "WebhookDelete": {"id": gid("WebhookSubscription", 1)},
         "WebhooksList": {"first": queries.WEBHOOKS_PAGE},
         "RevokeScopes": {"scopes": ["read_all_orders"]},
+        **{key: {"first": writing_queries.PAGE} for key in ("PagesPage", "PostsPage")},
         **_acting(sim),
         **_returning(sim, order),
     }  # fmt: skip

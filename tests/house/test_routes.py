@@ -139,6 +139,7 @@ PUBLIC = {
     "/help/{store}/search.json": "a store's public key: what its merchant publishes",
     "/help/{store}/home.json": "a store's public key: what its merchant publishes",
     "/help/{store}/article.json": "a store's public key: what its merchant publishes",
+    "/help/{store}/file/{file}/{name}": "a store's public key: files of what its merchant publishes",
     "/help/{store}/feedback": "a store's public key; it counts, and says nothing about who",
     "/exports/{token}": "a signed link",
     "/exports/audit/{token}": "a signed link",

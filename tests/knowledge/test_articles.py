@@ -108,6 +108,32 @@ async def test_an_agent_writes_and_an_administrator_publishes(
     assert kinds == ["settings.article_published"]
 
 
+async def test_who_may_not_publish_takes_nothing_from_shoppers_by_any_way(
+    app: App, workspace: UUID, omar: Agent, maya: Agent, article: Write
+) -> None:
+    id = await article(en=("Delivery", "one"))
+    planned = await article(publish=False, en=("Later", "one"))
+    async with app.db.transaction(workspace) as tx:
+        at = datetime.now(UTC) + timedelta(hours=1)
+        await articles.schedule(tx, (await articles.find(tx, planned)).article, "en", at, by=maya)
+    elsewhere = UUID(int=7)
+    async with app.db.transaction(workspace) as tx:
+        row, other = [(await articles.find(tx, one)).article for one in (id, planned)]
+        with pytest.raises(Forbidden):
+            await articles.remove(tx, row, by=omar)
+        with pytest.raises(Forbidden):
+            await articles.remove(tx, other, by=omar)
+        with pytest.raises(Forbidden):
+            await articles.arrange(tx, row, collection_id=None, related=[], store_id=elsewhere, by=omar)
+        with pytest.raises(Forbidden):
+            await articles.rename(tx, row, "en", "elsewhere", by=omar)
+        # What shoppers do not notice is a writer's.
+        await articles.arrange(tx, row, collection_id=None, related=[planned], store_id=None, by=omar)
+        await articles.rename(tx, other, "en", "sooner", by=omar)
+    found = await look(app, workspace, id)
+    assert (found.article.deleted_at, found.article.store_id, found.texts["en"].slug) == (None, None, "delivery")
+
+
 async def test_shoppers_see_the_published_words_until_the_next_are_published(
     app: App, workspace: UUID, maya: Agent, article: Write
 ) -> None:

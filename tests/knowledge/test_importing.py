@@ -195,8 +195,8 @@ async def test_pages_without_end_are_not_read() -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "code"),
-    [("x.exe", b"MZ", "import_kind"), ("x.zip", b"PK", "import_kind"), ("x.csv", b"a,b\n1,2\n", "import_nothing"),
-     ("x.md", b"\x00\x00", "import_nothing"), ("x.html", b"x" * (6 << 20), "import_nothing")],
+    [("x.exe", b"MZ", "import_kind"), ("x.zip", b"PK", "import_nothing"), ("x.csv", b"a,b\n1,2\n", "import_nothing"),
+     ("x.md", b"\x00\x00", "import_nothing"), ("x.html", b"x" * (6 << 20), "too_large")],
 )  # fmt: skip
 async def test_files_that_are_none_are_refused(name: str, content: bytes, code: str) -> None:
     with pytest.raises(AhlanError) as caught:

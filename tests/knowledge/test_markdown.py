@@ -1,5 +1,6 @@
 """What merchants write and what pages of others hold: never more than words, links and pictures."""
 
+import asyncio
 import re
 
 import pytest
@@ -74,3 +75,23 @@ def test_a_summary_ends_at_a_word() -> None:
     assert made.startswith("Delivery takes a while")
     assert made.endswith("…")
     assert len(made) <= 161
+
+
+async def test_a_text_of_nothing_but_tables_holds_nobody_up() -> None:
+    """60 kB of cells took three seconds of the event loop: it goes on meanwhile, and they are not drawn as a table."""
+    text = "|a|b|\n|-|-|\n" + "|x|y|\n" * 10_000
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    html = await markdown.rendered(text)
+    beside.cancel()
+    assert turns > 5
+    assert "<table" not in html
+    assert "x|y" in html.replace(" ", "")
+    assert "<table" in markdown.render("|a|b|\n|-|-|\n|x|y|")

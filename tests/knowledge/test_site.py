@@ -3,18 +3,25 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
 import httpx
 import pytest
+from starlette.requests import HTTPConnection
 
 from plugin import bootstrap, stores
 from plugin.app import App
-from plugin.knowledge import articles, reading, search
+from plugin.crm.products import Product
+from plugin.kernel.errors import Forbidden
+from plugin.knowledge import articles, extras, reading, search
 from plugin.platform import StoreProfile
 from plugin.stores import Store
 from plugin.team import Agent
+from plugin.widget import help as help_edge
+from plugin.widget import readers
+from plugin.widget.limits import Limit
 from tests.knowledge.conftest import Write
 
 URL = "http://localhost:8000"
@@ -257,3 +264,71 @@ async def test_the_chat_is_given_the_same_articles(
     assert (
         await reader.get(at(store, "/article.json"), params={"language": "en", "slug": "secret-plan"})
     ).status_code == 404
+
+
+async def test_files_products_and_policies_stand_below_an_article_and_files_are_only_downloads(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID], maya: Agent, omar: Agent
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        made = await articles.find(tx, shop["delivery"])
+        policy = (await articles.find(tx, shop["returns"])).article
+        policy.starter = "returns"
+        for name, kind in (("أسعار.pdf", "application/pdf"), ("map.png", "image/png")):
+            await extras.attach(tx, made.article, name, kind, b"<script>alert(1)</script>", by=maya)
+        hidden = (await articles.find(tx, shop["hidden"])).article
+        secret = await extras.attach(tx, hidden, "secret.pdf", "application/pdf", b"x", by=omar)
+        with pytest.raises(Forbidden):
+            await extras.attach(tx, made.article, "x.pdf", "application/pdf", b"x", by=omar)
+        goods = Product(
+            store_id=store.id, external_id="1", version=datetime.now(UTC), title="Olive <oil>", status="active",
+            url=f"{SHOP}/products/oil",
+        )  # fmt: skip
+        tx.add(goods)
+        await tx.flush()
+        await extras.lead(tx, made.article, [goods.id, uuid4()], [policy.id, shop["hidden"]], by=maya)
+    page = (await reader.get(at(store, "/en/how-long-does-delivery-take"))).text
+    assert f'<a href="{SHOP}/products/oil"><bdi>Olive &lt;oil&gt;</bdi></a>' in page
+    assert f'href="{at(store, "/en/returns")}"><bdi>Returns</bdi>' in page
+    pdf, png = re.findall(rf'href="{URL}(/help/[^"]+/file/[^"]+)"', page)
+    for address, kind, place in ((pdf, "application/octet-stream", "attachment"), (png, "image/png", "inline")):
+        answer = await reader.get(address)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert answer.headers["content-disposition"].startswith(place)
+        assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert (await reader.get(at(store, f"/file/{secret.id}/secret.pdf"))).status_code == 404
+    assert (await reader.get(at(store, f"/file/{uuid4()}/x"))).status_code == 404
+    inside = (await reader.get(at(store, "/article.json?language=en&slug=how-long-does-delivery-take"))).json()
+    assert "Olive &lt;oil&gt;" in inside["html"]
+
+
+async def test_one_address_gets_so_many_pages_and_no_more(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(help_edge, "PAGE", Limit(f"help_page_{uuid4().hex}", 60, address=3))
+    paths = ("/en", "/en/returns", "/home.json?language=en", "/article.json?language=en&slug=returns")
+    answers = [(await reader.get(at(store, path))).status_code for path in paths]
+    assert answers == [200, 200, 200, 429]
+
+
+async def test_who_reads_and_then_writes_is_counted_once_and_not_known(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    async def counted() -> tuple[int, int]:
+        async with app.db.transaction(workspace) as tx:
+            found = await reading.deflection(tx, 30)
+        return found.readers, found.wrote
+
+    browser = {"user-agent": f"browser {uuid4()}"}
+    for _time in range(2):
+        await reader.get(at(store, "/en/returns"), headers=browser)
+    assert await counted() == (1, 0)
+    for agent in (browser["user-agent"], f"another {uuid4()}"):
+        scope = {"type": "http", "headers": [(b"user-agent", agent.encode())], "client": ("127.0.0.1", 1)}
+        for _time in range(2):
+            await readers.has_written(app, workspace, store.id, HTTPConnection(scope))
+    # Who had read nothing kept nothing from becoming a conversation.
+    assert await counted() == (1, 1)
+    async with app.db.transaction(workspace) as tx:
+        await reading.vote(tx, shop["returns"], "en", helped=True)
+        found = await reading.deflection(tx, 30)
+    assert (found.most, found.least) == (0.0, 0.5)

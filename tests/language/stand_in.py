@@ -21,6 +21,10 @@ class WordEmbedder:
         """As `Embedder` says."""
         return np.hstack([self.passages(texts)] * 2) if texts else np.zeros((0, 2 * DIMENSION), dtype=np.float32)
 
+    def questions(self, texts: Sequence[str]) -> Floats:
+        """As `Embedder` says."""
+        return self.passages(texts)
+
     def passages(self, texts: Sequence[str]) -> Floats:
         """As `Embedder` says."""
         self.asked += len(texts)

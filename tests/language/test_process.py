@@ -22,10 +22,10 @@ from plugin.kernel.errors import SetupError
 from plugin.language import server
 from plugin.language.book import Heard
 from plugin.language.client import SECONDS, Away, Language, NotStocked
-from plugin.language.embedder import DIMENSION
 from plugin.language.frames import MOST_BYTES, Ask, Asked, Embed, ExampleIn, PassageIn, Stock, Teach, write
 from plugin.language.place import ONE_THREAD
 from plugin.language.server import Library, Server
+from plugin.language.shelf import WIDTH
 from tests.language.stand_in import WordEmbedder
 
 PASSAGES = (
@@ -104,7 +104,7 @@ async def test_what_was_stocked_is_found_and_vectors_are_made_once(folder: Path)
     embedder = WordEmbedder()
     async with served(folder, embedder) as client:
         made = await client.stock(Stock("s", "1", PASSAGES))
-        assert [len(own) % (4 * DIMENSION) for own in made.data] == [0, 0]
+        assert [len(own) % WIDTH for own in made.data] == [0, 0]
         assert (await client.search("s", "1", "how do i get a refund", seconds=5)).hits[0].id == "return"
         asked = embedder.asked
         again = tuple(

@@ -36,7 +36,7 @@ from graphql.execution.values import VariableValues
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from integrations.shopify.simulator import bulk, doings, edits, nodes, oauth, returns, topics
+from integrations.shopify.simulator import bulk, doings, edits, nodes, oauth, returns, topics, writings
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
 from integrations.shopify.simulator.state import Doc
 
@@ -248,6 +248,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         "webhookSubscriptions": subscriptions,
         **doings.questions(shop),
         **returns.questions(shop),
+        **writings.questions(shop),
     }
 
 
@@ -272,6 +273,7 @@ def shop_node(shop: Shop) -> Doc:
         "ianaTimezone": "Asia/Jerusalem",
         "primaryDomain": primary,
         "domains": [primary, *domains[1:]],
+        "shopPolicies": lambda: writings.shop_policies(shop),
         "plan": {"publicDisplayName": "Development", "shopifyPlus": False, "partnerDevelopment": True},
     }
 

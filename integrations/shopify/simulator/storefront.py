@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import embed, extension, pages, pictures, proxy, trade
+from integrations.shopify.simulator import embed, extension, pages, pictures, proxy, trade, writings
 from integrations.shopify.simulator import merchandise as goods
 from integrations.shopify.simulator.shop import Shop, amount, minor
 from integrations.shopify.simulator.state import Doc
@@ -111,6 +111,13 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         if found is None:
             return render(visit, "missing.html", status=404)
         return render(visit, "product.html", path=f"/products/{handle}", product=card(visit, found))
+
+    async def written(request: Request, visit: Visit) -> Response:
+        kind = {"pages": "pages", "policies": "policies"}.get(request.url.path.strip("/").split("/")[-2], "posts")
+        text = writings.shown(shop, kind, request.path_params["handle"])
+        if text is None:
+            return render(visit, "missing.html", status=404)
+        return render(visit, "written.html", path=request.url.path, text=text)
 
     async def picture(request: Request) -> Response:
         handle = request.path_params["handle"]
@@ -388,6 +395,9 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
 
     return [
         *localized("/", home),
+        *localized("/pages/{handle}", written),
+        *localized("/policies/{handle}", written),
+        *localized("/blogs/{blog}/{handle}", written),
         *localized("/products/{handle}", product),
         Route("/cdn/products/{handle}.svg", picture),
         *localized("/cart", cart_page),

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from integrations.woocommerce.simulator import keys, rest, seed
+from integrations.woocommerce.simulator import keys, rest, seed, writings
 from integrations.woocommerce.simulator.control import CRITICAL_ERROR, Control
 from integrations.woocommerce.simulator.database import Documents, Json
 from integrations.woocommerce.simulator.hooks import Hooks
@@ -145,11 +145,14 @@ class Site:
         ours = route.startswith("wc-ahlan/v1/")
         if ours and (request.method, route) != ("POST", "wc-ahlan/v1/pair"):
             return Answer(self.plugin.signed_call(request.method, _path(request), request.headers, raw))
-        if not ours and not route.startswith("wc/v3/"):
+        written = route in ("wp/v2/pages", "wp/v2/posts") and request.method == "GET"
+        if not ours and not written and not route.startswith("wc/v3/"):
             raise WpError("rest_no_route", "No route was found matching the URL and request method.", 404)
         failure = await self.control.failure()
         if failure is not None:
             return failure
+        if written:
+            return writings.listing(self.shop, route.rpartition("/")[2], params, self._public or base)
         # Keys are only looked at behind pretty permalinks (B22).
         key = self._key(request, base, params) if pretty else None
         if ours:

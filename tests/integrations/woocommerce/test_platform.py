@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 from starlette.applications import Starlette
 
-from integrations.woocommerce import install, pairing, routes, webhooks
+from integrations.woocommerce import install, pairing, routes, webhooks, writings
 from integrations.woocommerce import platform as platform_module
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.install import ConnectError, normalise_address
@@ -26,8 +26,10 @@ from integrations.woocommerce.source import WooCommerceSource
 from plugin import stores
 from plugin.app import App
 from plugin.crm import reconcile
+from plugin.kernel.errors import AhlanError
 from plugin.kernel.http import Http
 from plugin.kernel.web import Web
+from plugin.knowledge import importing
 from plugin.platform import (
     Answer,
     Connection,
@@ -700,3 +702,22 @@ async def test_disconnecting_forgets_every_secret(shop: Shop) -> None:
 )
 def test_what_a_site_calls_its_home_slips_nothing_into_a_policy(address: str, origin: str) -> None:
     assert _origin(address) == origin
+
+
+async def test_what_the_site_has_written_is_read_without_keys_and_without_the_shop_itself(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await shop.connect()
+    monkeypatch.setattr(writings, "PAGE", 2)
+    source, drafts, asks = await importing.read_store(shop.platform, connection)
+    assert (source, asks) == (f"store:{connection.store_id}", ())
+    # Neither the cart, nor what is behind a password, nor a draft.
+    assert [(one.way, one.title, one.language) for one in drafts] == [
+        ("page", "Shipping & delivery", "en"), ("page", "سياسة الإرجاع", "ar"),
+        ("post", "How to keep olive soap", "en"), ("post", "איך שומרים זעתר", "he"),
+    ]  # fmt: skip
+    assert "alert" not in drafts[0].body
+    await shop.sim("failure", {"mode": "500", "count": 50})
+    with pytest.raises(AhlanError) as refused:
+        await importing.read_store(shop.platform, connection)
+    assert refused.value.code == "import_store"

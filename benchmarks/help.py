@@ -1,0 +1,195 @@
+"""The help centre at its largest: 10 000 articles, found by words and by meaning, database and language included.
+
+`BENCH_ARTICLES=10000`, `BENCH_SAMPLES=300`. Texts are put together from the phrasings that the product comes with, four
+sentences each; a sentence's vector is the model's, the vector of the whole is their mean: how long an answer takes does
+not hang on what the numbers are, and making ten thousand more takes half an hour. Questions are the frozen ones of the
+shop set, each asked once, so that none is remembered. The baseline of the ratio is the search by words alone, in turn.
+Milliseconds are of the processor: this process, the PostgreSQL backends and the language process together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import orjson
+import psutil
+import uvloop
+from sqlalchemy import insert, text
+
+from benchmarks.measure import ROOT, median, ratio
+from plugin import bootstrap, workspaces
+from plugin.app import App
+from plugin.bot.seeds import pack
+from plugin.kernel import bulk, embedded
+from plugin.kernel.config import Settings
+from plugin.kernel.db import new_id
+from plugin.knowledge import markdown, meaning, search
+from plugin.knowledge.articles import Article, ArticleText, Kind
+from plugin.knowledge.meaning import ArticlePassage
+from plugin.knowledge.search import ArticleTerm
+from plugin.language.frames import PassageIn, Prepare
+from plugin.language.place import MODULE, ONE_THREAD, socket_path
+from plugin.language.shelf import WIDTH, packed
+
+ARTICLES = int(os.environ.get("BENCH_ARTICLES", "10000"))
+SAMPLES = int(os.environ.get("BENCH_SAMPLES", "300"))
+SENTENCES = 4
+
+
+async def main() -> int:
+    """Make the data, start the language process, measure, print."""
+    data = Path(tempfile.mkdtemp(prefix="ahlan-bench-"))
+    servers = await embedded.start(data)
+    settings = Settings(data_dir=data)
+    environment = {**os.environ, **ONE_THREAD, "AHLAN_LANGUAGE_SOCKET": str(socket_path(settings))}
+    language = _language(environment)
+    try:
+        async with bootstrap.start(settings, database_url=servers.database_url, redis_url=servers.redis_url) as app:
+            await _there(app)
+            workspace_id = await _workspace(app)
+            return 0 if await questions(app, workspace_id, psutil.Process(language.pid)) else 1
+    finally:
+        language.terminate()
+        language.wait()
+        await servers.stop()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _language(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", MODULE], cwd=ROOT, env=environment)
+
+
+async def _there(app: App) -> None:
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                await app.language.ping()
+            except Exception:
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+async def _workspace(app: App) -> UUID:
+    """10 000 articles of four sentences, a third in each language, published and indexed."""
+    workspace_id = workspaces.new_workspace_id()
+    async with app.db.transaction(workspace_id) as tx:
+        await workspaces.create(tx, "Large help centre")
+    sentences = {
+        code: sorted({line for topic in pack() for line, spoken in topic.examples() if spoken == code})
+        for code in ("en", "ar", "he")
+    }
+    vectors: dict[str, np.ndarray] = {}
+    for lines in sentences.values():
+        for at in range(0, len(lines), 32):
+            some = lines[at : at + 32]
+            made = await app.language.prepare(Prepare(tuple(PassageIn(line, line, "") for line in some)))
+            for line, own in zip(some, made.data, strict=True):
+                rows = np.frombuffer(own, dtype=np.uint8).reshape(-1, WIDTH)[:1]
+                scale = np.ascontiguousarray(rows[:, :4]).view("<f4")[:, 0]
+                vectors[line] = (rows[:, 4:].view(np.int8) * scale[:, None]).astype(np.float32)[0]
+    rng = random.Random(7)
+    for begin in range(0, ARTICLES, 500):
+        async with app.db.transaction(workspace_id) as tx:
+            await _some(tx, rng, sentences, vectors, range(begin, min(begin + 500, ARTICLES)))
+    await app.db.analyze()
+    return workspace_id
+
+
+async def _some(tx, rng, sentences, vectors, numbers) -> None:  # type: ignore[no-untyped-def]
+    heads, texts, terms, passages = [], [], [], []
+    for number in numbers:
+        code = ("en", "ar", "he")[number % 3]
+        lines = rng.sample(sentences[code], SENTENCES)
+        id, title = new_id(), f"{lines[0]} {number}"
+        html = markdown.render("\n\n".join(lines[1:]))
+        words = markdown.words_of(html)
+        whole = np.mean([vectors[line] for line in lines], axis=0)
+        own = np.vstack([whole / np.linalg.norm(whole), *(vectors[line] for line in lines)]).astype(np.float32)
+        base = {"workspace_id": tx.workspace_id, "article_id": id, "language": code}
+        heads.append({"workspace_id": tx.workspace_id, "id": id, "kind": Kind.ARTICLE, "source_language": code,
+                      "place": number})  # fmt: skip
+        texts.append({**base, "slug": f"a-{number}", "title": title, "body": words, "key": title, "version": 1,
+                      "published": 1, "shown": title, "html": html})  # fmt: skip
+        passages.append({**base, "version": number + 1, "words": f"{title}\n{words}", "vectors": packed(own).tobytes()})
+        terms += [
+            {"term": term, "article_id": id, "language": code, "weight": round(weight, 3)}
+            for term, weight in search.terms(title, words).items()
+        ]
+    for model, rows in ((Article, heads), (ArticleText, texts), (ArticlePassage, passages)):
+        await tx.execute(insert(model), rows)
+    await bulk.insert(tx, ArticleTerm, terms, key=("term", "article_id", "language"))
+
+
+async def questions(app: App, workspace_id: UUID, process: psutil.Process) -> bool:
+    """Every question by words alone and with what it means, in turn."""
+    began = time.perf_counter()
+    await meaning.bring(app, workspace_id, "")
+    print(f"  {ARTICLES} articles on the shelf in {time.perf_counter() - began:.1f} s", flush=True)
+    lines = (ROOT / "benchmarks/shop/questions.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [(one["text"], one["language"]) for one in map(orjson.loads, lines)]
+    random.Random(hashlib.sha256(b"help").digest()).shuffle(asked)
+    words: list[float] = []
+    both: list[float] = []
+    wall: list[float] = []
+    found = away = 0
+    for said, language in [*asked[-20:], *asked[:SAMPLES]]:
+        backends = await _backends(app)
+        begun = _spent(process.pid, backends)
+        async with app.db.transaction(workspace_id) as tx:
+            await search.find(tx, None, said, language, 6)
+        words.append(_spent(process.pid, backends) - begun)
+        begun, began = _spent(process.pid, backends), time.perf_counter()
+        near = await meaning.near(app, workspace_id, said)
+        async with app.db.transaction(workspace_id) as tx:
+            found += bool(await search.find(tx, None, said, language, 6, near=near))
+        both.append(_spent(process.pid, backends) - begun)
+        wall.append(1000 * (time.perf_counter() - began))
+        away += not near.texts
+    # The first ones warm the caches of everybody.
+    words, both, wall = [sorted(times[20:]) for times in (words, both, wall)]
+    for name, times in (("by words", words), ("with meaning", both), ("by the clock", wall)):
+        print(
+            f"  {name:<13} median {median(times):6.1f} ms, p95 {times[int(len(times) * 0.95)]:6.1f} ms "
+            f"({len(times)} questions)", flush=True,
+        )  # fmt: skip
+    print(f"  found something: {found} of {len(both) + 20}; the language process did not answer in time: {away}")
+    peak = _peak(process.pid)
+    print(f"  language process: {process.memory_info().rss >> 20} MB, {peak} MB at most", flush=True)
+    good = ratio("help.search.p95_ms", both[int(len(both) * 0.95)], "<=", 60)
+    good &= ratio("help.search.median_with_meaning_over_words", median(both) / median(words), "<=", 5)
+    return good & ratio("help.language.peak_mb", peak, "<=", 400)
+
+
+async def _backends(app: App) -> list[int]:
+    async with app.db.app.connect() as connection:
+        found = await connection.execute(text("SELECT pid FROM pg_stat_activity WHERE usename = current_user"))
+        return list(found.scalars())
+
+
+def _peak(pid: int) -> int:
+    """The most megabytes that a process ever had."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _spent(language: int, backends: list[int]) -> float:
+    """Milliseconds on the processor so far. https://docs.kernel.org/scheduler/sched-stats.html"""
+    paths = [Path(f"/proc/{pid}/schedstat") for pid in backends]
+    paths += [one / "schedstat" for one in Path(f"/proc/{language}/task").iterdir()]
+    return 1000 * time.process_time() + sum(int(path.read_text().split()[0]) for path in paths) / 1_000_000
+
+
+if __name__ == "__main__":
+    sys.exit(uvloop.run(main()))

@@ -1,0 +1,190 @@
+"""Documents and exports: what is read out of them, and that nothing in them does anything else."""
+
+import io
+import time
+import zipfile
+from pathlib import Path
+
+import orjson
+import pytest
+
+from plugin.kernel.errors import AhlanError
+from plugin.knowledge import documents, files, importing, reader
+from plugin.knowledge.files import Unreadable
+
+PAYLOADS = Path(__file__).parent.parent / "payloads/knowledge"
+
+_TYPES = (
+    '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Override PartName="/word/document.xml" ContentType="application/vnd.openxmlformats-officedocument.'
+    'wordprocessingml.document.main+xml"/></Types>'
+)
+_RELS = (
+    '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" '
+    'Target="word/document.xml"/></Relationships>'
+)
+
+
+def docx(*paragraphs: tuple[str, str], head: str = "") -> bytes:
+    """A Word document of (style, text) paragraphs."""
+    body = "".join(
+        f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>'
+        if style
+        else f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
+        for style, text in paragraphs
+    )
+    document = (
+        f'<?xml version="1.0"?>{head}<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
+        f"<w:body>{body}</w:body></w:document>"
+    )
+    return packed({"[Content_Types].xml": _TYPES, "_rels/.rels": _RELS, "word/document.xml": document})
+
+
+def packed(members: dict[str, str | bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+# What is in them
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "second", "says"),
+    [
+        ("en", "How long does delivery take?", "How do I return something?",
+         "Delivery takes 3 to 5 working days. The order number AB-1042 comes by e-mail."),
+        ("ar", "كم يستغرق التوصيل؟", "كيف أرجع منتجًا؟",
+         "يستغرق التوصيل من 3 إلى 5 أيام عمل داخل المملكة. رقم الطلب AB-1042 يصل بالبريد."),
+        ("he", "כמה זמן לוקח משלוח?", "איך מחזירים?",
+         "המשלוח מגיע תוך 3 עד 5 ימי עסקים. מספר הזמנה AB-1042 נשלח במייל."),
+    ],
+)  # fmt: skip
+def test_a_pdf_is_read_in_the_order_of_its_language_letters_as_they_are_typed(
+    code: str, first: str, second: str, says: str
+) -> None:
+    drafts = documents.read_pdf((PAYLOADS / f"policy.{code}.pdf").read_bytes(), "policy.pdf")
+    assert [one.title for one in drafts] == [first, second]
+    assert says in drafts[0].body.replace("\\", "")
+    assert {one.language for one in drafts} == {code}
+
+
+def test_a_word_document_is_an_article_for_each_of_its_headings() -> None:
+    made = docx(("Heading1", "Delivery"), ("", "Three days &amp; free."), ("Heading1", "إرجاع"), ("", "خلال أسبوعين."))
+    assert [(one.title, one.body, one.language) for one in documents.read_docx(made, "x.docx")] == [
+        ("Delivery", "Three days & free.", "en"), ("إرجاع", "خلال أسبوعين.", "ar")
+    ]  # fmt: skip
+    (alone,) = documents.read_docx(docx(("", "Only this.")), "our-hours.docx")
+    assert (alone.title, alone.body) == ("our hours", "Only this.")
+
+
+ZENDESK = {
+    "articles": [
+        {"id": 11, "title": "Delivery", "body": "<p>Three <b>days</b></p>", "locale": "en-us", "section_id": 5,
+         "translations": [{"locale": "ar", "title": "التوصيل", "body": "<p>ثلاثة أيام</p>"},
+                          {"locale": "he", "title": "טיוטה", "body": "<p>לא</p>", "draft": True}]},
+        {"id": 12, "title": "Hidden", "body": "<p>x</p>", "locale": "en-us", "draft": True},
+    ],
+    "sections": [{"id": 5, "name": "Shipping"}],
+}  # fmt: skip
+GORGIAS = {"data": [{"id": 7, "translation": {"title": "Delivery", "content": "<p>Three days</p>", "locale": "en-US"}}]}
+INTERCOM = {
+    "type": "list",
+    "data": [
+        {"type": "article", "id": "9", "title": "Delivery", "body": "<p>Three days</p>", "state": "published",
+         "default_locale": "en", "translated_content": {"type": "article_translated_content",
+            "he": {"type": "article_content", "title": "משלוח", "body": "<p>שלושה ימים</p>", "state": "published"},
+            "ar": {"type": "article_content", "title": "توصيل", "body": "<p>x</p>", "state": "draft"}}},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (ZENDESK, {("11", "en", "Delivery", "Shipping"), ("11", "ar", "التوصيل", "Shipping")}),
+        (GORGIAS, {("7", "en", "Delivery", "")}),
+        (INTERCOM, {("9", "en", "Delivery", ""), ("9", "he", "משלוח", "")}),
+    ],
+    ids=["zendesk", "gorgias", "intercom"],
+)
+def test_an_export_is_read_with_its_translations_and_without_its_drafts(data: object, wanted: set[object]) -> None:
+    found = documents.read_json(orjson.dumps(data))
+    assert {(one.key, one.language, one.title, one.collection) for one in found} == wanted
+    assert documents.read_zip(packed({"export/articles.json": orjson.dumps(data)})) == found
+
+
+def test_an_archive_is_read_file_by_file_and_what_is_none_is_left_out() -> None:
+    made = packed(
+        {"a/delivery.md": "# Delivery\nThree days", "b/delivery.html": "<h1>Returns</h1><p>Two weeks</p>",
+         "words.docx": docx(("", "Hello")), "photo.jpg": b"\xff\xd8", "__MACOSX/a/._delivery.md": "# no",
+         "inner.zip": packed({"x.md": "# never"}), "broken.pdf": b"%PDF-1.7 nothing"}
+    )  # fmt: skip
+    assert sorted(one.title for one in documents.read_zip(made)) == ["Delivery", "Returns", "words"]
+
+
+# What they try
+
+
+BOMB = packed({"word/document.xml": b"0" * (61 << 20)})
+LAUGHS = "<!DOCTYPE a [" + '<!ENTITY l0 "ha">' + "".join(
+    f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10)
+) + "]>"  # fmt: skip
+DEEP = b'{"data":' * 5_000 + b"[]" + b"}" * 5_000
+ENDLESS = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[2 0 R]/Count 1>>endobj\n"
+    b"trailer<</Root 1 0 R>>\n%%EOF"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bomb.docx", BOMB), ("bomb.zip", BOMB), ("laughs.docx", docx(("", "&l9;"), head=LAUGHS)), ("deep.json", DEEP),
+        ("endless.pdf", ENDLESS), ("broken.pdf", b"%PDF-1.7\n" + b"\x00\xff" * 5_000), ("empty.pdf", b""),
+        ("half.pdf", (PAYLOADS / "policy.en.pdf").read_bytes()[:9_000]), ("none.docx", b"PK\x03\x04nothing"),
+    ],
+)  # fmt: skip
+async def test_a_file_that_is_made_to_hurt_is_refused_soon(name: str, content: bytes) -> None:
+    began = time.monotonic()
+    with pytest.raises(AhlanError) as caught:
+        await importing.read_file(name, content)
+    assert caught.value.code in ("import_nothing", "too_large")
+    assert time.monotonic() - began < 3 * reader.SECONDS
+
+
+async def test_a_reader_that_hangs_or_grows_ends_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The limits themselves: a child that spins, and one that takes all the memory there is."""
+    monkeypatch.setattr(reader, "SECONDS", 1)
+    spinning = tmp_path / "spin"
+    for line in ("while True: pass", "x = b''\nwhile True: x += b'0' * (64 << 20)"):
+        spinning.write_text(
+            "#!/usr/bin/env python3\nimport resource\n"
+            "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n"
+            f"resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n{line}\n"
+        )
+        spinning.chmod(0o700)
+        monkeypatch.setattr(reader, "COMMAND", ("/usr/bin/env", "-S", "PATH=/usr/bin:/bin", str(spinning)))
+        with pytest.raises(Unreadable):
+            await reader.read("page", b"x")
+
+
+async def test_scripts_and_addresses_of_scripts_are_nowhere_in_what_was_read() -> None:
+    html = (
+        b"<h1>A</h1><script>alert(1)</script><p onclick=x>Text <a href='javascript:x'>link</a><iframe src=x></iframe>"
+    )
+    found = await reader.read("file", html, name="x.html")
+    assert all("alert" not in one.body and "javascript" not in one.body and "onclick" not in one.body for one in found)
+
+
+async def test_what_a_shop_has_written_is_told_apart_by_kind_and_id() -> None:
+    item = {"id": "gid://shopify/Page/1", "kind": "page", "title": "Sizes", "url": "https://shop.example/pages/sizes",
+            "html": "<p>See <a href='/pages/x'>this</a></p>", "language": "", "collection": ""}  # fmt: skip
+    found = await reader.read("writings", orjson.dumps([item, {**item, "kind": "policy"}]))
+    assert [one.key for one in found] == ["page:gid://shopify/Page/1", "policy:gid://shopify/Page/1"]
+    assert "https://shop.example/pages/x" in found[0].body
+    assert len(found) <= files.MOST
