@@ -1,4 +1,4 @@
-"""The pages of a slip: one font holds Arabic, Hebrew and Latin, HarfBuzz shapes it, lines run the way of their language.
+"""The pages of a slip: one font for three scripts, shaped by HarfBuzz, in lines that run the way of their language.
 
 Pure but for its font.
 """

@@ -24,7 +24,7 @@ from tests.browser.chrome import strict_browser as strict_browser
 from tests.browser.widget_stub import Peer, history
 
 PANEL = widget_page.STATIC / "panel"
-RATING: Final = widget_page.STATIC / "rating"
+RATING = widget_page.STATIC / "rating"
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
