@@ -228,6 +228,7 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         "ProductVariants": {"id": shop.state.all("products")[0]["admin_graphql_api_id"], **first},
         "RefundQuote": {"id": order["admin_graphql_api_id"], "whole": True},
         "OrderState": {"id": order["admin_graphql_api_id"]},
+        "EditState": {"id": order["admin_graphql_api_id"]},
         "OrderLink": {"id": order["admin_graphql_api_id"]},
         **_writing(order),
         **dict.fromkeys(("PagesPage", "PostsPage"), first),
@@ -266,7 +267,7 @@ def _returning(sim: Simulator) -> dict[str, dict[str, Any]]:
 def _writing(order: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Variables that Shopify understands and refuses, so that the same shop serves every test."""
     id, draft = order["admin_graphql_api_id"], {"id": "gid://shopify/DraftOrder/1"}
-    nobody = "gid://shopify/Order/1"
+    nobody, edit = "gid://shopify/Order/1", {"id": "gid://shopify/CalculatedOrder/1"}
     return {
         "RefundCreate": {"input": {"orderId": nobody}, "key": "k"},
         "OrderCancel": {"id": nobody, "reason": "OTHER", "restock": True, "refund": {}},
@@ -280,6 +281,12 @@ def _writing(order: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "DraftByTag": {"query": "tag:x"},
         "DraftInvoice": draft,
         "DraftLink": draft,
+        "DraftComplete": draft,
+        "EditBegin": {"id": nobody},
+        "EditSetQuantity": {**edit, "line": "gid://shopify/CalculatedLineItem/1", "quantity": 1},
+        "EditAddVariant": {**edit, "variant": "gid://shopify/ProductVariant/1", "quantity": 1},
+        "EditCommit": edit,
+        "OrderInvoice": {"id": nobody},
     }
 
 
