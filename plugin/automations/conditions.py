@@ -193,7 +193,7 @@ class OrderFacts:
         if self.cancelled:
             return frozenset({"cancelled"})
         found = set()
-        sent = [one for one in self.parcels if one[0] not in ("", "pending", "cancelled")]
+        sent = [one for one in self.parcels if one[0] not in ("", "pending", "ready_for_pickup", "cancelled")]
         if self.payment_status in ("pending", "failed", "expired"):
             found.add("unpaid")
         if self.payment_status == "refunded":
@@ -206,7 +206,8 @@ class OrderFacts:
             found.add("unshipped")
         if any(status == "failed" for status, _left in sent):
             found.add("failed")
-        waits = "unshipped" in found and self.payment_status in ("paid", "partially_refunded")
+        ready = any(status == "ready_for_pickup" for status, _left in self.parcels)
+        waits = "unshipped" in found and not ready and self.payment_status in ("paid", "partially_refunded")
         under_way = [
             left for status, left in sent if left is not None and status in ("in_transit", "out_for_delivery", "failed")
         ]

@@ -129,6 +129,7 @@ ORDER = OrderFacts(Decimal(1), NOW - timedelta(days=20), "paid", "fulfilled")
         (ORDER, {"shipped"}),
         (replace(ORDER, parcels=(("in_transit", NOW - timedelta(days=11)),)), {"shipped", "late"}),
         (replace(ORDER, parcels=(("in_transit", NOW - timedelta(days=3)),)), {"shipped"}),
+        (replace(ORDER, fulfilment_status="", parcels=(("ready_for_pickup", NOW - timedelta(days=9)),)), {"unshipped"}),
         (replace(ORDER, parcels=(("delivered", NOW - timedelta(days=15)),)), {"delivered"}),
         (replace(ORDER, parcels=(("failed", NOW - timedelta(days=2)),)), {"shipped", "failed"}),
         (replace(ORDER, cancelled=True), {"cancelled"}),

@@ -55,6 +55,7 @@ from plugin.platform import (
 )
 from plugin.privacy import places
 from plugin.reactions import TASKS
+from plugin.returns.claims import OrderClaim
 from plugin.returns.records import ReturnLine, ReturnRequest
 from plugin.returns.requests import next_serial
 from plugin.returns.steps import ReturnStep
@@ -116,15 +117,15 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         assert id is not None
         agent = Agent(id=new_id(), name="Agent", email=f"{uuid4().hex}@shop.example", role=Role.OWNER)
         tx.add(agent)
-        for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
-            tx.add(ActionRow(id=new_id(), store_id=store.id, order_id=order_id, agent_id=agent.id, kind="note",
-                             state="done", moves=False, wanted={"text": mark}, quote={"before": {"line1": mark}},
-                             outcome={"name": mark}, said=mark))  # fmt: skip
         visitor, _secret = await visitors.open_visitor(
             tx, store, None, locale="ar", page={"url": f"https://shop.example/{mark}", "title": mark}, cart_token=mark
         )
         await visitors.typed_email(tx, visitor, f"{mark}.typed@mail.example", mark)
         await visitors.identify(tx, visitor, id)
+        for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
+            tx.add(ActionRow(id=new_id(), store_id=store.id, order_id=order_id, customer_id=id, visitor_id=visitor.id,
+                             agent_id=agent.id, kind="note", state="done", moves=False, wanted={"text": mark},
+                             quote={"before": {"line1": mark}}, outcome={"name": mark}, said=mark))  # fmt: skip
         await consents.of_browser(tx, visitor, {"analytics": True, "preferences": False})
         # Chosen, and never sent.
         tx.add(Attachment(id=new_id(), store_id=store.id, uploader=f"shopper:{visitor.id}", name=mark,
@@ -153,6 +154,8 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         rule = RuleRow(id=new_id(), position=0, name="Rule", event="received", conditions="", actions=[])
         tx.add(rule)
         for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
+            tx.add(OrderClaim(id=new_id(), store_id=store.id, order_id=order_id, conversation_id=head.id,
+                              client_id=uuid4(), kind="damaged", said=mark, note=mark))  # fmt: skip
             request = await send_back(tx, store, order_id, head.id, mark)
             for kind, about in ((ties.ORDER, order_id), (ties.RETURN, request)):
                 await ties.tie(tx, talk, ties.Thing(kind, about, "#1", store.id), by=agent)

@@ -347,7 +347,7 @@ def test_ids_are_gids_whatever_their_spelling() -> None:
         ("out_for_delivery", "success", "out_for_delivery"), ("attempted_delivery", "success", "out_for_delivery"),
         ("delivered", "success", "delivered"), ("failure", "success", "failed"),
         ("delivered", "cancelled", "cancelled"), (None, "pending", "pending"), (None, "error", "failed"),
-        ("ready_for_pickup", "success", "pending"),
+        ("ready_for_pickup", "success", "ready_for_pickup"),
     ],
 )  # fmt: skip
 def test_parcels(shipment: str | None, status: str, expected: str) -> None:
