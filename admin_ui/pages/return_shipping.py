@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 from starlette.responses import Response
 
@@ -14,8 +15,7 @@ from admin_ui.words import State as Pill
 from plugin import stores
 from plugin.carrier import Offer, Place
 from plugin.kernel.db import Tx
-from plugin.kernel.digits import whole
-from plugin.kernel.errors import AhlanError
+from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money
 from plugin.platform import PlatformError
@@ -29,6 +29,7 @@ from plugin.team import audit
 log = structlog.get_logger(__name__)
 
 CARRIERS: Mapping[str, Lazy] = {"": _("None: you send labels yourselves"), "easypost": _("EasyPost")}
+_OFFER, _OFFER_SECONDS = "label offer", 1800
 KINDS: Mapping[Kind, Lazy] = {Kind.STORE: _("A shop of yours"), Kind.POINT: _("A collection point")}
 
 
@@ -242,22 +243,31 @@ async def look_at_label(desk: Desk) -> Response:
         trouble = error.said or error.code
     except AhlanError as error:
         trouble = desk.t.gettext(error.message)
-    return desk.page("return_buying.html", block="buying", request=request, offer=offer, trouble=trouble)
+    shown = _sealed(desk, request, offer) if offer is not None else ""
+    return desk.page("return_buying.html", block="buying", request=request, offer=offer, shown=shown, trouble=trouble)
 
 
 async def buy_label(desk: Desk) -> Response:
     """The agent saw the price and says so: exactly that is bought."""
-    form = {name: str(value) for name, value in (await desk.request.form()).items()}
-    amount, exponent = whole(form.get("amount", ""), 10**12), whole(form.get("exponent", ""), 6)
-    if amount is None or exponent is None or not form.get("parcel") or not form.get("rate"):
-        raise nothing_here()
-    price = Money(amount, form.get("currency", "")[:3], exponent)
-    offer = Offer(form["parcel"][:80], form["rate"][:80], form.get("carrier", "")[:80], form.get("service", "")[:80],
-                  price)  # fmt: skip
+    offer = _opened(desk, str((await desk.request.form()).get("offer", "")))
     async with desk.transaction() as tx:
         request = await records.held(tx, desk.path_id())
         await labels.buy(tx, request, offer, by=desk.agent)
     return desk.go(f"returns/{request.id}", saved="label")
+
+
+def _sealed(desk: Desk, request: ReturnRequest, offer: Offer) -> str:
+    """What was shown, so that nothing else can be bought: no other parcel, and at no other price."""
+    shown = {"return": str(request.id), "agent": str(desk.agent.id), "offer": msgspec.to_builtins(offer)}
+    return desk.app.vault.sign(_OFFER, shown, _OFFER_SECONDS)
+
+
+def _opened(desk: Desk, token: str) -> Offer:
+    """Raises Conflict for what was not shown to this agent for this return, or too long ago."""
+    shown = desk.app.vault.verify(_OFFER, token)
+    if shown is None or shown["return"] != str(desk.path_id()) or shown["agent"] != str(desk.agent.id):
+        raise Conflict(_("This is not what was shown."), _("Look again at what will happen; nothing was changed."))
+    return msgspec.convert(shown["offer"], Offer)
 
 
 async def label_step(desk: Desk) -> Response:

@@ -111,7 +111,7 @@ async def untie(tx: Tx, talk: Conversation, thing: Thing, *, by: Agent) -> bool:
         .where(
             model.workspace_id == tx.workspace_id,
             getattr(model, column) == thing.id,
-            model.conversation_id.in_(_family(tx, talk.id)),
+            model.conversation_id.in_(family(tx, talk.id)),
         )
         .returning(model.conversation_id)
     )
@@ -127,7 +127,7 @@ async def orders(tx: Tx, conversation_id: UUID) -> Sequence[Order]:
         select(ConversationOrder.order_id, func.max(ConversationOrder.created_at).label("at"))
         .where(
             ConversationOrder.workspace_id == tx.workspace_id,
-            ConversationOrder.conversation_id.in_(_family(tx, conversation_id)),
+            ConversationOrder.conversation_id.in_(family(tx, conversation_id)),
         )
         .group_by(ConversationOrder.order_id)
         .subquery()
@@ -148,7 +148,7 @@ async def returns(tx: Tx, conversation_id: UUID) -> Sequence[UUID]:
         select(ConversationReturn.return_id)
         .where(
             ConversationReturn.workspace_id == tx.workspace_id,
-            ConversationReturn.conversation_id.in_(_family(tx, conversation_id)),
+            ConversationReturn.conversation_id.in_(family(tx, conversation_id)),
         )
         .group_by(ConversationReturn.return_id)
         .order_by(latest.desc(), ConversationReturn.return_id)
@@ -177,7 +177,7 @@ def tied_to(tx: Tx, number: str) -> Any:
     return Conversation.id.in_(about.correlate(None))
 
 
-def _family(tx: Tx, conversation_id: UUID) -> Any:
+def family(tx: Tx, conversation_id: UUID) -> Any:
     """The conversation and those that were merged into it."""
     return select(Conversation.id).where(
         Conversation.workspace_id == tx.workspace_id,

@@ -172,6 +172,8 @@ CREATE FUNCTION {MOVE}(v_agreement uuid, v_leaving uuid, v_receiving uuid) RETUR
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $$
+-- A table may have a column of a name that plpgsql has a variable of, as `found`.
+#variable_conflict use_column
 DECLARE
     v_store uuid; v_people uuid[]; v_common uuid[]; v_mine uuid[];
     v_rows bigint; v_done bigint := 0; v_total bigint;

@@ -89,7 +89,11 @@ def kinds(settings: Settings) -> Mapping[str, Kind]:
         ),
         # What shoppers wrote goes with the conversation; the rest is the merchant's books, as orders are.
         "returns": Kind(
-            "return_requests", "state IN ('declined', 'closed', 'cancelled') AND moved_at < :before",
+            "return_requests",
+            "state IN ('declined', 'closed', 'cancelled') AND moved_at < :before "
+            # What became of a withdrawal hangs on its return, and is kept as long as the statement.
+            "AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.workspace_id = :workspace "
+            "AND w.request_id = return_requests.id)",
             days=3650, least=365, most=FOR_EVER,
         ),
         "timeline": Kind(

@@ -4,6 +4,7 @@ Both become a message in the shopper's own conversation, tagged, so that the tea
 wrong is a claim besides: a record with the goods and the wish, which an agent settles beside the conversation.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,10 +17,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.conversations import conversations as threads
-from plugin.conversations import messages, tags
+from plugin.conversations import messages, tags, ties
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.crm.actions import FAILED, ActionRow
-from plugin.crm.orders import OrderView
+from plugin.crm.orders import Order, OrderView
 from plugin.crm.tracking import COURSE, Standing, Step
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, Conflict
@@ -117,10 +118,13 @@ def remedy(claim: OrderClaim, wish: Wish) -> OrderAction:
 
 
 async def of_conversation(tx: Tx, conversation_id: UUID) -> Sequence[OrderClaim]:
-    """The claims that were made in a conversation, the newest first."""
+    """The claims that were made in a conversation and in those that were merged into it, the newest first."""
     rows = await tx.scalars(
         select(OrderClaim)
-        .where(OrderClaim.workspace_id == tx.workspace_id, OrderClaim.conversation_id == conversation_id)
+        .where(
+            OrderClaim.workspace_id == tx.workspace_id,
+            OrderClaim.conversation_id.in_(ties.family(tx, conversation_id)),
+        )
         .order_by(OrderClaim.created_at.desc(), OrderClaim.id.desc())
         .limit(20)
     )
@@ -196,8 +200,12 @@ async def report(
     goods = [f"{quantity} × {isolate(known[line_id].title)}" for line_id, quantity in sorted(lines.items())]
     wanted = words.gettext(_WISHED[wish]) if wish in _WISHED else ""
     whole = "\n".join(filter(None, (about, *goods, wanted, said.strip())))
+    # One after the other: two that come at once see each other.
+    await tx.get(Order, view.order.id, lock=True)
     await messages.receive(tx, shopper, client_id, whole, photos)
     await _tag(tx, shopper, catalogues.translator(store.locale).gettext("Claim"))
+    if await _claimed_before(tx, view, kind, lines):
+        return
     head = await threads.current(tx, shopper)
     added = await tx.scalar(
         insert(OrderClaim)
@@ -214,6 +222,27 @@ async def report(
             "claim.made", subject_id=view.order.id, store_id=store.id, customer_id=view.order.customer_id,
             actor=shopper.actor, data={"order": view.order.name, "claim": kind.value, "wish": wish.value},
         )  # fmt: skip
+
+
+async def _claimed_before(tx: Tx, view: OrderView, kind: Claim, lines: Mapping[str, int]) -> bool:
+    """Whether claims for all of it are there, open or settled: then it is a message, and nothing that one press gives.
+
+    Of a line no more can be claimed than was bought, whatever is wrong with it.
+    """
+    rows = await tx.scalars(
+        select(OrderClaim).where(
+            OrderClaim.workspace_id == tx.workspace_id, OrderClaim.order_id == view.order.id,
+            OrderClaim.state != DECLINED,
+        )
+    )  # fmt: skip
+    known = rows.all()
+    if not lines:
+        return any(one.kind == kind and not one.lines for one in known)
+    bought = {line.external_id: line.quantity for line in view.lines}
+    claimed = Counter[str]()
+    for one in known:
+        claimed.update({line: int(count) for line, count in one.lines.items()})
+    return any(claimed[line] + count > bought[line] for line, count in lines.items())
 
 
 async def call_back(

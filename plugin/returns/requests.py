@@ -100,20 +100,25 @@ async def submit(
         async with app.db.transaction(workspace_id) as tx:
             if (known := await _by_client_id(tx, order_id, client_id)) is not None:
                 return known
-            before = await _standing(tx, order_id)
+            before = await standing(tx, order_id)
         read = await _read(app, workspace_id, order_id)
         async with app.db.transaction(workspace_id) as tx:
             order, _store = await _order(tx, order_id, hold=True)
             if (known := await _by_client_id(tx, order_id, client_id)) is not None:
                 return known
-            if await _standing(tx, order_id) != before:
+            if await standing(tx, order_id) != before:
                 # The store was asked before that: it may know of it or not, and neither could be told apart.
                 continue
             return await _submitted(
                 tx, order, read, choice, client_id=client_id, decision_digest=decision_digest, language=language,
                 verified=verified, conversation_id=conversation_id, by=by, photos=photos, uploader=uploader, way=way,
             )  # fmt: skip
-    raise Conflict(
+    raise busy()
+
+
+def busy() -> Conflict:
+    """Something happened to the order while its store was asked."""
+    return Conflict(
         _("Something else happens to this order just now."), _("Nothing was asked for. Try again in a moment."),
         code="order_busy",
     )  # fmt: skip
@@ -123,7 +128,11 @@ _READS = 5
 """How often the store is asked anew when something happened to the order meanwhile."""
 
 
-async def _standing(tx: Tx, order_id: UUID) -> frozenset[tuple[str, ...]]:
+Known = frozenset[tuple[str, ...]]
+"""How an order stands, as far as we have to do with it."""
+
+
+async def standing(tx: Tx, order_id: UUID) -> Known:
     """All that we do to an order at its store, and how far it is: what the store answers depends on it."""
     rows = await tx.execute(
         union_all(
@@ -195,31 +204,46 @@ async def change(
 
     Raises as `submit`, and Conflict once it is too late.
     """
-    async with app.db.transaction(workspace_id) as tx:
-        order_id = (await _changeable(tx, request_id)).order_id
-    read = await _read(app, workspace_id, order_id)
-    async with app.db.transaction(workspace_id) as tx:
-        order, _store = await _order(tx, order_id, hold=True)
-        request = await _changeable(tx, request_id, lock=True)
-        judged, read = await _judge(tx, order_id, apart=request), await _without(tx, read, request)
-        choice = await _priced(tx, order.store_id, read, choice)
-        decision = policy.quote(
-            judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
-        )
-        _agreed(decision, decision_digest)
-        chosen = await shipping.checked_way(tx, order, way or Way(), judged.today)
-        await labels.stand_down(tx, request)
-        await tx.execute(delete(LINES).where(LINES.c.workspace_id == tx.workspace_id, LINES.c.request_id == request.id))
-        for name, value in _told(read, choice, decision, judged, chosen, verified=request.verified).items():
-            setattr(request, name, value)
-        await tx.flush()
-        await _write_lines(tx, request, read, choice, decision)
-        said = "\n".join(filter(None, (moves.cleaned(line.words) for line in choice.lines)))
-        await moves.changed(
-            tx, request, by=by or Who.SHOPPER, at_once=_automatic(judged, decision, verified=request.verified),
-            photos=photos, uploader=uploader, words=said,
-        )  # fmt: skip
-        return request
+    for _attempt in range(_READS):
+        async with app.db.transaction(workspace_id) as tx:
+            order_id = (await _changeable(tx, request_id)).order_id
+            before = await standing(tx, order_id)
+        read = await _read(app, workspace_id, order_id)
+        async with app.db.transaction(workspace_id) as tx:
+            order, _store = await _order(tx, order_id, hold=True)
+            request = await _changeable(tx, request_id, lock=True)
+            if await standing(tx, order_id) != before:
+                continue
+            return await _changed(
+                tx, order, read, request, choice, decision_digest=decision_digest, way=way, by=by, photos=photos,
+                uploader=uploader,
+            )  # fmt: skip
+    raise busy()
+
+
+async def _changed(
+    tx: Tx, order: Order, read: ReturnableOrder, request: ReturnRequest, choice: Choice, *, decision_digest: str,
+    way: Way | None, by: Agent | None, photos: Sequence[UUID], uploader: str,
+) -> ReturnRequest:  # fmt: skip
+    judged, read = await _judge(tx, order.id, apart=request), await _without(tx, read, request)
+    choice = await _priced(tx, order.store_id, read, choice)
+    decision = policy.quote(
+        judged.version.policy, read, choice, judged.today, customer=judged.customer, promised=judged.promised
+    )
+    _agreed(decision, decision_digest)
+    chosen = await shipping.checked_way(tx, order, way or Way(), judged.today)
+    await labels.stand_down(tx, request)
+    await tx.execute(delete(LINES).where(LINES.c.workspace_id == tx.workspace_id, LINES.c.request_id == request.id))
+    for name, value in _told(read, choice, decision, judged, chosen, verified=request.verified).items():
+        setattr(request, name, value)
+    await tx.flush()
+    await _write_lines(tx, request, read, choice, decision)
+    said = "\n".join(filter(None, (moves.cleaned(line.words) for line in choice.lines)))
+    await moves.changed(
+        tx, request, by=by or Who.SHOPPER, at_once=_automatic(judged, decision, verified=request.verified),
+        photos=photos, uploader=uploader, words=said,
+    )  # fmt: skip
+    return request
 
 
 async def _changeable(tx: Tx, request_id: UUID, *, lock: bool = False) -> ReturnRequest:
@@ -252,22 +276,23 @@ def _agreed(decision: Decision, decision_digest: str) -> None:
 
 
 async def by_law(
-    tx: Tx, order_id: UUID, read: ReturnableOrder, choice: Choice, law: Policy, *, client_id: UUID, language: str,
+    tx: Tx, order_id: UUID, read: ReturnableOrder, choice: Choice, law: Policy, *, before: Known, language: str,
     verified: bool, by: Agent | None = None,
 ) -> ReturnRequest | None:  # fmt: skip
     """A return that the law asks for, judged by `law` in place of the shop's policy; None where nothing can go back.
 
-    `read` is the order as the store told it a moment ago. The same `client_id` twice is one request.
+    `read` is the order as the store told it after `before`, its `standing`; raises Conflict when that is another now.
+    Whoever calls holds what it comes of, so that it comes of it once.
     """
     order, _store = await _order(tx, order_id, hold=True)
-    if (known := await _by_client_id(tx, order_id, client_id)) is not None:
-        return known
+    if await standing(tx, order_id) != before:
+        raise busy()
     judged = replace(await _judge(tx, order_id), law=law)
     decision = policy.quote(law, read, choice, judged.today, customer=judged.customer, promised=judged.promised)
     if not decision.allowed:
         return None
     return await _write(
-        tx, order, read, choice, decision, judged, client_id=client_id, language=language, verified=verified,
+        tx, order, read, choice, decision, judged, client_id=new_id(), language=language, verified=verified,
         conversation_id=None, by=by, photos=(), uploader="", way=Way(),
     )  # fmt: skip
 

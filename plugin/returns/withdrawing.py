@@ -18,7 +18,7 @@ from plugin.crm import identities
 from plugin.crm.identities import Identity
 from plugin.crm.orders import Order, number_of
 from plugin.kernel.db import Tx
-from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.kernel.i18n import Translator
 from plugin.kernel.jobs import TaskError
 from plugin.kernel.lazy import _
@@ -36,6 +36,7 @@ from plugin.team import Agent, Permission
 log = structlog.get_logger(__name__)
 
 _ALIKE = 50
+_BUSY_SECONDS = 5.0
 
 
 # Letters
@@ -155,22 +156,28 @@ async def sort_withdrawal(app: App, workspace_id: UUID, *, withdrawal_id: str) -
             await tx.complete_job()
             return
         connection, external = store.connection(), order.external_id
+        before = await requests.standing(tx, order.id)
     try:
         read = await app.platforms[store.platform].returnable(connection, external)
     except PlatformError as error:
         if error.retry:
             raise
         read = None
-    async with app.db.transaction(workspace_id) as tx:
-        statement, case = await withdrawals.held(tx, id)
-        if case.stage == Stage.OPEN and case.order_id is None:
-            await _settle(tx, store, order.id, statement, case, read)
-        await tx.complete_job()
+    try:
+        async with app.db.transaction(workspace_id) as tx:
+            statement, case = await withdrawals.held(tx, id)
+            if case.stage == Stage.OPEN and case.order_id is None:
+                await _settle(tx, store, order.id, statement, case, read, before)
+            await tx.complete_job()
+    except Conflict as error:
+        # What the store said is no longer so: it is asked anew.
+        raise TaskError(error.code, retry=True, after=_BUSY_SECONDS) from error
 
 
 async def _settle(
-    tx: Tx, store: Store, order_id: UUID, statement: Withdrawal, case: WithdrawalCase, read: ReturnableOrder | None
-) -> None:
+    tx: Tx, store: Store, order_id: UUID, statement: Withdrawal, case: WithdrawalCase, read: ReturnableOrder | None,
+    before: requests.Known,
+) -> None:  # fmt: skip
     known: dict[str, Any] = {"order_id": order_id, "verified": True}
     if read is None:
         await withdrawals.move(tx, case, Stage.OPEN, why="store", values=known)
@@ -190,7 +197,7 @@ async def _settle(
         return
     choice = whole(found.back)
     request = await requests.by_law(
-        tx, order_id, read, choice, law, client_id=case.id, language=statement.language, verified=True
+        tx, order_id, read, choice, law, before=before, language=statement.language, verified=True
     )
     if request is None:
         await withdrawals.move(tx, case, Stage.OPEN, why="nothing", values=known)
@@ -344,6 +351,7 @@ async def make_return(
             order = await tx.get(Order, case.order_id)
         if Stage(case.stage) not in WAITING or store is None or order is None:
             raise withdrawals.moved_on()
+        before = await requests.standing(tx, order.id)
     read, law, _found = await look(app, workspace_id, store, order, statement)
     chosen = whole([(line, count) for line, count in Counter(units).items() if count])
     if read is None or not chosen.lines:
@@ -353,7 +361,7 @@ async def make_return(
         if Stage(case.stage) not in WAITING:
             raise withdrawals.moved_on()
         request = await requests.by_law(
-            tx, order.id, read, chosen, law, client_id=case.id, language=statement.language, verified=True, by=by
+            tx, order.id, read, chosen, law, before=before, language=statement.language, verified=True, by=by
         )
         if request is None:
             raise AhlanError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, text
 
-from plugin.conversations.conversations import Shopper
+from plugin.conversations.conversations import Conversation, Shopper
 from plugin.crm import orders
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
@@ -28,14 +29,21 @@ __all__ = ["desk"]
 
 async def claim(till: Till, kind: Claim = Claim.MISSING_ITEM, wish: Wish = Wish.REFUND, times: int = 1) -> OrderClaim:
     """A shopper says that one of two is wrong. `times`: how often the request arrives."""
+    await tell(till, kind, wish, [uuid4()] * times)
+    async with till.app.db.transaction(till.workspace) as tx:
+        (found,) = (await tx.scalars(select(OrderClaim).where(OrderClaim.workspace_id == till.workspace))).all()
+    return found
+
+
+async def tell(till: Till, kind: Claim, wish: Wish, clients: Sequence[UUID]) -> None:
+    """Requests that arrive one after the other from one browser, about one of two."""
     line = line_of(till, await till.store_order(), 2)
-    client = uuid4()
     async with till.app.db.transaction(till.workspace) as tx:
         visitor = Visitor(id=new_id(), store_id=till.connection.store_id, secret_hash=uuid4().bytes)
         tx.add(visitor)
         await tx.flush()
         shopper = Shopper(visitor.id, till.connection.store_id)
-    for _time in range(times):
+    for client in clients:
         async with till.app.db.transaction(till.workspace) as tx:
             store = await tx.get(Store, till.connection.store_id)
             view = await orders.get(tx, till.order_id)
@@ -46,9 +54,6 @@ async def claim(till: Till, kind: Claim = Claim.MISSING_ITEM, wish: Wish = Wish.
                 tx, shopper, client, store, view, kind, {line: 1}, "It was not in the box", [],
                 words=words, catalogues=till.app.catalogues, wish=wish,
             )  # fmt: skip
-    async with till.app.db.transaction(till.workspace) as tx:
-        (found,) = (await tx.scalars(select(OrderClaim).where(OrderClaim.workspace_id == till.workspace))).all()
-    return found
 
 
 async def stands(till: Till) -> OrderClaim:
@@ -92,6 +97,29 @@ async def test_one_press_gives_the_money_of_its_goods_back_once(till: Till, desk
     card = (await desk.get(f"conversations/{made.conversation_id}/claims")).text
     assert "Settled" in card
     assert offered(card) == {}
+
+
+async def test_no_more_is_claimed_than_was_bought_and_what_is_said_beyond_that_is_a_message(till: Till) -> None:
+    await tell(till, Claim.MISSING_ITEM, Wish.REPLACEMENT, [uuid4(), uuid4(), uuid4()])
+    async with till.app.db.transaction(till.workspace) as tx:
+        made = (await tx.scalars(select(OrderClaim).where(OrderClaim.workspace_id == till.workspace))).all()
+        said = await tx.scalar(
+            text("SELECT count(*) FROM messages WHERE workspace_id = :w AND author = 'shopper'"), {"w": till.workspace}
+        )
+    assert [sum(one.lines.values()) for one in made] == [1, 1]
+    assert said == 3
+
+
+async def test_claims_are_shown_where_their_conversation_was_merged_into(till: Till, desk: Window) -> None:
+    made = await claim(till)
+    async with till.app.db.transaction(till.workspace) as tx:
+        talk = await tx.get(Conversation, made.conversation_id)
+        assert talk is not None
+        other = Conversation(id=new_id(), store_id=talk.store_id, channel=talk.channel, visitor_id=talk.visitor_id)
+        tx.add(other)
+        await tx.flush()
+        talk.merged_into = other.id
+    assert "An item is missing" in (await desk.get(f"conversations/{other.id}/claims")).text
 
 
 async def test_one_press_sends_the_goods_again_free(till: Till, desk: Window) -> None:

@@ -27,7 +27,7 @@ from tests.admin_ui.shop import Shop
 from tests.admin_ui.test_returns import HX, bare, moved
 from tests.admin_ui.test_returns import maya as maya
 from tests.admin_ui.test_returns import till as till
-from tests.returns.desk import SHIRT, want
+from tests.returns.desk import MUG, SHIRT, want
 from tests.returns.desk import Shop as Till
 
 FORM = {
@@ -111,19 +111,28 @@ async def test_a_label_is_shown_with_its_price_and_bought_as_it_was_shown(
     assert await moved(maya, request, "approve") == 204
     assert "Buy a label" in (await maya.get(f"/panel/returns/{request.id}")).text
     dialog = bare((await maya.get(f"/panel/returns/{request.id}/label")).text)
-    price = re.search(r'name="amount" value="(\d+)"', dialog)
+    price = re.search(r"Buy for \$([\d.]+)", dialog)
     assert price is not None
+    cents = round(float(price[1]) * 100)
     assert easypost.account().ledger == [], "looking costs nothing"
     form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', dialog))
+    other = await till.submit(want((MUG, 1)))
+    assert await moved(maya, other, "approve") == 204
+    for id, made in (
+        (other.id, form), (request.id, {}), (request.id, {"offer": f"{form['offer']}x"}),
+        (request.id, {"parcel": "../webhooks", "rate": "r", "amount": "1", "exponent": "2", "currency": "USD"}),
+    ):  # fmt: skip
+        answer = await maya.post(f"/panel/returns/{id}/label", data=made, headers=HX)
+        assert answer.status_code == 409, "only what was shown for this return"
     assert (await maya.post(f"/panel/returns/{request.id}/label", data=form, headers=HX)).status_code == 204
     assert (await maya.post(f"/panel/returns/{request.id}/label", data=form, headers=HX)).status_code == 409
     till.app = replace(till.app, carriers={"easypost": _of(easypost)})
     await till.work("buy_label")
     found = await till.request(request)
-    assert (State(found.state), found.label_cost) == (State.SENT, int(price[1]))
+    assert (State(found.state), found.label_cost) == (State.SENT, cents)
     page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
     assert "With the customer" in page
-    assert f"Labels: ${int(price[1]) / 100:.2f}" in page
+    assert f"Labels: ${cents / 100:.2f}" in page
     async with till.app.db.transaction(till.workspace) as tx:
         label = (await labels.of_request(tx, request.id))[0]
     easypost.refunds = "refunded"

@@ -6,12 +6,15 @@ import pytest
 from sqlalchemy import select, text
 
 from plugin.app import App
-from plugin.returns import narrowing, policies, queue, records, steps
+from plugin.kernel.db import new_id
+from plugin.returns import labels, narrowing, policies, queue, records, steps, withdrawals
+from plugin.returns.labels import ReturnLabel
 from plugin.returns.narrowing import Narrowed
 from plugin.returns.policy import PayWhen, Policy
 from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine
 from plugin.returns.states import State, Times
+from plugin.stores import Store
 from tests.joining.conftest import Make, Merchant, joined
 from tests.returns.desk import MUG, Shop, open_shop, want
 
@@ -72,3 +75,41 @@ async def test_what_somebody_was_to_pay_there_waits_for_somebody_here(app: App, 
     request = await there.move(request, "receive")
     await there.work()
     assert (shop.desk.moved, request.waiting_since is not None) == (0, True)
+
+
+async def test_what_was_still_to_be_done_is_done_where_the_store_went(app: App, merchant: Make) -> None:
+    """Steps, reminders, labels and withdrawals go over with their jobs."""
+    guest, host = await merchant("oud"), await merchant("kad")
+    shop = await shop_of(app, guest)
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    async with app.db.transaction(guest.workspace_id) as tx:
+        label = ReturnLabel(
+            id=new_id(), store_id=request.store_id, order_id=request.order_id, request_id=request.id, method="label"
+        )
+        tx.add(label)
+        await tx.enqueue("buy_label", unique=f"label:{label.id}", label_id=label.id)
+        store = await tx.get(Store, guest.store.id)
+        visitor = await tx.scalar(text("SELECT id FROM visitors LIMIT 1"))
+        assert store is not None
+        said = withdrawals.read("Mona", "9001", "mona@shop.example")
+        statement = await withdrawals.declare(
+            tx, store, visitor, new_id(), said, language="en", catalogues=app.catalogues
+        )
+    await joined(app, guest, host)
+    async with app.db.queue.connect() as connection:
+        rows = await connection.execute(
+            text("SELECT task, coalesce(arguments ->> 'label_id', arguments ->> 'withdrawal_id', "
+                 "arguments ->> 'request_id') FROM jobs WHERE workspace_id = :w AND done_at IS NULL"),
+            {"w": host.workspace_id},
+        )  # fmt: skip
+        waiting = sorted((task, id) for task, id in rows if id is not None)
+    case, mine = str(statement.id), str(request.id)
+    assert waiting == sorted([
+        ("carry_return", mine), ("wake_return", mine), ("buy_label", str(label.id)),
+        ("send_withdrawal_receipt", case), ("sort_withdrawal", case), ("warn_withdrawal", case),
+        ("warn_withdrawal", case),
+    ])  # fmt: skip
+    async with app.db.transaction(host.workspace_id) as tx:
+        assert (await withdrawals.held(tx, statement.id))[0].digest == statement.digest
+        assert [one.id for one in await labels.of_request(tx, request.id)] == [label.id]

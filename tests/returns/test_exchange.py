@@ -234,6 +234,32 @@ async def test_the_second_of_two_changes_sees_the_first(till_in_memory: Shop) ->
         await _change(shop, request, want((SHIRT, 1)))
 
 
+async def test_goods_of_another_return_are_not_promised_by_a_change_that_asked_the_store_before(
+    till_in_memory: Shop,
+) -> None:
+    shop = till_in_memory
+    request = await shop.submit(want((MUG, 1)))
+    decision = await requests.change_decision(shop.app, shop.workspace, request.id, want((SHIRT, 2)))
+    slow, before, told = shop.desk.returnable, shop.desk.order, []
+
+    async def returnable(*asked: Any) -> Any:
+        answer = await slow(*asked)
+        if not told:
+            told.append(answer)
+            await shop.submit(want((SHIRT, 2)))
+            await shop.work()
+            shirt, mug = before.lines
+            shop.desk.order = replace(before, lines=(replace(shirt, returnable=0), mug))
+        return answer
+
+    shop.desk.returnable = returnable  # type: ignore[method-assign]
+    with pytest.raises(AhlanError) as refused:
+        await requests.change(
+            shop.app, shop.workspace, request.id, want((SHIRT, 2)), decision_digest=requests.digest(decision)
+        )
+    assert refused.value.code == "return_refused"
+
+
 async def test_an_exchange_that_a_person_decides_reaches_the_store_once_it_is_agreed(till_in_memory: Shop) -> None:
     shop = till_in_memory
     await shop.policy(Policy(automatic=False))

@@ -15,13 +15,16 @@ from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
 from integrations.channels.email.send import EmailChannel
+from plugin import privacy
 from plugin.conversations.conversations import EMAIL
 from plugin.crm.orders import Order
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import AhlanError, Conflict
+from plugin.kernel.jobs import TaskError
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
+from plugin.privacy import keeping
 from plugin.returns import records, withdrawal_rules, withdrawals, withdrawing
 from plugin.returns.policy import Match, Policy, Terms
 from plugin.returns.records import ReturnRequest
@@ -331,6 +334,58 @@ async def test_a_return_that_ends_without_money_comes_back_to_the_list(shop_: Sh
     await shop_.work(*TASKS)
     case = await case_of(shop_)
     assert (case.stage, case.why, case.request_id) == (Stage.OPEN, "return_ended", None)
+
+
+async def test_after_a_return_that_came_to_nothing_a_new_one_is_made(shop_: Shop, declare: Declare) -> None:
+    await declare()
+    await shop_.work(*TASKS)
+    (first,) = await returns(shop_)
+    await shop_.move(first, "cancel")
+    await shop_.work(*TASKS)
+    second = await withdrawing.make_return(
+        shop_.app, shop_.workspace, (await case_of(shop_)).id, {MUG: 1}, by=shop_.agent
+    )
+    assert second.id != first.id
+    assert (second.state, second.worth, (await case_of(shop_)).request_id) == ("approved", 2_000, second.id)
+
+
+async def test_a_return_that_is_asked_for_while_a_statement_is_sorted_has_the_store_asked_anew(
+    shop_: Shop, declare: Declare
+) -> None:
+    await shop_.policy(Policy())
+    await declare()
+    case, slow, told = await case_of(shop_), shop_.desk.returnable, []
+
+    async def returnable(*asked: Any) -> Any:
+        answer = await slow(*asked)
+        if not told:
+            told.append(answer)
+            await shop_.submit()
+        return answer
+
+    shop_.desk.returnable = returnable  # type: ignore[method-assign]
+    with pytest.raises(TaskError) as again:
+        await withdrawing.sort_withdrawal(shop_.app, shop_.workspace, withdrawal_id=str(case.id))
+    assert again.value.retry
+    (only,) = await returns(shop_)
+    assert only.worth == 5_000, "what was read before the other return was asked for promises nothing"
+
+
+async def test_what_became_of_a_statement_is_kept_as_long_as_the_statement(shop_: Shop, declare: Declare) -> None:
+    await declare()
+    await shop_.work(*TASKS)
+    request = await shop_.move((await returns(shop_))[0], "receive")
+    await shop_.work(*TASKS)
+    request = await shop_.move(request, "close")
+    async with shop_.app.db.transaction(shop_.workspace) as tx:
+        await tx.execute(text("UPDATE return_requests SET moved_at = now() - interval '600 days'"))
+        await keeping.keep(tx, shop_.app.settings, "returns", 365, shop_.agent)
+    await privacy.retention(shop_.app, shop_.workspace)
+    assert (await case_of(shop_)).request_id == request.id
+    async with shop_.app.db.transaction(shop_.workspace) as tx:
+        await tx.execute(text("DELETE FROM withdrawal_statements"))
+    await privacy.retention(shop_.app, shop_.workspace)
+    assert await returns(shop_) == []
 
 
 async def test_the_team_is_warned_before_the_fourteen_days_end_and_after(
