@@ -129,6 +129,7 @@ FIELDS: Final[dict[str, Lazy]] = {
     "address": _("Send it to another address"),
     "cancel": _("Cancel the order"),
     "role": _("Role"),
+    "target": _("What answers it"),
     "email": _("E-mail"),
     "name": _("Name"),
     "locale": _("Language"),

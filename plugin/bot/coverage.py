@@ -4,7 +4,6 @@ The language process says which of the usual topics a first message is about; th
 as a shopper would. Counted by day, nobody is named. A draft is only suggested: somebody reads it and takes it over.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
 from plugin.bot.seeds import LANGUAGES, pack
+from plugin.bot.thinking import BOOK, examples, version
 from plugin.conversations.conversations import Conversation, Status
 from plugin.conversations.messages import Message
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key
@@ -28,7 +28,7 @@ from plugin.knowledge import articles, markdown, meaning, search
 from plugin.knowledge.articles import Article, Kind
 from plugin.knowledge.meaning import Near
 from plugin.language.client import Away, NotStocked
-from plugin.language.frames import ExampleIn, Teach
+from plugin.language.frames import Teach
 from plugin.team import Agent
 
 MOST_OPEN = 30
@@ -40,7 +40,6 @@ OUTSIDE = ""
 _ANSWERS = 0.86
 """The cosine from which on an article is taken to answer a question (plugin/knowledge/search.py says what was seen)."""
 _LEAST_ANSWER, _LONGEST_TITLE, _LONGEST_BODY = 60, 120, 4_000
-_BOOK = "topics"
 _TRIES, _LATER = 5, 120
 _PERSONAL = re.compile(r"[\w.+-]+@[\w.-]+\.\w+|https?://\S+|#?\w*\d{4,}\w*|(?:\+?\d[\s().-]?){6,}")
 
@@ -136,25 +135,15 @@ async def topic_of(app: App, said: str) -> str:
     """The topic of a message among those of the seed pack, or OUTSIDE. Raises Away, and NotStocked while they are
     being learnt."""
     try:
-        found = await app.language.ask(_BOOK, _version(), said)
+        found = await app.language.ask(BOOK, version(), said)
     except NotStocked:
-        app.language.meanwhile(_BOOK, _LATER, partial(_teach, app))
+        app.language.meanwhile(BOOK, _LATER, partial(_teach, app))
         raise
     return found.topics[0].id if found.topics and found.gate >= found.answer_from else OUTSIDE
 
 
 async def _teach(app: App) -> None:
-    examples = tuple(ExampleIn(line, topic.id, language) for topic in pack() for line, language in topic.examples())
-    await app.language.teach(Teach(_BOOK, _version(), examples))
-
-
-@cache
-def _version() -> str:
-    whole = hashlib.sha256()
-    for topic in pack():
-        for line, language in topic.examples():
-            whole.update(f"{topic.id}\n{language}\n{line}\n".encode())
-    return whole.hexdigest()[:16]
+    await app.language.teach(Teach(BOOK, version(), examples()))
 
 
 async def is_answered(app: App, workspace_id: UUID, store_id: UUID | None, said: str) -> bool:

@@ -233,9 +233,7 @@ def _steps_in(parts: Share) -> Iterator[str]:
     """Parents first: what others point at is copied under a lock; what nobody points at goes over in one statement."""
     for table in parts.tables:
         name, columns = table.name, _columns(table)
-        # Named with their row: a column may be called what PL/pgSQL calls something of its own (found).
-        theirs = ", ".join(f"r.{column}" for column in columns.split(", "))
-        into = f"INSERT INTO {name} (workspace_id, {columns}) SELECT v_receiving, {theirs}"
+        into = f"INSERT INTO {name} (workspace_id, {columns}) SELECT v_receiving, {columns}"
         # A row that was left by an earlier split is complete again with what comes.
         twice = " ON CONFLICT (workspace_id, id) DO NOTHING" if _is_people(table) else ""
         for condition in _conditions(parts, table):
@@ -243,7 +241,7 @@ def _steps_in(parts: Share) -> Iterator[str]:
             if parts.is_parent(table):
                 yield f"    {into} FROM (SELECT r.* {mine} FOR UPDATE) r{twice};"
             else:
-                yield f"    WITH gone AS (DELETE {mine} RETURNING r.*) {into} FROM gone r;"
+                yield f"    WITH gone AS (DELETE {mine} RETURNING r.*) {into} FROM gone;"
             yield _TOLD
         if _is_people(table):
             yield (

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
 from plugin.kernel.db import Base, Tenant, Tx, tenant_key
+from plugin.kernel.digits import whole
 from plugin.kernel.personal import nobody
 from plugin.knowledge import markdown
 from plugin.knowledge.articles import Article, ArticleText
@@ -220,7 +221,7 @@ async def bring(app: App, workspace_id: UUID, have: str) -> None:
     if not until or have == str(until):
         return
     span, _sign, last = have.partition("~")
-    since = int(have) if have.isdigit() and int(have) < until else 0
+    since = whole(have, until - 1) or 0
     base = have if since else ""
     after: tuple[UUID, str] | None = None
     if last and span == f"{since}-{until}":

@@ -23,6 +23,7 @@ from plugin.kernel.errors import NotFound
 from plugin.knowledge import articles, meaning, search
 from plugin.knowledge.articles import Kind
 from plugin.language.client import Language
+from plugin.language.frames import ExampleIn
 from plugin.reactions import TASKS
 from plugin.stores import Store
 from plugin.team import Agent, Role
@@ -46,8 +47,10 @@ async def speaking(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[A
     monkeypatch.setattr(coverage, "pack", lambda: PACK)
     monkeypatch.setattr(coverage, "_LATER", 0)
     monkeypatch.setattr(meaning, "_EVERY", 0.0)
-    for kept in (coverage._titles, coverage._version):
-        kept.cache_clear()
+    learnt = tuple(ExampleIn(line, topic.id, language) for topic in PACK for line, language in topic.examples())
+    monkeypatch.setattr(coverage, "examples", lambda: learnt)
+    monkeypatch.setattr(coverage, "version", lambda: "two topics")
+    coverage._titles.cache_clear()
     folder = Path(tempfile.mkdtemp(prefix="ahlan-c-"))
     running = Running(folder / "l.sock", WordEmbedder())
     await running.start()
@@ -58,8 +61,7 @@ async def speaking(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[A
     await language.close()
     await running.stop()
     shutil.rmtree(folder, ignore_errors=True)
-    for kept in (coverage._titles, coverage._version):
-        kept.cache_clear()
+    coverage._titles.cache_clear()
 
 
 @pytest.fixture
