@@ -297,6 +297,8 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/self-service", self_service.index, setting),
         *door.routes("/settings/self-service/{id}", self_service.one, setting),
         *door.routes("/settings/self-service/{id}", self_service.save, setting, "POST"),
+        *door.routes("/claims", claims.index, read),
+        *door.routes("/claims/{id}", claims.one, read),
         *door.routes("/claims/{id}/settle", claims.settle, Permission.REFUND, "POST"),
         *door.routes("/claims/{id}/decline", claims.decline, reply, "POST"),
         *door.routes("/conversations/{id}/claims", claims.beside, read),

@@ -20,7 +20,7 @@ from plugin.kernel.money import Money, exponent_of
 from plugin.kernel.text import normalise
 from plugin.platform import Cancel, Change, OrderAction, PlatformError, Readdress
 from plugin.returns import self_service
-from plugin.returns.self_service import Allowance, Doing, Rules
+from plugin.returns.self_service import Allowance, Doing, Door, Rules
 from plugin.stores import Store
 
 _LONGEST = 60 * 24 * 30
@@ -31,6 +31,14 @@ DOINGS: dict[Doing, tuple[Lazy, Lazy]] = {
     Doing.CHANGE: (
         _("Change a size or a number"),
         _("What it costs more is paid afterwards, what it costs less goes back at once."),
+    ),
+}
+DOORS: dict[Door, tuple[Lazy, Lazy]] = {
+    Door.ORDERS: (_("See where an order is"), _("Parcels, dates, changing it and ordering it again.")),
+    Door.RETURNS: (_("Send something back"), _("A return is begun; those under way go on in any case.")),
+    Door.CLAIMS: (
+        _("Report a problem with an order"),
+        _("Not arrived, damaged, wrong or missing: it becomes a claim."),
     ),
 }
 _TRIED: dict[Doing, OrderAction] = {Doing.CANCEL: Cancel(), Doing.ADDRESS: Readdress(), Doing.CHANGE: Change()}
@@ -62,6 +70,7 @@ async def one(desk: Desk) -> Response:
         )
     return desk.page(
         "self_service.html", heading=desk.t.gettext("What customers do themselves"), store=store, rules=rules,
+        doors=[(door, name, about, door in rules.doors) for door, (name, about) in DOORS.items()],
         doings=[(doing, name, about, rules.of(doing)) for doing, (name, about) in DOINGS.items()],
         amount=lambda minor: _spelled(store, minor), missing=await _missing(desk, store, rules, newest),
         saved=desk.request.query_params.get("saved", ""),
@@ -74,7 +83,8 @@ async def save(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         rules = Rules(
-            **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form
+            **{door.value: door.value in form for door in Door},
+            **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form,
         )  # fmt: skip
         await self_service.save(tx, store, rules, by=desk.agent)
     return desk.go(f"settings/self-service/{store.id}", saved="rules")
@@ -131,7 +141,7 @@ async def _missing(desk: Desk, store: Store, rules: Rules, newest: str | None) -
     platform = desk.app.platforms[store.platform]
     found: dict[str, dict[str, Any]] = {}
     for doing, action in _TRIED.items():
-        if not rules.of(doing).on or newest is None:
+        if not rules.may(doing).on or newest is None:
             continue
         try:
             quote = await platform.quote(store.connection(), newest, action)
