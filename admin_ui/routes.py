@@ -297,6 +297,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/self-service", self_service.index, setting),
         *door.routes("/settings/self-service/{id}", self_service.one, setting),
         *door.routes("/settings/self-service/{id}", self_service.save, setting, "POST"),
+        *door.routes("/settings/self-service/{id}/short", self_service.short_address, setting, "POST"),
         *door.routes("/claims", claims.index, read),
         *door.routes("/claims/{id}", claims.one, read),
         *door.routes("/claims/{id}/settle", claims.settle, Permission.REFUND, "POST"),

@@ -18,7 +18,7 @@ from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money, exponent_of
 from plugin.kernel.text import normalise
-from plugin.platform import Cancel, Change, OrderAction, PlatformError, Readdress
+from plugin.platform import Cancel, Change, OrderAction, PlatformError, Readdress, ShortAddress, ShortAddresses
 from plugin.returns import self_service
 from plugin.returns.self_service import Allowance, Doing, Door, Rules
 from plugin.stores import Store
@@ -73,8 +73,38 @@ async def one(desk: Desk) -> Response:
         doors=[(door, name, about, door in rules.doors) for door, (name, about) in DOORS.items()],
         doings=[(doing, name, about, rules.of(doing)) for doing, (name, about) in DOINGS.items()],
         amount=lambda minor: _spelled(store, minor), missing=await _missing(desk, store, rules, newest),
+        short=await _short(desk, store),
         saved=desk.request.query_params.get("saved", ""),
     )  # fmt: skip
+
+
+async def short_address(desk: Desk) -> Response:
+    """Make `/returns` lead to the page, or take that away again."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        store = await _store(tx, desk)
+    platform = desk.app.platforms[store.platform]
+    if not isinstance(platform, ShortAddresses):
+        raise nothing_here()
+    try:
+        found = await platform.give_short_address(store.connection(), on=form.get("on") == "yes")
+    except PlatformError as error:
+        raise AhlanError(
+            _("The store does not answer just now."), _("Try again in a minute; nothing was changed."),
+            code="store_away",
+        ) from error  # fmt: skip
+    return desk.page("self_service.html", block="short", store=store, short=found)
+
+
+async def _short(desk: Desk, store: Store) -> ShortAddress | None:
+    platform = desk.app.platforms[store.platform]
+    if not isinstance(platform, ShortAddresses):
+        return None
+    try:
+        return await platform.short_address(store.connection())
+    except PlatformError:
+        # A store that does not answer now is shown under Stores.
+        return None
 
 
 async def save(desk: Desk) -> Response:
@@ -83,7 +113,7 @@ async def save(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         rules = Rules(
-            **{door.value: door.value in form for door in Door},
+            orders=Door.ORDERS in form, returns=Door.RETURNS in form, claims=Door.CLAIMS in form,
             **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form,
         )  # fmt: skip
         await self_service.save(tx, store, rules, by=desk.agent)

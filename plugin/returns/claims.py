@@ -154,7 +154,7 @@ def _open() -> Any:
 
 
 async def listed(tx: Tx, *, every: bool = False, after: UUID | None = None) -> tuple[Sequence[OrderClaim], UUID | None]:
-    """A page of the open claims, the oldest first; `every`: of all, the newest first. With where the next one begins."""
+    """A page of the open claims, the oldest first; `every`: of all, the newest first. And where the next begins."""
     order = OrderClaim.id.desc() if every else OrderClaim.id
     asked = select(OrderClaim).where(OrderClaim.workspace_id == tx.workspace_id)
     if not every:

@@ -264,3 +264,10 @@ async def test_a_merchant_keeps_orders_returns_or_claims_to_the_shop(till: Till,
         with pytest.raises(AhlanError):
             await self_service.open_door(tx, till.connection.store_id, Door.RETURNS)
         assert not Rules(orders=False, cancel=Allowance(on=True)).may(self_service.Doing.CANCEL).on
+
+
+@pytest.mark.parametrize("till", ["shopify"], indirect=True)
+async def test_the_short_address_is_made_and_taken_away_in_the_settings(till: Till, desk: Window) -> None:
+    path = f"settings/self-service/{till.connection.store_id}"
+    assert "has to allow Ahlan to make redirects" in (await desk.get(path)).text
+    assert "has to allow Ahlan" in (await desk.post(f"{path}/short", on="yes")).text
