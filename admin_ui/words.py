@@ -179,6 +179,10 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("See store credit"),
         _("With it we make sure that a bonus was given once and not twice."),
     ),
+    "navigation_untouched": (
+        _("Short address of the returns page"),
+        _("With it /returns of your shop leads to the page of orders and returns."),
+    ),
     "pages_unread": (
         _("Pages and blog posts"),
         _("With it they are brought into the help centre, and updated there when you ask for it."),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from plugin.kernel.money import Money
@@ -413,6 +413,35 @@ class Finding:
     ok: bool
     detail: str = ""
     ask: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortAddress:
+    """A short path of the storefront that leads to the page of orders and returns.
+
+    `ours`: it does. `other`: where somebody else made it lead. `ask`: the permission that is missing for looking at it
+    at all. `said`: why the platform refused the last wish.
+    """
+
+    path: str
+    target: str
+    ours: bool = False
+    other: str = ""
+    ask: str = ""
+    said: str = ""
+
+
+@runtime_checkable
+class ShortAddresses(Protocol):
+    """What a platform offers whose storefront lets such a path be made. Errors are PlatformError."""
+
+    async def short_address(self, connection: Connection) -> ShortAddress:
+        """How it stands."""
+        ...
+
+    async def give_short_address(self, connection: Connection, *, on: bool) -> ShortAddress:
+        """Make it, or take ours away; another's stays as it is. Safe to repeat."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,9 @@ KINDS: Final[dict[str, Lazy]] = {
 FIELDS: Final[dict[str, Lazy]] = {
     "by": _("Who did it"),
     "again": _("Order the same again"),
+    "orders": _("See where an order is"),
+    "returns": _("Send something back"),
+    "claims": _("Report a problem with an order"),
     "change": _("Change a size or a number"),
     "address": _("Send it to another address"),
     "cancel": _("Cancel the order"),

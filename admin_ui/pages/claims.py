@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from admin_ui.desk import Desk, nothing_here
+from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.words import State
 from plugin.conversations.conversations import Conversation
 from plugin.crm import actions, orders
@@ -46,6 +46,31 @@ async def beside(desk: Desk) -> Response:
         if one["open"] and desk.may(Permission.REFUND):
             one["costs"] = await _costs(desk, one)
     return desk.page("claims_beside.html", block="claims", claims=shown, may_settle=desk.may(Permission.REFUND))
+
+
+async def index(desk: Desk) -> Response:
+    """The claims of all conversations: the open ones, which wait the longest first, or all of them."""
+    every = desk.request.query_params.get("show") == "all"
+    after = desk.request.query_params.get("after", "")
+    async with desk.transaction() as tx:
+        found, cursor = await claims.listed(tx, every=every, after=as_id(after) if after else None)
+        shown = [await _shown(tx, one) for one in found]
+        waiting = await claims.count_open(tx)
+    return desk.page(
+        "claims.html", heading=desk.t.gettext("Claims"), claims=shown, cursor=cursor, every=every, waiting=waiting
+    )
+
+
+async def one(desk: Desk) -> Response:
+    """One claim with what settles it, as it stands beside its conversation."""
+    async with desk.transaction() as tx:
+        claim = await tx.get(OrderClaim, desk.path_id())
+        if claim is None:
+            raise nothing_here()
+        shown = await _shown(tx, claim)
+    if shown["open"] and desk.may(Permission.REFUND):
+        shown["costs"] = await _costs(desk, shown)
+    return desk.page("claims_beside.html", block="claims", claims=[shown], may_settle=desk.may(Permission.REFUND))
 
 
 async def _shown(tx: Tx, claim: OrderClaim) -> dict[str, Any]:

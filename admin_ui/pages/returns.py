@@ -34,6 +34,7 @@ from plugin.platform import PlatformError
 from plugin.return_desk import Disposition, ExchangePart, PayReturn, ReturnableLine
 from plugin.returns import (
     carrying,
+    claims,
     moves,
     narrowing,
     policies,
@@ -150,6 +151,7 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         shops = list(await stores.all_stores(tx))
         given = await queue.reasons(tx)
         withdrawn = await withdrawals.counts(tx)
+        claimed = await claims.count_open(tx)
     names = {store.id: store.name for store in shops} if len(shops) > 1 else {}
     rows = [_row(desk.t, one, names) for one in page.rows]
     return desk.page(
@@ -170,6 +172,7 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         given=[(code, _reason(desk.t, code)) for code in given],
         ages=_DAYS,
         withdrawn=withdrawn,
+        claimed=claimed,
         done=done,
     )
 

@@ -18,9 +18,9 @@ from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money, exponent_of
 from plugin.kernel.text import normalise
-from plugin.platform import Cancel, Change, OrderAction, PlatformError, Readdress
+from plugin.platform import Cancel, Change, OrderAction, PlatformError, Readdress, ShortAddress, ShortAddresses
 from plugin.returns import self_service
-from plugin.returns.self_service import Allowance, Doing, Rules
+from plugin.returns.self_service import Allowance, Doing, Door, Rules
 from plugin.stores import Store
 
 _LONGEST = 60 * 24 * 30
@@ -31,6 +31,14 @@ DOINGS: dict[Doing, tuple[Lazy, Lazy]] = {
     Doing.CHANGE: (
         _("Change a size or a number"),
         _("What it costs more is paid afterwards, what it costs less goes back at once."),
+    ),
+}
+DOORS: dict[Door, tuple[Lazy, Lazy]] = {
+    Door.ORDERS: (_("See where an order is"), _("Parcels, dates, changing it and ordering it again.")),
+    Door.RETURNS: (_("Send something back"), _("A return is begun; those under way go on in any case.")),
+    Door.CLAIMS: (
+        _("Report a problem with an order"),
+        _("Not arrived, damaged, wrong or missing: it becomes a claim."),
     ),
 }
 _TRIED: dict[Doing, OrderAction] = {Doing.CANCEL: Cancel(), Doing.ADDRESS: Readdress(), Doing.CHANGE: Change()}
@@ -62,10 +70,41 @@ async def one(desk: Desk) -> Response:
         )
     return desk.page(
         "self_service.html", heading=desk.t.gettext("What customers do themselves"), store=store, rules=rules,
+        doors=[(door, name, about, door in rules.doors) for door, (name, about) in DOORS.items()],
         doings=[(doing, name, about, rules.of(doing)) for doing, (name, about) in DOINGS.items()],
         amount=lambda minor: _spelled(store, minor), missing=await _missing(desk, store, rules, newest),
+        short=await _short(desk, store),
         saved=desk.request.query_params.get("saved", ""),
     )  # fmt: skip
+
+
+async def short_address(desk: Desk) -> Response:
+    """Make `/returns` lead to the page, or take that away again."""
+    form = await desk.request.form()
+    async with desk.transaction() as tx:
+        store = await _store(tx, desk)
+    platform = desk.app.platforms[store.platform]
+    if not isinstance(platform, ShortAddresses):
+        raise nothing_here()
+    try:
+        found = await platform.give_short_address(store.connection(), on=form.get("on") == "yes")
+    except PlatformError as error:
+        raise AhlanError(
+            _("The store does not answer just now."), _("Try again in a minute; nothing was changed."),
+            code="store_away",
+        ) from error  # fmt: skip
+    return desk.page("self_service.html", block="short", store=store, short=found)
+
+
+async def _short(desk: Desk, store: Store) -> ShortAddress | None:
+    platform = desk.app.platforms[store.platform]
+    if not isinstance(platform, ShortAddresses):
+        return None
+    try:
+        return await platform.short_address(store.connection())
+    except PlatformError:
+        # A store that does not answer now is shown under Stores.
+        return None
 
 
 async def save(desk: Desk) -> Response:
@@ -74,7 +113,8 @@ async def save(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         rules = Rules(
-            **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form
+            orders=Door.ORDERS in form, returns=Door.RETURNS in form, claims=Door.CLAIMS in form,
+            **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form,
         )  # fmt: skip
         await self_service.save(tx, store, rules, by=desk.agent)
     return desk.go(f"settings/self-service/{store.id}", saved="rules")
@@ -131,7 +171,7 @@ async def _missing(desk: Desk, store: Store, rules: Rules, newest: str | None) -
     platform = desk.app.platforms[store.platform]
     found: dict[str, dict[str, Any]] = {}
     for doing, action in _TRIED.items():
-        if not rules.of(doing).on or newest is None:
+        if not rules.may(doing).on or newest is None:
             continue
         try:
             quote = await platform.quote(store.connection(), newest, action)

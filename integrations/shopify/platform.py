@@ -18,6 +18,8 @@ from integrations.shopify.account import AccountDesk, Accounts
 from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
 from integrations.shopify.install import DEFAULT_PROXY_PATH, REQUIRED_SCOPES, Installed, Installer, profile_of
+from integrations.shopify.redirect_queries import NAVIGATION
+from integrations.shopify.redirects import RedirectDesk
 from integrations.shopify.returns import ReturnDesk
 from plugin import stores
 from plugin.conversations import visits
@@ -39,7 +41,7 @@ from plugin.platform import (
     StoreProfile,
     WritingPage,
 )
-from plugin.returns import withdrawals
+from plugin.returns import pages, withdrawals
 
 SHOPPER: Final = "shopper"
 SHOPPER_SECONDS: Final = 900
@@ -60,6 +62,7 @@ PERMISSIONS: Final = {
     return_queries.LOCATIONS: "shelves_unseen",
     return_queries.CREDIT: "credit_ungiven",
     return_queries.CREDIT_SEEN: "credit_unseen",
+    NAVIGATION: "navigation_untouched",
     writing_queries.CONTENT: "pages_unread",
     writing_queries.POLICIES: "policies_unread",
 }
@@ -94,7 +97,7 @@ class _Person:
     until: datetime
 
 
-class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk):
+class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk, RedirectDesk):
     """What every platform offers, as Shopify has it. `installer` and `client` are for Shopify's own edges."""
 
     kind = "shopify"
@@ -438,6 +441,11 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk):
         async with self._db.transaction(connection.workspace_id) as tx:
             store = await stores.get(tx, connection.store_id)
             sells = await withdrawals.sells(tx, store) if store is not None else False
+            page = f"{(store.widget.get(PROXY_PATH) if store else '') or DEFAULT_PROXY_PATH}/returns"
+            if store is not None and store.widget.get(pages.RETURNS_PATH) != page:
+                # Read again under a lock: the panel writes other words into `widget`.
+                store = await tx.get(stores.Store, store.id, lock=True) or store
+                store.widget = {**store.widget, pages.RETURNS_PATH: page}
         if store is None:
             return
         values = {

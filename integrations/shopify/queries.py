@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from integrations.shopify import action_queries, return_queries, writing_queries
+from integrations.shopify import action_queries, redirect_queries, return_queries, writing_queries
 
 API_VERSION: Final = "2026-10"
 
@@ -399,6 +399,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "RevokeScopes": REVOKE_SCOPES,
     **action_queries.OPERATIONS,
     **return_queries.OPERATIONS,
+    **redirect_queries.OPERATIONS,
     **writing_queries.OPERATIONS,
 }
 """Every operation by its operation name, as sent."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, select, text
+from sqlalchemy import Index, UniqueConstraint, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -140,6 +140,39 @@ async def of_order(tx: Tx, order_id: UUID) -> Sequence[OrderClaim]:
         .limit(20)
     )
     return rows.all()
+
+
+MOST_LISTED = 50
+COUNT_LIMIT = 999
+
+
+def _open() -> Any:
+    """Claims that somebody has to settle: what the store refused settled nothing."""
+    refused = (
+        select(ActionRow.id)
+        .where(ActionRow.workspace_id == OrderClaim.workspace_id, ActionRow.id == OrderClaim.action_id,
+               ActionRow.state == FAILED)
+        .exists()
+    )  # fmt: skip
+    return (OrderClaim.state == OPEN) | refused
+
+
+async def listed(tx: Tx, *, every: bool = False, after: UUID | None = None) -> tuple[Sequence[OrderClaim], UUID | None]:
+    """A page of the open claims, the oldest first; `every`: of all, the newest first. And where the next begins."""
+    order = OrderClaim.id.desc() if every else OrderClaim.id
+    asked = select(OrderClaim).where(OrderClaim.workspace_id == tx.workspace_id)
+    if not every:
+        asked = asked.where(_open())
+    if after is not None:
+        asked = asked.where(OrderClaim.id < after if every else OrderClaim.id > after)
+    found = (await tx.scalars(asked.order_by(order).limit(MOST_LISTED + 1))).all()
+    return found[:MOST_LISTED], found[MOST_LISTED - 1].id if len(found) > MOST_LISTED else None
+
+
+async def count_open(tx: Tx) -> int:
+    """How many wait for the team; counting stops at 999."""
+    held = select(OrderClaim.id).where(OrderClaim.workspace_id == tx.workspace_id, _open()).limit(COUNT_LIMIT)
+    return int(await tx.scalar(select(func.count()).select_from(held.subquery())) or 0)
 
 
 async def open_one(tx: Tx, claim_id: UUID) -> OrderClaim:

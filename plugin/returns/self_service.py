@@ -27,7 +27,7 @@ from plugin.crm.actions import DONE, ActionRow, ByShopper
 from plugin.crm.orders import PAID, Order, OrderView
 from plugin.crm.tracking import Standing, Step
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
-from plugin.kernel.errors import AhlanError, Conflict, NotFound
+from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -46,6 +46,14 @@ class Doing(StrEnum):
     CHANGE = "change"
 
 
+class Door(StrEnum):
+    """What a shop can leave to its customers, or keep to itself."""
+
+    ORDERS = "orders"
+    RETURNS = "returns"
+    CLAIMS = "claims"
+
+
 class Allowance(msgspec.Struct, frozen=True):
     """One thing that shoppers may do. `minutes` after ordering, 0: as long as nothing was packed.
 
@@ -60,8 +68,14 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What shoppers of a store may do alone. Nothing that moves goods or money before the merchant says so."""
+    """What shoppers of a store may do alone. Nothing that moves goods or money before the merchant says so.
 
+    `orders`, `returns`, `claims`: whether they find these at all, in the widget, on the pages and in their account.
+    """
+
+    orders: bool = True
+    returns: bool = True
+    claims: bool = True
     cancel: Allowance = Allowance()
     address: Allowance = Allowance()
     change: Allowance = Allowance()
@@ -71,6 +85,15 @@ class Rules(msgspec.Struct, frozen=True):
         """The rule of one thing."""
         found: Allowance = getattr(self, doing.value)
         return found
+
+    def may(self, doing: Doing) -> Allowance:
+        """The rule as it counts today: with the orders kept from customers nothing can be done to one."""
+        return self.of(doing) if self.orders else Allowance()
+
+    @property
+    def doors(self) -> frozenset[Door]:
+        """What customers find."""
+        return frozenset(door for door in Door if getattr(self, door.value))
 
 
 class Why(StrEnum):
@@ -124,7 +147,7 @@ async def save(tx: Tx, store: Store, rules: Rules, *, by: Agent | None) -> None:
 
 def _flat(rules: Mapping[str, Any]) -> dict[str, object]:
     """The rules as the audit log tells them: one line for each thing."""
-    found: dict[str, object] = {"again": rules.get("again")}
+    found: dict[str, object] = {"again": rules.get("again"), **{door.value: rules.get(door.value) for door in Door}}
     for doing in Doing:
         held = rules.get(doing.value) or {}
         found[doing.value] = ", ".join(f"{name} {value}" for name, value in held.items()) if held.get("on") else "off"
@@ -166,13 +189,29 @@ def doing_of(action: OrderAction) -> Doing:
     raise TypeError(type(action).__name__)
 
 
+_CLOSED: Mapping[frozenset[Door], Lazy] = {
+    frozenset(Door): _("This shop looks after orders and returns itself."),
+    frozenset({Door.ORDERS}): _("This shop makes changes to orders itself."),
+    frozenset({Door.RETURNS}): _("This shop arranges returns itself."),
+    frozenset({Door.CLAIMS}): _("This shop looks into problems with an order itself."),
+}
+
+
+async def open_door(tx: Tx, store_id: UUID, *doors: Door) -> Rules:
+    """The rules of a store that left one of these to its customers; without `doors`, any. Raises Forbidden."""
+    wanted, rules = frozenset(doors or Door), await rules_of(tx, store_id)
+    if not wanted & rules.doors:
+        raise Forbidden(_CLOSED[wanted], _("Write to the shop: somebody helps you there."), code="self_closed")
+    return rules
+
+
 # Looking and confirming
 
 
 async def allowed(tx: Tx, view: OrderView, standing: Standing, doing: Doing) -> None:
     """Raises Conflict when the merchant's rules say no; its code is the reason."""
     rules = await rules_of(tx, view.order.store_id)
-    why = judge(rules.of(doing), view.order, standing, datetime.now(UTC))
+    why = judge(rules.may(doing), view.order, standing, datetime.now(UTC))
     if why is not None:
         raise Conflict(_WHY[why], _("Ask the shop: it may still be able to do it."), code=f"self_{why.value}")
 

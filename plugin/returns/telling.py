@@ -17,7 +17,7 @@ from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.returns import papers, policies, slips
+from plugin.returns import pages, papers, policies, self_service, slips
 from plugin.returns.policy import Resolution
 from plugin.returns.records import OURS, ReturnRequest
 from plugin.returns.states import State
@@ -46,6 +46,8 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
                 files, uploader = (UUID(kept["id"]),), "system"
                 attached = t.gettext("What to do, and the slip for the parcel, is attached.")
                 said = f"{said}\n\n{attached}"
+            if store is not None and (led := await _led(app, tx, store, request, t)):
+                said = f"{said}\n\n{led}"
             name = store.name if store is not None else ""
             told = await messages.tell(
                 tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader
@@ -53,6 +55,14 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
             if told and paper is not None:
                 request.slip_file = files[0]
         await tx.complete_job()
+
+
+async def _led(app: App, tx: Tx, store: Store, request: ReturnRequest, t: Translator) -> str:
+    """The way to the return's own page; empty where the shop keeps orders and returns to itself."""
+    if not request.public_id or not (await self_service.rules_of(tx, store.id)).doors:
+        return ""
+    page = pages.address(app.settings.public_url, store, t.locale, request.public_id)
+    return "\n".join((t.gettext("See your return and what comes next:"), page))
 
 
 async def _paper(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID) -> attachments.Upload | None:

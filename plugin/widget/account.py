@@ -23,6 +23,8 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, NotFound, Unauthorized
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web
+from plugin.returns import self_service
+from plugin.returns.self_service import Door
 from plugin.stores import Store
 from plugin.widget import session
 from plugin.widget.limits import Limit, Limits, address_of
@@ -108,6 +110,7 @@ class Account:
                 )
             )
             store = await stores.get(tx, held.store_id)
+            await self_service.open_door(tx, held.store_id, Door.RETURNS)
         if found is None or store is None:
             raise NotFound(_("This order is not in your account."), _("Ask the shop."), code="order_unproven")
         page = f"{self.app.settings.public_url}/widget/page?store={store.public_key}&locale={held.locale}"

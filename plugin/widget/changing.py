@@ -34,7 +34,7 @@ from plugin.kernel.text import isolate
 from plugin.kernel.web import Web
 from plugin.platform import Bought, Cancel, Change, LineChange, OrderAction, PlatformError, Readdress
 from plugin.returns import proof, self_service
-from plugin.returns.self_service import Doing
+from plugin.returns.self_service import Doing, Door
 from plugin.stores import Store
 from plugin.widget import session
 from plugin.widget.limits import Limit, Limits, address_of
@@ -248,7 +248,7 @@ class Changing:
         """A cart of the same goods, as far as they are still sold."""
         held, view, store = await self._order(request, LOOKING)
         async with self.app.db.transaction(held.workspace_id) as tx:
-            if not (await self_service.rules_of(tx, store.id)).again:
+            if not (await self_service.open_door(tx, store.id, Door.ORDERS)).again:
                 raise NotFound(_("This shop does that itself."))
             sold = await _sold(tx, held.store_id, view)
         goods, gone, titles = [], [], []
@@ -312,9 +312,9 @@ async def offered(tx: Tx, held: Pass, view: OrderView, standing: Standing) -> di
     """What this shopper may do to the order alone, until when, and what they did to it lately."""
     rules = await self_service.rules_of(tx, view.order.store_id)
     now = datetime.now(UTC)
-    found: dict[str, Any] = {"again": rules.again, "doings": []}
+    found: dict[str, Any] = {"again": rules.orders and rules.again, "doings": []}
     for doing in Doing:
-        rule = rules.of(doing)
+        rule = rules.may(doing)
         if self_service.judge(rule, view.order, standing, now) is None and not (
             doing is Doing.ADDRESS and standing.fetched
         ):

@@ -51,6 +51,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.call_send": _("Send the request"),
         "o.call_sent": _("Your request is with the shop. It calls you before anything is done."),
         "o.to_chat": _("To the conversation"),
+        "o.closed": _("Orders & returns"),
         "o.name": _("Order {name}"),
         "o.step.ordered": _("Ordered"),
         "o.step.packed": _("Packed"),

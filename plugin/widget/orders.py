@@ -25,9 +25,10 @@ from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.web import Web
-from plugin.returns import claims, proof, records
+from plugin.returns import claims, proof, records, self_service
 from plugin.returns.claims import Claim, Wish
 from plugin.returns.records import ReturnRequest
+from plugin.returns.self_service import Door, Rules
 from plugin.stores import Store
 from plugin.widget import changing, session
 from plugin.widget.limits import Limit, Limits, address_of
@@ -128,6 +129,7 @@ class Orders:
         held = await self._held(request)
         async with self.app.db.transaction(held.workspace_id) as tx:
             visitor = await session.visitor_of(tx, held)
+            rules = await self_service.open_door(tx, held.store_id)
             views = await proof.theirs(tx, held.shopper())
             usual = await self._usually(tx, held.store_id)
             codes = await self._codes(tx, held.store_id)
@@ -142,7 +144,7 @@ class Orders:
                 else await self.app.platforms[store.platform].account_sign_in(store.connection()),
                 "sign_out": signed_in,
                 "codes": codes,
-                "orders": [_short(view, _standing(view, usual), words) for view in views],
+                "orders": [_short(view, _standing(view, usual), words, rules) for view in views],
             }
         )
 
@@ -156,6 +158,7 @@ class Orders:
         await self.limits.spend(GUESSING, visitor=str(held.visitor_id), address=address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
+            await self_service.open_door(tx, held.store_id)
             store = await self._store(tx, held)
         external_id = await session.vouched(self.app, store, said.word)
         if not external_id:
@@ -186,6 +189,7 @@ class Orders:
         await self.limits.spend(ASKING, visitor=str(held.visitor_id), address=address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
+            await self_service.open_door(tx, held.store_id)
             store = await self._store(tx, held)
         wanted = proof.read(sought.number, sought.contact, store.country)
         for what in (wanted.number, wanted.contact):
@@ -203,6 +207,7 @@ class Orders:
         await self.limits.spend(GUESSING, visitor=str(held.visitor_id), address=address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
+            await self_service.open_door(tx, held.store_id)
             order_id = await proof.check(self.app.vault, tx, given.asked, held.visitor_id, given.code)
         if order_id is None:
             raise AhlanError(
@@ -221,6 +226,7 @@ class Orders:
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
             await stores.standing_still(tx, held.store_id)
+            await self_service.open_door(tx, held.store_id)
             store = await self._store(tx, held)
             wanted = proof.read(called.number, called.phone, store.country)
             words = self.app.catalogues.translator(held.locale or store.locale)
@@ -236,6 +242,7 @@ class Orders:
         held = await self._held(request)
         async with self.app.db.transaction(held.workspace_id) as tx:
             view = await proof.order_of(tx, held.shopper(), request.path_params["order"])
+            rules = await self_service.open_door(tx, held.store_id)
             usual = await self._usually(tx, held.store_id)
             returns = await records.of_order(tx, view.order.id)
             standing = _standing(view, usual)
@@ -244,11 +251,11 @@ class Orders:
             words = self._words(held, await self._store(tx, held))
         return json(
             {
-                **_whole(view, standing, words),
+                **_whole(view, standing, words, rules),
                 "alone": alone,
                 "claims": [{"kind": one.kind, "state": one.state, "at": moment(one.created_at)} for one in told],
                 "returns": [_returned(one) for one in returns if one.public_id],
-                "may": [] if standing.cancelled else ["return"],
+                "may": ["return"] if rules.returns and not standing.cancelled else [],
             }
         )
 
@@ -260,6 +267,7 @@ class Orders:
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
             await stores.standing_still(tx, held.store_id)
+            await self_service.open_door(tx, held.store_id, Door.CLAIMS)
             view = await proof.order_of(tx, held.shopper(), request.path_params["order"])
             store = await self._store(tx, held)
             await claims.report(
@@ -322,19 +330,22 @@ def _returned(one: ReturnRequest) -> dict[str, Any]:
     return {"id": one.public_id, "number": one.number, "state": one.state, "at": moment(one.created_at)}
 
 
-def _short(view: OrderView, standing: Standing, words: Translator) -> dict[str, Any]:
+def _short(view: OrderView, standing: Standing, words: Translator, rules: Rules) -> dict[str, Any]:
     order = view.order
     pictured = next((view.picture(line) for line in view.lines if view.picture(line)), "")
-    return {
+    where = {
+        "step": "cancelled" if standing.cancelled else standing.shown,
+        "late": standing.late,
+        "where": whereabouts.sentence(words, order.name, standing),
+    }
+    # A shop that says itself where orders are shows them for what they hold alone.
+    return (where if rules.orders else {"step": "", "late": False, "where": ""}) | {
         "id": str(order.id),
         "name": order.name,
         "at": moment(order.placed_at),
         "total": money(view.total),
         "items": sum(line.quantity for line in view.lines),
         "picture": web_address(pictured),
-        "step": "cancelled" if standing.cancelled else standing.shown,
-        "late": standing.late,
-        "where": whereabouts.sentence(words, order.name, standing),
     }
 
 
@@ -356,12 +367,12 @@ def _steps(standing: Standing) -> list[dict[str, Any]]:
     ]
 
 
-def _whole(view: OrderView, standing: Standing, words: Translator) -> dict[str, Any]:
+def _whole(view: OrderView, standing: Standing, words: Translator, rules: Rules) -> dict[str, Any]:
     order = view.order
     return {
-        **_short(view, standing, words),
-        "steps": _steps(standing),
-        "expected": moment(standing.expected),
+        **_short(view, standing, words, rules),
+        "steps": _steps(standing) if rules.orders else [],
+        "expected": moment(standing.expected) if rules.orders else None,
         "promised": standing.promised,
         "pickup": standing.fetched,
         "parts": standing.parts,
@@ -378,6 +389,7 @@ def _whole(view: OrderView, standing: Standing, words: Translator) -> dict[str, 
                 "proof": web_address(parcel.proof),
             }
             for parcel in standing.parcels
+            if rules.orders
         ],
         "lines": [
             {
@@ -394,6 +406,6 @@ def _whole(view: OrderView, standing: Standing, words: Translator) -> dict[str, 
             # What was swapped for something else is no longer in it; of an order that ended everything is shown.
             if orders.held(line) or standing.cancelled or order.payment_status == "refunded"
         ],
-        "url": web_address(order.status_url),
-        "problems": claims.offered(standing),
+        "url": web_address(order.status_url) if rules.orders else "",
+        "problems": claims.offered(standing) if rules.claims else [],
     }

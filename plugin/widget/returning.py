@@ -33,10 +33,11 @@ from plugin.kernel.money import Money
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
 from plugin.return_desk import ExchangePart, ReturnableLine
-from plugin.returns import moves, policy_words, proof, records, requests, shipping
+from plugin.returns import moves, policy_words, proof, records, requests, self_service, shipping
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Eligibility, Policy, Reason, Resolution, reasons_for
 from plugin.returns.records import ReturnRequest
 from plugin.returns.requests import Offer
+from plugin.returns.self_service import Door
 from plugin.returns.shipping import Method, Near, ReturnPlace, Way
 from plugin.returns.states import State, Who
 from plugin.stores import Store
@@ -152,14 +153,14 @@ class Returning:
 
     async def offer(self, request: Request) -> Response:
         """What of an order may come back today, and what is asked about it."""
-        held, view = await self._order(request)
+        held, view = await self._open(request)
         gift = request.query_params.get("gift") == "1"
         offer = await self._asked(requests.offer(self.app, held.workspace_id, view.order.id, gift=gift))
         return json(await self._offered(held, offer, view.order.id))
 
     async def decision(self, request: Request) -> Response:
         """What comes back for a choice, line by line. Nothing happens."""
-        held, view = await self._order(request)
+        held, view = await self._open(request)
         wish = await body(request, Wish)
         decided = await self._asked(requests.decide(self.app, held.workspace_id, view.order.id, wish.choice()))
         offer = None
@@ -169,7 +170,7 @@ class Returning:
 
     async def submit(self, request: Request) -> Response:
         """Ask for it: exactly what was shown. The same client_id twice is one return."""
-        held, view = await self._order(request, spend=DOING)
+        held, view = await self._open(request, spend=DOING)
         wanted = await body(request, Confirmed)
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
@@ -252,6 +253,13 @@ class Returning:
         passed = await self._held(request, spend)
         async with self.app.db.transaction(passed.workspace_id) as tx:
             view = await proof.order_of(tx, passed.shopper(), request.path_params["order"])
+        return passed, view
+
+    async def _open(self, request: Request, spend: Limit = LOOKING) -> tuple[Pass, OrderView]:
+        """The same, where the shop leaves returns to its customers: what was begun goes on also where it does not."""
+        passed, view = await self._order(request, spend)
+        async with self.app.db.transaction(passed.workspace_id) as tx:
+            await self_service.open_door(tx, passed.store_id, Door.RETURNS)
         return passed, view
 
     def _words(self, held: Pass) -> Translator:

@@ -49,7 +49,7 @@ from plugin.kernel.web import Web, own_origin
 from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
-from plugin.widget import account, orders, readers, returning, session, ways, withdrawal
+from plugin.widget import account, doors, orders, readers, returning, session, ways, withdrawal
 from plugin.widget import limits as allowed
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
@@ -207,6 +207,7 @@ class Widget:
         config = {
             **await self._config(store, translator.locale),
             "help": await self._has_help(store),
+            "orders": await doors.orders(self.app, store, translator),
             "withdrawal": await self.withdrawal.door(store, translator, language, country),
             "labels": withdrawal.labels(language),
             "store": store.public_key,

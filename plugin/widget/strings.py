@@ -31,8 +31,6 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "home.help": _("How can we help?"),
         "home.chat": _("Chat with us"),
         "home.chat_hint": _("Products, orders, deliveries"),
-        "home.orders": _("Orders & returns"),
-        "home.orders_hint": _("Where is my order, sending something back"),
         "home.resume": _("Your conversation"),
         "home.finished": _("Finished. Writing again opens it."),
         "home.you": _("You: {text}"),

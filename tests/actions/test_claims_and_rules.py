@@ -12,12 +12,13 @@ from sqlalchemy import select, text
 
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.crm import orders
+from plugin.crm.actions import FAILED, ActionRow
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.returns import claims, self_service
 from plugin.returns.claims import DECLINED, OPEN, SETTLED, Claim, OrderClaim, Wish
-from plugin.returns.self_service import Allowance, Rules
+from plugin.returns.self_service import Allowance, Door, Rules
 from plugin.stores import Store
 from plugin.team import Permission, Role
 from tests.actions.conftest import Till
@@ -245,7 +246,7 @@ async def test_what_is_no_number_changes_nothing(till: Till, desk: Window, wrong
 @pytest.mark.parametrize("till", ["shopify"], indirect=True)
 async def test_a_permission_that_is_missing_is_told_where_it_is_allowed(till: Till, desk: Window) -> None:
     path = f"settings/self-service/{till.connection.store_id}"
-    await desk.post(path, **{"change-on": "on", "change-until": "packed", "change-paid": "on"})
+    await desk.post(path, **{"orders": "on", "change-on": "on", "change-until": "packed", "change-paid": "on"})
     async with till.app.db.transaction(till.workspace) as tx:
         store = await tx.get(Store, till.connection.store_id)
         assert store is not None
@@ -259,3 +260,42 @@ async def test_a_permission_that_is_missing_is_told_where_it_is_allowed(till: Ti
 async def test_claims_need_their_goods(till: Till) -> None:
     with pytest.raises(AhlanError):
         await claim(till, kind=Claim.DAMAGED)
+
+
+async def test_open_claims_are_listed_counted_and_settled_from_there(till: Till, desk: Window) -> None:
+    assert "No open claims" in (await desk.get("claims")).text
+    made = await claim(till)
+    page = (await desk.get("claims")).text
+    assert "It was not in the box" in page
+    assert re.search(r'href="[^"]*/claims"[^>]*>.*?<span class="count">1</span>', (await desk.get("returns")).text)
+    card = (await desk.get(f"claims/{made.id}")).text
+    amount = offered(card)["refund"]
+    assert (await desk.post(f"claims/{made.id}/settle", wish="refund", amount=amount)).status_code == 204
+    assert "No open claims" in (await desk.get("claims")).text
+    assert "It was not in the box" in (await desk.get("claims?show=all")).text
+    assert (await desk.get(f"claims/{uuid4()}")).status_code == 404
+    async with till.app.db.transaction(till.workspace) as tx:
+        held = await tx.get(OrderClaim, made.id)
+        action = await tx.get(ActionRow, held.action_id) if held is not None and held.action_id else None
+        assert action is not None
+        action.state = FAILED
+        await tx.flush()
+        assert await claims.count_open(tx) == 1, "what the store refused is to be settled again"
+
+
+async def test_a_merchant_keeps_orders_returns_or_claims_to_the_shop(till: Till, desk: Window) -> None:
+    path = f"settings/self-service/{till.connection.store_id}"
+    assert len(re.findall(r'name="(?:orders|returns|claims)" checked', (await desk.get(path)).text)) == 3
+    await desk.post(path, orders="on", claims="on", again="on")
+    assert (await rules_of(till)).doors == {Door.ORDERS, Door.CLAIMS}
+    async with till.app.db.transaction(till.workspace) as tx:
+        with pytest.raises(AhlanError):
+            await self_service.open_door(tx, till.connection.store_id, Door.RETURNS)
+        assert not Rules(orders=False, cancel=Allowance(on=True)).may(self_service.Doing.CANCEL).on
+
+
+@pytest.mark.parametrize("till", ["shopify"], indirect=True)
+async def test_the_short_address_is_made_and_taken_away_in_the_settings(till: Till, desk: Window) -> None:
+    path = f"settings/self-service/{till.connection.store_id}"
+    assert "has to allow Ahlan to make redirects" in (await desk.get(path)).text
+    assert "has to allow Ahlan" in (await desk.post(f"{path}/short", on="yes")).text

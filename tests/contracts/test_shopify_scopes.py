@@ -25,6 +25,7 @@ from integrations.shopify import (
     actions,
     platform,
     queries,
+    redirect_queries,
     return_queries,
     routes,
     webhooks,
@@ -39,7 +40,8 @@ ROOT = Path(__file__).parent.parent.parent
 SCOPES = tomllib.loads((ROOT / "integrations/shopify/app/shopify.app.toml").read_text("utf-8"))["access_scopes"]
 REQUIRED = set(SCOPES["scopes"].split(","))
 OPTIONAL = set(SCOPES["optional_scopes"])
-OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL, **writing_queries.OPTIONAL}
+OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL, **writing_queries.OPTIONAL,
+                 **redirect_queries.OPTIONAL}  # fmt: skip
 SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").read_text("utf-8"))
 
 # What has to be granted before an object can be read at all (https://shopify.dev/docs/api/usage/access-scopes). A type
@@ -76,6 +78,7 @@ NEEDS = {
     "DraftOrder": "read_draft_orders",
     **dict.fromkeys(("CalculatedOrder", "CalculatedLineItem"), "read_order_edits"),
     "DiscountCodeNode": "read_discounts",
+    "UrlRedirect": "read_online_store_navigation",
     # https://shopify.dev/docs/api/admin-graphql/latest/objects/Page, …/Article, …/ShopPolicy
     **dict.fromkeys(("Page", "Article", "Blog"), "read_content"),
     "ShopPolicy": "read_legal_policies",
@@ -182,7 +185,10 @@ def test_each_optional_scope_has_its_own_finding_and_topic_history_or_action() -
     topics = {scope for topic in webhooks.OPTIONAL_TOPICS for scope in webhooks.TOPICS[topic]}
     returning = {scope for scopes in return_queries.OPTIONAL.values() for scope in scopes}
     reading = {scope for scopes in writing_queries.OPTIONAL.values() for scope in scopes}
-    assert topics | {"read_all_orders"} | set(actions.NEEDS.values()) | returning | reading == OPTIONAL
+    assert (
+        topics | {"read_all_orders"} | set(actions.NEEDS.values()) | returning | reading | {redirect_queries.NAVIGATION}
+        == OPTIONAL
+    )
 
 
 # --- the same as the shop itself sees it ----------------------------------------------------------------------------
@@ -277,6 +283,9 @@ def _writing(order: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "DiscountCreate": {"discount": {}},
         "DiscountByCode": {"code": "TEN"},
         "DiscountEnd": {"id": "gid://shopify/DiscountCodeNode/1"},
+        "RedirectFind": {"query": "path:/returns"},
+        "RedirectCreate": {"redirect": {"path": "/returns", "target": "/apps/support/returns"}},
+        "RedirectDelete": {"id": "gid://shopify/UrlRedirect/1"},
         "DraftCreate": {"input": {}},
         "DraftByTag": {"query": "tag:x"},
         "DraftInvoice": draft,

@@ -20,6 +20,7 @@ from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.web import Web
 from plugin.platform import CustomerRecord, ShopperIdentity
+from plugin.returns import self_service
 from plugin.returns.records import ReturnRequest
 from tests.returns.desk import SHIRT, Shop
 
@@ -187,3 +188,13 @@ async def test_what_cannot_be_read_is_refused_in_words(shop: Shop, client: Clien
         answer = await http.post(path, content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 422
         assert answer.json()["error"]["message"] != "That request could not be read."
+
+
+async def test_where_the_shop_keeps_returns_to_itself_the_account_says_so(shop: Shop, client: Client) -> None:
+    http = client()
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        store = await stores.get(tx, shop.store.id)
+        assert store is not None
+        await self_service.save(tx, store, self_service.Rules(returns=False), by=None)
+    for answer in (await named(http), await http.get(f"{BASE}/orders/{shop.order_id}/offer")):
+        assert (answer.status_code, answer.json()["error"]["message"]) == (403, "This shop arranges returns itself.")

@@ -22,7 +22,7 @@ from plugin.crm.orders import Order
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.http import Http
 from plugin.platform import Answer, Delivery
-from plugin.returns import labels, records, shipping
+from plugin.returns import labels, pages, records, shipping
 from plugin.returns.labels import ReturnLabel
 from plugin.returns.records import ReturnRequest
 from plugin.returns.shipping import Method, Way, Wished
@@ -373,3 +373,20 @@ def test_the_nearest_places_come_first() -> None:
     assert [one.place.name for one in found] == ["close", "far", "nowhere"]
     assert 0 < (found[0].km or 0) < 2
     assert [one.place.name for one in shipping.near([far, close], **asked)] == ["close", "far"]
+
+
+async def test_what_is_told_of_a_return_leads_to_its_page_in_the_shoppers_language(depot: Depot) -> None:
+    request = await depot.approved()
+    await depot.work()
+    shop = depot.shop
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(text("UPDATE return_requests SET language = 'ar' WHERE id = :id"), {"id": request.id})
+    await shop.work("tell_return")
+    told = await shop.said(request)
+    assert told
+    page = f"/widget/page?store={shop.store.public_key}&locale=ar&return={request.public_id}"
+    assert all(one.endswith(page) and "متابعة الإرجاع" in one for one in told if "الإرجاع" in one)
+    assert any(one.endswith(page) for one in told)
+    shop.store.widget = {**shop.store.widget, pages.RETURNS_PATH: "/apps/support/returns"}
+    own = pages.address("https://ahlan.example", shop.store, "he", "x")
+    assert own == f"{shop.store.url.rstrip('/')}/apps/support/returns?locale=he&return=x"

@@ -19,10 +19,13 @@ from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
+from plugin.returns import self_service
 from plugin.returns.policy import Policy, Resolution, Terms
 from plugin.returns.proof import OrderProof
 from plugin.returns.records import ReturnRequest
-from plugin.widget import session
+from plugin.returns.self_service import Door, Rules
+from plugin.stores import Store
+from plugin.widget import doors, session
 from plugin.widget.session import Pass
 from tests.returns.desk import MUG, SHIRT, Shop
 
@@ -299,3 +302,77 @@ async def test_nobody_exchanges_for_a_trifle_to_get_the_rest_as_money(shop: Shop
         assert made.json()["error"]["code"] == "return_refused"
     dearer = await decide({"line": MUG, "instead": "v1-l"})
     assert (dearer["refused"], dearer["owed"]["amount"]) == ([], 3_000)
+
+
+async def closed(shop: Shop, *doors: Door) -> None:
+    """The merchant keeps these to the shop."""
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        store = await tx.get(Store, shop.store.id)
+        assert store is not None
+        await self_service.save(tx, store, Rules(**{door.value: door not in doors for door in Door}), by=None)
+
+
+async def test_returns_that_a_shop_keeps_to_itself_are_not_begun_and_those_under_way_go_on(
+    shop: Shop, client: Client
+) -> None:
+    http = await client()
+    order = f"/widget/orders/{shop.order_id}"
+    digest = (await http.post(f"{order}/decision", json=wish())).json()["digest"]
+    confirmed = {"client_id": str(uuid4()), "wish": wish(), "digest": digest}
+    made = (await http.post(f"{order}/returns", json=confirmed)).json()
+    await closed(shop, Door.RETURNS)
+    assert (await http.get(order)).json()["may"] == []
+    for answer in (
+        await http.get(f"{order}/offer"), await http.post(f"{order}/decision", json=wish()),
+        await http.post(f"{order}/returns", json=confirmed | {"client_id": str(uuid4())}),
+    ):  # fmt: skip
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "self_closed")
+        assert answer.json()["error"]["message"] == "This shop arranges returns itself."
+    assert (await http.get(f"/widget/returns/{made['id']}")).json()["may"]
+    assert (await http.post(f"/widget/returns/{made['id']}/cancel")).json()["state"] == "cancelled"
+
+
+async def test_orders_and_claims_are_kept_back_each_by_itself(shop: Shop, client: Client) -> None:
+    http = await client()
+    order = f"/widget/orders/{shop.order_id}"
+    whole = (await http.get(order)).json()
+    assert whole["steps"]
+    assert whole["where"]
+    assert whole["problems"]
+    await closed(shop, Door.ORDERS)
+    bare = (await http.get(order)).json()
+    assert (bare["steps"], bare["where"], bare["parcels"], bare["url"], bare["alone"]) == (
+        [], "", [], "", {"again": False, "doings": []},
+    )  # fmt: skip
+    assert bare["lines"] == whole["lines"]
+    assert bare["may"] == ["return"]
+    assert (await http.get(f"{order}/offer")).status_code == 200
+    assert (await http.get(f"{order}/again")).status_code in (403, 404)
+    await closed(shop, Door.CLAIMS)
+    assert (await http.get(order)).json()["problems"] == []
+    said = await http.post(f"{order}/problem", json={"client_id": str(uuid4()), "kind": "other", "words": "Broken"})
+    assert said.json()["error"]["message"] == "This shop looks into problems with an order itself."
+
+
+@pytest.mark.parametrize(("locale", "words"), [("en", "looks after"), ("ar", "يتولّى"), ("he", "מטפלת")])
+async def test_a_shop_that_keeps_all_to_itself_says_so_and_shows_no_door(
+    shop: Shop, client: Client, locale: str, words: str
+) -> None:
+    http = await client(locale=locale)
+    t = shop.app.catalogues.translator(locale)
+    every = await doors.orders(shop.app, shop.store, t)
+    assert every is not None
+    await closed(shop, Door.RETURNS)
+    some = await doors.orders(shop.app, shop.store, t)
+    assert some is not None
+    assert some["label"] != every["label"]
+    await closed(shop, *Door)
+    assert await doors.orders(shop.app, shop.store, t) is None
+    for answer in (
+        await http.get("/widget/orders"), await http.get(f"/widget/orders/{shop.order_id}"),
+        await http.post("/widget/orders/find", json={"number": "1001", "contact": "a@example.com"}),
+    ):  # fmt: skip
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "self_closed")
+    told = (await http.get("/widget/orders", headers={"accept-language": locale})).json()["error"]
+    assert words in told["message"]
+    assert told["what_to_do"]

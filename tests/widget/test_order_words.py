@@ -77,6 +77,6 @@ async def test_a_page_of_our_own_is_framed_by_nobody_and_opens_nothing_by_itself
     found = re.search(r'id="config"[^>]*>(.*?)</script>', shown.text, re.DOTALL)
     assert found is not None
     config = json.loads(found[1])
-    assert config["page"] == {"back": opened}
+    assert config["page"] == {"back": opened, "screen": "orders"}
     assert config["origins"] == []
     assert 'dir="rtl"' in shown.text

@@ -36,7 +36,7 @@ from graphql.execution.values import VariableValues
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from integrations.shopify.simulator import bulk, doings, edits, nodes, oauth, returns, topics, writings
+from integrations.shopify.simulator import bulk, doings, edits, nodes, oauth, redirects, returns, topics, writings
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
 from integrations.shopify.simulator.state import Doc
 
@@ -248,6 +248,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         "webhookSubscriptions": subscriptions,
         **doings.questions(shop),
         **returns.questions(shop),
+        **redirects.questions(shop),
         **writings.questions(shop),
     }
 
@@ -383,6 +384,7 @@ def mutation_root(shop: Shop, start_bulk: Callable[[int], None]) -> Doc:
         **doings.mutations(shop),
         **edits.mutations(shop),
         **returns.mutations(shop),
+        **redirects.mutations(shop),
     }
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import embed, extension, pages, pictures, proxy, trade, writings
+from integrations.shopify.simulator import embed, extension, pages, pictures, proxy, redirects, trade, writings
 from integrations.shopify.simulator import merchandise as goods
 from integrations.shopify.simulator.shop import Shop, amount, minor
 from integrations.shopify.simulator.state import Doc
@@ -321,6 +321,9 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         visit = visit_of(shop, request, request.url.path.strip("/").partition("/")[0])
         start = f"{proxy.prefix(shop)}/"
         if not request.url.path.startswith(start):
+            # A redirect works where the store has nothing of its own, and keeps what was asked with.
+            if leads := redirects.target_of(shop, request.url.path.rstrip("/")):
+                return RedirectResponse(f"{leads}?{request.url.query}" if request.url.query else leads, 301)
             return render(visit, "missing.html", status=404)
         customer = visit.customer
         rest = request.url.path.removeprefix(start)

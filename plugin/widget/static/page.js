@@ -4,7 +4,8 @@
   const script = document.currentScript;
   const set = script.dataset;
   const { origin } = new URL(set.server);
-  const locale = set.locale || document.documentElement.lang || "en";
+  const asked = new URLSearchParams(location.search);
+  const locale = asked.get("locale") || set.locale || document.documentElement.lang || "en";
   const title = set.title || { ar: "الطلبات والإرجاع", he: "הזמנות והחזרות" }[locale.slice(0, 2)] || "Orders & returns";
 
   // What the shop's banner allows; undefined: nobody is asked.
@@ -54,7 +55,7 @@
   frame.style.cssText = "display:block;inline-size:100%;block-size:640px;border:0";
   const identity = ask();
   frame.onload = async () => {
-    const back = new URLSearchParams(location.search).get("return") || "";
+    const back = asked.get("return") || "";
     const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: set.screen || "orders", back };
     frame.contentWindow.postMessage(hello, origin);
   };

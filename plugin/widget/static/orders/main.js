@@ -100,6 +100,10 @@ class Orders {
         this.remember({ back: null });
         return this.go("find", { why: error.message }, { instead: true });
       }
+      if (error.code === "self_closed") {
+        this.title.textContent = t("o.closed");
+        return this.body.replaceChildren(part("", el("p", { class: "notice" }, `${error.message} ${error.hint}`), action(t("o.to_chat"), () => this.chat())));
+      }
       this.body.replaceChildren(trouble(error, () => this.go(name, given, { fresh: false })));
     } finally {
       clearTimeout(slow);

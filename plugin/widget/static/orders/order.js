@@ -20,7 +20,7 @@ function row({ id, name, at, items, total, picture: url, step, late }, open) {
         { class: "words" },
         el("span", { class: "title" }, ltr(name)),
         el("span", { class: "detail" }, `${date(at)} · ${plural("o.items", items)} · `, el("bdi", {}, money(total))),
-        el("span", { class: `mark ${step === "cancelled" || late ? "warn" : step === "delivered" ? "good" : ""}` }, t(`o.step.${step}`)),
+        step && el("span", { class: `mark ${step === "cancelled" || late ? "warn" : step === "delivered" ? "good" : ""}` }, t(`o.step.${step}`)),
       ),
       icon("chevron-right"),
     ),
@@ -35,7 +35,7 @@ export async function list(orders) {
   return {
     title: t("o.mine"),
     nodes: [
-      newest && el("p", { class: `notice ${newest.late ? "warn" : ""}` }, icon(newest.late ? "clock" : "package"), el("span", {}, newest.where)),
+      newest?.where && el("p", { class: `notice ${newest.late ? "warn" : ""}` }, icon(newest.late ? "clock" : "package"), el("span", {}, newest.where)),
       found.length > 0 ? el("ul", { class: "entries" }, found.map((one) => row(one, (id) => orders.go("order", { id })))) : part("", el("p", { class: "quiet" }, t("o.none"))),
       part("", el("div", { class: "row" }, action(t("o.other"), () => orders.go("find"), { quiet: true }), out && signOut(orders))),
       signIn(orders, path),
@@ -106,7 +106,7 @@ export async function order(orders, { id }) {
     ...unsent,
     // Before anything was sent there is nothing to send back.
     unsent.length === 0 && found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
-    action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
+    found.problems.length > 0 && action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
     found.alone.again && action(t("o.do.again"), () => orders.go("again", { id }), { quiet: true }),
     found.url && el("a", { class: "link", href: found.url, target: "_blank", rel: "noopener noreferrer" }, t("o.see")),
   ];
@@ -116,7 +116,7 @@ export async function order(orders, { id }) {
       ...lately(orders, id, found.alone),
       found.claims.length > 0 && part(t("o.claims"), el("ul", { class: "items" }, found.claims.map(({ kind, state }) => el("li", {}, t(`o.problem.${kind}`), " ", el("span", { class: `mark ${state === "settled" ? "good" : ""}` }, t(`o.claim.${state}`)))))),
       found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
-      course(found),
+      found.steps.length > 0 && course(found),
       found.parcels.some(({ carrier, number, proof }) => carrier || number || proof) && part("", ...found.parcels.map(parcel).filter(Boolean)),
       part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
       el("div", { class: "doing" }, doors.filter(Boolean)),

@@ -64,7 +64,7 @@ export function home(state, { chat, part, close }) {
       begun
         ? resume(state, chat)
         : door({ name: "chat", title: t("home.chat"), detail: t("home.chat_hint"), picture: icon("message-circle"), onclick: chat }),
-      door({ name: "orders", title: t("home.orders"), detail: t("home.orders_hint"), picture: icon("package"), onclick: () => part("orders") }),
+      config.orders && door({ name: "orders", title: config.orders.label, detail: config.orders.hint, picture: icon("package"), onclick: () => part("orders") }),
       config.withdrawal && door({ name: "withdrawal", title: config.withdrawal.label, detail: config.withdrawal.hint, picture: icon("file-text"), onclick: () => part("withdrawal") }),
       config.help && door({ name: "help", title: t("home.topics"), detail: t("home.topics_hint"), picture: icon("book-open"), onclick: () => part("help") }),
     ),
