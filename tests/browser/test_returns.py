@@ -1,4 +1,4 @@
-"""A return as its three people live it: the merchant's rules, the shopper's wish, the agent's work, and the store's books.
+"""A return as its three people live it: the merchant's rules, the shopper's wish, the agent's work, the store's books.
 
 Real web process, real worker, both simulated stores; the code and the news are read from the mail that left.
 """
