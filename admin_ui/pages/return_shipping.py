@@ -253,7 +253,13 @@ async def buy_label(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         request = await records.held(tx, desk.path_id())
         await labels.buy(tx, request, offer, by=desk.agent)
-    return desk.go(f"returns/{request.id}", saved="label")
+    return settled(desk.go(f"returns/{request.id}", saved="label"))
+
+
+def settled(answer: Response) -> Response:
+    """The same answer, which also closes the window over the page in which it was asked for."""
+    answer.headers["hx-trigger"] = '{"ahlan:returns": {}}'
+    return answer
 
 
 def _sealed(desk: Desk, request: ReturnRequest, offer: Offer) -> str:

@@ -329,6 +329,7 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         dispositions=words.DISPOSITIONS,
         declines=words.DECLINES,
         saved=saved,
+        moving=payment is not None and payment.state == steps.QUEUED,
         slip=slip,
         changeable=moves.may(request, "change", Who.AGENT),
         **way,
@@ -619,7 +620,7 @@ async def pay(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         request = await records.held(tx, desk.path_id())
         await moves.pay(tx, request, by=desk.agent, amount=confirmed)
-    return desk.go(f"returns/{request.id}", saved="pay")
+    return return_shipping.settled(desk.go(f"returns/{request.id}", saved="pay"))
 
 
 async def step(desk: Desk) -> Response:

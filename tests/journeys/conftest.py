@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -141,12 +142,23 @@ class World:
 
 @pytest.fixture(scope="session")
 async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """The running product; its stores are connected by the tests of the install walk, or by the fixtures below.
+    """The running product; its stores are connected by the tests of the install walk, or by the fixtures below."""
+    async with running(servers, tmp_path_factory.mktemp("journeys"), "journeys") as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def running(
+    servers: Servers, folder: Path, called: str, *, seeded: bool = True, **options: Any
+) -> AsyncIterator[World]:
+    """The product with two stores that it is not connected to yet. `seeded`: they have had years of business.
+
+    `options` are of `Settings`.
 
     On databases of its own: its worker would take the jobs of other tests.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    name, redis_url = f"journeys_{number}", f"{servers.redis_url}?db={number + 8}"
+    name, redis_url = f"{called}_{number}", f"{servers.redis_url}?db={number + 8}"
     admin = await asyncpg.connect(servers.database_url)
     await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     await admin.execute(f"CREATE DATABASE {name}")
@@ -156,13 +168,13 @@ async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
         port = probe.getsockname()[1]
     url = f"http://localhost:{port}"
     settings = Settings(
-        data_dir=tmp_path_factory.mktemp("journeys"), port=port, public_url=url, encryption_keys=(ENCRYPTION_KEY,),
-        shopify=ShopifyApp(CLIENT_ID, SECRET),
+        data_dir=folder, port=port, public_url=url, encryption_keys=(ENCRYPTION_KEY,),
+        shopify=ShopifyApp(CLIENT_ID, SECRET), **options,
     )  # fmt: skip
     network = Network()
     shopify = shopify_simulator(
         None, app_url=url, client_id=CLIENT_ID, client_secret=SECRET, base_port=80, domain=SHOP, time_scale=0.01,
-        transport=network,
+        transport=network, seeded=seeded,
     )  # fmt: skip
     network.add_shop(shopify, SHOP, SHOPIFY_STOREFRONT, SHOPIFY_ADMIN)
     shop = woocommerce_simulator(
