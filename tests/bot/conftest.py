@@ -194,8 +194,9 @@ class Chat:
 
 
 async def settle(app: App, workspace: UUID) -> None:
-    """Run every job that is due; a rule's starter set is left out."""
-    await jobs.drain(app.db, app, {**TASKS, "plant_rules": _leave_out}, workspace_id=workspace)
+    """Run every job that is due; a rule's starter set and the counting of topics, which teaches too, are left out."""
+    tasks = {**TASKS, **dict.fromkeys(("plant_rules", "count_topic"), _leave_out)}
+    await jobs.drain(app.db, app, tasks, workspace_id=workspace)
 
 
 async def _leave_out(app: App, workspace_id: UUID, **arguments: object) -> None:

@@ -287,7 +287,7 @@ def test_the_launch_url_carries_what_shopify_adds(sim: Simulator) -> None:
 ACTING = (
     "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
     "read_store_credit_accounts", "write_store_credit_account_transactions",
-    "read_content", "read_legal_policies",
+    "read_content", "read_legal_policies", "write_online_store_navigation",
 )  # fmt: skip
 
 
@@ -323,6 +323,9 @@ def _acting(sim: Simulator) -> dict[str, dict[str, Any]]:
         "EditCommit": {"id": edit, "notify": False},
         "OrderInvoice": {"id": id},
         "DraftComplete": draft,
+        "RedirectFind": {"query": "path:/returns"},
+        "RedirectCreate": {"redirect": {"path": "/returns", "target": "/apps/support/returns"}},
+        "RedirectDelete": {"id": gid("UrlRedirect", 1)},
     }
 
 
