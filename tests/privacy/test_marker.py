@@ -56,9 +56,11 @@ from plugin.platform import (
 from plugin.privacy import places
 from plugin.reactions import TASKS
 from plugin.returns.claims import OrderClaim
+from plugin.returns.labels import ReturnLabel
 from plugin.returns.records import ReturnLine, ReturnRequest
 from plugin.returns.requests import next_serial
 from plugin.returns.steps import ReturnStep
+from plugin.returns.withdrawals import Withdrawal, WithdrawalCase
 from plugin.stores import Store
 from plugin.team import Agent, Role
 from webhooks import handlers
@@ -76,7 +78,8 @@ def records(mark: str, account: str, phone: str = "") -> list[Record]:
     order = {
         "email": email, "phone": phone, "customer_name": mark, "note": mark, "tags": (mark,), "locale": "ar",
         "shipping_address": address, "cart_token": mark, "status_url": f"https://shop.example/{mark}", "lines": (line,),
-        "fulfilments": (FulfilmentRecord(f"f-{account}", "in_transit", mark, f"https://carrier.example/{mark}"),),
+        "fulfilments": (FulfilmentRecord(f"f-{account}", "in_transit", mark, f"https://carrier.example/{mark}",
+                                         proof_url=f"https://carrier.example/{mark}.jpg"),),
         "refunds": (RefundRecord(f"r-{account}", Money(1, "SAR", 2), mark),),
         "returns": (ReturnRecord(f"b-{account}", "requested", "#1-R1", T),), "raw": {"said": mark},
     }  # fmt: skip
@@ -157,6 +160,7 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
             tx.add(OrderClaim(id=new_id(), store_id=store.id, order_id=order_id, conversation_id=head.id,
                               client_id=uuid4(), kind="damaged", said=mark, note=mark))  # fmt: skip
             request = await send_back(tx, store, order_id, head.id, mark)
+            await withdraw(tx, store, order_id, visitor.id, mark)
             for kind, about in ((ties.ORDER, order_id), (ties.RETURN, request)):
                 await ties.tie(tx, talk, ties.Thing(kind, about, "#1", store.id), by=agent)
         await tx.flush()
@@ -190,9 +194,21 @@ async def send_back(tx: Tx, store: Store, order_id: UUID, talk: UUID, mark: str)
     await tx.flush()
     tx.add(ReturnLine(id=new_id(), request_id=request.id, position=0, line_external_id="1", title="Shirt", quantity=1,
                       reason="other", words=mark, answers=[mark], **whose))  # fmt: skip
+    tx.add(ReturnLabel(id=new_id(), request_id=request.id, method="label", tracking_number=mark, tracking_url=mark,
+                       url=mark, said=mark, confirmation=mark, **whose))  # fmt: skip
     tx.add(ReturnStep(id=new_id(), request_id=request.id, position=1, kind="open", state="done", said=mark,
                       wanted={"note": mark}, quote={"notes": [mark]}, outcome={"name": mark}, **whose))  # fmt: skip
     return request.id
+
+
+async def withdraw(tx: Tx, store: Store, order_id: UUID, visitor: UUID, mark: str) -> None:
+    """A withdrawal from the order; the statement itself is evidence, and stays as long as the law wants it."""
+    said = dict.fromkeys(("name", "contract", "email", "language", "label", "zone", "subject", "receipt", "digest"), "")
+    statement = Withdrawal(id=new_id(), store_id=store.id, visitor_id=visitor, client_id=uuid4(), submitted_at=T,
+                           reference=uuid4().hex, **said)  # fmt: skip
+    tx.add(statement)
+    await tx.flush()
+    tx.add(WithdrawalCase(id=statement.id, store_id=store.id, order_id=order_id, pay_by=T, note=mark))
 
 
 # Planting, by the metadata
