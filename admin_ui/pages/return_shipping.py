@@ -249,10 +249,10 @@ async def look_at_label(desk: Desk) -> Response:
 
 async def buy_label(desk: Desk) -> Response:
     """The agent saw the price and says so: exactly that is bought."""
-    offer = _opened(desk, str((await desk.request.form()).get("offer", "")))
+    shown = str((await desk.request.form()).get("offer", ""))
     async with desk.transaction() as tx:
         request = await records.held(tx, desk.path_id())
-        await labels.buy(tx, request, offer, by=desk.agent)
+        await labels.buy(tx, request, _opened(desk, shown), by=desk.agent)
     return settled(desk.go(f"returns/{request.id}", saved="label"))
 
 
