@@ -311,8 +311,8 @@ class Panel:
         await expect(self.find(f"[data-nav$='/{place}'][aria-current]")).to_have_count(1)
 
     async def enter(self, token: str) -> None:
-        """Open the conversation whose last words have `token` in them."""
-        await self.find(".row", has_text=token).click()
+        """Open the newest conversation, which has `token` in it: the last words in the list may be the bot's answer."""
+        await self.find(".row").first.click()
         await expect(self.find("#thread .message .text", has_text=token).first).to_be_visible()
 
     async def answer(self, words: str) -> None:
