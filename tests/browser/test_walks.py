@@ -768,14 +768,14 @@ async def test_by_keyboard_alone(demo: Demo, meet: Meet) -> None:
     await keys.press("?")
     await expect(panel.find("dialog#keys")).to_be_visible()
     await keys.press("Escape")
-    row = panel.find(".row", has_text=token)
+    row = panel.find(".row").first
     for _ in range(20):
         await keys.press("j")
         await expect(panel.find("#thread[data-conversation]")).to_be_visible()
         if await row.get_attribute("aria-current"):
             break
         await asyncio.sleep(0.2)
-    await expect(panel.find("#thread .message .text", has_text=token)).to_be_visible()
+    await expect(panel.find("#thread .message .text", has_text=token).first).to_be_visible()
     await keys.press("r")
     await expect(panel.find("#words")).to_be_focused()
     await keys.type(f"גם כאן {token}")
