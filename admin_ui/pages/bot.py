@@ -17,11 +17,12 @@ from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import conversation
 from plugin import privacy, stores, team
 from plugin.bot import answering, bots, lessons, seeds, tools, turns, words
+from plugin.bot.book import topics
 from plugin.bot.bots import PERSON, Bot, Group, Tone, When
 from plugin.bot.decide import Outcome
 from plugin.bot.lessons import BotLesson
 from plugin.bot.scene import Scene
-from plugin.bot.thinking import HUMAN, OUTSIDE, Heard, Part, answer, hear, spoken, title_of, topics
+from plugin.bot.thinking import HUMAN, OUTSIDE, Heard, Part, answer, hear, spoken, title_of
 from plugin.conversations import changes, messages, presence, teams, waiting
 from plugin.conversations.messages import SHOPPER, Message
 from plugin.conversations.teams import Team, language_of

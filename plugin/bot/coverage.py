@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
+from plugin.bot.book import BOOK, examples, version
 from plugin.bot.seeds import LANGUAGES, pack
-from plugin.bot.thinking import BOOK, examples, version
 from plugin.conversations.conversations import Conversation, Status
 from plugin.conversations.messages import Message
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key

@@ -18,7 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.bot.alike import Phrasings
-from plugin.bot.thinking import OUTSIDE, masked, topics
+from plugin.bot.book import topics
+from plugin.bot.thinking import OUTSIDE, masked
 from plugin.bot.understand import understand
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound

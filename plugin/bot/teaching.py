@@ -15,8 +15,9 @@ from sqlalchemy import select
 from plugin.app import App
 from plugin.bot import bots
 from plugin.bot.alike import Phrasings
+from plugin.bot.book import BOOK, examples, version
 from plugin.bot.bots import Bot
-from plugin.bot.thinking import BOOK, HUMAN, examples, version
+from plugin.bot.thinking import HUMAN
 from plugin.kernel.db import Tx
 from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.language.client import Away, NotStocked

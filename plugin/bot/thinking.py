@@ -6,17 +6,17 @@ reads the database and asks nobody outside, so that no transaction waits for a m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
 from plugin.app import App
 from plugin.bot import seeds, sources, tools
 from plugin.bot.alike import Phrasings
+from plugin.bot.book import BOOK, examples, topics, version
 from plugin.bot.decide import CHOICES, Decision, Outcome, Read, Reason, Said, decide
 from plugin.bot.manners import Manner, manner
 from plugin.bot.memory import Choice, chosen
@@ -30,11 +30,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.language.client import Away, NotStocked
-from plugin.language.frames import ExampleIn
 from plugin.returns import proof
-
-BOOK = "seeds"
-"""The book of the topics that come with the product: one for all workspaces."""
 
 HUMAN = "human"
 PERSON = "person"
@@ -43,27 +39,6 @@ OUTSIDE = "outside"
 
 _ALIKE_ENOUGH = 0.66
 """How alike a question must be to a phrasing of the pack while the models are away."""
-
-
-@cache
-def topics() -> Mapping[str, seeds.Topic]:
-    """The topics of the pack by id."""
-    return {topic.id: topic for topic in seeds.pack()}
-
-
-@cache
-def examples() -> tuple[ExampleIn, ...]:
-    """What the models learn the topics from."""
-    return tuple(ExampleIn(text, topic.id, language) for topic in seeds.pack() for text, language in topic.examples())
-
-
-@cache
-def version() -> str:
-    """A name for these examples: another one when any of them is another."""
-    digest = blake2b(digest_size=8)
-    for one in examples():
-        digest.update(f"{one.topic}\0{one.text}\0".encode())
-    return digest.hexdigest()
 
 
 @cache
