@@ -75,7 +75,7 @@ async def _there(app: App) -> None:
         while True:
             try:
                 await app.language.ping()
-            except Exception:
+            except Exception:  # Whatever it says while it starts: it is asked until it answers or time is over.
                 await asyncio.sleep(0.2)
             else:
                 return
@@ -107,7 +107,7 @@ async def _workspace(app: App) -> UUID:
     return workspace_id
 
 
-async def _some(tx, rng, sentences, vectors, numbers) -> None:  # type: ignore[no-untyped-def]
+async def _some(tx, rng, sentences, vectors, numbers) -> None:  # type: ignore[no-untyped-def] # numpy arrays
     heads, texts, terms, passages = [], [], [], []
     for number in numbers:
         code = ("en", "ar", "he")[number % 3]

@@ -174,7 +174,7 @@ async def _first(tx: Tx, conversation_id: UUID) -> str:
 
 
 async def _count(tx: Tx, topic: str, language: str, *, missed: bool) -> None:
-    table: Table = TopicDay.__table__  # type: ignore[assignment]
+    table: Table = TopicDay.__table__  # type: ignore[assignment] # declared as FromClause
     row = insert(table).values(
         workspace_id=tx.workspace_id, day=datetime.now(UTC).date(), topic=topic, language=language, times=1,
         missed=int(missed),
@@ -206,7 +206,7 @@ async def draft_topic(tx: Tx, topic: str, language: str, *, by: Agent) -> Articl
     origin = f"topic:{topic}"
     there = await tx.scalar(select(Article).where(Article.workspace_id == tx.workspace_id, Article.origin == origin))
     if there is not None:
-        return there  # type: ignore[no-any-return]
+        return there  # type: ignore[no-any-return] # a scalar of its query
     source = language if language in titles else "en"
     article = await articles.create(tx, by.id, Kind.ARTICLE, source, origin=origin)
     words = await tx.scalar(
@@ -252,7 +252,7 @@ async def suggest_article(app: App, workspace_id: UUID, *, event_id: str, subjec
     async with app.db.transaction(workspace_id) as tx:
         open_ones = await suggestions(tx)
         if len(open_ones) < MOST_OPEN and not any(topic and one.topic == topic for one in open_ones):
-            table: Table = ArticleSuggestion.__table__  # type: ignore[assignment]
+            table: Table = ArticleSuggestion.__table__  # type: ignore[assignment] # declared as FromClause
             row = ArticleSuggestion(
                 conversation_id=id, language=language, topic=topic, title=title,
                 body=markdown.escaped(body[:_LONGEST_BODY]), state="open", article_id=None,

@@ -166,7 +166,7 @@ async def searched(tx: Tx, said: str, language: str, found: int) -> None:
     if len(key) < 2 or _PERSONAL.search(said):
         return
     # Declared as a FromClause; a mapped class's own is a Table.
-    table: Table = HelpSearch.__table__  # type: ignore[assignment]
+    table: Table = HelpSearch.__table__  # type: ignore[assignment] # declared as FromClause
     today = (table.c.workspace_id == tx.workspace_id, table.c.day == _today())
     some = select(table.c.key).where(*today).limit(MOST_A_DAY).subquery()
     if await tx.scalar(select(func.count()).select_from(some)) >= MOST_A_DAY:
@@ -254,7 +254,7 @@ async def told(tx: Tx, days: int) -> list[Told]:
 
 async def reader(tx: Tx, *, wrote: bool, day: date | None = None) -> None:
     """Count somebody who read for the first time on a day, or (`wrote`) a reader of that day who now writes."""
-    table: Table = HelpDay.__table__  # type: ignore[assignment]
+    table: Table = HelpDay.__table__  # type: ignore[assignment] # declared as FromClause
     column = "wrote" if wrote else "readers"
     fresh = insert(table).values(workspace_id=tx.workspace_id, day=day or _today(), **{column: 1})
     await tx.execute(
@@ -305,7 +305,7 @@ def _counts(reasons: Sequence[ArticleReason]) -> dict[str, int]:
 
 async def _count(tx: Tx, article_id: UUID, language: str, what: str) -> None:
     # As above.
-    table: Table = ArticleDay.__table__  # type: ignore[assignment]
+    table: Table = ArticleDay.__table__  # type: ignore[assignment] # declared as FromClause
     fresh = insert(table).values(
         workspace_id=tx.workspace_id, article_id=article_id, language=language, day=_today(), **{what: 1}
     )
