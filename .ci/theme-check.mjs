@@ -50,7 +50,13 @@ ThemeLiquidDocsManager.prototype.loadResource = async (name) => {
 };
 ThemeLiquidDocsManager.prototype.loadSchema = async (uri) => {
   if (uri === "theme/app_block.json") return JSON.stringify(block);
-  return readFile(join(data, uri.split("/").pop()), "utf8");
+  const held = await readFile(join(data, uri.split("/").pop()), "utf8");
+  if (uri !== "theme/setting.json") return held;
+  // An app's block may have its product filled in by the page that it stands on; the checker has no word for that.
+  // https://shopify.dev/docs/apps/build/online-store/theme-app-extensions/configuration
+  const setting = JSON.parse(held);
+  setting.definitions.product.properties.autofill = { type: "boolean" };
+  return JSON.stringify(setting);
 };
 
 const { themeCheckRun } = require("@shopify/theme-check-node");
