@@ -1,4 +1,4 @@
-"""The inbox of a large workspace: pages at any depth, search, opening a conversation.
+"""The inbox of a large workspace: pages at any depth, search, opening a conversation, the service report.
 
 `BENCH_CONVERSATIONS=100000 BENCH_MESSAGES=1000000` is the size of the claim and the default; making it takes minutes,
 so `BENCH_DATA=<folder>` keeps it for the next run. Everything is asked as the application role, under row-level
@@ -62,6 +62,7 @@ async def main() -> int:
             good = await pages(app, workspace_id)
             good &= await questions(app, workspace_id)
             good &= await opening(app, workspace_id)
+            good &= await report(app, workspace_id)
             return 0 if good else 1
     finally:
         await servers.stop()
@@ -255,20 +256,25 @@ async def questions(app: App, workspace_id: UUID) -> bool:
     return ratio("search_ilike_to_ours", median(slow) / median(times), ">=", 10) and good
 
 
+async def _panel(app: App, workspace_id: UUID) -> httpx.AsyncClient:
+    """An agent's browser before the real application."""
+    async with app.db.transaction(workspace_id) as tx:
+        agent = await tx.scalar(select(Agent).order_by(Agent.id).limit(1))
+        secret = await open_session(tx, agent, "benchmark")
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(bootstrap.serve(app)),
+        base_url=app.settings.public_url,
+        cookies={cookie_name(app): f"{workspace_id.hex}.{secret}"},
+    )
+
+
 async def opening(app: App, workspace_id: UUID) -> bool:
     """The whole request for a conversation, through the real application, in turn with a read by primary key."""
     dice, timed = random.Random(3), Clock(app)
     async with app.db.transaction(workspace_id) as tx:
-        agent = await tx.scalar(select(Agent).order_by(Agent.id).limit(1))
-        secret = await open_session(tx, agent, "benchmark")
         ids = list(await tx.scalars(text("SELECT id FROM conversations TABLESAMPLE SYSTEM (1)")))
-    site = bootstrap.serve(app)
     opened, read, bare = [], [], []
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(site),
-        base_url=app.settings.public_url,
-        cookies={cookie_name(app): f"{workspace_id.hex}.{secret}"},
-    ) as browser:
+    async with await _panel(app, workspace_id) as browser:
 
         async def get(id: UUID) -> None:
             answer = await browser.get(f"/panel/inbox/{id}", headers=_PANE)
@@ -296,6 +302,26 @@ async def opening(app: App, workspace_id: UUID) -> bool:
     print(f"  (by the wall, all three together: median {median(timed.wall):.0f} ms)", flush=True)
     good = ratio("opening_conversation_p50_ms", median(opened), "<=", 30)
     return ratio("opening_conversation_to_key_read", median(opened) / median(read), "<=", 30) and good
+
+
+async def report(app: App, workspace_id: UUID) -> bool:
+    """The service report with its nine tables, as a page; by the clock and by business hours."""
+    timed = Clock(app)
+    medians = []
+    async with await _panel(app, workspace_id) as browser:
+        for asked in ("days=90", "days=90&hours=business"):
+
+            async def get(asked: str = asked) -> None:
+                answer = await browser.get(f"/panel/reports?{asked}")
+                if answer.status_code != 200 or "chart" not in answer.text:
+                    raise SystemExit(f"the report did not open: {answer.status_code} {answer.text[:300]}")
+
+            await get()
+            await timed.look()
+            taken = [await timed(get) for _number in range(max(3, SAMPLES // 30))]
+            _line(f"the service report, {asked}", taken)
+            medians.append(median(taken))
+    return ratio("report_ms", max(medians), "<=", 1000)
 
 
 if __name__ == "__main__":
