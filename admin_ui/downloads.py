@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -45,3 +47,20 @@ def attachment(pieces: AsyncIterator[str] | AsyncIterator[bytes], name: str, med
         "referrer-policy": "no-referrer",
     }
     return StreamingResponse(pieces, headers=headers, media_type=media_type)
+
+
+async def sheet(rows: Iterable[Sequence[object]]) -> AsyncIterator[str]:
+    """Rows as a CSV file that spreadsheets read as UTF-8 and take no formula from."""
+    # Spreadsheets take a file without this mark for one of their own old alphabets.
+    yield "\ufeff"
+    for cells in rows:
+        out = io.StringIO()
+        csv.writer(out).writerow([safe_cell(str(cell)) for cell in cells])
+        yield out.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula
+    (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    plain = text.replace("\u2066", "").replace("\u2068", "").replace("\u2069", "")
+    return f"'{plain}" if plain[:1] in ("=", "+", "-", "@", "\t", "\r") else plain

@@ -18,7 +18,8 @@ class Workspace(Tenant, Base):
     Agents of `second_factor_roles` sign in with two steps where they sign in with us.
 
     `unattended_minutes`: business time after which what nobody took is told; `away_minutes`: after which an agent who
-    is away gives back what they have. 0: never.
+    is away gives back what they have. 0: never. `value` is what the merchant said an hour of their team costs
+    (`plugin/analytics/value.py`).
     """
 
     __tablename__ = "workspaces"
@@ -31,6 +32,7 @@ class Workspace(Tenant, Base):
     unattended_minutes: Mapped[int] = mapped_column(server_default=text("60"))
     away_minutes: Mapped[int] = mapped_column(server_default=text("60"))
     chat: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    value: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

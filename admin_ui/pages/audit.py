@@ -131,6 +131,10 @@ FIELDS: Final[dict[str, Lazy]] = {
     "change": _("Change a size or a number"),
     "address": _("Send it to another address"),
     "cancel": _("Cancel the order"),
+    "minutes": _("Minutes for a conversation"),
+    "hour": _("An hour of your team"),
+    "month": _("Ahlan in a month"),
+    "currency": _("Currency"),
     "role": _("Role"),
     "target": _("What answers it"),
     "email": _("E-mail"),
@@ -345,12 +349,5 @@ async def _rows(
 
 def _csv(cells: list[Any]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow([safe_cell(str(cell)) for cell in cells])
+    csv.writer(out).writerow([downloads.safe_cell(str(cell)) for cell in cells])
     return out.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula
-    (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    plain = text.replace("\u2066", "").replace("\u2068", "").replace("\u2069", "")
-    return f"'{plain}" if plain[:1] in ("=", "+", "-", "@", "\t", "\r") else plain

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,12 +17,12 @@ from admin_ui import downloads
 from admin_ui.auth import placed
 from admin_ui.desk import Desk
 from admin_ui.pages import conversation
-from admin_ui.pages.audit import safe_cell
 from admin_ui.pages.work import language_name
 from plugin import team, workspaces
 from plugin.analytics import reports
 from plugin.analytics.reports import By, Days, Figures, Question
 from plugin.app import App
+from plugin.bot import book
 from plugin.conversations.filters import NOBODY, WEEKDAYS, Filter, Key, Term, Value
 from plugin.conversations.teams import Team, all_teams
 from plugin.conversations.views import Reader
@@ -49,6 +47,7 @@ TABLES: Final[dict[By, Lazy]] = {
     By.DAY: _("By day"),
     By.HOUR: _("By weekday and hour"),
     By.CHANNEL: _("By channel"),
+    By.TOPIC: _("What they ask about"),
     By.TAG: _("By tag"),
     By.AGENT: _("By agent"),
     By.TEAM: _("By team"),
@@ -171,7 +170,27 @@ def _question(desk: Desk, query: Mapping[str, str], choices: Choices) -> tuple[Q
 def _read(
     query: Mapping[str, str], choices: Choices, reader: Reader, t: Translator
 ) -> tuple[Question, dict[str, str], str]:
-    today = datetime.now(reader.zone).date()
+    days, chosen, problem = span(query, reader.zone, t)
+    known = {
+        Key.STORE: {str(one.id): _of_store(one) for one in choices.stores},
+        Key.TEAM: {str(one.id): one.name for one in choices.teams} | {NOBODY: NOBODY},
+        Key.ASSIGNEE: {str(one.id): one.email or one.name for one in choices.agents} | {NOBODY: NOBODY},
+        Key.LANGUAGE: {code: code for code in (query.get("language", "")[:8],) if code.isalpha()},
+        Key.CHANNEL: {code: code for code in conversation.CHANNELS},
+    }
+    said = {name: query.get(name, "") for name in _NARROWED}
+    picked = {name: value for name, value in said.items() if value in known[_NARROWED[name]]}
+    terms = tuple(Term(_NARROWED[name], (Value(known[_NARROWED[name]][value]),)) for name, value in picked.items())
+    picked |= chosen
+    business = query.get("hours") == "business"
+    if business:
+        picked["hours"] = "business"
+    return Question(Filter(terms), days, reader, business), picked, problem
+
+
+def span(query: Mapping[str, str], zone: tzinfo, t: Translator) -> tuple[Days, dict[str, str], str]:
+    """The days that an address asks for, how it says so, and what was wrong with them."""
+    today = datetime.now(zone).date()
     period = query.get("days", "")
     period = period if period in PERIODS else "30"
     problem = ""
@@ -184,23 +203,8 @@ def _read(
         except ValueError:
             problem = t.gettext("Choose two days, the first before the second, at most a year apart.")
             first, last = days_of("30", today)
-    known = {
-        Key.STORE: {str(one.id): _of_store(one) for one in choices.stores},
-        Key.TEAM: {str(one.id): one.name for one in choices.teams} | {NOBODY: NOBODY},
-        Key.ASSIGNEE: {str(one.id): one.email or one.name for one in choices.agents} | {NOBODY: NOBODY},
-        Key.LANGUAGE: {code: code for code in (query.get("language", "")[:8],) if code.isalpha()},
-        Key.CHANNEL: {code: code for code in conversation.CHANNELS},
-    }
-    said = {name: query.get(name, "") for name in _NARROWED}
-    picked = {name: value for name, value in said.items() if value in known[_NARROWED[name]]}
-    terms = tuple(Term(_NARROWED[name], (Value(known[_NARROWED[name]][value]),)) for name, value in picked.items())
-    picked["days"] = period
-    if period == "own":
-        picked |= {"from": first.isoformat(), "to": last.isoformat()}
-    business = query.get("hours") == "business"
-    if business:
-        picked["hours"] = "business"
-    return Question(Filter(terms), Days(first, last, reader.zone), reader, business), picked, problem
+    own = {"from": first.isoformat(), "to": last.isoformat()} if period == "own" else {}
+    return Days(first, last, zone), {"days": period, **own}, problem
 
 
 def days_of(name: str, today: date) -> tuple[date, date]:
@@ -360,6 +364,7 @@ def _rows(desk: Desk, question: Question, by: By, found: Mapping[str, Figures], 
 
 _KEYS: Final = {
     By.CHANNEL: Key.CHANNEL,
+    By.TOPIC: Key.TOPIC,
     By.TAG: Key.TAG,
     By.AGENT: Key.ASSIGNEE,
     By.TEAM: Key.TEAM,
@@ -382,9 +387,19 @@ def _naming(t: Translator, by: By, choices: Choices) -> Callable[[str], tuple[st
             return lambda key: teams.get(key, ("?", "")) if key else (t.gettext("No team"), NOBODY)
         case By.CHANNEL:
             return lambda key: (conversation.channel_of(t, key)[1], key)
+        case By.TOPIC:
+            return lambda key: (topic_name(t, key), key or NOBODY)
         case By.LANGUAGE:
             return lambda key: (language_name(t, key), key) if key else (t.gettext("Not known"), "")
     return lambda key: (key, key)
+
+
+def topic_name(t: Translator, topic: str) -> str:
+    """What a topic is called; what was not understood, or before topics were kept, is something else."""
+    known = book.topics().get(topic)
+    if known is None:
+        return t.gettext("Something else")
+    return known.title.get(t.locale.partition("-")[0]) or known.title["en"]
 
 
 def _columns(t: Translator, days: Days, found: Mapping[str, Figures]) -> list[tuple[str, int, float]]:
@@ -458,20 +473,11 @@ def download(app: App) -> Route:
             found = await reports.figures(tx, question, by)
         if by is By.AGENT and not agent.may(Permission.MANAGE_TEAM):
             found = {key: figures for key, figures in found.items() if key == str(agent.id)}
+        rows = _cells(t, by, found, _naming(t, by, choices))
         name = f"report-{by.value}-{question.days.first}-{question.days.last}.csv"
-        return downloads.attachment(_file(t, by, found, choices), name, "text/csv; charset=utf-8")
+        return downloads.attachment(downloads.sheet(rows), name, "text/csv; charset=utf-8")
 
     return Route("/exports/report/{token}", placed(serve), methods=["GET"])
-
-
-async def _file(t: Translator, by: By, found: Mapping[str, Figures], choices: Choices) -> AsyncIterator[str]:
-    naming = _naming(t, by, choices)
-    # Spreadsheets take a file without this mark for one of their own old alphabets.
-    yield "\ufeff"
-    for cells in _cells(t, by, found, naming):
-        out = io.StringIO()
-        csv.writer(out).writerow([safe_cell(str(cell)) for cell in cells])
-        yield out.getvalue()
 
 
 def _cells(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
@@ -18,7 +16,6 @@ from admin_ui import downloads
 from admin_ui import return_words as words
 from admin_ui.auth import placed
 from admin_ui.desk import Desk, nothing_here
-from admin_ui.pages.audit import safe_cell
 from admin_ui.pages.reports import PERIODS, Tile, change_of, days_of, share_of, time_of
 from plugin import stores, workspaces
 from plugin.analytics import hints, label_costs, return_figures
@@ -447,18 +444,9 @@ def download(app: App) -> Route:
         names = {shop.id: shop.name for shop in shops}
         table = claims["table"]
         name = f"returns-{table}-{question.days.first}-{question.days.last}.csv"
-        return downloads.attachment(_file(_cells(t, table, found, names)), name, "text/csv; charset=utf-8")
+        return downloads.attachment(downloads.sheet(_cells(t, table, found, names)), name, "text/csv; charset=utf-8")
 
     return Route("/exports/return-report/{token}", placed(serve), methods=["GET"])
-
-
-async def _file(rows: Iterator[list[Any]]) -> AsyncIterator[str]:
-    # Spreadsheets take a file without this mark for one of their own old alphabets.
-    yield "\ufeff"
-    for cells in rows:
-        out = io.StringIO()
-        csv.writer(out).writerow([safe_cell(str(cell)) for cell in cells])
-        yield out.getvalue()
 
 
 def _cells(t: Translator, table: str, found: Found, names: Mapping[UUID, str]) -> Iterator[list[Any]]:

@@ -17,7 +17,6 @@ from starlette.routing import Route
 from admin_ui import downloads, policy_form
 from admin_ui.auth import placed
 from admin_ui.desk import Desk, as_id, nothing_here
-from admin_ui.pages.audit import safe_cell
 from admin_ui.pages.return_policy import product_ids, product_titles
 from admin_ui.words import State as Pill
 from plugin import stores
@@ -297,7 +296,7 @@ async def _rows(app: App, workspace_id: UUID, t: Translator) -> AsyncIterator[st
 
 def _csv(cells: list[Any]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow([safe_cell(str(cell)) for cell in cells])
+    csv.writer(out).writerow([downloads.safe_cell(str(cell)) for cell in cells])
     return out.getvalue()
 
 

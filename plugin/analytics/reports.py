@@ -66,6 +66,7 @@ class By(StrEnum):
     CHANNEL = "channel"
     STORE = "store"
     LANGUAGE = "language"
+    TOPIC = "topic"
     TAG = "tag"
     AGENT = "agent"
     TEAM = "team"
@@ -163,12 +164,17 @@ class Figures:
         return self.pleased / self.rated if self.rated else None
 
 
+async def conditions(tx: Tx, question: Question) -> list[Any]:
+    """What a question counts, as SQL over `Conversation`."""
+    return await views.conditions(tx, question.filter, question.reader)
+
+
 async def figures(tx: Tx, question: Question, by: By = By.ALL) -> dict[str, Figures]:
     """The figures of every group that has conversations, by its key: a day, a channel, an agent's id ("" is nobody)…
 
     By.HOUR's keys are a weekday of `WEEKDAYS` and an hour: `mon 14`. A conversation with two tags is in both groups.
     """
-    conditions = await views.conditions(tx, question.filter, question.reader)
+    counted = await conditions(tx, question)
     teams = [team.rules() for team in await all_teams(tx)]
     key = _key(tx, by, question, teams)
     first, resolution = (
@@ -192,7 +198,7 @@ async def figures(tx: Tx, question: Question, by: By = By.ALL) -> dict[str, Figu
         .outerjoin(
             _rating, and_(_rating.workspace_id == Conversation.workspace_id, _rating.conversation_id == Conversation.id)
         )
-        .where(*conditions)
+        .where(*counted)
     )
     if by is By.TAG:
         statement = statement.join(
@@ -239,6 +245,8 @@ def _key(tx: Tx, by: By, question: Question, teams: Sequence[Rules]) -> Any:
             return Conversation.store_id
         case By.LANGUAGE:
             return views.language
+        case By.TOPIC:
+            return Conversation.topic
         case By.TAG:
             return ConversationTag.key
         case By.AGENT:
@@ -301,9 +309,9 @@ async def backlog(tx: Tx, question: Question) -> dict[str, int]:
     Of all that `asked` lets through, whenever they began. Counted back from what is unfinished now, so that what was
     erased since counts for no day.
     """
-    conditions = await views.conditions(tx, question.asked, question.reader)
+    counted = await views.conditions(tx, question.asked, question.reader)
     now = await tx.scalar(
-        select(func.count()).select_from(Conversation).where(*conditions, Conversation.status.not_in(_DONE))
+        select(func.count()).select_from(Conversation).where(*counted, Conversation.status.not_in(_DONE))
     )
     days, bounds = question.days, question.days.bounds
     events = cast(Table, Event.__table__)
@@ -328,7 +336,7 @@ async def backlog(tx: Tx, question: Question) -> dict[str, int]:
             and_(Conversation.workspace_id == events.c.workspace_id, Conversation.id == events.c.subject_id),
         )
         .where(
-            *conditions,
+            *counted,
             events.c.workspace_id == tx.workspace_id,
             events.c.kind.in_(_TURNS),
             events.c.subject_id.in_(touched),

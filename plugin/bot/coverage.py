@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from uuid import UUID
 
-from sqlalchemy import Date, Index, Integer, Table, delete, func, select, text
+from sqlalchemy import Date, Index, Integer, Table, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -122,6 +122,7 @@ async def count_topic(app: App, workspace_id: UUID, *, event_id: str, subject_id
             answered = await is_answered(app, workspace_id, store_id, asked)
     async with app.db.transaction(workspace_id) as tx:
         if topic is not None:
+            await _write_down(tx, UUID(subject_id), topic)
             await _count(tx, topic, language_of(asked) or "", missed=not answered)
         await tx.complete_job()
         if later:
@@ -171,6 +172,14 @@ async def _first(tx: Tx, conversation_id: UUID) -> str:
         .limit(1)
     )
     return " ".join((said or "").split())[:600]
+
+
+async def _write_down(tx: Tx, conversation_id: UUID, topic: str) -> None:
+    await tx.execute(
+        update(Conversation)
+        .where(Conversation.workspace_id == tx.workspace_id, Conversation.id == conversation_id)
+        .values(topic=topic)
+    )
 
 
 async def _count(tx: Tx, topic: str, language: str, *, missed: bool) -> None:

@@ -61,7 +61,8 @@ class Conversation(TenantRow, Base):
     runs out, `warn_at` when that comes near, `look_at` when there is something to tell next, `breached_at` when a
     promise was broken first (`clocks.py`); `unattended_at` is when an alert said that nobody takes it. `merged_into` is
     the conversation that its messages stand in (`merging.py`); `numbering` grows when messages here get other numbers.
-    `begun_by_us`: an agent wrote first, so how long the first answer took says nothing.
+    `begun_by_us`: an agent wrote first, so how long the first answer took says nothing. `topic`: what its first message
+    was understood to be about, one of the topics of `plugin/bot/seeds`, or empty.
     """
 
     __tablename__ = "conversations"
@@ -122,6 +123,7 @@ class Conversation(TenantRow, Base):
     merged_into: Mapped[UUID | None]
     numbering: Mapped[int] = mapped_column(server_default=text("0"))
     begun_by_us: Mapped[bool] = mapped_column(server_default=text("false"))
+    topic: Mapped[str] = mapped_column(server_default="")
 
 
 class ConversationRead(Tenant, Base):

@@ -31,6 +31,7 @@ class Key(StrEnum):
     CHANNEL = "channel"
     STORE = "store"
     LANGUAGE = "language"
+    TOPIC = "topic"
     UNREAD = "unread"
     MENTIONS = "mentions"
     WAITING = "waiting"
@@ -71,6 +72,7 @@ SHAPES: dict[Key, Shape] = {
     Key.CHANNEL: Shape.WORD,
     Key.STORE: Shape.WORD,
     Key.LANGUAGE: Shape.WORD,
+    Key.TOPIC: Shape.WORD,
     Key.UNREAD: Shape.CHOICE,
     Key.MENTIONS: Shape.CHOICE,
     Key.WAITING: Shape.SPAN,

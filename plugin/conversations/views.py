@@ -404,6 +404,8 @@ def _one(tx: Tx, key: Key, value: Value, reader: Reader, now: datetime, teams: S
             )
         case Key.LANGUAGE:
             return language == text.lower().partition("-")[0]
+        case Key.TOPIC:
+            return Conversation.topic == ("" if text == filters.NOBODY else text.lower())
         case Key.UNREAD:
             unread = Conversation.last_seq > func.coalesce(ConversationRead.seq, 0)
             return unread if text == "yes" else not_(unread)

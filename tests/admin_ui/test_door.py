@@ -23,6 +23,7 @@ from tests.admin_ui.shop import Admin, Shop, assemble
 PUBLIC = {"/", "/sign-in", "/sign-up", "/sign-out", "/invitations/{workspace}/{secret}", "/language", "/shopify/patch",
           "/exports/{token}", "/panel/join", "/panel/join/code", "/panel/join/confirm",
           "/exports/audit/{token}", "/exports/report/{token}", "/exports/return-report/{token}",
+          "/exports/value-report/{token}",
           "/exports/transcript/{token}", "/exports/withdrawals/{token}",
           "/sign-in/recover/{word}", "/mail/stop/{token}",
           "/mail-pictures/{token}",

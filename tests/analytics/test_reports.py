@@ -81,6 +81,7 @@ async def fill(
                 "id": new_id(),
                 "store_id": dice.choice(stores).id,
                 "channel": dice.choice(["widget", "email"]),
+                "topic": dice.choice(["", "track_order", "return_item"]),
                 "locale": dice.choice(["ar", "ar-SA", "he", "en", ""]),
                 "status": status,
                 "assignee_id": dice.choice([None, *(one.id for one in people)]),
@@ -133,6 +134,8 @@ def groups(by: By, row: dict[str, object], theirs: object) -> list[str]:
             return [str(row["store_id"])]
         case By.LANGUAGE:
             return [row["locale"].partition("-")[0]]
+        case By.TOPIC:
+            return [row["topic"]]
         case By.TAG:
             return list(row["tags"])
         case By.AGENT:
@@ -193,7 +196,15 @@ async def test_the_inbox_shows_what_a_number_counts(
     async with app.db.transaction(workspace) as tx:
         await fill(tx, stores, people, Random(11), 300)
     reader = Reader(people[0].id, DAYS.zone)
-    for asked in ("", "store:souk", "language:ar answered:no", "team:none -tag:vip", "rating:<=4"):
+    for asked in (
+        "",
+        "store:souk",
+        "language:ar answered:no",
+        "topic:track_order",
+        "-topic:none",
+        "team:none -tag:vip",
+        "rating:<=4",
+    ):
         question = Question(filters.parse(asked), DAYS, reader)
         async with app.db.transaction(workspace) as tx:
             total = (await reports.figures(tx, question)).get("", Figures())

@@ -145,6 +145,7 @@ PUBLIC = {
     "/exports/audit/{token}": "a signed link",
     "/exports/report/{token}": "a signed link",
     "/exports/return-report/{token}": "a signed link",
+    "/exports/value-report/{token}": "a signed link",
     "/exports/transcript/{token}": "a signed link",
     "/exports/withdrawals/{token}": "a signed link",
 }
