@@ -176,10 +176,7 @@ class Web:
         }
         if not block:
             return Markup(template.render(words))  # noqa: S704 - autoescaped by the template itself
-        shared = template.new_context(words)
-        # Macros that stand above the blocks are there for a block only once the template has begun.
-        next(template.root_render_func(shared), None)
-        return Markup("".join(template.blocks[block](shared)))  # noqa: S704
+        return Markup("".join(template.blocks[block](template.new_context(words))))  # noqa: S704
 
     def error(self, request: Request, error: AhlanError, *, page: bool = True) -> Response:
         """The one error shape, as JSON, or as a page for a browser where one is wanted."""
