@@ -34,7 +34,7 @@ export function complaint() {
     if (input && !home.parentNode) view.before(home);
     if (input) input.closest(".field").append(view);
     else if (wrong) home.after(view);
-    wrong = input;
+    wrong = input || null;
     wrong?.setAttribute("aria-invalid", "true");
     wrong?.focus();
     view.textContent = typeof error === "string" ? error : [error?.message || t("o.failed"), error?.hint].filter(Boolean).join(" ");
