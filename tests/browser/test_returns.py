@@ -313,7 +313,7 @@ async def papers(place: Place, window: Page, name: str) -> None:
         return await link.count() == 1
 
     await place.world.until(there, 60, what="the instructions and the slip")
-    opened = await window.request.get(await link.get_attribute("href") or "")
+    opened = await window.request.get(await link.evaluate("(one) => one.href"))
     assert opened.headers["content-type"] == "application/pdf"
     assert (await opened.body()).startswith(b"%PDF-")
 
