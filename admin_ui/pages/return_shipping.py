@@ -18,6 +18,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money
+from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
 from plugin.returns import labels, records, shipping
 from plugin.returns.labels import ReturnLabel
@@ -162,7 +163,7 @@ async def _context(
         "connected": bool(await shipping.key_of(tx, desk.app.vault, store.id)),
         "address": _posted_to(desk, row) if row is not None and row.carrier else "",
         "saved": desk.request.query_params.get("saved", ""),
-        "heading": t.gettext("Return shipping of %(store)s", store=t.quoted(store.name)),
+        "heading": t.gettext("Return shipping of %(store)s", store=isolate(store.name)),
     }  # fmt: skip
 
 

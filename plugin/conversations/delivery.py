@@ -232,13 +232,27 @@ def _plain(
     return "\n\n".join([*said, *(["-- ", *closing] if closing else [])]) + "\n"
 
 
+# Up to what ends the sentence around it; the isolates that our own messages carry are no part of an address.
+_ADDRESS = re.compile(r"https?://[^\s<>\u2066-\u2069]*[^\s<>\u2066-\u2069.,;:!?،؛؟)\]»\"']")
+
+
+def _linked(text: str) -> str:
+    """Words as HTML, with their web addresses to be pressed: not every mail program finds those by itself."""
+    parts, done = [], 0
+    for found in _ADDRESS.finditer(text):
+        address = escape(found[0])
+        parts += [escape(text[done : found.start()]), f'<a dir="ltr" href="{address}">{address}</a>']
+        done = found.end()
+    return "".join([*parts, escape(text[done:])])
+
+
 def _html(
     words: Translator, store: Store, box: Mailbox | None, answers: list[Message], stop: str, carried: bool
 ) -> str:
     said = "".join(
         f'<p dir="auto"><strong><bdi>{escape(answer.author_name or store.name)}</bdi></strong></p>'
-        '<div dir="auto" style="white-space:pre-wrap;margin-block:0 24px">'
-        f"{escape(in_a_letter(words, answer, files=not carried))}</div>"
+        '<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere;margin-block:0 24px">'
+        f"{_linked(in_a_letter(words, answer, files=not carried))}</div>"
         for answer in answers
     )
     closing = "<br>".join(escape(line) for line in _closing(words, store, box, stop))

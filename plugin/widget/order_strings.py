@@ -243,7 +243,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.state.sent": _("Ready to send"),
         "o.state.in_transit": _("On its way back"),
         "o.state.received": _("Arrived at the shop"),
-        "o.state.inspected": _("Checked"),
+        "o.state.inspected": _("Goods checked"),
         "o.state.paid": _("Done"),
         "o.state.closed": _("Finished"),
         "o.state.cancelled": _("Called off"),

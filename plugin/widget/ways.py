@@ -173,7 +173,7 @@ class Ways(Returning):
 def _thing(variant: Variant, product: Product) -> dict[str, Any]:
     return {
         "id": variant.external_id,
-        "title": " · ".join(filter(None, (product.title, variant.title))),
+        "title": " · ".join(dict.fromkeys(filter(None, (product.title, variant.title)))),
         "price": money(Money(variant.price or 0, variant.currency, variant.exponent)),
         "picture": web_address(product.image_url),
     }

@@ -168,6 +168,8 @@ async def test_a_step_that_stuck_is_shown_with_the_stores_words(till: Till, maya
     await till.work()
     page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
     assert "this way of paying gives nothing back by itself" in page
+    assert 'href="#store-steps"' in page, "from the warning to what it is about"
+    assert 'id="store-steps"' in page
     assert "The store needs a look" in (await maya.get("/panel/returns")).text
     step = (await till.steps(request))[-1]
     assert step.state == steps.HAND

@@ -6,7 +6,7 @@ Real web process, real worker, both simulated stores; the code and the news are 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,14 +203,15 @@ async def test_from_the_shoppers_hand_to_the_stores_books(
     assert request.cash == shown
     assert fee == 0 or shown < order.total / 2
 
-    given = await handled(place, panel, request, language)
+    words = strings(translator(place, language).gettext, translator(place, language).ngettext)
+    given = await handled(place, panel, request, language, agreed=lambda: papers(place, window, words["o.slip"]))
     assert given == shown
     assert (await place.ledger(platform))[len(before) :] == [shown], "once, and what was shown"
 
-    words = strings(translator(place, language).gettext, translator(place, language).ngettext)
     await window.reload()
     await expect(window.get_by_text(words["o.then.refund"])).to_be_visible(timeout=PATIENCE)
     assert minor(await window.locator(".sum.strong bdi").last.inner_text(), order.exponent) == shown
+    await expect(window.get_by_role("link", name=words["o.slip"])).to_have_count(0)
     await looks(window, language)
     sum_ = translator(place, language).format_money(request.money(shown))
     told = translator(place, language).gettext(
@@ -302,8 +303,28 @@ async def sent_back(place: Place, shopper: Person, platform: str, language: str,
     return page, shown
 
 
-async def handled(place: Place, page: Page, request: ReturnRequest, language: str) -> int:
-    """The agent's part: yes, here, looked at, paid. Returns the amount on the button that gave it."""
+async def papers(place: Place, window: Page, name: str) -> None:
+    """The page to print is with the shopper once it is agreed, and opens."""
+    link = window.get_by_role("link", name=name)
+
+    async def there() -> bool:
+        await window.reload()
+        await expect(window.locator(".course")).to_be_visible(timeout=PATIENCE)
+        return await link.count() == 1
+
+    await place.world.until(there, 60, what="the instructions and the slip")
+    opened = await window.request.get(await link.evaluate("(one) => one.href"))
+    assert opened.headers["content-type"] == "application/pdf"
+    assert (await opened.body()).startswith(b"%PDF-")
+
+
+async def handled(
+    place: Place, page: Page, request: ReturnRequest, language: str, *, agreed: Callable[[], Awaitable[None]]
+) -> int:
+    """The agent's part: yes, here, looked at, paid. Returns the amount on the button that gave it.
+
+    `agreed` happens between the yes and the parcel's arrival.
+    """
 
     async def move(name: str) -> None:
         await page.locator(f"form[hx-post$='/moves/{name}'] button").click(timeout=PATIENCE)
@@ -312,6 +333,7 @@ async def handled(place: Place, page: Page, request: ReturnRequest, language: st
     await looks(page, language)
     await page.locator(".return-main", has_text=request.number).click(timeout=PATIENCE)
     await move("approve")
+    await agreed()
     await move("receive")
     damaged = page.locator("form[hx-post$='/moves/inspect'] input[name^='damaged:']")
     await damaged.fill("1", timeout=PATIENCE)

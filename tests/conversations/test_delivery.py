@@ -115,7 +115,7 @@ async def test_answers_follow_as_one_mail_with_nothing_but_themselves(
         conversation.locale = "ar"
         await messages.note(tx, conversation, noa, uuid4(), "secret note of the team")
     await answer(mailing, workspace, noa, "طلبك في الطريق <b>")
-    await answer(mailing, workspace, noa, "يصل غدًا")
+    await answer(mailing, workspace, noa, "يصل غدًا: https://dukkan.example/?a=1&b=2.")
     await work(mailing, workspace)
     (letter,) = mail.mails
     assert letter["To"] == "layla@example.com"
@@ -127,6 +127,7 @@ async def test_answers_follow_as_one_mail_with_nothing_but_themselves(
         assert "secret" not in part
     assert "&lt;b&gt;" in html
     assert 'dir="rtl"' in html
+    assert '<a dir="ltr" href="https://dukkan.example/?a=1&amp;b=2">' in html, "the full stop is the sentence's"
     await work(mailing, workspace)
     assert len(mail.mails) == 1
     await answer(mailing, workspace, noa, "وصل")

@@ -88,7 +88,7 @@ async function reasons(orders, { chosen, wish, keep, next }) {
     words.input.value = item.words;
     const photos = new Photos(orders.api, say, () => keep({ items: { ...wish.items, [line.id]: Object.assign(item, { photos: photos?.kept ?? item.photos }) } }));
     photos.restore(item.photos);
-    trays.push({ line, item, photos });
+    trays.push({ line, item, photos, why: why.input });
     const label = el("p", { class: "label" });
     const needed = () => {
       label.textContent = line.photo || leaf(line.reasons, item.reason)?.photo ? t("o.photos_needed") : t("o.photos_optional");
@@ -118,8 +118,8 @@ async function reasons(orders, { chosen, wish, keep, next }) {
   const go = action(
     t("o.next_step"),
     () => {
-      for (const { line, item, photos } of trays) {
-        if (!item.reason) return say(t("o.why_missing", { item: line.title }));
+      for (const { line, item, photos, why } of trays) {
+        if (!item.reason) return say(t("o.why_missing", { item: line.title }), why);
         if (photos.busy) return say(t("o.photo_going"));
         item.photos = photos.kept;
         if ((line.photo || leaf(line.reasons, item.reason)?.photo) && item.photos.length === 0 && !wish.photographed) return say(t("o.photo_missing", { item: line.title }));

@@ -61,7 +61,7 @@ export async function address(orders, { id }) {
     t("o.next_step"),
     async () => {
       const wish = read();
-      if (!wish.line1 || !wish.city) return say(t("o.address_missing"));
+      if (!wish.line1 || !wish.city) return say(t("o.address_missing"), fields.find(([name]) => name === (wish.line1 ? "city" : "line1"))[1].input);
       await look(orders, id, { kind: "address", address: wish });
     },
     { complain: say, type: "submit" },
@@ -112,7 +112,7 @@ export async function sure(orders, { id }) {
     nodes: [
       part(
         t("o.sure"),
-        kind === "address" && el("p", { class: "place", dir: "auto" }, wanted(asked)),
+        kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line))),
         seen.lines.length > 0 && el("ul", { class: "items" }, seen.lines.map((line) => el("li", { class: "goods" }, el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, line.title)), el("span", { class: "detail" }, t("o.from_to", { from: String(line.from), to: String(line.to) })))))),
         kind === "change" && asked.lines.some(({ variant }) => variant) && el("p", { class: "quiet" }, t("o.swapped")),
         kind === "cancel" && el("p", {}, t("o.cancel_what")),

@@ -24,7 +24,7 @@ export async function find(orders, { why = "" }) {
       orders.contact = contact.input.value;
       await orders.go("code", { asked: asked.asked, minutes: asked.minutes, number: number.input.value });
     },
-    { complain: say, type: "submit" },
+    { complain: (error) => say(error, { order_number: number.input, contact: contact.input }[error.code]), type: "submit" },
   );
   return {
     title: t("o.find"),
@@ -41,7 +41,7 @@ export async function code(orders, { asked, minutes, number }) {
       const { order } = await orders.api.post("orders/code", { asked, code: digits(input.input.value) });
       await orders.go("order", { id: order }, { instead: true });
     },
-    { complain: say, type: "submit" },
+    { complain: (error) => say(error, error && input.input), type: "submit" },
   );
   const again = action(
     t("o.resend"),

@@ -6,6 +6,7 @@ import { goods } from "./order.js";
 import { Photos } from "./photos.js";
 import { action, complaint, date, field, form, ltr, part } from "./pieces.js";
 
+const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
 
 function next({ state, kind, keep, label }) {
@@ -93,9 +94,9 @@ export async function made(orders, { id }) {
       el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
       found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
-      found.slip && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
+      found.slip && UNSENT.includes(found.state) && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
       found.way && !found.keep && part(t("o.way"), el("p", {}, found.way.words, found.way.day && ` · ${date(found.way.day)}`), found.way.place && el("p", { class: "spot" }, ...spot(found.way.place))),
-      found.tracking && part("", el("p", { class: "quiet" }, el("bdi", {}, found.carrier || t("o.parcel")), " · ", ltr(found.tracking), " ", found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
+      found.tracking && part("", el("div", { class: "parcel" }, icon("package"), el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, found.carrier || t("o.parcel"))), el("span", { class: "detail" }, ltr(found.tracking))), found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
       part(t("o.steps_return"), course(found.steps)),
       part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead.length > 0 && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
       doing.length > 0 && el("div", { class: "doing" }, ...doing, view),

@@ -88,8 +88,9 @@ function proven(url) {
   return frame;
 }
 
-/** A line of goods. */
-export function goods({ title, variant, quantity, picture: url }, ...more) {
+/** A line of goods. Some stores name the kind in the title already: it is not said twice. */
+export function goods({ title, variant: kind, quantity, picture: url }, ...more) {
+  const variant = title.endsWith(kind ?? "") ? "" : kind;
   return el(
     "li",
     { class: "goods" },
@@ -182,5 +183,5 @@ export async function problem(orders, { id }) {
     },
     { complain: say, type: "submit" },
   );
-  return { title: t("o.problem"), nodes: [part("", form(send, kinds, which, pictures, wishes, words.view, view))] };
+  return { title: t("o.problem"), nodes: [form(send, kinds, which, pictures, wishes, words.view, view)] };
 }

@@ -3,10 +3,10 @@ import { el } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 
 const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
-const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" });
+const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", timeZone: config.time_zone || undefined });
 const wholeDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", timeZone: "UTC" });
 
-/** A moment as the day it falls on here; `2026-11-30` is that day wherever it is read. */
+/** A moment as the day it falls on at the shop, as its sentences say it too; `2026-11-30` is that day wherever it is read. */
 export const date = (text) => (text.length === 10 ? wholeDays : days).format(new Date(text));
 
 /** A heading, then what belongs under it. */
@@ -24,10 +24,19 @@ export function field(label, { hint = "", tag = "input", ...props } = {}, ...chi
   return { input, view: el("div", { class: "field" }, el("label", { for: id }, label), hint && el("p", { class: "hint", id: `${id}h` }, hint), input) };
 }
 
-/** What went wrong stands here, and is read out. */
+/** What went wrong stands here, and is read out; `say(error, input)` says it below the field that it is about. */
 export function complaint() {
   const view = el("p", { class: "error", role: "alert" });
-  const say = (error) => {
+  const home = new Comment();
+  let wrong = null;
+  const say = (error, input = null) => {
+    wrong?.removeAttribute("aria-invalid");
+    if (input && !home.parentNode) view.before(home);
+    if (input) input.closest(".field").append(view);
+    else if (wrong) home.after(view);
+    wrong = input || null;
+    wrong?.setAttribute("aria-invalid", "true");
+    wrong?.focus();
     view.textContent = typeof error === "string" ? error : [error?.message || t("o.failed"), error?.hint].filter(Boolean).join(" ");
   };
   return { view, say };

@@ -76,8 +76,7 @@ class Withdrawal {
         const missing = { name: [name, t("w.missing_name")], contract: [contract, t("w.missing_contract")], email: [email, t("w.missing_email")] };
         for (const [key, [one, words]] of Object.entries(missing)) {
           if (key === "email" ? ADDRESS.test(written[key]) : written[key]) continue;
-          one.input.focus();
-          return say(words);
+          return say(words, one.input);
         }
         if (!this.#client || Object.keys(written).some((key) => written[key] !== said[key])) this.#client = crypto.randomUUID();
         this.#said = written;
