@@ -8,10 +8,12 @@ import asyncio
 import fcntl
 import importlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +23,9 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
+from jinja2 import Environment, FileSystemBytecodeCache
 from redis.asyncio import Redis
+from xdist.scheduler import LoadScopeScheduling
 
 from plugin import workspaces
 from plugin.app import App
@@ -32,6 +36,44 @@ from plugin.kernel.embedded import Servers
 # One key for all workers: the database roles belong to the whole server, and their passwords are derived from it.
 ENCRYPTION_KEY = "tests:" + "dGVzdHMgb25seSwgMzIgYnl0ZXMgb2Yga2V5ISEhISE="
 _SERVERS = pytest.StashKey[Servers]()
+
+
+# What takes long begins first, the longest at the top: begun last, it would keep one worker while the others wait.
+_LONG = (
+    "tests/wordpress/", "tests/browser/test_walks.py", "tests/browser/test_widget.py", "tests/browser/test_states.py",
+    "tests/browser/test_panel.py", "tests/browser/test_returns.py", "tests/browser/test_chat.py",
+    "tests/browser/test_writing.py", "tests/journeys/test_kill.py", "tests/journeys/test_lifecycle.py",
+    "tests/journeys/test_reconnects.py", "tests/journeys/test_kill_owner.py", "tests/contracts/",
+    "tests/house/test_routes.py", "tests/admin_ui/test_access.py", "tests/joining/", "tests/conversations/test_mail.py",
+)  # fmt: skip
+# One shop serves all of these.
+_SHOP = re.compile(r"tests/wordpress/test_(?!life|php|zip)")
+# Each of its tests takes as long as other files.
+_SPREAD = "tests/browser/test_states.py"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under pytest-xdist the longest first; everything else, and everywhere else, as it stands."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: next((at for at, name in enumerate(_LONG) if item.nodeid.startswith(name)), 99))
+
+
+class _ByFile(LoadScopeScheduling):
+    """`--dist loadfile` in the order given, where a worker is handed more only when it has next to nothing left."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/wordpress" if _SHOP.match(file) else nodeid if file == _SPREAD else file
+
+    def _reschedule(self, node: Any) -> None:
+        # A worker must know the test after the one that it runs; what it holds beyond that, nobody else can take.
+        if self._pending_of(self.assigned_work[node]) < 2 or not self.workqueue:
+            super()._reschedule(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return _ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 class _ServersForWorkers:
@@ -121,6 +163,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
 
 
+def _folder(path: Path) -> Path:
+    path.mkdir(exist_ok=True)
+    return path
+
+
 def _nowhere(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError(f"tests do not leave this machine: {request.method} {request.url}")
 
@@ -133,6 +180,9 @@ async def app(settings: Settings, servers: Servers, database_url: str, redis_url
     # A password takes a fifth of a second on purpose, and nearly every test of the panel signs in. What they are really
     # hashed with is held by tests/admin_ui/test_accounts.py.
     importlib.import_module("admin_ui.auth")._HASHER = PasswordHasher.from_parameters(CHEAPEST)
+    # A process makes its templates into code once; a test run puts up hundreds of sites, and workers share it.
+    compiled = FileSystemBytecodeCache(str(_folder(servers.data_dir / "templates")))
+    importlib.import_module("plugin.kernel.web").Environment = partial(Environment, bytecode_cache=compiled)
     block = bootstrap.start(
         settings, database_url=database_url, redis_url=redis_url, transport=httpx.MockTransport(_nowhere)
     )

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -364,7 +365,7 @@ class Assets:
         media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         if media_type.startswith("text/") or media_type.endswith(("javascript", "json", "svg+xml")):
             media_type += "; charset=utf-8"
-        self._files[name] = _Asset(content, gzip.compress(content, 9, mtime=0), media_type, digest)
+        self._files[name] = _Asset(content, media_type, digest)
         self._urls[name] = f"/assets/{digest}/{name}"
 
     def url(self, name: str) -> str:
@@ -404,12 +405,16 @@ class Assets:
         return Response(asset.content, headers=headers, media_type=asset.media_type)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Asset:
     content: bytes
-    gzipped: bytes
     media_type: str
     digest: str
+
+    @cached_property
+    def gzipped(self) -> bytes:
+        """Compressed when somebody first asks: a process that serves no page is spared it."""
+        return gzip.compress(self.content, 9, mtime=0)
 
 
 def script_json(value: Any) -> Markup:

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -596,13 +597,17 @@ class Widget:
 
 
 class _File:
-    """One static file, compressed once."""
+    """One static file, compressed once, when somebody first asks for it so."""
 
     def __init__(self, content: bytes, name: str) -> None:
-        self._content, self._gzipped = content, gzip.compress(content, 9, mtime=0)
+        self._content = content
         self._etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         self._type = f"{kind}; charset=utf-8" if kind.startswith("text/") or kind.endswith("javascript") else kind
+
+    @cached_property
+    def _gzipped(self) -> bytes:
+        return gzip.compress(self._content, 9, mtime=0)
 
     def answer(self, request: Request, caching: str) -> Response:
         """The file, compressed where the browser takes it, or 304 when it has it."""

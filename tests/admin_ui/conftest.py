@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from plugin.app import App
 from tests.admin_ui.shop import PASSWORD, Admin, Shop, assemble, open_shop, seed
@@ -16,14 +17,28 @@ Browser = httpx.AsyncClient
 SignIn = Callable[[str], Awaitable[Browser]]
 
 
-@pytest.fixture
-def admin() -> Admin:
-    return Admin()
-
-
-@pytest.fixture
-def panel(app: App, admin: Admin) -> httpx.ASGITransport:
+@pytest.fixture(scope="session")
+def standing(app: App) -> tuple[Admin, Starlette]:
+    """The panel, put up once: a thousand addresses and their templates take longer than most tests of them."""
+    admin = Admin()
     _app, site = assemble(app, URL, admin)
+    return admin, site
+
+
+@pytest.fixture
+def admin(standing: tuple[Admin, Starlette]) -> Admin:
+    """The stores' admin that the panel asks, as nobody has used it."""
+    admin, _site = standing
+    vars(admin).clear()
+    admin.__init__()  # type: ignore[misc] - the panel keeps this very one
+    return admin
+
+
+@pytest.fixture
+def panel(app: App, standing: tuple[Admin, Starlette], admin: Admin) -> httpx.ASGITransport:
+    asked, site = standing
+    if admin is not asked:  # A file with an admin of its own.
+        _app, site = assemble(app, URL, admin)
     return httpx.ASGITransport(site, raise_app_exceptions=False)
 
 

@@ -42,15 +42,20 @@ async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
     await browser.close()
 
 
-@pytest_asyncio.fixture(name="browser", scope="module", loop_scope="session")
-async def strict_browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def strict_chromium(playwright: Playwright) -> AsyncIterator[Browser]:
     """Chromium as it will be: no third-party cookies anywhere."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROME, args=[*ARGS, "--test-third-party-cookie-phaseout"]
-        )
-        yield browser
-        await browser.close()
+    browser = await playwright.chromium.launch(
+        executable_path=CHROME, args=[*ARGS, "--test-third-party-cookie-phaseout"]
+    )
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture(name="browser", scope="session")
+def strict_browser(strict_chromium: Browser) -> Browser:
+    """That one, for a file that imports this."""
+    return strict_chromium
 
 
 @dataclass

@@ -30,7 +30,6 @@ from plugin.kernel.config import Demo, ShopifyApp
 from plugin.kernel.http import Http
 from plugin.returns.records import ReturnRequest
 from tests.browser.chrome import PHONE, needs_browser
-from tests.browser.chrome import playwright as playwright
 from tests.browser.chrome import strict_browser as strict_browser
 
 pytestmark = needs_browser

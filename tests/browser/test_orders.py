@@ -23,8 +23,6 @@ from tests.actions.conftest import shopify_till as shopify_till
 from tests.actions.conftest import world as world
 from tests.actions.test_panel import TEMPLATES
 from tests.browser.chrome import DESKTOP, PHONE, needs_browser
-from tests.browser.chrome import browser as browser
-from tests.browser.chrome import playwright as playwright
 
 pytestmark = needs_browser
 PATIENCE = 20_000

@@ -24,8 +24,6 @@ from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
 from plugin.widget.order_strings import strings
 from tests.browser.chrome import DESKTOP, PHONE, Person, needs_browser
-from tests.browser.chrome import browser as browser
-from tests.browser.chrome import playwright as playwright
 from tests.journeys.conftest import SHOP, WOO, World, running
 from tests.mailroom import Post, smtp_server
 

@@ -27,8 +27,6 @@ from tests.actions.conftest import shopify_till as shopify_till
 from tests.actions.conftest import world as world
 from tests.actions.test_by_shopper import ALL, allow
 from tests.browser.chrome import PHONE, needs_browser
-from tests.browser.chrome import browser as browser
-from tests.browser.chrome import playwright as playwright
 
 pytestmark = needs_browser
 PATIENCE = 20_000

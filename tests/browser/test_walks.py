@@ -36,8 +36,6 @@ from playwright.async_api import (
 
 from tests.browser import chrome
 from tests.browser.chrome import ARGS, CHROME, DESKTOP, OPEN_ROOTS, PHONE, needs_browser
-from tests.browser.chrome import browser as browser
-from tests.browser.chrome import playwright as playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "owner@ahlan-demo.example", "marhaba-shalom-hello"
@@ -151,7 +149,7 @@ def _two_free_ports() -> int:
             return port
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def demo() -> AsyncIterator[Demo]:
     """The demo, until the last walk is over; it must leave no process behind."""
     with tempfile.TemporaryDirectory(prefix="ahlan-walks-") as folder:

@@ -11,6 +11,7 @@ import pytest
 import websockets
 from sqlalchemy import func, select, update
 
+import plugin.widget.routes as widget_routes
 from plugin import workspaces
 from plugin.app import App
 from plugin.conversations import changes, presence, ratings
@@ -114,6 +115,14 @@ async def test_signs_go_both_ways(browser: Browser, another: Browser, answer: An
     assert heard["message"]["signs"] == [{"sign": "🙏", "own": False, "count": 1}]
 
 
+@pytest.fixture
+def of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many are here and what the store has ruled are remembered for a moment, not for seconds."""
+    monkeypatch.setattr(widget_routes, "_AGENTS_SECONDS", 0.1)
+    monkeypatch.setattr(widget_routes, "_RULES_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("of_the_moment")
 async def test_the_place_is_told_while_somebody_is_there_to_answer(browser: Browser, noa: Agent, answer: Any) -> None:
     async def place() -> Any:
         return (await browser.post("place")).json()["place"]
@@ -122,7 +131,7 @@ async def test_the_place_is_told_while_somebody_is_there_to_answer(browser: Brow
     await browser.open()
     assert await place() is None
     await presence.agent_here(browser.site.app.hub, browser.store.workspace_id, noa.id)
-    await asyncio.sleep(5.1)  # how many are here is remembered for five seconds
+    await asyncio.sleep(0.15)
     assert await place() == {"position": 1, "minutes": None}
     await answer(browser, noa, "hi")
     assert await place() is None
@@ -145,6 +154,7 @@ async def test_nobody_reads_along_before_the_workspace_decides_it(browser: Brows
     assert await typed(browser) == ""
 
 
+@pytest.mark.usefixtures("of_the_moment")
 async def test_agents_read_along_where_shoppers_are_told(app: App, workspace: UUID, browser: Browser) -> None:
     async with app.db.transaction(workspace) as tx:
         row = await workspaces.current(tx)
@@ -153,7 +163,7 @@ async def test_agents_read_along_where_shoppers_are_told(app: App, workspace: UU
     await browser.say("hello")
     async with asyncio.timeout(30):  # the rule is remembered for a while
         while not (await browser.open())["config"]["typing_preview"]:
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.1)
     await browser.post("typing", text="is it " + "x" * 900)
     assert (await typed(browser)).startswith("is it xxx")
     assert len(await typed(browser)) == 500
