@@ -305,6 +305,15 @@ SELECT EXISTS (SELECT FROM order_actions WHERE workspace_id = :workspace AND ord
 """)
 
 
+# `by_hand`: the store wrote the refund down, and what is left of the order is less by it already.
+_MOVED_SINCE = text("""
+SELECT EXISTS (SELECT FROM order_actions WHERE workspace_id = :workspace AND order_id = :order AND moves
+        AND state = 'done' AND finished_at > :looked)
+    OR EXISTS (SELECT FROM return_steps WHERE workspace_id = :workspace AND order_id = :order AND kind = 'pay'
+        AND state IN ('done', 'by_hand') AND finished_at > :looked)
+""")
+
+
 async def under_way(tx: Tx, order_id: UUID, *, besides: UUID | None = None) -> bool:
     """Whether money of an order is on its way, by an action or by a return other than `besides`."""
     values = {"workspace": tx.workspace_id, "order": order_id, "besides": besides}
@@ -351,17 +360,11 @@ def _under_way() -> Conflict:
 
 
 async def _moved_since(tx: Tx, row: ActionRow) -> bool:
-    """Whether money of the order was moved from here after this was looked at: the store's news may still be coming."""
-    found = await tx.scalar(
-        select(func.count()).select_from(ActionRow).where(
-            ActionRow.workspace_id == tx.workspace_id,
-            ActionRow.order_id == row.order_id,
-            ActionRow.moves,
-            ActionRow.state == DONE,
-            ActionRow.finished_at > row.created_at,
-        )
-    )  # fmt: skip
-    return bool(found)
+    """Whether money of the order was moved from here after this was looked at, by an action or by a return: the store's
+    news may still be coming."""
+    values = {"workspace": tx.workspace_id, "order": row.order_id, "looked": row.created_at}
+    found: bool = await tx.scalar(_MOVED_SINCE, values)
+    return found
 
 
 async def _go(tx: Tx, row: ActionRow) -> None:
