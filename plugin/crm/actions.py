@@ -417,6 +417,22 @@ async def not_done(tx: Tx, action_id: UUID, *, by: Agent) -> ActionRow:
     return row
 
 
+async def was_done(tx: Tx, action_id: UUID, *, by: Agent) -> ActionRow:
+    """A person looked into the store, and at the gateway where money moves: it happened. Raises NotFound, Forbidden."""
+    row = await tx.get(ActionRow, action_id, lock=True)
+    if row is None:
+        raise _gone()
+    if not by.may(Permission.REPLY) or not by.may(needs(row.action)):
+        raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
+    if row.state == UNKNOWN and row.moves:
+        order = await tx.get(Order, row.order_id)
+        row.outcome = msgspec.to_builtins(Done(order.external_id if order is not None else "", amount=row.money))
+        await _end(tx, row, DONE, said="", code="was_done", actor=by.actor, by=by.id)
+        # The order is read anew.
+        await _go(tx, row)
+    return row
+
+
 async def inherit(tx: Tx, of: UUID, to: UUID) -> None:
     """Two rows turn out to be one person: what the one gave back counts against the other's limit."""
     await tx.execute(
