@@ -1,8 +1,9 @@
 """The gateway's part of a refund: what WooCommerce says about it, and what it does not (docs/platforms.md B27b).
 
-WooCommerce writes a refund down before its gateway is asked, marks it `refunded_payment` when that paid, and takes it back
-when that refused. So one that is there unmarked died in between, and a refusal that speaks of a time-out comes from a bank
-that may have paid all the same. Neither is done and neither is tried again: somebody looks, with the amount.
+WooCommerce writes a refund down before its gateway is asked, marks it `refunded_payment` when that paid, and takes
+it back when that refused. So one that is there unmarked died in between, and a refusal that speaks of a time-out
+comes from a bank that may have paid all the same. Neither is done and neither is tried again: somebody looks, with
+the amount.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _TIMED_OUT: Final = ("timed out", "timeout", "time-out", "curl error 28", "conne
 
 @contextmanager
 def asked() -> Iterator[None]:
-    """Around the one request that has a gateway pay. Raises PlatformError (`gateway_unknown`) where the bank was mute."""
+    """Around the one request that has a gateway pay. Raises PlatformError, `gateway_unknown` for a mute bank."""
     try:
         yield
     except PlatformError as error:

@@ -356,9 +356,7 @@ def _polite(scene: Scene, said: Manner) -> Say:
 
 
 def _answers(scene: Scene, topic: str) -> bool:
-    return not scene.bot.for_a_person(topic) and (
-        tools.has(topic, scene.doors) or scene.bot.article(topic) is not None
-    )
+    return not scene.bot.for_a_person(topic) and (tools.has(topic, scene.doors) or scene.bot.article(topic) is not None)
 
 
 def _nothing(scene: Scene) -> Say:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import BigInteger, Index, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import BigInteger, Index, Uuid, bindparam, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 

@@ -1,7 +1,7 @@
 """The words of the withdrawal function in the official languages of the Union, one catalogue for each beside this file.
 
-The screens, the receipt and what is said about what is missing: whoever reads the law's label in Greek reads Greek to the
-end (docs/withdrawal.md). English is in the sources; Arabic and Hebrew are with the rest of the house's words.
+The screens, the receipt and what is said about what is missing: whoever reads the law's label in Greek reads Greek to
+the end (docs/withdrawal.md). English is in the sources; Arabic and Hebrew are with the rest of the house's words.
 """
 
 from collections.abc import Mapping

@@ -84,7 +84,9 @@ def test_a_language_is_whole_and_fills_what_english_fills(code: str) -> None:
     assert not set(everything) & {one for one in wanted() if len(one.split()) > 1}
 
 
-@pytest.mark.parametrize(("asked", "spoken"), [("ar", "ar"), ("he-IL", "he"), ("en-GB", "en"), ("tr", "en"), ("", "en")])
+@pytest.mark.parametrize(
+    ("asked", "spoken"), [("ar", "ar"), ("he-IL", "he"), ("en-GB", "en"), ("tr", "en"), ("", "en")]
+)
 def test_the_others_speak_the_houses_languages(asked: str, spoken: str) -> None:
     assert withdrawal_words.translator(CATALOGUES, asked).locale == spoken
 

@@ -250,7 +250,8 @@ class _Folding(EmailPolicy):
     """The library's own, but that a long subject or name beyond ASCII keeps its blanks.
 
     Folded between two encoded words, the library leaves the blank outside of both, where it counts as nothing
-    (https://github.com/python/cpython/issues/92081): "of your" arrives as "ofyour", in Arabic and Greek at nearly every line.
+    (https://github.com/python/cpython/issues/92081): "of your" arrives as "ofyour", in Arabic and Greek
+    at nearly every line.
     """
 
     def fold_binary(self, name: str, value: Any) -> bytes:

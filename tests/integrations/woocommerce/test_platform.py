@@ -446,7 +446,13 @@ async def test_letters_lead_to_the_shops_own_page(shop: Shop) -> None:
         await shop.sim("options", {"returns_page": page})
         for account in (False, True):
             assert await led(account=account) == f"{page}{first}locale=he&return=x"
-    for others in ("https://evil.example/send-back/", f"{SITE}.evil.example/", "javascript:alert(1)", f"{SITE}/a b", ""):
+    for others in (
+        "https://evil.example/send-back/",
+        f"{SITE}.evil.example/",
+        "javascript:alert(1)",
+        f"{SITE}/a b",
+        "",
+    ):
         await shop.sim("options", {"returns_page": others})
         assert (await led(account=False)).startswith(ours), others
 
