@@ -166,6 +166,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/order-actions/{id}/confirm", orders.confirm, reply, "POST"),
         *door.routes("/order-actions/{id}/again", orders.again, reply, "POST"),
         *door.routes("/order-actions/{id}/not-done", orders.not_done, reply, "POST"),
+        *door.routes("/order-actions/{id}/was-done", orders.was_done, reply, "POST"),
         *door.routes("/orders/{id}/returns/new", returns.new, reply),
         *door.routes("/orders/{id}/returns/preview", returns.preview, reply, "POST"),
         *door.routes("/orders/{id}/returns", returns.start, reply, "POST"),

@@ -33,6 +33,7 @@ from plugin.kernel.text import isolate
 from plugin.knowledge import articles
 from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.language.client import Away
+from plugin.returns import self_service
 from plugin.stores import Store
 
 WHEN: Mapping[str, Lazy] = {
@@ -211,6 +212,7 @@ async def _scene(tx: Tx, desk: Desk, store: Store, bot: Bot, language: str, now:
     return Scene(
         store=store, bot=bot, t=t, language=language, public_url=desk.app.settings.public_url, now=now, here=here,
         back_at=await teams.back_at(tx, store.id, language, now), usual=(await waiting.usual(tx, store.id)).seconds,
+        doors=(await self_service.rules_of(tx, store.id)).doors,
     )  # fmt: skip
 
 

@@ -297,6 +297,14 @@ async def not_done(desk: Desk) -> Response:
     return _state(desk, row, order, store)
 
 
+async def was_done(desk: Desk) -> Response:
+    """Somebody looked into the store and at the gateway: it happened."""
+    async with desk.transaction() as tx:
+        row = await actions.was_done(tx, desk.path_id(), by=desk.agent)
+        order, store = await _of(tx, row)
+    return _state(desk, row, order, store)
+
+
 async def _of(tx: Tx, row: ActionRow) -> tuple[Order, stores.Store]:
     order, store = await tx.get(Order, row.order_id), await stores.get(tx, row.store_id)
     if order is None or store is None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import orjson
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
@@ -295,6 +297,10 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         slip = await tx.get(attachments.Attachment, request.slip_file) if request.slip_file else None
     if order is None or store is None:
         raise nothing_here()
+    seen = _seen(request, told)
+    if desk.request.query_params.get("seen") == seen:
+        # The page that waits for the store stands as it is: nothing is drawn anew under somebody's hands.
+        return Response(status_code=204, headers=desk.headers())
     t, state = desk.t, State(request.state)
     decision = request.decided if request.decision else None
     payment = next((step for step in told if step.kind == steps.PAY and step.state != steps.SKIPPED), None)
@@ -330,10 +336,18 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         declines=words.DECLINES,
         saved=saved,
         moving=payment is not None and payment.state == steps.QUEUED,
+        seen=seen,
         slip=slip,
         changeable=moves.may(request, "change", Who.AGENT),
         **way,
     )  # fmt: skip
+
+
+def _seen(request: ReturnRequest, told: Sequence[ReturnStep]) -> str:
+    """How a return stands with the store, in short: another word means that its page is another."""
+    steps_told = [(str(step.id), step.state, step.code, step.said, step.tries) for step in told]
+    standing = (request.moves, request.state, request.stuck, request.paid, steps_told)
+    return blake2b(orjson.dumps(standing), digest_size=8).hexdigest()
 
 
 def _possible(request: ReturnRequest) -> list[Any]:

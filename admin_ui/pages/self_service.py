@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select
@@ -96,6 +97,15 @@ async def short_address(desk: Desk) -> Response:
     return desk.page("self_service.html", block="short", store=store, short=found)
 
 
+async def _shut(desk: Desk, store: Store) -> None:
+    """Nothing is left behind the short address: it would lead shoppers to a page that sends them away."""
+    platform = desk.app.platforms[store.platform]
+    if isinstance(platform, ShortAddresses):
+        # Where the store does not answer, the button below still takes it away.
+        with suppress(PlatformError):
+            await platform.give_short_address(store.connection(), on=False)
+
+
 async def _short(desk: Desk, store: Store) -> ShortAddress | None:
     platform = desk.app.platforms[store.platform]
     if not isinstance(platform, ShortAddresses):
@@ -117,6 +127,8 @@ async def save(desk: Desk) -> Response:
             **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form,
         )  # fmt: skip
         await self_service.save(tx, store, rules, by=desk.agent)
+    if not rules.doors:
+        await _shut(desk, store)
     return desk.go(f"settings/self-service/{store.id}", saved="rules")
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from integrations.woocommerce import edits, mapping, refund_mapping, return_mapping
+from integrations.woocommerce import edits, gateways, mapping, refund_mapping, return_mapping
 from integrations.woocommerce.client import StoreClient
 from plugin.kernel.money import Money, exponent_of, parse
 from plugin.platform import (
@@ -206,7 +206,8 @@ async def _give_back(client: StoreClient, order: str, quote: Quote, key: str, re
     if now != set(quote.before.get(_REFUNDS) or ()):
         raise PlatformError("somebody refunded part of this order meanwhile", retry=False, code="changed")
     told = {**quote.plan, "reason": reason, "meta_data": [{"key": MARK, "value": key}]}
-    made = (await client.post(f"orders/{int(order)}/refunds", told, said=EXPLAINED)).body
+    with gateways.asked():
+        made = (await client.post(f"orders/{int(order)}/refunds", told, said=EXPLAINED)).body
     return _refund_done(made, quote)
 
 
@@ -214,16 +215,23 @@ async def _refund_made(client: StoreClient, order: str, quote: Quote, key: str) 
     """The refund that we sent, if it is there: by our mark, else by its amount among those that came since.
 
     WooCommerce writes metadata last, so a request that died half-way leaves a refund without our mark; taking somebody
-    else's of the same amount for ours only keeps money from moving twice.
+    else's of the same amount for ours only keeps money from moving twice. Raises PlatformError (`gateway_unknown`) for
+    one that is there without a word about its money.
     """
     known = set(quote.before.get(_REFUNDS) or ())
     wanted = str(quote.plan.get("amount") or "")
     found = (await client.get(f"orders/{int(order)}/refunds", per_page=100)).body
-    for one in found:
-        if any(meta.get("key") == MARK and meta.get("value") == key for meta in one.get("meta_data") or ()):
-            return _refund_done(one, quote)
-    same = [one for one in found if int(one["id"]) not in known and str(one["amount"]) == wanted]
-    return _refund_done(same[0], quote) if same else None
+    marked = (
+        one
+        for one in found
+        if any(meta.get("key") == MARK and meta.get("value") == key for meta in one.get("meta_data") or ())
+    )
+    same = (one for one in found if int(one["id"]) not in known and str(one["amount"]) == wanted)
+    ours = next(marked, None) or next(same, None)
+    if ours is None:
+        return None
+    gateways.vouched(ours, automatic=bool(quote.plan.get("api_refund")))
+    return _refund_done(ours, quote)
 
 
 def _refund_done(made: Mapping[str, Any], quote: Quote) -> Done:

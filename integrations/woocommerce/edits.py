@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from integrations.woocommerce import mapping, return_mapping
+from integrations.woocommerce import gateways, mapping, return_mapping
 from integrations.woocommerce.client import StoreClient
 from integrations.woocommerce.refund_mapping import minor, places, spelled
 from plugin.kernel.money import Money, parse
@@ -249,6 +249,8 @@ async def settle(client: StoreClient, order: Json, action: Change, quoted: Quote
         return None
     if quoted.plan["amount"]:
         made = await _refund_of(client, order, quoted, key)
+        if made:
+            gateways.vouched(made, automatic=bool(quoted.plan["api_refund"]))
         return _done(order, made, quoted) if made else None
     if quoted.plan["owed"]:
         made = await _marked(client, order, key)
@@ -276,7 +278,8 @@ async def _difference(client: StoreClient, order: Json, action: Change, quoted: 
             "amount": plan["amount"], "line_items": told_lines, "reason": action.reason,
             "api_refund": plan["api_refund"], "api_restock": True, "meta_data": [{"key": MARK, "value": key}],
         }  # fmt: skip
-        made = (await client.post(f"orders/{id}/refunds", told, said=_EXPLAINED)).body
+        with gateways.asked():
+            made = (await client.post(f"orders/{id}/refunds", told, said=_EXPLAINED)).body
         return _done(order, made, quoted)
     if plan["owed"]:
         return _owing(await _ask_for(client, order, plan, key))

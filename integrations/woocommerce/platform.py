@@ -39,6 +39,7 @@ from plugin.platform import (
     StoreProfile,
     WritingPage,
 )
+from plugin.returns import pages
 from plugin.stores import Credential
 
 KIND: Final = "woocommerce"
@@ -295,8 +296,15 @@ class WooCommercePlatform(OrderDesk, ReturnDesk):
             return Finding("plugin_unpaired", ok=False, detail=f"{admin}/{PLUGIN_SETTINGS}")
         if str(said.get("site", "")).rstrip("/") != connection.external_id:
             return Finding("site_cloned", ok=False, detail=str(said.get("site", ""))[:200])
+        await self._keep_pages(connection, said.get("returns"))
         on = bool(said.get("widget"))
         return Finding("widget", ok=on, detail="" if on else f"{admin}/{PLUGIN_SETTINGS}")
+
+    async def _keep_pages(self, connection: Connection, said: object) -> None:
+        """Where the shop shows orders and returns, for letters. An older plugin does not say."""
+        told = said if isinstance(said, dict) else {}
+        async with self._db.transaction(connection.workspace_id) as tx:
+            await pages.told(tx, connection.store_id, str(told.get("page") or ""), str(told.get("account") or ""))
 
     async def _call_plugin(
         self, connection: Connection, secret: str, method: str, route: str, body: bytes = b""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from integrations.woocommerce import exchanges, mapping, refund_mapping, return_mapping
+from integrations.woocommerce import exchanges, gateways, mapping, refund_mapping, return_mapping
 from integrations.woocommerce.actions import EXPLAINED, MARK, gateway_of, order_of, refunds_of
 from integrations.woocommerce.client import StoreClient
 from integrations.woocommerce.return_mapping import Held
@@ -32,8 +32,6 @@ from plugin.return_desk import (
     marked,
 )
 
-_TIMED_OUT: Final = ("timed out", "timeout", "time-out", "curl error 28", "connection reset")
-"""What a gateway's plugin says when the bank did not answer it: WooCommerce takes its refund back, the bank may not."""
 _LINES, _AMOUNT, _KNOWN, _BY_GATEWAY, _CREDIT, _UNITS, _RESTOCK, _EMAIL, _COUPON, _OWN = (
     "line_items", "amount", "known", "api_refund", "credit", "units", "api_restock", "email", "coupon", "own",
 )  # fmt: skip
@@ -269,13 +267,8 @@ async def _pay(client: StoreClient, order: str, action: ReturnAction, quote: Ret
         "reason": mark(action.number, key),
         "meta_data": [{"key": MARK, "value": key}],
     }
-    try:
+    with gateways.asked():
         made = (await client.post(f"orders/{int(order)}/refunds", told, said=EXPLAINED)).body
-    except PlatformError as error:
-        if not error.lost and any(words in error.said.lower() for words in _TIMED_OUT):
-            # WooCommerce took its record back because the bank did not answer; the bank may have paid all the same.
-            raise PlatformError(error.said, retry=True, code="gateway_unknown", lost=True) from error
-        raise
     return _done(made, action)
 
 
@@ -293,9 +286,7 @@ async def _refund_made(client: StoreClient, order: str, action: PayReturn, quote
         ours = same[0] if same else None
     if ours is None:
         return None
-    if quote.plan[_BY_GATEWAY] and not ours.get("refunded_payment"):
-        said = f"WooCommerce wrote a refund of {ours['amount']} down and does not say whether the gateway paid it"
-        raise PlatformError(said, retry=True, after=30, code="gateway_unknown", lost=True)
+    gateways.vouched(ours, automatic=bool(quote.plan[_BY_GATEWAY]))
     return _done(ours, action)
 
 

@@ -38,6 +38,7 @@ from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
 from plugin.kernel.text import isolate
+from plugin.returns import self_service
 from plugin.stores import Store
 
 MOST_A_DAY = 40
@@ -201,6 +202,7 @@ async def _scene(app: App, tx: Tx, seen: Seen, language: str, here: int, now: da
         public_url=app.settings.public_url, now=now, shopper=shopper, chat=talk.channel != EMAIL, before=seen.before,
         back_at=back, here=here, usual=(await waiting.usual(tx, store.id)).seconds if here else None,
         address=bool(known) or talk.channel == EMAIL or talk.customer_id is not None,
+        doors=(await self_service.rules_of(tx, store.id)).doors,
     )  # fmt: skip
 
 

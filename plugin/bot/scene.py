@@ -13,6 +13,7 @@ from plugin.bot.memory import Choice
 from plugin.bot.turns import Before
 from plugin.conversations.conversations import Shopper
 from plugin.kernel.i18n import Translator
+from plugin.returns.self_service import Door
 from plugin.stores import Store
 
 
@@ -22,6 +23,7 @@ class Scene:
 
     `back_at`: when somebody is there again (UTC), None while open or unknown; `here`: agents with the panel open.
     `usual`: seconds that an answer usually takes, as measured. `address`: whether we know where to reach them.
+    `doors`: what the shop leaves to its customers; no other door is offered, and nothing behind one is told.
     """
 
     store: Store
@@ -37,6 +39,7 @@ class Scene:
     here: int = 0
     usual: int | None = None
     address: bool = False
+    doors: frozenset[Door] = frozenset(Door)
 
     @property
     def somebody(self) -> bool:

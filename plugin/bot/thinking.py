@@ -233,7 +233,7 @@ async def _offers(tx: Tx, scene: Scene, heard: Heard, decision: Decision, found:
             article = scene.bot.article(topic)
             if topic == HUMAN or (article is not None and f"article:{article}" in taken) or len(made) >= CHOICES:
                 continue
-            if scene.bot.for_a_person(topic) or not (tools.has(topic) or article is not None):
+            if scene.bot.for_a_person(topic) or not (tools.has(topic, scene.doors) or article is not None):
                 continue
             made.append(Choice(_short(title_of(topic, heard.language)), f"topic:{topic}"))
     return made
@@ -257,9 +257,9 @@ async def _follow(tx: Tx, scene: Scene, choice: str, heard: Heard) -> Say:
     pending = next((turn.data["pending"] for turn in scene.before.turns if turn.data.get("pending")), "")
     if kind == "order" and scene.shopper is not None:
         mine = {str(view.order.id): view for view in await proof.theirs(tx, scene.shopper)}
-        if value in mine:
-            return await tools.about(tx, scene, pending or "track_order", mine[value])
-        return await tools.order(tx, scene, pending or "track_order", heard.question)
+        topic = pending or "track_order"
+        found = tools.about(tx, scene, topic, mine[value]) if value in mine else None
+        return await (found or tools.order(tx, scene, topic, heard.question)) or _uncovered(topic)
     if kind == "product":
         row = await tools.by_id(tx, scene, UUID(value))
         if row is not None:
@@ -289,8 +289,8 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         return Say(Outcome.PERSON, Reason.WANTED, HUMAN)
     if scene.bot.for_a_person(topic):
         return Say(Outcome.PERSON, Reason.RESERVED, topic)
-    if topic in OF_ORDERS:
-        return _once(scene, await tools.order(tx, scene, topic, heard.question))
+    if topic in OF_ORDERS and (say := await tools.order(tx, scene, topic, heard.question)) is not None:
+        return _once(scene, say)
     if topic in OF_PRODUCTS and (say := await tools.product(tx, scene, topic, heard.question)) is not None:
         return _once(scene, say)
     if topic == tools.HOURS and scene.bot.article(topic) is None:
@@ -356,7 +356,7 @@ def _polite(scene: Scene, said: Manner) -> Say:
 
 
 def _answers(scene: Scene, topic: str) -> bool:
-    return not scene.bot.for_a_person(topic) and (tools.has(topic) or scene.bot.article(topic) is not None)
+    return not scene.bot.for_a_person(topic) and (tools.has(topic, scene.doors) or scene.bot.article(topic) is not None)
 
 
 def _nothing(scene: Scene) -> Say:

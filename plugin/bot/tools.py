@@ -36,6 +36,7 @@ from plugin.kernel.money import Money
 from plugin.kernel.text import isolate, search_key
 from plugin.returns import proof, records
 from plugin.returns import words as return_words
+from plugin.returns.self_service import Door
 from plugin.returns.states import State
 
 TRACKED = frozenset({"track_order", "delivery_late"})
@@ -62,16 +63,31 @@ _LOOKED_AT = 60
 _OFFERED = 3
 
 
-def has(topic: str) -> bool:
-    """Whether there is a tool for a topic, so that no article has to answer it."""
-    return topic in OF_ORDERS or topic in OF_PRODUCTS or topic == HOURS
+def has(topic: str, doors: frozenset[Door] = frozenset(Door)) -> bool:
+    """Whether there is a tool for a topic, so that no article has to answer it. `doors`: what the shop left open."""
+    return _open(topic, doors) if topic in OF_ORDERS else topic in OF_PRODUCTS or topic == HOURS
+
+
+_LEADS_TO = {"order": Door.ORDERS, "back": Door.RETURNS, "problem": Door.CLAIMS}
+
+
+def _open(topic: str, doors: frozenset[Door]) -> bool:
+    """Whether customers find what a topic about orders leads to. How a return stands is told while anything is open."""
+    if topic == "refund_status":
+        return bool(doors)
+    return _LEADS_TO[DOORS.get(topic, "order")] in doors
 
 
 # Orders
 
 
-async def order(tx: Tx, scene: Scene, topic: str, message: Message) -> Say:
-    """About one of the shopper's own orders. Nothing is told of an order that is not proven to be theirs."""
+async def order(tx: Tx, scene: Scene, topic: str, message: Message) -> Say | None:
+    """About one of the shopper's own orders. Nothing is told of an order that is not proven to be theirs.
+
+    None: the shop keeps this to itself.
+    """
+    if not _open(topic, scene.doors):
+        return None
     views = await proof.theirs(tx, scene.shopper) if scene.shopper is not None and scene.chat else ()
     view, several = _which(list(views), scene, message)
     if several:
@@ -85,8 +101,13 @@ async def order(tx: Tx, scene: Scene, topic: str, message: Message) -> Say:
     return await about(tx, scene, topic, view)
 
 
-async def about(tx: Tx, scene: Scene, topic: str, view: OrderView) -> Say:
-    """About this very order, which is proven to be theirs."""
+async def about(tx: Tx, scene: Scene, topic: str, view: OrderView) -> Say | None:
+    """About this very order, which is proven to be theirs. None: the shop keeps this to itself."""
+    if not _open(topic, scene.doors):
+        return None
+    returned = await _returned(tx, scene, view) if topic == "refund_status" else None
+    if topic == "refund_status" and returned is None and Door.ORDERS not in scene.doors:
+        return None
     usual = await orders.usual_times(tx, scene.store.id)
     one = view.order
     standing = tracking.standing(
@@ -94,8 +115,8 @@ async def about(tx: Tx, scene: Scene, topic: str, view: OrderView) -> Say:
     )
     words, door = _standing(scene.t, view, standing), _door(scene, "order", {"id": str(one.id)}, _called(scene.t, view))
     choices: Sequence[Choice] = ()
-    if topic == "refund_status" and (said := await _returned(tx, scene, view)):
-        words, door = said
+    if returned is not None:
+        words, door = returned
     elif topic in DOORS and not standing.cancelled:
         words, door = _onwards(scene, topic, view, standing)
     elif standing.late:

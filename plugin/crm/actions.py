@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import BigInteger, Index, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import BigInteger, Index, Uuid, bindparam, delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -305,6 +305,15 @@ SELECT EXISTS (SELECT FROM order_actions WHERE workspace_id = :workspace AND ord
 """)
 
 
+# `by_hand`: the store wrote the refund down, and what is left of the order is less by it already.
+_MOVED_SINCE = text("""
+SELECT EXISTS (SELECT FROM order_actions WHERE workspace_id = :workspace AND order_id = :order AND moves
+        AND state = 'done' AND finished_at > :looked)
+    OR EXISTS (SELECT FROM return_steps WHERE workspace_id = :workspace AND order_id = :order AND kind = 'pay'
+        AND state IN ('done', 'by_hand') AND finished_at > :looked)
+""")
+
+
 async def under_way(tx: Tx, order_id: UUID, *, besides: UUID | None = None) -> bool:
     """Whether money of an order is on its way, by an action or by a return other than `besides`."""
     values = {"workspace": tx.workspace_id, "order": order_id, "besides": besides}
@@ -351,17 +360,11 @@ def _under_way() -> Conflict:
 
 
 async def _moved_since(tx: Tx, row: ActionRow) -> bool:
-    """Whether money of the order was moved from here after this was looked at: the store's news may still be coming."""
-    found = await tx.scalar(
-        select(func.count()).select_from(ActionRow).where(
-            ActionRow.workspace_id == tx.workspace_id,
-            ActionRow.order_id == row.order_id,
-            ActionRow.moves,
-            ActionRow.state == DONE,
-            ActionRow.finished_at > row.created_at,
-        )
-    )  # fmt: skip
-    return bool(found)
+    """Whether money of the order was moved from here after this was looked at, by an action or by a return: the store's
+    news may still be coming."""
+    values = {"workspace": tx.workspace_id, "order": row.order_id, "looked": row.created_at}
+    found: bool = await tx.scalar(_MOVED_SINCE, values)
+    return found
 
 
 async def _go(tx: Tx, row: ActionRow) -> None:
@@ -411,6 +414,22 @@ async def not_done(tx: Tx, action_id: UUID, *, by: Agent) -> ActionRow:
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
     if row.state == UNKNOWN:
         await _end(tx, row, FAILED, said=row.said, code="not_done", actor=by.actor, by=by.id)
+    return row
+
+
+async def was_done(tx: Tx, action_id: UUID, *, by: Agent) -> ActionRow:
+    """A person looked into the store, and at the gateway where money moves: it happened. Raises NotFound, Forbidden."""
+    row = await tx.get(ActionRow, action_id, lock=True)
+    if row is None:
+        raise _gone()
+    if not by.may(Permission.REPLY) or not by.may(needs(row.action)):
+        raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
+    if row.state == UNKNOWN and row.moves:
+        order = await tx.get(Order, row.order_id)
+        row.outcome = msgspec.to_builtins(Done(order.external_id if order is not None else "", amount=row.money))
+        await _end(tx, row, DONE, said="", code="was_done", actor=by.actor, by=by.id)
+        # The order is read anew.
+        await _go(tx, row)
     return row
 
 

@@ -284,14 +284,15 @@ def zone_of(name: str) -> tzinfo:
 
 def load(folder: Path = LOCALE_DIR) -> Catalogues:
     """Read every catalogue (20 ms for 1 500 messages). Raises SetupError on a file that cannot be read."""
-    languages = {SOURCE_LANGUAGE: _language(SOURCE_LANGUAGE, [])}
+    languages = {SOURCE_LANGUAGE: read_language(SOURCE_LANGUAGE, [])}
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"):
         code = path.name.replace("_", "-").lower()
-        languages[code] = _language(code, sorted(path.glob("*.po")))
+        languages[code] = read_language(code, sorted(path.glob("*.po")))
     return Catalogues(languages)
 
 
-def _language(code: str, files: Sequence[Path]) -> Language:
+def read_language(code: str, files: Sequence[Path]) -> Language:
+    """One language out of these catalogues. Raises SetupError on a file that cannot be read."""
     try:
         locale = Locale.parse(code, sep="-")
     except (UnknownLocaleError, ValueError) as error:
@@ -410,18 +411,19 @@ def _check_file(
 
 
 def _check_placeholders(where: str, ids: Sequence[str], strings: Sequence[str]) -> Iterator[str]:
-    allowed = set().union(*(_placeholders(text) for text in ids))
+    allowed = set().union(*(placeholders(text) for text in ids))
     # A plural form may leave the number out ("one order"), and nothing else.
-    required = _placeholders(ids[0]) - ({"num", "count", "n"} if len(ids) > 1 else set())
+    required = placeholders(ids[0]) - ({"num", "count", "n"} if len(ids) > 1 else set())
     for string in strings:
-        found = _placeholders(string)
+        found = placeholders(string)
         if unknown := found - allowed:
             yield f"{where} has unknown placeholders {sorted(unknown)}"
         if missing := required - found:
             yield f"{where} lacks placeholders {sorted(missing)}"
 
 
-def _placeholders(text: str) -> set[str]:
+def placeholders(text: str) -> set[str]:
+    """The names that a text has filled in."""
     return {next(group for group in match.groups() if group is not None) for match in _PLACEHOLDER.finditer(text)}
 
 

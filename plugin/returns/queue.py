@@ -75,6 +75,10 @@ async def page(tx: Tx, asked: Asked, *, cursor: str | None = None, limit: int = 
     moment: Any = ReturnRequest.waiting_since if waiting else ReturnRequest.moved_at
     order = (moment, ReturnRequest.id) if waiting else (moment.desc(), ReturnRequest.id.desc())
     found_by = conditions(tx, asked)
+    if (rare := await _rare(tx, asked)) is not None:
+        if not rare:
+            return Page((), None)
+        found_by.append(ReturnRequest.id.in_(rare))
     if (place := _read_cursor(cursor)) is not None:
         here = tuple_(moment, ReturnRequest.id)
         found_by.append(here > tuple_(*place) if waiting else here < tuple_(*place))
@@ -94,6 +98,22 @@ async def page(tx: Tx, asked: Asked, *, cursor: str | None = None, limit: int = 
         listed.append(Listed(row[0], row[1], row[2], count, title, image))
     more = _write_cursor(shown[-1][0], waiting=waiting) if len(rows) > limit else None
     return Page(listed, more)
+
+
+_RARE = 500
+
+
+async def _rare(tx: Tx, asked: Asked) -> Sequence[UUID] | None:
+    """The returns about these goods or this reason, if they are few; None where they are many, or none were named.
+
+    Read in the order of the list, few of many are found late and none at all only at its end; many are found at once.
+    """
+    goods = narrowing.about(asked.narrowed, reason=asked.reason)
+    if not goods:
+        return None
+    meant = select(ReturnLine.request_id).where(ReturnLine.workspace_id == tx.workspace_id, *goods)
+    found = (await tx.scalars(meant.limit(_RARE + 1))).all()
+    return None if len(found) > _RARE else list(dict.fromkeys(found))
 
 
 async def counts(tx: Tx) -> dict[Tab, int]:

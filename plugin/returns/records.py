@@ -185,6 +185,9 @@ class ReturnLine(TenantRow, Base):
     __tablename__ = "return_lines"
     __table_args__ = (
         Index("ix_return_lines_request", "workspace_id", "request_id", "position"),
+        # Whole in the index: which returns are about these goods or this reason.
+        Index("ix_return_lines_product", "workspace_id", "product_external_id", "reason", "request_id"),
+        Index("ix_return_lines_reason", "workspace_id", "reason", "request_id"),
         tenant_key("request_id", "return_requests"),
         {
             "info": kept(

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from plugin.app import App
 from plugin.conversations import attachments, messages
+from plugin.crm.orders import Order
 from plugin.kernel.db import Tx
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
@@ -61,7 +62,9 @@ async def _led(app: App, tx: Tx, store: Store, request: ReturnRequest, t: Transl
     """The way to the return's own page; empty where the shop keeps orders and returns to itself."""
     if not request.public_id or not (await self_service.rules_of(tx, store.id)).doors:
         return ""
-    page = pages.address(app.settings.public_url, store, t.locale, request.public_id)
+    order = await tx.get(Order, request.order_id)
+    account = order is not None and bool(order.customer_external_id)
+    page = pages.address(app.settings.public_url, store, t.locale, request.public_id, account=account)
     return "\n".join((t.gettext("See your return and what comes next:"), page))
 
 

@@ -75,7 +75,8 @@ def letter(
             "Keep this e-mail: it proves what you declared and when. The shop writes to you about how it goes on."
         ),
     ]
-    if own := rules.words.get(words.locale, "").strip():
+    # A shop writes in the languages of its panel; English says more than nothing.
+    if own := (rules.words.get(words.locale) or rules.words.get("en") or "").strip():
         told.append(own)
     told.append(
         words.gettext(

@@ -27,7 +27,7 @@ from plugin.kernel.i18n import Catalogues, zone_of
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import kept
 from plugin.kernel.text import harmless, normalise_email
-from plugin.returns import withdrawal_receipt, withdrawal_rules
+from plugin.returns import withdrawal_receipt, withdrawal_rules, withdrawal_words
 from plugin.returns.withdrawal_rules import Rules
 from plugin.stores import Store
 from plugin.team import Agent, audit
@@ -237,7 +237,7 @@ async def declare(
     """
     at = await tx.scalar(select(func.date_trunc("second", func.clock_timestamp())))
     zone = store.timezone or "UTC"
-    words = catalogues.translator(language or store.locale, timezone=zone)
+    words = withdrawal_words.translator(catalogues, language or store.locale, timezone=zone)
     reference = "W-" + "".join(secrets.choice(_ALPHABET) for _ in range(8))
     letter = withdrawal_receipt.letter(words, store, rules(store), said, reference, at, language)
     declared = {

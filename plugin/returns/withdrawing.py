@@ -25,7 +25,7 @@ from plugin.kernel.lazy import _
 from plugin.kernel.text import isolate, normalise_email, search_key
 from plugin.platform import PlatformError
 from plugin.return_desk import ReturnableOrder
-from plugin.returns import policies, requests, withdrawal_receipt, withdrawal_rules, withdrawals
+from plugin.returns import policies, requests, withdrawal_receipt, withdrawal_rules, withdrawal_words, withdrawals
 from plugin.returns.policy import Choice, ChoiceLine, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.returns.withdrawal_receipt import Letter
@@ -101,7 +101,7 @@ async def answer_withdrawal(app: App, workspace_id: UUID, *, withdrawal_id: str)
         if statement is not None and case is not None and Stage(case.stage) is Stage.REFUSED:
             store = await stores.get(tx, case.store_id)
             if store is not None:
-                words = app.catalogues.translator(statement.language, timezone=statement.zone)
+                words = withdrawal_words.translator(app.catalogues, statement.language, timezone=statement.zone)
                 letter = withdrawal_receipt.refusal(words, store, statement.reference, case.note)
                 mail = await _mail(app, tx, statement, letter, f"withdrawal-answer.{id}")
         if mail is None:
@@ -117,7 +117,7 @@ async def _mail(app: App, tx: Tx, statement: Withdrawal, letter: Letter, key: st
     if store is None or not await mailboxes.can_send(app, tx, store.id):
         return None
     box = await mailboxes.of_store(tx, store.id)
-    words = app.catalogues.translator(statement.language, timezone=statement.zone)
+    words = withdrawal_words.translator(app.catalogues, statement.language, timezone=statement.zone)
     return Outbound(
         key=key,
         workspace_id=tx.workspace_id,

@@ -17,11 +17,11 @@ from starlette.routing import BaseRoute, Route
 from plugin import stores
 from plugin.app import App
 from plugin.conversations import mailboxes
-from plugin.kernel.errors import NotFound
+from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.i18n import Translator
-from plugin.kernel.lazy import _
+from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.web import Web
-from plugin.returns import withdrawal_rules, withdrawals
+from plugin.returns import withdrawal_rules, withdrawal_words, withdrawals
 from plugin.stores import Store
 from plugin.widget import session
 from plugin.widget.limits import Limit, Limits, address_of
@@ -68,15 +68,30 @@ class Withdrawals:
         self.limits = limits
 
     async def words(self, request: Request) -> Response:
-        """What these screens say, in one language."""
-        answer = json(strings(self.web.translator(request).gettext))
+        """What these screens say, in the language of the page: one of the Union's, or ours."""
+        words = self._words(request, request.query_params.get("locale", ""))
+        answer = json({**strings(words.gettext), "w.language": words.locale, "w.direction": words.direction})
         answer.headers["cache-control"] = f"public, max-age={_WORDS_SECONDS}"
         return answer
+
+    def _words(self, request: Request, language: str) -> Translator:
+        negotiated = self.web.translator(request)
+        return withdrawal_words.translator(self.app.catalogues, language or negotiated.locale)
 
     async def declare(self, request: Request) -> Response:
         """Take a statement down. Also while the function is not shown: whoever declares has declared."""
         passed = held(self.app.vault, request)
         declared = await body(request, Declared)
+        try:
+            return await self._declare(request, passed, declared)
+        except AhlanError as error:
+            # What is missing or too much is said in the language of the page, which may be none of the house's.
+            words = self._words(request, declared.language[:20])
+            error.message = Lazy(words.gettext(error.message))
+            error.hint = Lazy(words.gettext(error.hint)) if error.hint is not None else None
+            raise
+
+    async def _declare(self, request: Request, passed: session.Pass, declared: Declared) -> Response:
         said = withdrawals.read(declared.name, declared.contract, declared.email, declared.goods)
         await self.limits.spend(DECLARING, visitor=str(passed.visitor_id), address=address_of(request))
         # What is counted about somebody's address lies in Valkey as a keyed hash.
@@ -119,7 +134,8 @@ class Doors:
                 sells = self._sells.put(store.id, await withdrawals.sells(tx, store))
         if not withdrawals.rules(store).shown_to("" if country in _NOWHERE else country, sells=sells):
             return None
-        return {**labels(language), "hint": words.gettext("Within 14 days, without a reason")}
+        own = withdrawal_words.translator(self.app.catalogues, language or words.locale)
+        return {**labels(language), "hint": own.gettext("Within 14 days, without a reason")}
 
 
 def labels(language: str) -> dict[str, Any]:

@@ -39,4 +39,6 @@ def strings(_: Callable[[str], str]) -> dict[str, str]:
         "w.missing_name": _("Write your name."),
         "w.missing_contract": _("Write the order number, or what you bought and when."),
         "w.missing_email": _("Write the e-mail address for the receipt."),
+        "w.back": _("Back"),
+        "w.close": _("Close"),
     }

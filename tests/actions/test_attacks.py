@@ -79,7 +79,8 @@ async def test_whoever_only_notes_meets_nothing_but_refusals(till: Till) -> None
     for path in (f"{desk.order}/actions", f"{desk.order}/actions/note", f"order-actions/{row.id}"):
         assert (await desk.get(path)).status_code == 403, path
     for path in (f"{desk.order}/actions/note", f"{desk.order}/link", f"order-actions/{row.id}/again",
-                 f"order-actions/{row.id}/confirm", f"order-actions/{row.id}/not-done"):  # fmt: skip
+                 f"order-actions/{row.id}/confirm", f"order-actions/{row.id}/not-done",
+                 f"order-actions/{row.id}/was-done"):  # fmt: skip
         assert (await desk.post(path, text="x", amount=str(row.amount))).status_code == 403, path
 
 

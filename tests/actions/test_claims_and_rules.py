@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, text
 
+from integrations.shopify.redirect_queries import NAVIGATION
+from integrations.shopify.simulator import oauth
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.crm import orders
 from plugin.crm.actions import FAILED, ActionRow
@@ -299,3 +301,18 @@ async def test_the_short_address_is_made_and_taken_away_in_the_settings(till: Ti
     path = f"settings/self-service/{till.connection.store_id}"
     assert "has to allow Ahlan to make redirects" in (await desk.get(path)).text
     assert "has to allow Ahlan" in (await desk.post(f"{path}/short", on="yes")).text
+    oauth.change_scopes(till.sim.shop, [*till.sim.shop.granted, NAVIGATION])
+    async with till.app.db.transaction(till.workspace) as tx:
+        store = await tx.get(Store, till.connection.store_id)
+        assert store is not None
+        store.scopes = [*store.scopes, NAVIGATION]
+    held = till.sim.shop.state
+    assert "Take it away</button>" in (await desk.post(f"{path}/short", on="yes")).text
+    assert [one["path"] for one in held.all("redirects")] == ["/returns"]
+    assert "Make it</button>" in (await desk.post(f"{path}/short", on="")).text
+    assert held.all("redirects") == []
+    await desk.post(f"{path}/short", on="yes")
+    await desk.post(path, orders="on")
+    assert len(held.all("redirects")) == 1, "something is left behind it"
+    await desk.post(path, again="on")
+    assert held.all("redirects") == [], "a shop that keeps all of it to itself"

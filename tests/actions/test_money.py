@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from plugin.crm import actions
 from plugin.crm.actions import DONE, FAILED, PREPARED, SENT, UNKNOWN
 from plugin.kernel.errors import Conflict, Forbidden, NotFound
+from plugin.kernel.jobs import TaskError
 from plugin.platform import Cancel, Refund, RefundLine
 from plugin.team import Permission, Role
 from tests.actions.conftest import Killed, Till
@@ -310,3 +312,49 @@ async def test_an_order_is_cancelled_without_money_too(till: Till) -> None:
     assert (row.state, row.amount) == (DONE, None)
     assert await till.refunds() == []
     assert (await till.ours()).cancelled_at is not None
+
+
+# WooCommerce's gateway
+
+
+@pytest.mark.parametrize(
+    ("mode", "money"), [("die_before", 0), ("die_during", 1), ("timeout", 1), ("die_after", 1), ("refuse", 0)]
+)
+async def test_a_refund_that_the_gateway_says_nothing_about_waits_for_a_person(
+    woo_till: Till, mode: str, money: int
+) -> None:
+    """Written down by the store is not paid: it is neither done nor sent again, and a person says what they found."""
+    till = woo_till
+    await till.sim.sim("gateway", {"mode": mode})
+    row = await till.confirm(await till.prepare(WHOLE))
+    for _round in range(3):
+        with contextlib.suppress(TaskError):
+            await till.work()
+        await till.hurry()
+    await till.age(row, 5)
+    await till.work()
+    row = await till.row(row)
+    ledger = (await till.sim.sim("ledger", method="GET"))["ledger"]
+    assert len(ledger) == money, "asked once, whatever came of it"
+    if mode == "refuse":
+        assert (row.state, row.code) == (FAILED, "woocommerce_rest_cannot_create_order_refund")
+        return
+    if mode == "die_after":
+        assert row.state == DONE, "the gateway's word was written down before the answer was lost"
+        return
+    assert row.state == UNKNOWN
+    with pytest.raises(Conflict):
+        await till.confirm(await till.prepare(Refund(shipping=True)))
+    async with till.app.db.transaction(till.workspace) as tx:
+        await (actions.was_done if money else actions.not_done)(tx, row.id, by=till.agent)
+    row = await till.row(row)
+    assert (row.state, row.code) == ((DONE, "was_done") if money else (FAILED, "not_done"))
+    await till.work()
+    assert len((await till.sim.sim("ledger", method="GET"))["ledger"]) == money
+    if money:
+        assert row.done.amount == row.money
+        agent = await till.person(Role.AGENT)
+        async with till.app.db.transaction(till.workspace) as tx:
+            assert await actions.given(tx, till.order_id, till.agent.id, row.currency) == row.worth
+            with pytest.raises(Forbidden):
+                await actions.was_done(tx, row.id, by=agent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID, uuid4
 
 import pytest
@@ -121,6 +122,24 @@ async def test_several_are_approved_after_a_look_at_the_sum(till: Till, maya: Br
     assert states == [State.APPROVED, State.APPROVED, State.REQUESTED]
     again = await maya.post("/panel/returns/approve", data={"id": ids}, headers=HX)
     assert "0 returns approved." in again.headers["hx-trigger"]
+
+
+async def test_a_page_that_waits_for_the_store_is_drawn_anew_only_when_something_changed(
+    till: Till, maya: Browser
+) -> None:
+    await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    request = await till.submit(want((SHIRT, 1)))
+    waiting = re.search(r'hx-get="([^"]+[?]seen=[0-9a-f]+)" hx-trigger="every 2s"', await _shown(maya, request))
+    assert waiting is not None
+    assert (await maya.get(waiting[1], headers=HX)).status_code == 204
+    await till.work("carry_return")
+    after = await maya.get(waiting[1], headers=HX)
+    assert after.status_code == 200
+    assert "every 2s" not in after.text, "it is paid: nothing is waited for any more"
+
+
+async def _shown(browser: Browser, request: ReturnRequest) -> str:
+    return (await browser.get(f"/panel/returns/{request.id}")).text
 
 
 async def test_who_may_not_pay_does_not(till: Till, shop: Shop, sign_in: SignIn) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from plugin.app import App
 from plugin.bot import turns
+from plugin.bot.thinking import title_of
 from plugin.conversations import messages, teams
 from plugin.conversations.conversations import TABLE, Conversation, Shopper
 from plugin.crm import sync
@@ -18,7 +19,9 @@ from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.money import Money
 from plugin.platform import FulfilmentRecord, LineRecord, OrderRecord, ProductRecord, VariantRecord
+from plugin.returns import self_service
 from plugin.returns.proof import OrderProof
+from plugin.returns.self_service import Door, Rules
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import UNSURE, Chat, Models, set_bot, settle
@@ -106,6 +109,32 @@ async def test_a_proven_order_is_told_with_its_parcel(chat: Chat, app: App, work
     (card,) = said.data["cards"]
     assert (card["screen"], card["given"]) == ("order", {"id": str(id)})
     assert said.data["bot"]["parts"][0]["tool"] == "orders"
+
+
+async def test_a_door_that_the_shop_closed_is_not_offered(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, models: Models
+) -> None:
+    """What leads to it goes to a person, or to what the shop wrote about it; nothing behind it is told."""
+    models.reads("it arrived broken", "damaged_item")
+    asked = {"where is my order": "order", "I want to return it": "back", "it arrived broken": "problem"}
+    leads = {"order": Door.ORDERS, "back": Door.RETURNS, "problem": Door.CLAIMS}
+    id = await order(app, workspace, store, "#1001")
+    for closed in (Door.RETURNS, Door.ORDERS, Door.CLAIMS):
+        async with app.db.transaction(workspace) as tx:
+            row = await tx.get(Store, store.id)
+            assert row is not None
+            await self_service.save(tx, row, Rules(**{closed.value: False}), by=maya)
+        for text, screen in asked.items():
+            shopper = Shopper(await _visitor(app, workspace, store), store.id)
+            await prove(app, workspace, shopper, id)
+            said = await Chat(chat.app, workspace, shopper).say(text)
+            shown = [card["screen"] for card in said.data.get("cards", ())] if said is not None else []
+            assert shown == ([] if leads[screen] is closed else [screen]), (closed, text)
+            if leads[screen] is closed:
+                assert said is None or "prepared" not in said.text
+        greeted = await Chat(chat.app, workspace, Shopper(await _visitor(app, workspace, store), store.id)).say("hello")
+        for topic, door in {"track_order": Door.ORDERS, "return_item": Door.RETURNS}.items():
+            assert (title_of(topic, "en") in offered(greeted)) is (door is not closed), topic
 
 
 async def test_an_order_of_somebody_else_stays_closed_beside_ones_own(

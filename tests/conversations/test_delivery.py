@@ -5,7 +5,10 @@ import email
 import email.policy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from email.generator import BytesGenerator
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from io import BytesIO
 from uuid import UUID, uuid4
 
 import pytest
@@ -250,3 +253,28 @@ def test_headers_cannot_be_slipped_in() -> None:
 def test_a_wrong_url_says_so(url: str) -> None:
     with pytest.raises(SetupError):
         server_of(url)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Απόδειξη παραλαβής της υπαναχώρησής σας W-HM8Y5QB6, Dukkan",
+        "تم استلام طلب الإرجاع الخاص بكم وسنراسلكم بالخطوات التالية خلال يومي عمل من متجر الأقمشة والأزياء",
+        "בקשת ההחזרה שלכם התקבלה ונחזור אליכם עם הצעדים הבאים בתוך שני ימי עסקים מחנות הבדים והאופנה",
+        "Order 1001 ✓ was sent to you today by the carrier, and this is a subject of more than a line of text ✓",
+        "ö" * 150,
+    ],
+)
+def test_a_long_subject_and_name_arrive_with_every_blank(words: str) -> None:
+    wanted = " ".join(words.split())[:200]
+    outbound = Outbound("k", uuid4(), "a@b.example", words, "t", "<p>t</p>", sender_name=words)
+    wire = BytesIO()
+    BytesGenerator(wire).flatten(compose(outbound, "chat@ahlan.example"), linesep="\r\n")  # as smtplib writes it
+    head = wire.getvalue().partition(b"\r\n\r\n")[0]
+    assert all(len(line) <= 78 and line.isascii() and b"\n" not in line for line in head.split(b"\r\n"))
+    # By the letter of RFC 2047: this Python's newer parser puts blanks between encoded words of a name.
+    read = email.message_from_bytes(wire.getvalue(), policy=email.policy.compat32)
+    assert str(make_header(decode_header(read["Subject"]))) == wanted
+    name, _open, address = read["From"].rpartition("\r\n <")
+    assert str(make_header(decode_header(name))).strip('"') == wanted
+    assert address == "chat@ahlan.example>"

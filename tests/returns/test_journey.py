@@ -10,8 +10,11 @@ from sqlalchemy import select
 
 from plugin import stores, team
 from plugin.app import App
-from plugin.crm import sync
+from plugin.crm import actions, sync
+from plugin.crm.actions import ActionRow
 from plugin.crm.orders import Order
+from plugin.kernel.errors import Conflict
+from plugin.platform import Refund, RefundLine
 from plugin.return_desk import Disposition
 from plugin.returns import records, steps
 from plugin.returns.policy import PayWhen, Policy
@@ -85,3 +88,36 @@ async def test_an_answer_that_gets_lost_on_the_way_pays_once(till: Till, counter
     assert (request.paid_at is not None) or request.stuck
     if request.paid_at is not None:
         assert sum(await counter.moved()) == request.paid
+
+
+async def test_an_order_refund_that_was_looked_at_before_a_return_paid_is_held_back(
+    till: Till, counter: Counter
+) -> None:
+    """Before the store's own news of it arrives: what was shown then is more than the order has left now."""
+    await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    line = (await counter.lines())[0]
+    whole = Refund(lines=(RefundLine(line.external_id, line.quantity),))
+    async with till.app.db.transaction(till.workspace) as tx:
+        store = await stores.get(tx, counter.connection.store_id)
+        assert store is not None
+        store.scopes = [*store.scopes, "write_orders"]  # what Shopify's refunds ask for
+    quote = await counter.platform.quote(counter.connection, counter.order, whole)
+
+    async def looked_at() -> ActionRow:
+        async with till.app.db.transaction(till.workspace) as tx:
+            order = await tx.get(Order, till.order_id)
+            assert order is not None
+            return await actions.prepare(tx, order, whole, quote, by=till.agent)
+
+    stale = await looked_at()
+    request = await till.submit(want((line.external_id, 1)))
+    await till.work("carry_return")
+    assert (await till.request(request)).paid_at is not None
+    paid = await counter.moved()
+    async with till.app.db.transaction(till.workspace) as tx:
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            await actions.confirm(tx, stale.id, by=till.agent, amount=str(stale.amount))
+    assert await counter.moved() == paid
+    fresh = await looked_at()
+    async with till.app.db.transaction(till.workspace) as tx:
+        assert (await actions.confirm(tx, fresh.id, by=till.agent, amount=str(fresh.amount))).state == actions.SENT

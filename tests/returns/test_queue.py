@@ -10,6 +10,7 @@ from sqlalchemy import event, text
 
 from plugin.app import App
 from plugin.returns import queue
+from plugin.returns.narrowing import Narrowed
 from plugin.returns.queue import Asked, Tab
 from plugin.returns.states import State
 from tests.returns.desk import Shop
@@ -51,6 +52,8 @@ async def _rows_read(app: App, workspace: UUID, asked: Asked, cursor: str | None
             await queue.page(tx, asked, cursor=cursor)
     finally:
         event.remove(app.db.app.sync_engine, "before_cursor_execute", keep)
+    if not said:
+        return 0
     (statement, parameters) = said[0]
     async with app.db.transaction(workspace) as tx:
         connection = await tx.session.connection()
@@ -75,6 +78,33 @@ async def test_a_page_reads_a_page_at_any_depth(full: Shop, tab: Tab) -> None:
     assert len(seen) == len(set(seen)) == 4 * queue.PAGE
     for at in (None, cursor):
         assert await _rows_read(full.app, full.workspace, Asked(tab), at) <= 4 * queue.PAGE
+
+
+@pytest.mark.parametrize(
+    ("reason", "product", "found"), [("small", "hat", 0), ("broken", "hat", 3), ("broken", "", 3), ("never", "", 0)]
+)
+async def test_goods_and_a_reason_that_few_have_together_are_not_looked_for_in_all(
+    full: Shop, reason: str, product: str, found: int
+) -> None:
+    async with full.app.db.transaction(full.workspace) as tx:
+        await tx.execute(
+            text("""
+            INSERT INTO return_lines (workspace_id, id, store_id, order_id, request_id, position, line_external_id,
+                title, product_external_id, quantity, reason)
+            SELECT workspace_id, gen_random_uuid(), store_id, order_id, id, 0, 'l', 'Hat',
+                CASE WHEN serial % 2 = 0 THEN 'hat' ELSE 'shirt' END, 1,
+                CASE WHEN serial IN (2010, 2020, 11000) THEN 'broken' WHEN serial % 2 = 0 THEN 'dull' ELSE 'small' END
+            FROM return_requests WHERE workspace_id = :w
+            """),
+            {"w": full.workspace},
+        )
+    await full.app.db.analyze()
+    asked = Asked(Tab.ALL, reason=reason, narrowed=Narrowed(product=product))
+    async with full.app.db.transaction(full.workspace) as tx:
+        assert [row.request.serial for row in (await queue.page(tx, asked)).rows] == [2010, 2020, 11000][:found]
+        common = await queue.page(tx, Asked(Tab.ALL, reason="small", narrowed=Narrowed(product="shirt")))
+    assert [row.request.serial for row in common.rows] == list(range(2001, 2101, 2)), "what many have stays in order"
+    assert await _rows_read(full.app, full.workspace, asked) <= 20
 
 
 async def test_the_filters_together_find_what_they_say(full: Shop) -> None:

@@ -56,6 +56,20 @@ async def test_the_tab_in_my_account_holds_them_too(shop: Shop, visitor: Callabl
     assert len(re.findall(r"<script\b[^>]*widget/page\.js", html)) == 1
 
 
+async def test_the_plugin_says_where_letters_lead_to(shop: Shop) -> None:
+    """A page that everybody may open; one that only speaks of the shortcode, waits or has a password is none."""
+    where = "return Ahlan_Pairing::status()['returns'];"
+    tab = f"{shop.site.url}/my-account/ahlan-returns/"
+    async with page_of(shop, "Write [[ahlan_returns]] into a page.", name="how-to"):
+        assert await shop.site.run(where) == {"page": "", "account": tab}
+        for content in WAYS.values():
+            async with page_of(shop, content) as address:
+                assert await shop.site.run(where) == {"page": address, "account": tab}
+                hide = "wp_update_post( array( 'ID' => get_page_by_path( 'send-it-back' )->ID, $name => $value ) ); "
+                for name, value in (("post_password", "hush"), ("post_status", "draft")):
+                    assert (await shop.site.run(hide + where, name=name, value=value))["page"] == "", name
+
+
 async def test_a_shopper_finishes_on_the_page_without_leaving_the_shop(shop: Shop, meet: Meet) -> None:
     """In Arabic, on a phone, in a shop that sends no codes yet: then a person calls back first."""
     person = await meet("ar", phone=True)

@@ -166,7 +166,7 @@ class Control:
         """Site switches: permalinks, coming_soon, widget, cron (false: only `/__sim/cron` delivers).
 
         `refunding_gateways` is the list of those that give money back by themselves; `return_status` false: an older
-        copy of the plugin, which has no status for returns.
+        copy of the plugin, which has no status for returns. `returns_page`: the page with our shortcode or block.
         """
         body = await _json(request)
         if "refunding_gateways" in body:
@@ -177,6 +177,8 @@ class Control:
             if name in body
         }
         self._shop.set_option(**known)
+        if "returns_page" in body:
+            self._shop.set_option(returns_page=str(body["returns_page"]))
         return await self.state(request)
 
     async def ledger(self, request: Request) -> Response:

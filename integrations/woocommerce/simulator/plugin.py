@@ -84,6 +84,10 @@ class Plugin:
             "version": VERSION,
             "widget": bool(self._shop.option("widget", True)),
             "coming_soon": bool(self._shop.option("coming_soon", False)),
+            "returns": {
+                "page": str(self._shop.option("returns_page", "") or ""),
+                "account": f"{self._site}/my-account/ahlan-returns/",
+            },
         }
 
     def signed_call(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Json:

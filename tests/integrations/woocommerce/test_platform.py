@@ -41,6 +41,7 @@ from plugin.platform import (
     ProductRecord,
     Resource,
 )
+from plugin.returns import pages
 
 SITE = f"https://{HOST}"
 
@@ -425,6 +426,35 @@ async def test_the_check_sees_what_hides_us_from_shoppers(shop: Shop) -> None:
     await shop.sim("options", {"coming_soon": False, "permalinks": False})
     findings = {finding.code: finding.ok for finding in await shop.platform.check(connection)}
     assert findings["no_permalinks"] is False
+
+
+async def test_letters_lead_to_the_shops_own_page(shop: Shop) -> None:
+    """The plugin's status says where it is; without one, who has an account is led to theirs, others to ours."""
+    connection = await shop.connect()
+
+    async def led(*, account: bool) -> str:
+        await shop.platform.embed_state(connection)
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            store = await stores.get(tx, connection.store_id)
+        assert store is not None
+        return pages.address("https://ahlan.example", store, "he", "x", account=account)
+
+    ours = "https://ahlan.example/widget/page?store=st_"
+    assert (await led(account=False)).startswith(ours)
+    assert await led(account=True) == f"{SITE}/my-account/ahlan-returns/?locale=he&return=x"
+    for page, first in ((f"{SITE}/send-back/", "?"), (f"{SITE}/?page_id=7", "&")):
+        await shop.sim("options", {"returns_page": page})
+        for account in (False, True):
+            assert await led(account=account) == f"{page}{first}locale=he&return=x"
+    for others in (
+        "https://evil.example/send-back/",
+        f"{SITE}.evil.example/",
+        "javascript:alert(1)",
+        f"{SITE}/a b",
+        "",
+    ):
+        await shop.sim("options", {"returns_page": others})
+        assert (await led(account=False)).startswith(ours), others
 
 
 async def test_a_plugin_that_was_never_paired_is_seen(shop: Shop) -> None:

@@ -6,12 +6,15 @@ import { action, complaint, field, form, part } from "../orders/pieces.js";
 
 const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 const labels = () => config.withdrawal ?? config.labels;
-const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
-const stamp = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "long", timeZone: config.time_zone });
+// The words are the page's own, in any official language of the Union: the rest of the panel speaks fewer.
+const stamp = (moment) => {
+  const locale = t("w.language") + (config.digits ? `-u-nu-${config.digits}` : "");
+  return new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "long", timeZone: config.time_zone }).format(moment);
+};
 
 /** Its style and its words come first. `home()` and `close()` lead away, `top()` shows its beginning; `page`: it is all there is. */
 export async function withdrawal(around) {
-  const [words] = await Promise.all([around.api.get(`withdrawal/words?locale=${config.locale}`), dress("orders"), dress("withdrawal")]);
+  const [words] = await Promise.all([around.api.get(`withdrawal/words?locale=${encodeURIComponent(labels().language || config.locale)}`), dress("orders"), dress("withdrawal")]);
   Object.assign(config.strings, words);
   return new Withdrawal(around);
 }
@@ -31,11 +34,11 @@ class Withdrawal {
     this.#said.name = name;
     this.body = el("div", { class: "body" });
     this.title = el("h1", { tabindex: "-1" });
-    this.backwards = iconButton("arrow-left", t("chat.back"), () => this.back());
+    this.backwards = iconButton("arrow-left", t("w.back"), () => this.back());
     this.view = el(
       "section",
-      { class: "orders" },
-      el("header", { class: "bar" }, this.backwards, this.title, page && el("bdi", { class: "shop" }, config.shop), !page && iconButton("x", t("close"), close)),
+      { class: "orders", lang: t("w.language"), dir: t("w.direction") },
+      el("header", { class: "bar" }, this.backwards, this.title, page && el("bdi", { class: "shop" }, config.shop), !page && iconButton("x", t("w.close"), close)),
       this.body,
     );
     this.#statement();
@@ -117,7 +120,7 @@ class Withdrawal {
     this.#client = null;
     const told = mailed ? t("w.mailed", { email }) : t("w.unmailed");
     const facts = [
-      [t("w.received"), stamp.format(new Date(at))],
+      [t("w.received"), stamp(new Date(at))],
       [t("w.reference"), reference],
     ];
     this.#put(

@@ -85,6 +85,7 @@ final class Ahlan_Pairing {
 			'version'     => WC_AHLAN_VERSION,
 			'widget'      => Ahlan_Widget::enabled(),
 			'coming_soon' => Ahlan_Health::coming_soon(),
+			'returns'     => Ahlan_Pages::returns(),
 		);
 	}
 
