@@ -85,14 +85,13 @@ class Home:
 
 async def homes(app: App, tx: Tx) -> list[Home]:
     """The help centre of each shop that is here."""
+    able = {name for name, one in app.platforms.items() if Capability.THEMED_PAGES in one.capabilities}
     return [
         Home(
             one.id,
             one.name,
             home(app.settings.public_url, one),
-            not one.widget.get(HELP_ALONE)
-            if Capability.THEMED_PAGES in app.platforms[one.platform].capabilities
-            else None,
+            not one.widget.get(HELP_ALONE) if one.platform in able else None,
         )
         for one in await stores.all_stores(tx)
         if one.status != UNINSTALLED

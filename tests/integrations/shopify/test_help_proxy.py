@@ -1,4 +1,4 @@
-"""The help centre through the shop's app proxy: in the theme or alone, its own address in every link, nobody unsigned."""
+"""The help centre through the app proxy: in the theme or alone, its own address in every link, nobody unsigned."""
 
 import json
 import re
