@@ -215,7 +215,7 @@ class Site:
             "description": made.description, "canonical": made.canonical, "index": made.index,
             "alternates": [list(pair) for pair in made.alternates], "language": made.language,
             "data": str(made.data),
-            "body": f"{self._help_centre.languages(made)}{made.body}" if made.kind == "text/html" else str(made.body),
+            "body": f"{made.body}{self._help_centre.languages(made)}" if made.kind == "text/html" else str(made.body),
             "style": f"{server}{self.web.assets.url('help/help.css')}",
             "script": f"{server}{self.web.assets.url('help/help.js')}",
         }  # fmt: skip

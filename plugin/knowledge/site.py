@@ -361,11 +361,15 @@ class Site:
         return liquid_text(str(page)) + scripts
 
     def languages(self, made: Shown) -> Markup:
-        """The languages that a page is in, to choose from; empty where there is one."""
+        """The other languages that a page is in; empty where there is none."""
         return self.web.render(
             "help/languages.html",
             self.app.catalogues.translator(made.language or "en"),
-            languages=[one for one in self.app.catalogues.languages if one.code in dict(made.alternates)],
+            languages=[
+                one
+                for one in self.app.catalogues.languages
+                if one.code in dict(made.alternates) and one.code != made.language
+            ],
             places=dict(made.alternates),
         )
 
@@ -508,6 +512,7 @@ class _Page:
             await reading.searched(tx, text, self.language, len(found))
         heading = self.t.gettext("Search")
         made = self._made("search", f"{heading} · {self.shop}", f"/search?{urlencode({'q': text})}", heading=heading,
+                          searched=bool(text.strip()),
                           found=[(one, self.path(one.slug, one.language)) for one in found])  # fmt: skip
         return replace(made, index=False, alternates=[(code, f"{self.home}/{code}") for code in self.held.languages()])
 

@@ -27,7 +27,7 @@ from plugin.conversations import mailboxes, teams
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.mailboxes import Mailbox
 from plugin.kernel.db import new_id
-from plugin.knowledge import articles, search
+from plugin.knowledge import articles, reading, search
 from plugin.knowledge.articles import Kind
 from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
@@ -237,6 +237,18 @@ class Shopper:
         await frame.locator(".help-search").press_sequentially(WORDS[self.language].searched, delay=15)
         await frame.locator(".help-line", has_text=ARTICLES["delivery"][self.language][0]).click(timeout=PATIENCE)
         await expect(frame.locator(".help-article")).to_contain_text(WORDS[self.language].days, timeout=PATIENCE)
+        buttons = frame.locator(".help-vote button")
+        await buttons.last.click()
+        await expect(buttons).to_have_count(4, timeout=PATIENCE)
+        await buttons.nth(2).click()
+        await expect(buttons).to_have_count(0)
+
+        async def kept() -> bool:
+            async with self.scene.place.world.app.db.transaction(self.scene.store.workspace_id) as tx:
+                told = [one for one in await reading.told(tx, 5) if one.language == self.language]
+            return [one.reasons for one in told if one.failed] == [{"missing": 1}]
+
+        await self.scene.place.world.until(kept, what="the reason")
         await frame.locator(".help-chat").click()
         await expect(frame.locator("textarea")).to_be_visible(timeout=PATIENCE)
 

@@ -362,8 +362,9 @@ class Pages:
     async def help(self, request: Request) -> Response:
         """The help centre at the shop's own address, inside its theme. Its language is in its address, or ours."""
         path = request.path_params.get("path", "").strip("/")
-        said = dict(request.query_params)
-        made = await self.plugin.help(path, said, self.language(request), request.headers.get("user-agent", ""))
+        said, agent = dict(request.query_params), request.headers.get("user-agent", "")
+        home = f"{request.url.scheme}://{request.url.netloc}"
+        made = await self.plugin.help(home, path, said, self.language(request), agent)
         if made is None:
             return self.not_found(request)
         if made["location"]:

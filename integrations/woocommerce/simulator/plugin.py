@@ -159,7 +159,7 @@ class Plugin:
         chosen = self._shop.option("withdrawal", "auto")
         return _withdrawal(language) if self.paired is not None and chosen != "off" else ""
 
-    async def help(self, path: str, query: Mapping[str, str], language: str, agent: str) -> Json | None:
+    async def help(self, home: str, path: str, query: Mapping[str, str], language: str, agent: str) -> Json | None:
         """A page of the help centre in parts, as class-ahlan-help.php asks for it; None while nobody answers."""
         paired = self.paired
         if paired is None:
@@ -168,7 +168,7 @@ class Plugin:
         body = php_json(
             {
                 "path": path,
-                "base": f"{self._site}/help",
+                "base": f"{home}/help",
                 "query": {name: query[name] for name in ("q", "thanks", "vote") if name in query},
                 "languages": language,
                 "agent": agent,

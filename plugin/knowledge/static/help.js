@@ -5,7 +5,9 @@
   const { help, language } = root.dataset;
 
   // The shop's colour, made readable on white and on black: as much lighter or darker as it takes.
-  const given = /^#([\da-f]{2})([\da-f]{2})([\da-f]{2})$/i.exec(root.dataset.accent || document.body.dataset.accent || "");
+  // Where a theme stands around it, the chat's own tag says the colour that the merchant chose there.
+  const chosen = document.body.dataset.accent || document.querySelector("script[data-store][data-accent]")?.dataset.accent || root.dataset.accent;
+  const given = /^#([\da-f]{2})([\da-f]{2})([\da-f]{2})$/i.exec(chosen || "");
   if (given) {
     const rgb = given.slice(1).map((two) => parseInt(two, 16));
     const light = (c) => c.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
