@@ -335,6 +335,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/help/preview", help_article.preview, reply, "POST"),
         *door.routes("/help/draft", help.draft, reply, "POST"),
         *door.routes("/help/reports", help.reports, read),
+        *door.routes("/help/shops/{id}", help.stand, setting, "POST"),
         *door.routes("/help/topic", help.draft_topic, reply, "POST"),
         *door.routes("/help/suggestions/{id}", help.take_suggestion, reply, "POST"),
         *door.routes("/help/collections", help.collections, setting),

@@ -30,6 +30,7 @@ class Capability(StrEnum):
     REFUND_API = "refund_api"
     WEBHOOK_RETRIES = "webhook_retries"
     CART_WEBHOOKS = "cart_webhooks"
+    THEMED_PAGES = "themed_pages"
 
 
 class Resource(StrEnum):

@@ -143,6 +143,8 @@ FIELDS: Final[dict[str, Lazy]] = {
     "timezone": _("Time zone"),
     "greeting": _("Greeting"),
     "answer_time": _("How soon you answer"),
+    "help_alone": _("Help centre outside the theme"),
+    "fit": _("Product pages say what runs small or large"),
     "method": _("How"),
     "step": _("Step"),
     "refund": _("Refunds"),

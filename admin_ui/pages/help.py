@@ -23,7 +23,9 @@ from plugin.knowledge.files import MAX_BYTES
 from plugin.knowledge.importing import Outcome
 from plugin.knowledge.reading import Reason
 from plugin.knowledge.rules import State
+from plugin.platform import Capability
 from plugin.stores import UNINSTALLED, Store
+from plugin.team import audit
 
 REPORT_DAYS = 30
 MANY_LINKS = _("Choose ten of each at most.")
@@ -96,7 +98,7 @@ async def index(desk: Desk) -> Response:
         found = await articles.listed(tx, kind, query=query)
         away = await articles.listed(tx, kind, deleted=True)
         shelves = await articles.collections(tx) if kind is Kind.ARTICLE else []
-        homes = await site.addresses(desk.app, tx)
+        homes = await site.homes(desk.app, tx)
         gone = await tx.get(Article, as_id(asked["deleted"])) if asked.get("deleted") else None
         undo = await articles.find(tx, gone.id) if gone is not None and gone.deleted_at is not None else None
     names: list[tuple[Collection | None, str]] = [(one, one.name(desk.t.locale)) for one in shelves]
@@ -116,7 +118,26 @@ async def index(desk: Desk) -> Response:
         undo=undo,
         states=STATES,
         publishes=articles.may_publish(desk.agent),
+        saved=asked.get("saved", ""),
     )
+
+
+async def stand(desk: Desk) -> Response:
+    """Whether a shop's help centre stands inside its theme, where the platform can do that."""
+    form = await desk.request.form()
+    alone = not form.get("themed")
+    async with desk.transaction() as tx:
+        store = await tx.get(Store, desk.path_id(), lock=True)
+        if store is None or Capability.THEMED_PAGES not in desk.app.platforms[store.platform].capabilities:
+            raise nothing_here()
+        before = bool(store.widget.get(site.HELP_ALONE))
+        if before != alone:
+            store.widget = {**store.widget, site.HELP_ALONE: alone}
+            audit.note(
+                tx, "settings.widget", by=desk.agent.id,
+                changes={"store": [None, store.name], site.HELP_ALONE: [before, alone]},
+            )  # fmt: skip
+    return desk.go("help", saved="stand")
 
 
 def _lines(desk: Desk, found: Sequence[Listed]) -> list[Line]:

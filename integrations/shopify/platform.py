@@ -109,6 +109,7 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk, RedirectDesk):
             Capability.REFUND_API,
             Capability.WEBHOOK_RETRIES,
             Capability.CART_WEBHOOKS,
+            Capability.THEMED_PAGES,
         }
     )
 

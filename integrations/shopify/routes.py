@@ -202,10 +202,11 @@ class Edges:
             ) from error
 
     async def help(self, request: Request) -> Response:
-        """The help centre at the shop's own address: HTML as it is, never Liquid, so nothing in it is run by Shopify.
+        """The help centre at the shop's own address: inside its theme as Liquid, or a document of ours (a choice).
 
-        Unlike the rest of the proxy it is a page, and meant to be one of the shop's: its words are the merchant's, its
-        HTML went through the sanitiser, and what a shopper searched for is said as text.
+        Unlike the rest of the proxy it is a page, and meant to be one of the shop's: its words are the merchant's and
+        its HTML went through the sanitiser. As Liquid it holds nothing that Shopify would run and no word of the
+        request; as a document it says what a shopper searched for as text.
         """
         try:
             asked = self._signed(request)
@@ -228,6 +229,7 @@ class Edges:
         async with self._app.db.transaction(store.workspace_id) as tx:
             await site.seen_at(tx, store.id, f"{store.url.rstrip('/')}{base}")
         store.widget = {**store.widget, site.HELP_BASE: f"{store.url.rstrip('/')}{base}"}
+        themed = not store.widget.get(site.HELP_ALONE)
         page = Asked(
             path=request.path_params.get("path", ""),
             base=base,
@@ -235,12 +237,17 @@ class Edges:
             languages=request.headers.get("accept-language", ""),
             agent=request.headers.get("user-agent", ""),
             in_place=True,
-            chat=True,
+            chat=not themed,
             identity=f"{asked.path_prefix}/identity",
+            embedded=themed,
+            silent=themed,
         )
         made = await self._site.page(store, page)
         if made.kind != "text/html":
             return Response(str(made.body), made.status, media_type=made.kind)
+        if themed:
+            text = self._site.themed(store, page, made)
+            return Response(text, made.status, media_type="application/liquid", headers=LIQUID)
         policy = site.content_policy(self._app.settings.public_url)
         return HTMLResponse(
             self._site.document(store, page, made), made.status, {"content-security-policy": policy}

@@ -214,7 +214,8 @@ class Site:
             "status": made.status, "location": made.location, "kind": made.kind, "title": made.title,
             "description": made.description, "canonical": made.canonical, "index": made.index,
             "alternates": [list(pair) for pair in made.alternates], "language": made.language,
-            "data": str(made.data), "body": str(made.body),
+            "data": str(made.data),
+            "body": f"{made.body}{self._help_centre.languages(made)}" if made.kind == "text/html" else str(made.body),
             "style": f"{server}{self.web.assets.url('help/help.css')}",
             "script": f"{server}{self.web.assets.url('help/help.js')}",
         }  # fmt: skip

@@ -29,10 +29,14 @@ from plugin.knowledge import articles, extras, markdown, meaning, reading, searc
 from plugin.knowledge.articles import Article, ArticleText, Collection, Kind, Listed
 from plugin.knowledge.meaning import Near
 from plugin.knowledge.search import Found
+from plugin.platform import Capability
 from plugin.stores import UNINSTALLED, Store
 
 HELP_BASE = "help_base"
 """Key of a store's widget settings: where its help centre stands on its own domain, without a final stroke."""
+
+HELP_ALONE = "help_alone"
+"""Key of a store's widget settings: its help centre is a document of ours where it could stand inside the theme."""
 
 RESULTS = 12
 _HERE = Path(__file__).parent
@@ -69,10 +73,43 @@ def content_policy(public_url: str) -> str:
     )
 
 
-async def addresses(app: App, tx: Tx) -> list[tuple[str, str]]:
-    """(shop, address of its help centre) for each shop that is here."""
-    every = await stores.all_stores(tx)
-    return [(one.name, home(app.settings.public_url, one)) for one in every if one.status != UNINSTALLED]
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a shop's help centre stands. `themed`: inside the shop's theme; None where that is nobody's choice."""
+
+    store_id: UUID
+    name: str
+    address: str
+    themed: bool | None
+
+
+async def homes(app: App, tx: Tx) -> list[Home]:
+    """The help centre of each shop that is here."""
+    able = {name for name, one in app.platforms.items() if Capability.THEMED_PAGES in one.capabilities}
+    return [
+        Home(
+            one.id,
+            one.name,
+            home(app.settings.public_url, one),
+            not one.widget.get(HELP_ALONE) if one.platform in able else None,
+        )
+        for one in await stores.all_stores(tx)
+        if one.status != UNINSTALLED
+    ]
+
+
+def liquid_text(html: str) -> str:
+    """HTML in which Liquid finds nothing to run: a brace that could open something is written as a character reference.
+
+    Shopify runs `{{ … }}` and `{% … %}` wherever they stand (https://shopify.dev/docs/api/liquid/basics); a text of the
+    merchant's is quoted, never run. Not for the inside of a script: see `liquid_json`.
+    """
+    return html.replace("{", "&#123;")
+
+
+def liquid_json(data: str) -> str:
+    """JSON for a script element in which Liquid finds nothing to run: `{` before `{` or `%` is only inside a string."""
+    return re.sub(r"\{(?=[{%])", r"\\u007b", data)
 
 
 async def article_addresses(app: App, tx: Tx, found: Listed, language: str) -> list[tuple[str, str]]:
@@ -102,6 +139,7 @@ class Asked:
 
     `in_place`: whoever carries the answer to the shopper follows no redirects, so the page itself is made.
     `chat`: whether the chat can open on the page; `embedded`: whether the shop's own page stands around it.
+    `silent`: no word of the request may stand in the answer; a script in the page says them.
     """
 
     path: str
@@ -113,6 +151,11 @@ class Asked:
     chat: bool = False
     identity: str = ""
     embedded: bool = False
+    silent: bool = False
+
+    def said(self, name: str, longest: int) -> str:
+        """A word of the request that the page may repeat."""
+        return "" if self.silent else self.query.get(name, "")[:longest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +334,45 @@ class Site:
             )
         )  # fmt: skip
 
+    def themed(self, store: Store, asked: Asked, made: Shown) -> str:
+        """A made page for the inside of a shop's theme, as Liquid that runs nothing.
+
+        Of what search engines read, structured data may stand in a body
+        (https://developers.google.com/search/docs/appearance/structured-data/intro-structured-data) and does; the
+        theme's own head says the canonical address. A title, a description, other languages and `noindex` belong into
+        the head, which is the theme's: the script puts them there. The site map has the other languages besides.
+        """
+        head = {
+            "title": made.title,
+            "description": made.description,
+            "canonical": made.canonical if made.index else "",
+            "alternates": list(made.alternates) if made.index else [],
+        }
+        page = self.web.render(
+            "help/themed.html",
+            self.app.catalogues.translator(made.language or "en"),
+            page=made,
+            server=self.app.settings.public_url,
+            nav=self.languages(made),
+        )
+        scripts = f'<script type="application/json" id="hc-head">{liquid_json(script_json(head))}</script>'
+        if made.data:
+            scripts += f'<script type="application/ld+json">{liquid_json(made.data)}</script>'
+        return liquid_text(str(page)) + scripts
+
+    def languages(self, made: Shown) -> Markup:
+        """The other languages that a page is in; empty where there is none."""
+        return self.web.render(
+            "help/languages.html",
+            self.app.catalogues.translator(made.language or "en"),
+            languages=[
+                one
+                for one in self.app.catalogues.languages
+                if one.code in dict(made.alternates) and one.code != made.language
+            ],
+            places=dict(made.alternates),
+        )
+
     async def find(self, store: Store, text: str, language: str, *, settled: bool, limit: int = 6) -> list[Found]:
         """Answers to what is being typed; `settled`: the shopper stopped there, so it counts as a search."""
         near = await meaning.near(self.app, store.workspace_id, text[: search.LONGEST_QUESTION])
@@ -342,7 +424,8 @@ class _Page:
             front=f"{self.asked.base}/{self.language}",
             server=self.site.app.settings.public_url,
             key=self.store.public_key,
-            query=self.asked.query.get("q", "")[: search.LONGEST_QUESTION],
+            query=self.asked.said("q", search.LONGEST_QUESTION),
+            accent=str(self.store.widget.get("accent") or ""),
             names={one.code: one.name for one in self.site.app.catalogues.languages},
             **context,
         )
@@ -403,7 +486,7 @@ class _Page:
             below=await self.site.below(tx, self.store, one, self.held, self.language, self.asked.base),
             here=self.path(slug),
             thanks=self.asked.query.get("thanks", ""),
-            vote=self.asked.query.get("vote", "")[:600],
+            vote=self.asked.said("vote", 600),
         )
         return replace(
             made,
@@ -429,6 +512,7 @@ class _Page:
             await reading.searched(tx, text, self.language, len(found))
         heading = self.t.gettext("Search")
         made = self._made("search", f"{heading} · {self.shop}", f"/search?{urlencode({'q': text})}", heading=heading,
+                          searched=bool(text.strip()),
                           found=[(one, self.path(one.slug, one.language)) for one in found])  # fmt: skip
         return replace(made, index=False, alternates=[(code, f"{self.home}/{code}") for code in self.held.languages()])
 

@@ -39,6 +39,7 @@ from plugin.kernel.web import Defects, RequestId, Web
 from plugin.platform import (
     Address,
     AdminSession,
+    Capability,
     CartRecord,
     Connection,
     CustomerRecord,
@@ -62,6 +63,7 @@ class Admin:
     """A store's admin that vouches for staff: `good:<name>:<role>` is a token, everything else is stale."""
 
     kind = "shopify"
+    capabilities = frozenset({Capability.THEMED_PAGES})
 
     def __init__(self, head: Mapping[str, str] | None = None) -> None:
         self.head = dict(

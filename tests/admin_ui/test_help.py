@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from plugin.app import App
-from plugin.knowledge import articles, reading, search
+from plugin.knowledge import articles, reading, search, site
 from plugin.knowledge.articles import Kind, Listed
+from plugin.stores import Store
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
 
@@ -52,6 +53,23 @@ async def test_an_article_is_written_translated_published_and_changed(app: App, 
     assert "Three **days**." in history.text
     await maya.post(f"/panel/help/{id}/restore", data={"language": "en", "number": "1"})
     assert (await look(app, shop, id)).texts["en"].body == "Three **days**."
+
+
+async def test_a_shop_whose_platform_can_has_its_pages_inside_the_theme_or_alone(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    await write(maya, "Delivery", "x", then="publish")
+    store = shop.stores["oud"]
+    page = await maya.get("/panel/help")
+    assert re.search(rf'help/shops/{store.id}"[^>]*>.*?name="themed" checked', page.text, re.DOTALL)
+    for form, alone in (({}, True), ({"themed": "on"}, False)):
+        assert (await maya.post(f"/panel/help/shops/{store.id}", data=form)).status_code == 303
+        async with app.db.transaction(shop.workspace_id) as tx:
+            kept = await tx.get(Store, store.id)
+            assert kept is not None
+            assert kept.widget[site.HELP_ALONE] is alone
+    trail = await maya.get("/panel/team/log")
+    assert "Help centre outside the theme" in trail.text
 
 
 async def test_deleting_is_undone_in_place(app: App, shop: Shop, maya: Browser) -> None:

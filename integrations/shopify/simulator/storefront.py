@@ -320,13 +320,17 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         """The app proxy, wherever the merchant put it; otherwise a page that is not here."""
         visit = visit_of(shop, request, request.url.path.strip("/").partition("/")[0])
         start = f"{proxy.prefix(shop)}/"
-        if not request.url.path.startswith(start):
+        path = request.url.path
+        # Below each language of the shop too, in the theme's words of that language.
+        if visit.locale != "en" and path.startswith(f"/{visit.locale}{start}"):
+            path = path.removeprefix(f"/{visit.locale}")
+        if not path.startswith(start):
             # A redirect works where the store has nothing of its own, and keeps what was asked with.
             if leads := redirects.target_of(shop, request.url.path.rstrip("/")):
                 return RedirectResponse(f"{leads}?{request.url.query}" if request.url.query else leads, 301)
             return render(visit, "missing.html", status=404)
         customer = visit.customer
-        rest = request.url.path.removeprefix(start)
+        rest = path.removeprefix(start)
         answer = await proxy.forward(shop, request, rest, customer["id"] if customer else None, transport)
         if answer.headers.get("content-type", "").partition(";")[0] != "application/liquid":
             return answer
@@ -334,7 +338,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         liquid = bytes(answer.body).decode()
         if "{{" in liquid or "{%" in liquid:
             return PlainTextResponse("Liquid error", 500)
-        return render(visit, "proxied.html", status=answer.status_code, path=request.url.path, liquid=liquid)
+        return render(visit, "proxied.html", status=answer.status_code, path=path, liquid=liquid)
 
     async def loader(_: Request) -> Response:
         """The extension's asset as Shopify's CDN would hold it after a deploy: the app's own file."""

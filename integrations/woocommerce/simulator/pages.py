@@ -359,6 +359,20 @@ class Pages:
         """The plugin's page on which shoppers withdraw from a contract."""
         return self.render(request, "withdrawal.html", page=self.plugin.withdrawal_tag(self.language(request)))
 
+    async def help(self, request: Request) -> Response:
+        """The help centre at the shop's own address, inside its theme. Its language is in its address, or ours."""
+        path = request.path_params.get("path", "").strip("/")
+        said, agent = dict(request.query_params), request.headers.get("user-agent", "")
+        home = f"{request.url.scheme}://{request.url.netloc}"
+        made = await self.plugin.help(home, path, said, self.language(request), agent)
+        if made is None:
+            return self.not_found(request)
+        if made["location"]:
+            return RedirectResponse(made["location"], made["status"])
+        if made["kind"] != "text/html":
+            return Response(made["body"], made["status"], media_type=made["kind"])
+        return self.render(request, "help.html", made["status"], made=made)
+
     def demo_customers(self) -> list[Json]:
         """Nine customers with orders, three per language."""
         counts: dict[int, int] = {}
@@ -595,6 +609,8 @@ class Pages:
             ("/my-account/view-order/{id:int}/", self.order, ["GET"]),
             ("/my-account/ahlan-returns/", self.returns, ["GET"]),
             ("/withdrawal/", self.withdrawal, ["GET"]),
+            ("/help", self.help, ["GET"]),
+            ("/help/{path:path}", self.help, ["GET"]),
             ("/wp-login.php", self.login, both),
             ("/wp-admin/", self.admin, ["GET"]),
             ("/wp-admin/admin.php", self.admin, ["GET"]),

@@ -163,6 +163,35 @@ class Plugin:
         chosen = self._shop.option("withdrawal", "auto")
         return _withdrawal(language) if self.paired is not None and chosen != "off" else ""
 
+    async def help(self, home: str, path: str, query: Mapping[str, str], language: str, agent: str) -> Json | None:
+        """A page of the help centre in parts, as class-ahlan-help.php asks for it; None while nobody answers."""
+        paired = self.paired
+        if paired is None:
+            return None
+        url = f"{paired['server']}/plugin/woocommerce/{paired['store_id']}/help"
+        body = php_json(
+            {
+                "path": path,
+                "base": f"{home}/help",
+                "query": {name: query[name] for name in ("q", "thanks", "vote") if name in query},
+                "languages": language,
+                "agent": agent,
+            }
+        )
+        headers = pairing.signed_headers(
+            pairing.derive_keys(paired["secret"]).requests,
+            method="POST",
+            path=urlsplit(url).path,
+            timestamp=self._now(),
+            body=body,
+        )
+        try:
+            answer = await self._http.post(url, content=body, headers={**headers, "Content-Type": "application/json"})
+        except httpx.HTTPError:
+            return None
+        made: Json | None = answer.json() if answer.status_code == 200 else None
+        return made
+
     def identity(self, session: Json | None, origin: str, own_origin: str) -> str | None:
         """The signed statement of who is signed in here, or None for a stranger.
 

@@ -2,10 +2,12 @@
 (() => {
   const root = document.querySelector("[data-help]");
   if (!root) return;
-  const { help, base, language } = root.dataset;
+  const { help, language } = root.dataset;
 
   // The shop's colour, made readable on white and on black: as much lighter or darker as it takes.
-  const given = /^#([\da-f]{2})([\da-f]{2})([\da-f]{2})$/i.exec(document.body.dataset.accent || "");
+  // Where a theme stands around it, the chat's own tag says the colour that the merchant chose there.
+  const chosen = document.body.dataset.accent || document.querySelector("script[data-store][data-accent]")?.dataset.accent || root.dataset.accent;
+  const given = /^#([\da-f]{2})([\da-f]{2})([\da-f]{2})$/i.exec(chosen || "");
   if (given) {
     const rgb = given.slice(1).map((two) => parseInt(two, 16));
     const light = (c) => c.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -19,6 +21,12 @@
     style.setProperty("--hc-given", until(rgb, 0, 1));
     style.setProperty("--hc-given-dark", until(rgb, 255, 0.0095));
     style.setProperty("--hc-fill", until(rgb, 0, 1));
+    // Inside a theme its ground counts, not what the reader's system prefers.
+    const grounds = [];
+    for (let one = root; one; one = one.parentElement) grounds.push(/^rgba?\(([^)]+)\)/.exec(getComputedStyle(one).backgroundColor)?.[1].match(/[\d.]+/g) || [0, 0, 0, 0]);
+    const ground = grounds.find(([, , , alpha = "1"]) => Number(alpha) > 0.5);
+    if (!document.body.dataset.accent && ground && light(ground.slice(0, 3).map(Number)) < 0.2)
+      root.style.setProperty("--hc-accent", until(rgb, 255, light(ground.slice(0, 3).map(Number))));
   }
 
   const field = root.querySelector("#hc-q");
@@ -60,7 +68,7 @@
         item.id = `hc-found-${at}`;
         item.setAttribute("role", "option");
         const link = document.createElement("a");
-        link.href = `${base}/${one.language}/${encodeURIComponent(one.slug)}`;
+        link.href = `${root.dataset.base}/${one.language}/${encodeURIComponent(one.slug)}`;
         link.dir = "auto";
         link.tabIndex = -1;
         link.append(...marked(one.title));

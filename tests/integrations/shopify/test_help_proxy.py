@@ -1,6 +1,10 @@
-"""The help centre through the shop's app proxy: its own address in every link, never Liquid, nobody unsigned."""
+"""The help centre through the app proxy: in the theme or alone, its own address in every link, nobody unsigned."""
+
+import json
+import re
 
 import httpx
+import pytest
 
 from integrations.shopify.simulator import proxy
 from plugin import team
@@ -10,8 +14,10 @@ from plugin.stores import Store
 from plugin.team import Role
 from tests.integrations.shopify.conftest import World
 
+LIQUID = re.compile(r"\{\{|\{%")
 
-async def published(world: World) -> Store:
+
+async def published(world: World, *, alone: bool = False) -> Store:
     connection = await world.connect()
     async with world.app.db.transaction(connection.workspace_id) as tx:
         maya = await team.add(tx, name="Maya", email=None, role=Role.ADMIN)
@@ -20,7 +26,8 @@ async def published(world: World) -> Store:
             await articles.write(tx, row, "en", title, "Within **14** days. {{ shop.email }}", by=maya.id)
             await articles.publish(tx, row, "en", by=maya)
         store = await tx.get(Store, connection.store_id)
-    assert store is not None
+        assert store is not None
+        store.widget = {**store.widget, site.HELP_ALONE: alone}
     return store
 
 
@@ -29,7 +36,7 @@ def asked(world: World, path: str, query: str = "", customer: int | None = None)
 
 
 async def test_pages_stand_at_the_shops_own_address(world: World, browser: httpx.AsyncClient) -> None:
-    store = await published(world)
+    store = await published(world, alone=True)
     page = await browser.get(asked(world, "/en/returns"))
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     base = f"{store.url.rstrip('/')}/apps/support/help"
@@ -47,8 +54,38 @@ async def test_pages_stand_at_the_shops_own_address(world: World, browser: httpx
     assert f"<loc>{base}/en/returns</loc>" in site_map.text
 
 
-async def test_a_page_is_html_whoever_asks_for_what(world: World, browser: httpx.AsyncClient) -> None:
-    await published(world)
+async def test_inside_the_theme_a_page_runs_nothing_and_repeats_nothing(
+    world: World, browser: httpx.AsyncClient
+) -> None:
+    store = await published(world)
+    base = f"{store.url.rstrip('/')}/apps/support/help"
+    words = "q=%7B%7B+shop.email+%7D%7Dzebra&vote=zebra&thanks=no"
+    for path, status in (("", 200), ("/en/returns", 200), ("/en/search", 200), ("/en/none", 404)):
+        page = await browser.get(asked(world, path, words))
+        assert (page.status_code, page.headers["content-type"]) == (status, "application/liquid")
+        assert LIQUID.search(page.text) is None
+        assert "zebra" not in page.text
+        assert page.headers["cache-control"] == "no-store"
+    page = await browser.get(asked(world, "/en/returns"))
+    assert "Within <strong>14</strong> days. &#123;&#123; shop.email }}" in page.text
+    assert "<html" not in page.text
+    assert "<main" not in page.text, "the theme's own is around it"
+    head, data = re.findall(r'<script type="application/(?:ld\+)?json"[^>]*>(.*?)</script>', page.text)
+    assert json.loads(head)["canonical"] == f"{base}/en/returns"
+    [question] = json.loads(data)["mainEntity"]
+    assert question["acceptedAnswer"]["text"] == "Within 14 days. {{ shop.email }}", "it reads as it was written"
+
+
+@pytest.mark.parametrize("made", ["{{", "{%", "{{{%", "{-{{-", "a{", "}}{", '{"{'])
+def test_no_text_of_a_merchants_is_run(made: str) -> None:
+    assert LIQUID.search(site.liquid_text(made)) is None
+    written = site.liquid_json(json.dumps({made: [{made: made}]}, separators=(",", ":")))
+    assert LIQUID.search(written) is None
+    assert json.loads(written) == {made: [{made: made}]}
+
+
+async def test_alone_a_page_is_html_whoever_asks_for_what(world: World, browser: httpx.AsyncClient) -> None:
+    await published(world, alone=True)
     for path, query in (("/en", ""), ("/en/search", "q=%7B%7B+shop.email+%7D%7D%3Cscript%3E"), ("/en/none", "")):
         page = await browser.get(asked(world, path, query), headers={"accept": "application/liquid"})
         assert page.headers["content-type"] == "text/html; charset=utf-8"

@@ -143,12 +143,34 @@ class Help {
 
   #vote({ id, language }) {
     const box = el("div", { class: "help-vote", role: "group", "aria-label": t("help.helped") }, el("span", {}, t("help.helped")));
+    const told = (words) => box.replaceChildren(el("span", { role: "status" }, words));
     const say = (helped) => async () => {
-      box.replaceChildren(el("span", { role: "status" }, t(helped === "yes" ? "help.thanks" : "help.sorry")));
-      const body = new URLSearchParams({ article: id, language, helped, json: "1" });
-      fetch(`${config.base}/help/${config.store}/feedback`, { method: "POST", body, credentials: "omit" }).catch(() => {});
+      told(t(helped === "yes" ? "help.thanks" : "help.sorry"));
+      const why = await tell({ article: id, language, helped });
+      if (why) this.#why(box, why);
     };
     box.append(el("button", { type: "button", on: { click: say("yes") } }, t("help.yes")), el("button", { type: "button", on: { click: say("no") } }, t("help.no")));
     return box;
+  }
+
+  /** What was wrong with it: the reasons come with the answer to the vote, in its language. */
+  #why(box, form) {
+    const vote = form.querySelector("[name=vote]").value;
+    const reasons = [...form.querySelectorAll("[name=reason]")].map((one) =>
+      el("button", { type: "button", on: { click: () => (tell({ vote, reason: one.value }), box.replaceChildren(el("span", { role: "status" }, t("help.sorry")))) } }, one.closest("label").textContent.trim()),
+    );
+    box.replaceChildren(el("span", { role: "status" }, form.querySelector("h2").textContent), ...reasons);
+  }
+}
+
+/** Send what a shopper thinks of an article; the form that asks for more, if there is one. Lost without harm. */
+async function tell(said) {
+  const body = new URLSearchParams({ ...said, json: "1" });
+  try {
+    const answer = await fetch(`${config.base}/help/${config.store}/feedback`, { method: "POST", body, credentials: "omit" });
+    const { html } = await answer.json();
+    return new DOMParser().parseFromString(html, "text/html").querySelector("[data-why]");
+  } catch {
+    return null;
   }
 }
