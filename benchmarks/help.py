@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -30,7 +31,11 @@ from sqlalchemy import insert, text
 from benchmarks.measure import ROOT, median, ratio
 from plugin import bootstrap, workspaces
 from plugin.app import App
+from plugin.bot import bots, lessons
+from plugin.bot.book import BOOK, examples, version
+from plugin.bot.scene import Scene
 from plugin.bot.seeds import pack
+from plugin.bot.thinking import answer, hear
 from plugin.kernel import bulk, embedded
 from plugin.kernel.config import Settings
 from plugin.kernel.db import new_id
@@ -38,9 +43,10 @@ from plugin.knowledge import markdown, meaning, search
 from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.knowledge.meaning import ArticlePassage
 from plugin.knowledge.search import ArticleTerm
-from plugin.language.frames import PassageIn, Prepare
+from plugin.language.frames import PassageIn, Prepare, Teach
 from plugin.language.place import MODULE, ONE_THREAD, socket_path
 from plugin.language.shelf import WIDTH, packed
+from plugin.stores import Store
 
 ARTICLES = int(os.environ.get("BENCH_ARTICLES", "10000"))
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "300"))
@@ -58,7 +64,10 @@ async def main() -> int:
         async with bootstrap.start(settings, database_url=servers.database_url, redis_url=servers.redis_url) as app:
             await _there(app)
             workspace_id = await _workspace(app)
-            return 0 if await questions(app, workspace_id, psutil.Process(language.pid)) else 1
+            process = psutil.Process(language.pid)
+            good = await questions(app, workspace_id, process)
+            good &= await replies(app, workspace_id, process)
+            return 0 if good else 1
     finally:
         language.terminate()
         language.wait()
@@ -137,14 +146,12 @@ async def questions(app: App, workspace_id: UUID, process: psutil.Process) -> bo
     began = time.perf_counter()
     await meaning.bring(app, workspace_id, "")
     print(f"  {ARTICLES} articles on the shelf in {time.perf_counter() - began:.1f} s", flush=True)
-    lines = (ROOT / "benchmarks/shop/questions.jsonl").read_text(encoding="utf-8").splitlines()
-    asked = [(one["text"], one["language"]) for one in map(orjson.loads, lines)]
-    random.Random(hashlib.sha256(b"help").digest()).shuffle(asked)
+    asked = _asked(1_000)
     words: list[float] = []
     both: list[float] = []
     wall: list[float] = []
     found = away = 0
-    for said, language in [*asked[-20:], *asked[:SAMPLES]]:
+    for said, language in asked[: SAMPLES + 20]:
         backends = await _backends(app)
         begun = _spent(process.pid, backends)
         async with app.db.transaction(workspace_id) as tx:
@@ -165,11 +172,49 @@ async def questions(app: App, workspace_id: UUID, process: psutil.Process) -> bo
             f"({len(times)} questions)", flush=True,
         )  # fmt: skip
     print(f"  found something: {found} of {len(both) + 20}; the language process did not answer in time: {away}")
-    peak = _peak(process.pid)
-    print(f"  language process: {process.memory_info().rss >> 20} MB, {peak} MB at most", flush=True)
     good = ratio("help.search.p95_ms", both[int(len(both) * 0.95)], "<=", 60)
     good &= ratio("help.search.median_with_meaning_over_words", median(both) / median(words), "<=", 5)
+    return good
+
+
+async def replies(app: App, workspace_id: UUID, process: psutil.Process) -> bool:
+    """What the bot would say to every question: heard by the models, decided, looked up and put into words."""
+    async with app.db.transaction(workspace_id) as tx:
+        store = Store(id=new_id(), platform="shopify", external_id=f"{workspace_id}.example",
+                      public_key=f"st_{workspace_id.hex[:22]}", name="Bench", url="https://bench.example")  # fmt: skip
+        tx.add(store)
+        await tx.flush()
+        bot = await bots.ready(tx, store.id)
+    taught = await app.language.teach(Teach(BOOK, version(), examples()), seconds=1_200)
+    print(f"  {taught.examples} phrasings learnt", flush=True)
+    t = app.catalogues.translator("en")
+    took: list[float] = []
+    outcomes: dict[str, int] = {}
+    for said, language in _asked(SAMPLES + 20):
+        backends = await _backends(app)
+        begun = _spent(process.pid, backends)
+        heard = await hear(app, workspace_id, said, today=date(2026, 1, 5), region="", fallback=language)
+        async with app.db.transaction(workspace_id) as tx:
+            scene = Scene(store=store, bot=bot, t=t, language=language, public_url="", now=datetime.now(UTC))
+            found = await answer(tx, scene, heard, await lessons.counting(tx, store.id))
+        took.append(_spent(process.pid, backends) - begun)
+        outcomes[found.outcome.value] = outcomes.get(found.outcome.value, 0) + 1
+    took = sorted(took[20:])
+    print(f"  replies: median {median(took):.1f} ms; {outcomes}", flush=True)
+    peak, own = _peak(process.pid), psutil.Process().memory_info().rss >> 20
+    print(
+        f"  language process: {process.memory_info().rss >> 20} MB, {peak} MB at most; this one: {own} MB", flush=True
+    )
+    good = ratio("bot.reply.p95_ms", took[int(len(took) * 0.95)], "<=", 60)
     return good & ratio("help.language.peak_mb", peak, "<=", 400)
+
+
+def _asked(count: int) -> list[tuple[str, str]]:
+    """Frozen questions from the end of the shuffled ones: the models remember what they were asked before."""
+    lines = (ROOT / "benchmarks/shop/questions.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [(one["text"], one["language"]) for one in map(orjson.loads, lines)]
+    random.Random(hashlib.sha256(b"help").digest()).shuffle(asked)
+    return asked[-count:] if count < len(asked) else asked
 
 
 async def _backends(app: App) -> list[int]:

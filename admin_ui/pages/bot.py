@@ -190,8 +190,9 @@ async def attempt(desk: Desk) -> Response:
     fallback = locale if locale in seeds.LANGUAGES else seeds.LANGUAGES[0]
     here = await presence.agents_here(desk.app.hub, desk.workspace_id)
     heard = await hear(
-        desk.app, said, today=now.astimezone(zone_of(store.timezone)).date(), region=store.country, fallback=fallback
-    )
+        desk.app, desk.workspace_id, said, today=now.astimezone(zone_of(store.timezone)).date(), region=store.country,
+        fallback=fallback,
+    )  # fmt: skip
     async with desk.transaction() as tx:
         scene = await _scene(tx, desk, store, bot, spoken(desk.app.catalogues.codes, heard, fallback), now, here)
         found = await answer(tx, scene, heard, await lessons.counting(tx, store.id))
@@ -243,7 +244,7 @@ def _tried(desk: Desk, part: Part) -> Tried:
             Candidate(title_of(topic, _code(desk)), t.format_number(round(score, 2)))
             for topic, score in part.candidates
         ],
-        found=[Candidate(one.title, t.format_percent(one.strength)) for one in part.found],
+        found=[Candidate(one.title, t.format_percent(one.confidence)) for one in part.found],
         title=part.say.title or words.tool(t, part.say.tool),
     )  # fmt: skip
 

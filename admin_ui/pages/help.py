@@ -17,17 +17,19 @@ from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
-from plugin.knowledge import articles, importing, reading, site, starters
+from plugin.knowledge import articles, importing, meaning, reading, search, site, starters
 from plugin.knowledge.articles import Article, Collection, Kind, Listed
 from plugin.knowledge.files import MAX_BYTES
 from plugin.knowledge.importing import Outcome
 from plugin.knowledge.reading import Reason
 from plugin.knowledge.rules import State
 from plugin.platform import Capability
+from plugin.knowledge.search import Found
 from plugin.stores import UNINSTALLED, Store
 from plugin.team import audit
 
 REPORT_DAYS = 30
+_FOUND = 30
 MANY_LINKS = _("Choose ten of each at most.")
 
 STATES: dict[State, tuple[Lazy, str, str]] = {
@@ -63,13 +65,14 @@ class Tongue:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An article in the list. `first` and `last` of those that it can change places with."""
+    """An article in the list. `first` and `last` of those that it can change places with; `hit`: why it was found."""
 
     id: UUID
     title: str
     tongues: Sequence[Tongue]
     first: bool
     last: bool
+    hit: Found | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +93,24 @@ def tongues(desk: Desk, listed: Listed) -> list[Tongue]:
 
 
 async def index(desk: Desk) -> Response:
-    """Articles by shelf, or snippets; searched by title; the deleted ones at the end."""
+    """Articles by shelf, or snippets; searched as shoppers search; the deleted ones at the end."""
     asked = desk.request.query_params
     kind = Kind.SNIPPET if asked.get("kind") == Kind.SNIPPET else Kind.ARTICLE
     query = asked.get("q", "")[:80]
+    near = await meaning.near(desk.app, desk.workspace_id, query)
     async with desk.transaction() as tx:
+        # What shoppers would find, best first; behind it what has the words in a title that is not published.
+        hits = await search.find(tx, None, query, desk.t.locale, _FOUND, kinds=(kind,), near=near) if query else []
         found = await articles.listed(tx, kind, query=query)
         away = await articles.listed(tx, kind, deleted=True)
         shelves = await articles.collections(tx) if kind is Kind.ARTICLE else []
         homes = await site.homes(desk.app, tx)
         gone = await tx.get(Article, as_id(asked["deleted"])) if asked.get("deleted") else None
         undo = await articles.find(tx, gone.id) if gone is not None and gone.deleted_at is not None else None
+        best = await articles.by_ids(tx, [hit.article_id for hit in hits])
+    if query:
+        found = list({one.article.id: one for one in (*best, *found)}.values())
+        shelves = []
     names: list[tuple[Collection | None, str]] = [(one, one.name(desk.t.locale)) for one in shelves]
     names.append((None, desk.t.gettext("Without a collection") if shelves else ""))
     return desk.page(
@@ -109,7 +119,11 @@ async def index(desk: Desk) -> Response:
         kind=kind,
         query=query,
         shelves=[
-            Shelf(one, name, _lines(desk, [row for row in found if row.article.collection_id == (one and one.id)]))
+            Shelf(
+                one,
+                name,
+                _lines(desk, [row for row in found if query or row.article.collection_id == (one and one.id)], hits),
+            )
             for one, name in names
         ],
         any=bool(found),
@@ -140,11 +154,15 @@ async def stand(desk: Desk) -> Response:
     return desk.go("help", saved="stand")
 
 
-def _lines(desk: Desk, found: Sequence[Listed]) -> list[Line]:
+def _lines(desk: Desk, found: Sequence[Listed], hits: Sequence[Found] = ()) -> list[Line]:
+    known = {hit.article_id: hit for hit in hits}
     return [
-        Line(one.article.id, one.title(desk.t.locale), tongues(desk, one), at == 0, at == len(found) - 1)
+        Line(
+            one.article.id, one.title(desk.t.locale), tongues(desk, one), at == 0, at == len(found) - 1,
+            known.get(one.article.id),
+        )
         for at, one in enumerate(found)
-    ]
+    ]  # fmt: skip
 
 
 # Collections

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from plugin.conversations.messages import Message
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Conflict
+from plugin.kernel.lexemes import Piece
 from plugin.knowledge import articles, extras, markdown, meaning, rules, search, site
 from plugin.knowledge.articles import Kind, Listed
 from plugin.knowledge.meaning import Near
@@ -324,7 +325,7 @@ class Offer:
     """An article or snippet to put into a reply: `words` is what is put in."""
 
     name: str
-    excerpt: str
+    excerpt: Sequence[Piece]
     words: str
     snippet: bool
     language: str
@@ -356,7 +357,7 @@ async def _offers(tx: Tx, desk: Desk, talk: Conversation, text: str, suggested: 
     return [
         Offer(
             name=one.name,
-            excerpt="".join(piece.text for piece in one.excerpt)[:140],
+            excerpt=one.excerpt,
             words=_words(desk, store, every[one.article_id], one.language, one.slug),
             snippet=one.kind == Kind.SNIPPET,
             language=one.language if one.cross else "",

@@ -84,7 +84,7 @@ async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_
     fallback = locale if locale in seeds.LANGUAGES else seeds.LANGUAGES[0]
     now = datetime.now(UTC)
     today = now.astimezone(zone_of(seen.store.timezone)).date()
-    heard = await hear(app, seen.said, today=today, region=seen.store.country, fallback=fallback)
+    heard = await hear(app, workspace_id, seen.said, today=today, region=seen.store.country, fallback=fallback)
     async with app.db.transaction(workspace_id) as tx:
         # First the lock, then the look: whoever wrote meanwhile is seen, whoever writes now waits.
         head = await threads.lock_living(tx, seen.talk.id)

@@ -99,7 +99,8 @@ def _tried(
         took.append((time.perf_counter() - began) * 1000)
         ranked = [topic for topic, _ in answer.ranking]
         place = ranked.index(one.topic) if one.topic is not None else None
-        tried.append(Tried(one.language, one.topic is not None, place, answer.gate, answer.gate >= answer.answer_from))
+        accepted = answer.gate >= answer.answer_from
+        tried.append(Tried(one.language, one.topic is not None, place, answer.gate, accepted, answer.certainty))
 
     def figures(own: NDArray[np.int64]) -> BotFigures:
         return bot_figures([tried[at] for at in own], seed)

@@ -29,6 +29,8 @@ from plugin.conversations.cards import LONGEST_ANSWER
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
+from plugin.knowledge import meaning
+from plugin.knowledge.meaning import NOTHING, Near
 from plugin.language.client import Away, NotStocked
 from plugin.returns import proof
 
@@ -50,7 +52,7 @@ def _by_spelling() -> Phrasings:
 class Heard:
     """One question as it was understood. `read` is None while the models are away; `untaught`: they know no topics.
 
-    `text` is the question in Arabic letters where it was Arabizi.
+    `text` is the question in Arabic letters where it was Arabizi, `near` the articles that mean what it asks.
     """
 
     question: Message
@@ -58,6 +60,7 @@ class Heard:
     language: str
     read: Read | None = None
     untaught: bool = False
+    near: Near = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Answer:
 # Hearing
 
 
-async def hear(app: App, text: str, *, today: date, region: str, fallback: str) -> list[Heard]:
+async def hear(app: App, workspace_id: UUID, text: str, *, today: date, region: str, fallback: str) -> list[Heard]:
     """The questions of a message, each read by the models. `fallback` is the language of what has no letters."""
     whole = understand(text, today=today, region=region or None)
     asked = whole.questions or (whole.text,)
@@ -104,11 +107,11 @@ async def hear(app: App, text: str, *, today: date, region: str, fallback: str) 
             own, orders=own.orders or whole.orders, emails=own.emails or whole.emails,
             phones=own.phones or whole.phones, dates=own.dates or whole.dates, language=own.language or whole.language,
         )  # fmt: skip
-        found.append(await _heard(app, question, masked(own), fallback))
+        found.append(await _heard(app, workspace_id, question, masked(own), fallback))
     return found
 
 
-async def _heard(app: App, question: Message, text: str, fallback: str) -> Heard:
+async def _heard(app: App, workspace_id: UUID, question: Message, text: str, fallback: str) -> Heard:
     language = question.language if question.language in seeds.LANGUAGES else fallback
     if question.says_nothing:
         return Heard(question, question.text, language)
@@ -117,13 +120,18 @@ async def _heard(app: App, question: Message, text: str, fallback: str) -> Heard
     except Away:
         return Heard(question, question.text, language)
     except NotStocked:
-        return Heard(question, question.text, language, untaught=True)
+        near = await meaning.near(app, workspace_id, text)
+        return Heard(question, question.text, language, untaught=True, near=near)
     read = Read(
         tuple((topic.id, topic.score) for topic in answered.topics), answered.confidence, answered.gate,
         answered.answer_from, answered.offer_from,
     )  # fmt: skip
     spoken = answered.language if answered.language in seeds.LANGUAGES else language
-    return Heard(question, answered.text if answered.arabizi else question.text, spoken or language, read)
+    # What looks up an order needs no article; its vectors are remembered, so the others cost a look at the shelf.
+    sure = read.topics and read.gate >= read.answer_from and read.topics[0][0] in {*OF_ORDERS, HUMAN}
+    near = NOTHING if sure else await meaning.near(app, workspace_id, answered.text)
+    heard = answered.text if answered.arabizi else question.text
+    return Heard(question, heard, spoken or language, read, near=near)
 
 
 def masked(question: Message) -> str:
@@ -203,11 +211,11 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
         # It may be about goods, and the catalogue has what is named: that decides.
         say = await _act(tx, scene, goods, heard)
         return Part(heard, say, decision.confidence, candidates)
-    found = await sources.find(tx, scene.store.id, question, heard.language)
+    found = await sources.find(tx, scene.store.id, question, heard.language, near=heard.near)
     best = sources.sure(found)
     # An offer of topics says that none was sure: an article that speaks of nearly every word is surer.
     if best is not None and not _told(scene, best):
-        return Part(heard, _quoted(scene, best, "", Reason.FOUND), best.strength, candidates, found)
+        return Part(heard, _quoted(scene, best, "", Reason.FOUND), best.confidence, candidates, found)
     offers = await _offers(tx, scene, heard, decision, found)
     if offers and scene.before.offered < _MOST_OFFERS:
         text = scene.t.gettext(_("I am not sure that I understood. Is it one of these?"))
@@ -307,7 +315,8 @@ async def _content(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         source = await sources.by_id(tx, scene.store.id, article, heard.language, heard.text)
         if source is not None:
             return _quoted(scene, source, topic, Reason.SURE)
-    best = sources.sure(await sources.find(tx, scene.store.id, heard.text, heard.language))
+    found = await sources.find(tx, scene.store.id, heard.text, heard.language, near=heard.near)
+    best = sources.sure(found, known=True)
     if best is not None:
         return _quoted(scene, best, topic, Reason.FOUND)
     if topic in OF_PRODUCTS and "product" not in scene.before.asked:

@@ -76,6 +76,11 @@ class Near:
         """The score of what it named last: nothing that it did not name is nearer."""
         return min((one.score for one in self.texts.values()), default=0.0)
 
+    def likeness(self, article_id: UUID, language: str) -> float:
+        """The cosine of a text; of one that was not named, that of the least like among those that were."""
+        found = self.texts.get((article_id, language))
+        return found.likeness if found is not None else min((one.likeness for one in self.texts.values()), default=0.0)
+
 
 NOTHING = Near()
 

@@ -29,7 +29,7 @@ from plugin.kernel.lexemes import Asked, Piece
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import language_of
 from plugin.knowledge import markdown, meaning, reading
-from plugin.knowledge.articles import Article, ArticleText, Kind, Listed, by_ids
+from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.knowledge.meaning import NOTHING, Near
 
 LONGEST_QUESTION = 400
@@ -57,8 +57,6 @@ _BESIDE = 0.02
 """How far below the nearest text one may be that has no word of the question."""
 _OWN = 0.15
 _POPULAR, _RECENT, _RECENT_DAYS = 0.04, 0.06, 60.0
-_MOST_HITS = 400
-"""Texts that are looked at for one word, those that say most of it: what more of them have tells little."""
 
 
 class ArticleTerm(Tenant, Base):
@@ -173,33 +171,36 @@ async def find(
     asked = lexemes.asked(text[:LONGEST_QUESTION].split())
     if not asked:
         return []
-    known: dict[Asked, _Hits] = {}
-    asked = tuple([await _as_written(tx, one, known) for one in asked])
-    total = await _total(tx)
-    scores = _together(await _scores(tx, asked, total, known), near, total, language_of(text))
+    words = await _words(tx, asked, near)
+    if mistyped := [one for one in words.unknown if _may_be_mistyped(one)]:
+        meant = await _as_written(tx, mistyped)
+        if meant:
+            asked = tuple(meant.get(one, one) for one in asked)
+            words = await _words(tx, asked, near)
+    scores = _together(words, near, language_of(text))
     if not scores:
         return []
     best = sorted(scores, key=lambda pair: -scores[pair])[:_CANDIDATES]
-    popular = await reading.reads(tx, [id for id, _language in best])
-    every = await by_ids(tx, list(dict.fromkeys(id for id, _language in best)))
-    found: list[tuple[float, Listed, ArticleText]] = []
-    for one in every:
-        # The index follows a moment later: what counts is what is so now.
-        public = {code: row for code, row in one.texts.items() if row.published is not None}
-        if one.article.kind not in kinds or one.article.store_id not in (None, store):
-            continue
-        if one.article.deleted_at is not None or not public:
-            continue
-        matched = {code: scores[id, code] for id, code in scores if id == one.article.id}
+    ids = list(dict.fromkeys(id for id, _language in best))
+    popular = await reading.reads(tx, ids)
+    found: list[tuple[float, _Public, bool]] = []
+    for texts in await _public(tx, ids, store, kinds):
+        id = texts[0].article_id
+        public = {one.language: one for one in texts}
+        matched = {code: scores[id, code] for code in _written(scores, id)}
         shown = _language(public, matched, language, language_of(text))
         # Weak: what many read, and what is new, is first only among what answers about as well.
-        weak = _POPULAR * math.log1p(popular.get(one.article.id, 0)) + _RECENT * _fresh(shown)
+        weak = _POPULAR * math.log1p(popular.get(id, 0)) + _RECENT * _fresh(shown)
         own = _OWN if shown.language == language else 0.0
         score = max(matched.values())
         score = score + weak + own if near.texts else score * (1 + weak) * (1 + own)
-        found.append((score, one, shown))
-    found.sort(key=lambda one: (-one[0], str(one[1].article.id)))
-    return [_answer(one, shown, asked, score, language) for score, one, shown in found[:limit]]
+        found.append((score, shown, shown.language != language))
+    found.sort(key=lambda one: (-one[0], str(one[1].article_id)))
+    bodies = await _bodies(tx, [shown for _score, shown, _cross in found[:limit]])
+    return [
+        _answer(shown, bodies.get((shown.article_id, shown.language), ""), asked, score, cross)
+        for score, shown, cross in found[:limit]
+    ]
 
 
 async def answers(
@@ -218,22 +219,36 @@ async def answers(
         return await find(tx, store, text, language, limit, kinds=kinds, near=near)
 
 
-def _together(
-    words: Mapping[tuple[UUID, str], float], near: Near, total: int, spoken: str | None
-) -> dict[tuple[UUID, str], float]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What the words of a question say of the texts.
+
+    `scores`: of those that say most, and of what the language process named. `many`, `sum` and `squares` are of all
+    that have enough of the question; `total` texts there are. `unknown` are those words that no text has.
+    """
+
+    scores: Mapping[tuple[UUID, str], float]
+    many: int
+    sum: float
+    squares: float
+    total: int
+    unknown: frozenset[Asked]
+
+
+def _together(words: _Words, near: Near, spoken: str | None) -> dict[tuple[UUID, str], float]:
     """Words and meaning added, each in standard deviations; what has no word of the question must mean it clearly."""
     if not near.texts:
-        return dict(words)
-    count = max(total, len(words), 1)
-    mean = sum(words.values()) / count
-    spread = math.sqrt(max(sum(score * score for score in words.values()) / count - mean * mean, 0.0)) or 1.0
+        return dict(words.scores)
+    count = max(words.total, words.many, 1)
+    mean = words.sum / count
+    spread = math.sqrt(max(words.squares / count - mean * mean, 0.0)) or 1.0
     nearest = max(one.likeness for one in near.texts.values())
     found = {}
-    for pair in {*words, *near.texts}:
+    for pair in {*words.scores, *near.texts}:
         one = near.texts.get(pair)
-        if pair not in words and (one is None or one.likeness < max(_bar(pair[1], spoken), nearest - _BESIDE)):
+        if pair not in words.scores and (one is None or one.likeness < max(_bar(pair[1], spoken), nearest - _BESIDE)):
             continue
-        spelled = min((words.get(pair, 0.0) - mean) / spread, _FAR)
+        spelled = min((words.scores.get(pair, 0.0) - mean) / spread, _FAR)
         found[pair] = (one.score if one is not None else near.least) + _SPELLING * spelled
     return found
 
@@ -242,16 +257,73 @@ def _bar(language: str, spoken: str | None) -> float:
     return _NEAR if language == spoken else _NEAR_ACROSS
 
 
-def _fresh(shown: ArticleText) -> float:
+def _written(scores: Mapping[tuple[UUID, str], float], id: UUID) -> list[str]:
+    return [code for one, code in scores if one == id]
+
+
+@dataclass(frozen=True, slots=True)
+class _Public:
+    """What shoppers see of a text, but for its body."""
+
+    article_id: UUID
+    language: str
+    slug: str
+    shown: str
+    kind: str
+    since: datetime | None
+
+
+# The index follows a moment later: what counts is what is so now.
+_PUBLIC = text(
+    "SELECT t.article_id, t.language, t.slug, t.shown, a.kind, "
+    "CASE WHEN t.published = t.version THEN t.updated_at ELSE t.published_at END AS since "
+    "FROM article_texts t JOIN articles a ON a.workspace_id = t.workspace_id AND a.id = t.article_id "
+    "WHERE t.workspace_id = :workspace AND t.article_id = ANY(:ids) AND t.published IS NOT NULL "
+    "AND a.deleted_at IS NULL AND a.kind = ANY(:kinds) "
+    "AND (a.store_id IS NULL OR a.store_id = CAST(:store AS uuid))"
+)
+
+
+async def _public(tx: Tx, ids: Sequence[UUID], store: UUID | None, kinds: Sequence[Kind]) -> list[list[_Public]]:
+    """The published texts of these articles, in the order of the ids; without what is of another shop or kind."""
+    rows = await tx.execute(
+        _PUBLIC,
+        {"workspace": tx.workspace_id, "ids": ids, "store": store, "kinds": [str(kind) for kind in kinds]},
+    )
+    texts: dict[UUID, list[_Public]] = defaultdict(list)
+    for row in rows:
+        texts[row.article_id].append(_Public(row.article_id, row.language, row.slug, row.shown, row.kind, row.since))
+    return [texts[id] for id in ids if id in texts]
+
+
+_BODIES = text(
+    "SELECT t.article_id, t.language, t.html FROM unnest(CAST(:ids AS uuid[]), CAST(:languages AS text[])) "
+    "AS w(id, language) JOIN article_texts t ON t.article_id = w.id AND t.language = w.language "
+    "WHERE t.workspace_id = :workspace"
+)
+
+
+async def _bodies(tx: Tx, shown: Sequence[_Public]) -> dict[tuple[UUID, str], str]:
+    rows = await tx.execute(
+        _BODIES,
+        {
+            "workspace": tx.workspace_id,
+            "ids": [one.article_id for one in shown],
+            "languages": [one.language for one in shown],
+        },
+    )
+    return {(row.article_id, row.language): row.html for row in rows}
+
+
+def _fresh(shown: _Public) -> float:
     """1 for what was published a moment ago, half of it two months later."""
-    at = shown.updated_at if shown.published == shown.version else shown.published_at
-    days = (datetime.now(UTC) - at).total_seconds() / 86_400 if at is not None else math.inf
+    days = (datetime.now(UTC) - shown.since).total_seconds() / 86_400 if shown.since is not None else math.inf
     return float(0.5 ** (max(days, 0.0) / _RECENT_DAYS))
 
 
 def _language(
-    public: Mapping[str, ArticleText], matched: Mapping[str, float], language: str, script: str | None
-) -> ArticleText:
+    public: Mapping[str, _Public], matched: Mapping[str, float], language: str, script: str | None
+) -> _Public:
     """The text to show: the reader's language where it is published, else the one that the question is in."""
     for code in (language, script or language, max(matched, key=lambda code: matched[code])):
         if code in public:
@@ -259,120 +331,132 @@ def _language(
     return next(iter(public.values()))
 
 
-def _answer(one: Listed, shown: ArticleText, asked: Sequence[Asked], score: float, language: str) -> Found:
-    body = markdown.words_of(shown.html)
+def _answer(shown: _Public, html: str, asked: Sequence[Asked], score: float, cross: bool) -> Found:
+    body = markdown.words_of(html)
     return Found(
-        article_id=one.article.id,
+        article_id=shown.article_id,
         language=shown.language,
         slug=shown.slug,
         title=lexemes.marked(shown.shown, asked),
         excerpt=lexemes.excerpt(lexemes.marked(body[:20_000], asked), before=40, length=180),
         score=score,
-        cross=shown.language != language,
-        kind=one.article.kind,
+        cross=cross,
+        kind=shown.kind,
     )
 
 
-async def _total(tx: Tx) -> int:
-    """How many texts there are."""
-    return int(
-        await tx.scalar(
-            select(func.count())
-            .select_from(ArticleText)
-            .where(ArticleText.workspace_id == tx.workspace_id, ArticleText.published.is_not(None))
-        )
-    )
+# A question's words are numbered (`k`). The last one may be unfinished: what begins with it counts as word `begun`.
+_HITS = (
+    "WITH hits AS ("
+    "SELECT w.k, w.n, t.article_id, t.language, t.weight "
+    "FROM unnest(CAST(:k AS int[]), CAST(:n AS int[]), CAST(:term AS text[])) AS w(k, n, term) "
+    'JOIN article_terms t ON t.workspace_id = :workspace AND t.term = w.term COLLATE "C" '
+    "UNION ALL "
+    f"SELECT CAST(:begun AS int), 0, article_id, language, weight * {_PREFIX} FROM article_terms "
+    "WHERE workspace_id = :workspace AND term > :first AND term < :last), "
+)
+_SINGLE = "wholes AS MATERIALIZED (SELECT k, article_id, language, max(weight) AS weight FROM hits GROUP BY 1, 2, 3), "
+# A text has what consists of several words (`n`) when it has each of them.
+_PHRASES = (
+    "parts AS (SELECT k, n, article_id, language, max(weight) AS weight FROM hits GROUP BY 1, 2, 3, 4), "
+    "wholes AS MATERIALIZED (SELECT k, article_id, language, min(weight) AS weight FROM parts GROUP BY 1, 2, 3 "
+    "HAVING count(*) = (CAST(:parts AS int[]))[k + 1]), "
+)
+_SCORED = (
+    "total AS MATERIALIZED (SELECT count(*) AS texts FROM article_texts WHERE workspace_id = :workspace), "
+    "rare AS MATERIALIZED (SELECT g AS k, coalesce(c.many, 0) AS many, "
+    "ln(1 + greatest(1, total.texts) / coalesce(c.many, 0.5)::float8) AS rarity "
+    "FROM generate_series(0, cardinality(CAST(:parts AS int[])) - 1) AS g CROSS JOIN total "
+    "LEFT JOIN (SELECT k, count(*) AS many FROM wholes GROUP BY 1) c ON c.k = g), "
+    "scored AS (SELECT article_id, language, sum(rarity * weight) AS score, sum(rarity) AS had "
+    "FROM wholes JOIN rare USING (k) GROUP BY 1, 2), "
+    "kept AS MATERIALIZED (SELECT article_id, language, score * had / worth AS score FROM scored "
+    f"CROSS JOIN (SELECT sum(rarity) AS worth FROM rare) w WHERE had >= {_ENOUGH} * worth) "
+    "(SELECT article_id, language, score, CAST(NULL AS int) AS k, 0 AS many, 0 AS total, 0 AS squares "
+    f"FROM kept ORDER BY score DESC, article_id LIMIT {_CANDIDATES}) "
+    "UNION ALL SELECT article_id, language, score, NULL, 0, 0, 0 FROM kept "
+    "WHERE (article_id, language) IN (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:languages AS text[]))) "
+    "UNION ALL SELECT NULL, NULL, 0, k, many, 0, 0 FROM rare "
+    "UNION ALL SELECT NULL, NULL, coalesce(sum(score), 0), -1, count(*), (SELECT texts FROM total), "
+    "coalesce(sum(score * score), 0) FROM kept"
+)
+_OF_WORDS, _OF_PHRASES = text(_HITS + _SINGLE + _SCORED), text(_HITS + _PHRASES + _SCORED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hits:
-    """The texts that have a word, those that say most of it; and how many have it at all."""
-
-    weights: Mapping[tuple[UUID, str], float]
-    many: int
-
-
-async def _scores(
-    tx: Tx, asked: Sequence[Asked], total: int, known: dict[Asked, _Hits]
-) -> dict[tuple[UUID, str], float]:
-    """How well each text answers: words that few texts have say more."""
-    hits: dict[tuple[UUID, str], float] = defaultdict(float)
-    had: dict[tuple[UUID, str], float] = defaultdict(float)
-    worth = 0.0
-    for one in asked:
-        found = await _weights(tx, one, known)
-        rarity = math.log(1 + max(1, total) / (found.many or 0.5))
-        worth += rarity
-        for pair, weight in found.weights.items():
-            hits[pair] += rarity * weight
-            had[pair] += rarity
-    return {
-        pair: score * (had[pair] / worth) for pair, score in hits.items() if had[pair] >= _ENOUGH * worth
-    }  # fmt: skip
-
-
-async def _weights(tx: Tx, one: Asked, known: dict[Asked, _Hits]) -> _Hits:
-    """Every text that has one word of the question, in whatever form. Of a phrase, the texts that have all of it."""
-    if one not in known:
-        known[one] = await _looked_up(tx, one, known)
-    return known[one]
-
-
-async def _looked_up(tx: Tx, one: Asked, known: dict[Asked, _Hits]) -> _Hits:
-    if len(one.parts) > 1:
-        each = [(await _weights(tx, Asked((part,), frozenset((part,))), known)).weights for part in one.parts]
-        both = set(each[0]).intersection(*each[1:])
-        return _Hits({pair: min(weights[pair] for weights in each) for pair in both}, len(both))
-    values: dict[str, object] = {"workspace": tx.workspace_id, "exact": sorted(one.exact or one.parts)}
-    begins = ""
-    if one.prefix:
-        begins = (
-            f"UNION ALL SELECT article_id, language, weight * {_PREFIX} AS weight FROM article_terms "
-            "WHERE workspace_id = :workspace AND term > :first AND term < :last"
-        )
-        values |= {"first": one.parts[0], "last": f"{one.parts[0]}\U0010ffff"}
+async def _words(tx: Tx, asked: Sequence[Asked], near: Near) -> _Words:
+    """How well texts answer by their words: those that few texts have say more. One statement for all words."""
+    wanted = [
+        (k, n, term)
+        for k, one in enumerate(asked)
+        for n, part in enumerate(one.parts)
+        for term in (sorted(one.exact) if len(one.parts) == 1 and one.exact else [part])
+    ]
+    begun = next((k for k, one in enumerate(asked) if one.prefix), -1)
+    first = asked[begun].parts[0] if begun >= 0 else ""
     rows = await tx.execute(
-        text(
-            "SELECT article_id, language, max(weight) AS weight, count(*) OVER () AS many FROM ("
-            "SELECT article_id, language, weight FROM article_terms "
-            f"WHERE workspace_id = :workspace AND term = ANY(:exact) {begins}) f GROUP BY 1, 2 "
-            f"ORDER BY 3 DESC, article_id LIMIT {_MOST_HITS}"
-        ),
-        values,
+        _OF_PHRASES if any(len(one.parts) > 1 for one in asked) else _OF_WORDS,
+        {
+            "workspace": tx.workspace_id,
+            "k": [k for k, _n, _term in wanted],
+            "n": [n for _k, n, _term in wanted],
+            "term": [term for _k, _n, term in wanted],
+            "parts": [len(one.parts) for one in asked],
+            "begun": max(begun, 0),
+            "first": first,
+            # Without an unfinished word nothing is greater than nothing and less than it.
+            "last": f"{first}\U0010ffff" if begun >= 0 else "",
+            "ids": [id for id, _language in near.texts],
+            "languages": [language for _id, language in near.texts],
+        },
     )
-    weights: dict[tuple[UUID, str], float] = {}
-    many = 0
+    scores: dict[tuple[UUID, str], float] = {}
+    unknown = set()
+    many = total = 0
+    sum = squares = 0.0
     for row in rows:
-        weights[row.article_id, row.language] = float(row.weight)
-        many = row.many
-    return _Hits(weights, many)
+        if row.k is None:
+            scores[row.article_id, row.language] = float(row.score)
+        elif row.k < 0:
+            many, total, sum, squares = row.many, row.total, float(row.score), float(row.squares)
+        elif not row.many:
+            unknown.add(asked[row.k])
+    return _Words(scores, many, sum, squares, total, frozenset(unknown))
 
 
-async def _as_written(tx: Tx, one: Asked, seen: dict[Asked, _Hits]) -> Asked:
-    """The word of a title that this one is a mistyped form of; itself where it is known, or nothing is like it."""
-    if len(one.parts) > 1 or len(one.parts[0]) < 4 or one.parts[0].isdigit() or (await _weights(tx, one, seen)).many:
-        return one
-    word = one.parts[0]
-    near = await tx.execute(
-        text(
-            "SELECT article_id, language FROM article_terms WHERE workspace_id = :workspace AND term = ANY(:grams) "
-            "GROUP BY 1, 2 ORDER BY count(*) DESC, article_id LIMIT 30"
-        ),
-        {"workspace": tx.workspace_id, "grams": [f"#{gram}" for gram in grams(word)]},
+def _may_be_mistyped(one: Asked) -> bool:
+    return len(one.parts) == 1 and len(one.parts[0]) >= 4 and not one.parts[0].isdigit()
+
+
+# For each word the thirty texts whose titles share most groups of three letters with it.
+_ALIKE_TITLES = text(
+    "WITH shared AS (SELECT w.k, t.article_id, t.language, row_number() OVER ("
+    "PARTITION BY w.k ORDER BY count(*) DESC, t.article_id) AS place "
+    "FROM unnest(CAST(:k AS int[]), CAST(:gram AS text[])) AS w(k, gram) "
+    'JOIN article_terms t ON t.workspace_id = :workspace AND t.term = w.gram COLLATE "C" GROUP BY 1, 2, 3) '
+    # One look by its key for each: joined, every text of the workspace would be read.
+    "SELECT s.k, x.shown FROM (SELECT * FROM shared WHERE place <= 30 OFFSET 0) s CROSS JOIN LATERAL ("
+    "SELECT shown FROM article_texts WHERE workspace_id = :workspace AND article_id = s.article_id "
+    "AND language = s.language LIMIT 1) x"
+)
+
+
+async def _as_written(tx: Tx, unknown: Sequence[Asked]) -> dict[Asked, Asked]:
+    """For words that no text has, the words of titles that they are mistyped forms of, where there are such."""
+    pieces = [(k, f"#{gram}") for k, one in enumerate(unknown) for gram in dict.fromkeys(grams(one.parts[0]))]
+    rows = await tx.execute(
+        _ALIKE_TITLES,
+        {"workspace": tx.workspace_id, "k": [k for k, _gram in pieces], "gram": [gram for _k, gram in pieces]},
     )
-    pairs = {(row.article_id, row.language) for row in near}
-    if not pairs:
-        return one
-    titles = await tx.execute(
-        select(ArticleText.article_id, ArticleText.language, ArticleText.shown).where(
-            ArticleText.workspace_id == tx.workspace_id, ArticleText.article_id.in_([id for id, _code in pairs])
-        )
-    )
-    known = {said for row in titles if (row.article_id, row.language) in pairs for said in lexemes.words(row.shown)}
-    best = max(known, key=lambda said: (alike(word, said), said), default="")
-    if not best or alike(word, best) < _ALIKE:
-        return one
-    return next(iter(lexemes.asked([best])), one)
+    titles: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        titles[row.k].update(lexemes.words(row.shown))
+    found = {}
+    for k, known in titles.items():
+        word = unknown[k].parts[0]
+        best = max(known, key=lambda said: (alike(word, said), said), default="")
+        if best and alike(word, best) >= _ALIKE and (meant := lexemes.asked([best])):
+            found[unknown[k]] = meant[0]
+    return found
 
 
 def alike(one: str, other: str) -> float:

@@ -24,6 +24,9 @@ WRONG = 0.05
 UNSURE = 0.3
 """The share of outside messages that may be offered choices."""
 
+# Below, another topic is more probable than the first one.
+_CERTAIN = 0.5
+
 # What the articles' own words weigh against the phrasings.
 _ARTICLES = 0.5
 
@@ -50,13 +53,17 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a message is about: topics best first, how sure, and the two gates in between which choices are offered."""
+    """What a message is about: topics best first, how sure, and the two gates in between which choices are offered.
+
+    `certainty`: how probable it is that the first topic is right, if any is.
+    """
 
     ranking: tuple[tuple[str, float], ...]
     confidence: float
     gate: float
     answer_from: float
     offer_from: float
+    certainty: float = 1.0
 
 
 class Listener:
@@ -127,7 +134,12 @@ class Book:
             ranking = reading.ranking
             if self._shelf is not None:
                 ranking = self._together(ranking, self._shelf.scores(one.text, vector, language=one.language))
-            found.append(Answer(ranking, reading.confidence, reading.gate, self.answer_from, self.offer_from))
+            certainty = self._topics.certainty(reading, ranking[0][0])
+            gate = reading.gate
+            if certainty < _CERTAIN:
+                # It is about one of these, and most probably not the first: choices are offered.
+                gate = min(gate, float(np.nextafter(np.float32(self.answer_from), np.float32(-np.inf))))
+            found.append(Answer(ranking, reading.confidence, gate, self.answer_from, self.offer_from, certainty))
         return found
 
     def _together(self, ranking: tuple[tuple[str, float], ...], passages: Floats) -> tuple[tuple[str, float], ...]:

@@ -87,6 +87,8 @@ class Measured:
     right: NDArray[np.bool_]
     inside: Floats
     outside: Floats
+    margins: Floats
+    """How far the best topic of each message inside is ahead of the next."""
 
 
 class Topics:
@@ -102,6 +104,7 @@ class Topics:
         self._centres, self._known, self._spelled = centres, known, spelled
         self._weights, self._inside = weights, inside
         self._slope, self._offset = _logistic(measured)
+        self._sure = _sure(measured)
 
     @classmethod
     def learn(cls, examples: Sequence[Example], vectors: Floats) -> Topics:
@@ -157,6 +160,16 @@ class Topics:
     def confidence(self, gate: float) -> float:
         """How probable it is that the best topic is right, by what was measured on unseen examples."""
         return float(1 / (1 + np.exp(-np.clip(self._slope * gate + self._offset, -30, 30))))
+
+    def certainty(self, reading: Reading, topic: str) -> float:
+        """How probable it is that `topic` is right, if any is: by the gate, and by how far it is ahead of the others.
+
+        What was measured on unseen examples says how much each of the two counts.
+        """
+        own = next(score for name, score in reading.ranking if name == topic)
+        margin = own - max(score for name, score in reading.ranking if name != topic)
+        said = float(self._sure @ np.array([reading.gate, margin, 1.0]))
+        return float(1 / (1 + np.exp(-np.clip(said, -30, 30))))
 
     def threshold(self, wrong: float) -> float:
         """The gate from which on at most this share of outside messages is answered, with nine chances in ten.
@@ -266,8 +279,10 @@ def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np
     nearest = others[:, inside].max(axis=1)
     gates = _gate(unseen, nearest)
     right = unseen[inside][:, :-1].argmax(axis=1) == topic[inside]
+    ordered = np.sort(unseen[inside][:, :-1], axis=1)
+    margins = ordered[:, -1] - ordered[:, -2]
     if (~inside).sum() >= _ENOUGH:
-        return Measured(right, gates[inside], gates[~inside])
+        return Measured(right, gates[inside], gates[~inside], margins)
     strange = [gates[~inside]]
     for name in range(wanted.shape[1] - 1):
         own = np.flatnonzero(topic == name)
@@ -277,7 +292,7 @@ def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np
         said = wanted[own] - np.linalg.solve(block, weights[own].astype(np.float64))
         said[:, name] = -np.inf
         strange.append(_gate(said, near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1)))
-    return Measured(right, gates[inside], np.concatenate(strange).astype(np.float32))
+    return Measured(right, gates[inside], np.concatenate(strange).astype(np.float32), margins)
 
 
 # How much the nearest example weighs in the gate.
@@ -296,16 +311,31 @@ def _logistic(measured: Measured) -> tuple[float, float]:
     right = np.concatenate([measured.right, np.zeros(len(measured.outside), dtype=bool)]).astype(np.float64)
     # As if one of each had been seen besides: nothing is ever certain (Platt 1999).
     aim = np.where(right > 0, (right.sum() + 1) / (right.sum() + 2), 1 / (len(right) - right.sum() + 2))
-    columns = np.stack([gate, np.ones_like(gate)], axis=1)
-    found = np.array([1.0, -float(gate.mean())])
+    found = _newton(np.stack([gate, np.ones_like(gate)], axis=1), aim, np.array([1.0, -float(gate.mean())]))
+    return float(max(found[0], 0.0)), float(found[1])
+
+
+def _sure(measured: Measured) -> NDArray[np.float64]:
+    """What gate, margin and one weigh in how probable it is that the best topic is right, among messages inside."""
+    right = measured.right.astype(np.float64)
+    aim = np.where(right > 0, (right.sum() + 1) / (right.sum() + 2), 1 / (len(right) - right.sum() + 2))
+    gate, margin = measured.inside.astype(np.float64), measured.margins.astype(np.float64)
+    found = _newton(np.stack([gate, margin, np.ones_like(gate)], axis=1), aim, np.zeros(3))
+    # More of either never makes it less probable.
+    found[:2] = np.maximum(found[:2], 0.0)
+    return found
+
+
+def _newton(columns: NDArray[np.float64], aim: NDArray[np.float64], found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of a logistic regression, from `found` on."""
     for _ in range(50):
         said = 1 / (1 + np.exp(-np.clip(columns @ found, -30, 30)))
-        curve = (columns * (said * (1 - said))[:, None]).T @ columns + 1e-3 * np.eye(2)
+        curve = (columns * (said * (1 - said))[:, None]).T @ columns + 1e-3 * np.eye(columns.shape[1])
         step = np.linalg.solve(curve, columns.T @ (said - aim) + 1e-3 * found)
-        found -= step
+        found = found - step
         if float(np.abs(step).max()) < 1e-6:
             break
-    return float(max(found[0], 0.0)), float(found[1])
+    return found
 
 
 def _upper(seen: int, of: int) -> float:

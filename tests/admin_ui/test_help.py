@@ -210,3 +210,19 @@ async def test_nothing_of_another_workspace_is_reached(
         assert (await stranger.get(path)).status_code == 404
     for path in ("publish", "remove", "move", "arrange", "restore", "current", "unpublish", "schedule"):
         assert (await stranger.post(f"/panel/help/{id}/{path}", data={"language": "en"})).status_code == 404
+
+
+async def test_agents_search_titles_and_texts_as_shoppers_do_and_drafts_by_their_titles(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    parcels = await write(maya, "Parcels", "They arrive within five working days.", then="publish")
+    draft = await write(maya, "Working draft", "Nothing yet.")
+    other = await write(maya, "Gift wrapping", "In red paper.", then="publish")
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await search.index(tx, [parcels, draft, other])
+    page = (await maya.get("/panel/help?q=working")).text
+    assert page.index(f"/help/{parcels}") < page.index(f"/help/{draft}")
+    assert str(other) not in page
+    assert "<mark>working</mark>" in page
+    assert f"/help/{other}" in (await maya.get("/panel/help?q=wraping")).text, "past a typing error"
+    assert "Nothing answers this" in (await maya.get("/panel/help?q=qqqqzzzz")).text

@@ -22,11 +22,17 @@ from plugin.language.client import Language
 from plugin.language.frames import (
     Answered,
     Ask,
+    Hit,
+    Hits,
     Ping,
     Pong,
+    Prepare,
+    Prepared,
     Replied,
     Reply,
     Request,
+    Search,
+    Stock,
     Taught,
     Teach,
     Topic,
@@ -57,6 +63,14 @@ class Models:
     asked: list[str] = field(default_factory=list)
     taught: list[str] = field(default_factory=list)
     forgets: bool = False
+    near: dict[str, list[Hit]] = field(default_factory=dict)
+
+    def means(self, text: str, *articles: tuple[UUID, str, float]) -> None:
+        """From now on `text` means these articles, the nearest first: (id, language, cosine)."""
+        self.near[text] = [
+            Hit(f"{id}:{language}", 3.0 - at, language, likeness)
+            for at, (id, language, likeness) in enumerate(articles)
+        ]
 
     def reads(self, text: str, *topics: str, gate: float = SURE, heard: str = "") -> None:
         """From now on `text` is about these topics, the likeliest first. `heard`: it is Arabizi for this."""
@@ -70,6 +84,12 @@ class Models:
             self.taught.append(request.version)
             self.forgets = False
             return Taught(len(request.examples), 0.9)
+        if isinstance(request, Prepare):
+            return Prepared(tuple(b"" for _passage in request.passages))
+        if isinstance(request, Stock):
+            return Prepared(())
+        if isinstance(request, Search):
+            return Hits(tuple(self.near.get(request.text, ())), request.text, False, "1")
         assert isinstance(request, Ask)
         if self.forgets:
             return Unknown("")

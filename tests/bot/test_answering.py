@@ -299,3 +299,37 @@ async def test_two_workers_answer_once(chat: Chat, app: App, workspace: UUID, sh
     await chat.settle()
     assert len([one for one in await chat.thread() if one.author == "bot"]) == 1
     assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("likeness", "next_likeness", "answers"),
+    [(0.93, 0.84, True), (0.93, 0.90, False), (0.87, 0.80, False)],
+)
+async def test_meaning_answers_only_what_is_clearly_nearest(
+    chat: Chat, shop: dict[str, UUID], models: Models, likeness: float, next_likeness: float, answers: bool
+) -> None:
+    text = "can you carve my name into it"
+    models.means(text, (shop["engraving"], "en", likeness), (shop["delivery"], "en", next_likeness))
+    said = await chat.say(text)
+    assert said is not None
+    assert ("ten letters" in said.text) is answers
+    assert (reason(said) == "found_in_articles") is answers
+
+
+async def test_what_is_written_in_another_language_only_answers_by_what_it_means_and_says_so(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    text = "هل تنقشون الأسماء على الخواتم"
+    models.means(text, (shop["engraving"], "en", 0.85), (shop["delivery"], "ar", 0.82))
+    said = await chat.say(text)
+    assert said is not None
+    assert said.text.startswith("هذا مكتوب بلغة أخرى")
+    assert "ten letters" in said.text
+
+
+async def test_words_that_agree_by_chance_do_not_answer_what_means_something_else(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    text = "what is the ringing of delivery bells"
+    models.means(text, (shop["delivery"], "en", 0.79), (shop["engraving"], "en", 0.788))
+    assert reason(await chat.say(text)) != "found_in_articles"

@@ -141,7 +141,7 @@ def test_files_that_are_not_there_or_say_a_thing_twice_are_named(put: Put, capsy
 
 
 def tried(gate: float, *, inside: bool = True, place: int | None = 0, accepted: bool = False) -> Tried:
-    return Tried("en", inside, place if inside else None, gate, accepted)
+    return Tried("en", inside, place if inside else None, gate, accepted, gate)
 
 
 def test_figures_are_what_they_are_called() -> None:

@@ -110,3 +110,11 @@ def test_odd_messages_are_read(text: str) -> None:
     reading = read(learn(EXAMPLES), text, "")
     assert np.isfinite(reading.gate)
     assert 0 <= reading.confidence <= 1
+
+
+def test_a_message_between_two_topics_is_less_certain_than_one_that_is_clearly_about_one() -> None:
+    model = learn(EXAMPLES)
+    clear, between = read(model, "track my order"), read(model, "refund delivery")
+    assert model.certainty(clear, "track") > model.certainty(between, between.ranking[0][0])
+    first, second = (name for name, _score in clear.ranking[:2])
+    assert model.certainty(clear, second) <= model.certainty(clear, first), "not the topic that is ahead"
