@@ -5,6 +5,7 @@ as a shopper would. Counted by day, nobody is named. A draft is only suggested: 
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
@@ -15,12 +16,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.app import App
+from plugin.bot import lessons, solved
 from plugin.bot.book import BOOK, examples, version
 from plugin.bot.seeds import LANGUAGES, pack
 from plugin.conversations.conversations import Conversation, Status
 from plugin.conversations.messages import Message
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key
-from plugin.kernel.errors import NotFound
+from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import harmless, language_of
@@ -33,13 +35,15 @@ from plugin.team import Agent
 
 MOST_OPEN = 30
 """Suggestions that wait for somebody at once."""
+MOST_OF_ONE = 10
+"""Of them out of one agent's answers."""
 KEPT_DAYS = 90
 OUTSIDE = ""
 """The topic of what is none of the known ones."""
 
 _ANSWERS = 0.86
 """The cosine from which on an article is taken to answer a question (plugin/knowledge/search.py says what was seen)."""
-_LEAST_ANSWER, _LONGEST_TITLE, _LONGEST_BODY = 60, 120, 4_000
+_LEAST_ANSWER, _LONGEST_TITLE, _LONGEST_QUESTION, _LONGEST_BODY = 60, 120, 200, 4_000
 _TRIES, _LATER = 5, 120
 _PERSONAL = re.compile(r"[\w.+-]+@[\w.-]+\.\w+|https?://\S+|#?\w*\d{4,}\w*|(?:\+?\d[\s().-]?){6,}")
 
@@ -58,7 +62,10 @@ class TopicDay(Tenant, Base):
 
 
 class ArticleSuggestion(TenantRow, Base):
-    """An article that an answered question could become. `state`: open, taken, dismissed."""
+    """An article that an answered question could become. `state`: open, taken, dismissed.
+
+    `agent_id` answered; `question` is how the shopper asked, without what it says of them.
+    """
 
     __tablename__ = "article_suggestions"
     __table_args__ = (
@@ -73,6 +80,8 @@ class ArticleSuggestion(TenantRow, Base):
     body: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="open")
     article_id: Mapped[UUID | None]
+    agent_id: Mapped[UUID | None]
+    question: Mapped[str] = mapped_column(server_default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +249,18 @@ async def suggest_article(app: App, workspace_id: UUID, *, event_id: str, subjec
     id = UUID(subject_id)
     async with app.db.transaction(workspace_id) as tx:
         head = await tx.get(Conversation, id)
+        who = await solved.went_well(tx, id, UUID(event_id))
         asked, answer = await _first(tx, id), await _answer(tx, id)
     said, body = without_persons(asked), without_persons(answer)
     title = _as_title(said)
     language = language_of(f"{said} {body}")
-    worth = head is not None and head.status != Status.SPAM and language in LANGUAGES and len(title) >= 8
+    worth = (
+        who is not None
+        and head is not None
+        and head.status != Status.SPAM
+        and language in LANGUAGES
+        and len(title) >= 8
+    )
     if (
         not worth
         or len(body) < _LEAST_ANSWER
@@ -260,11 +276,17 @@ async def suggest_article(app: App, workspace_id: UUID, *, event_id: str, subjec
         topic = OUTSIDE
     async with app.db.transaction(workspace_id) as tx:
         open_ones = await suggestions(tx)
-        if len(open_ones) < MOST_OPEN and not any(topic and one.topic == topic for one in open_ones):
+        of_one = sum(one.agent_id == who for one in open_ones)
+        if (
+            len(open_ones) < MOST_OPEN
+            and of_one < MOST_OF_ONE
+            and not any(topic and one.topic == topic for one in open_ones)
+        ):
             table: Table = ArticleSuggestion.__table__  # type: ignore[assignment] # declared as FromClause
             row = ArticleSuggestion(
                 conversation_id=id, language=language, topic=topic, title=title,
-                body=markdown.escaped(body[:_LONGEST_BODY]), state="open", article_id=None,
+                body=markdown.escaped(body[:_LONGEST_BODY]), state="open", article_id=None, agent_id=who,
+                question=said[:_LONGEST_QUESTION],
             )  # fmt: skip
             there = select(table.c.id).where(table.c.workspace_id == tx.workspace_id, table.c.conversation_id == id)
             if await tx.scalar(there) is None:
@@ -312,14 +334,24 @@ async def suggestions(tx: Tx) -> list[ArticleSuggestion]:
     return list(rows)
 
 
-async def take(tx: Tx, suggestion_id: UUID, *, by: Agent) -> UUID:
-    """Make a draft of a suggestion; twice is once. Returns the article. Raises NotFound."""
+async def take(tx: Tx, suggestion_id: UUID, *, by: Agent, title: str = "", body: str | None = None) -> UUID:
+    """Make a draft of a suggestion, as it is or put right; twice is once. Returns the article. Raises NotFound.
+
+    How the shopper asked is proposed as a way to ask for it.
+    """
     row = await _waiting(tx, suggestion_id)
     if row.article_id is None:
         article = await articles.create(tx, by.id, Kind.ARTICLE, row.language)
-        await articles.write(tx, article, row.language, row.title, row.body, by=by.id)
+        await articles.write(
+            tx, article, row.language, title.strip() or row.title, row.body if body is None else body, by=by.id
+        )
         row.state, row.article_id = "taken", article.id
         await tx.flush()
+        if row.question:
+            # Who has taught as much as one may today takes the draft all the same.
+            with suppress(AhlanError):
+                target = f"article:{article.id}"
+                await lessons.propose(tx, by, row.question, target, conversation_id=row.conversation_id)
     return row.article_id
 
 

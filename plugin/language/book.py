@@ -85,11 +85,16 @@ class Book:
         self.offer_from = min(topics.threshold(UNSURE), self.answer_from)
 
     @classmethod
-    def of_examples(cls, embedder: Embedder, listener: Listener, examples: Sequence[Example]) -> Book:
-        """Learnt from messages whose topics are known. A topic whose id is words is taken for an example of itself."""
+    def of_examples(
+        cls, embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False
+    ) -> Book:
+        """Learnt from messages whose topics are known. A topic whose id is words is taken for an example of itself.
+
+        `grows`: workspaces can add to it (`plugin.language.own`).
+        """
         topics = sorted({example.topic for example in examples if example.topic is not None})
         named = [Example(words, topic, language_of(words) or "") for topic in topics if (words := _words(topic))]
-        return cls(_learnt(embedder, listener, [*examples, *named]))
+        return cls(_learnt(embedder, listener, [*examples, *named], grows=grows))
 
     @classmethod
     def of_articles(
@@ -155,14 +160,14 @@ def _standard(scores: Floats) -> Floats:
     return found
 
 
-def _learnt(embedder: Embedder, listener: Listener, examples: Sequence[Example]) -> Topics:
+def _learnt(embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False) -> Topics:
     """Topics of these examples; what a speaker wrote in Arabizi is learnt as it will be heard."""
     heard = [listener.hear(example.text) for example in examples]
     read = [
         Example(one.text, example.topic, one.language or example.language)
         for one, example in zip(heard, examples, strict=True)
     ]
-    return Topics.learn(read, in_batches(embedder, [one.text for one in heard]))
+    return Topics.learn(read, in_batches(embedder, [one.text for one in heard]), grows=grows)
 
 
 _BATCH = 32
