@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
-from plugin.bot import answering, coverage, models, solved, teaching
+from plugin.bot import answering, coverage, drafting, models, solved, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -63,7 +63,7 @@ TASKS: Mapping[str, Task] = {
     "index_article": help_search.index_article,
     "embed_article": meaning.embed_article,
     "count_topic": coverage.count_topic,
-    "suggest_article": coverage.suggest_article,
+    "suggest_article": drafting.suggest_article,
     "send_order_code": proof.send_order_code,
     "carry_return": carrying.carry_return,
     "tell_return": telling.tell_return,

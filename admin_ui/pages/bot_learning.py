@@ -13,7 +13,7 @@ from starlette.responses import Response
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.pages.bot import articles_of
 from plugin import stores, team
-from plugin.bot import bots, coverage, drift, lessons, models
+from plugin.bot import bots, coverage, drafting, drift, lessons, models
 from plugin.bot.book import topics
 from plugin.bot.models import BotModel, State
 from plugin.bot.thinking import HUMAN, title_of
@@ -192,7 +192,7 @@ async def draft(desk: Desk) -> Response:
             await coverage.dismiss(tx, desk.path_id())
             return desk.go("settings/bot/learning", saved="drafts")
         title, body = str(form.get("title") or ""), str(form["body"]) if "body" in form else None
-        made = await coverage.take(tx, desk.path_id(), by=desk.agent, title=title, body=body)
+        made = await drafting.take(tx, desk.path_id(), by=desk.agent, title=title, body=body)
     return desk.go(f"help/{made}")
 
 

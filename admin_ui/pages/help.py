@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
 from plugin import stores
-from plugin.bot import coverage
+from plugin.bot import coverage, drafting
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
@@ -237,7 +237,7 @@ async def take_suggestion(desk: Desk) -> Response:
         if form.get("no"):
             await coverage.dismiss(tx, desk.path_id())
             return desk.go("help/reports")
-        return desk.go(f"help/{await coverage.take(tx, desk.path_id(), by=desk.agent)}")
+        return desk.go(f"help/{await drafting.take(tx, desk.path_id(), by=desk.agent)}")
 
 
 # The starter set

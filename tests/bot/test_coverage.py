@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from plugin.app import App
-from plugin.bot import coverage, solved
+from plugin.bot import coverage, drafting, solved
 from plugin.bot.coverage import ArticleSuggestion
 from plugin.bot.seeds import Topic
 from plugin.conversations import conversations, messages
@@ -150,8 +150,8 @@ async def test_an_answer_that_no_article_gives_is_suggested_without_persons_and_
     await talk(speaking, workspace, "can you wrap a gift", ANSWER, by=noa)
     assert len(await waiting(speaking, workspace)) == 1
     async with speaking.db.transaction(workspace) as tx:
-        made = await coverage.take(tx, one.id, by=noa)
-        assert await coverage.take(tx, one.id, by=noa) == made
+        made = await drafting.take(tx, one.id, by=noa)
+        assert await drafting.take(tx, one.id, by=noa) == made
         draft = await articles.find(tx, made)
     assert (draft.texts["en"].title, draft.texts["en"].published) == ("Do you wrap gifts?", None)
     assert await waiting(speaking, workspace) == []
