@@ -178,6 +178,21 @@ def bot_articles() -> None:
             typer.echo(json_text.dumps(article, ensure_ascii=False))
 
 
+@bot.command("refit")
+def bot_refit(workspace: Annotated[UUID, typer.Argument(help="The workspace's id.")]) -> None:
+    """Make a workspace's own model of what counts now; it answers if the check lets it. A running worker does it."""
+    settings = _settings()
+
+    async def run() -> None:
+        async with processes.application(settings) as app, app.db.transaction(workspace) as tx:
+            if await workspaces.current(tx) is None:
+                raise SetupError(f"There is no workspace {workspace}.")
+            await tx.enqueue("refit_bot", unique="refit_bot")
+            console.print("Asked for. The bot's page says what became of it.")
+
+    _run(run())
+
+
 @search.command("evaluate")
 def search_evaluate(
     questions: Annotated[Path, _file("Lines of {text, passage_id, language}.")],

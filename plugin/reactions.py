@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
-from plugin.bot import answering, coverage, teaching
+from plugin.bot import answering, coverage, drafting, models, solved, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -63,7 +63,7 @@ TASKS: Mapping[str, Task] = {
     "index_article": help_search.index_article,
     "embed_article": meaning.embed_article,
     "count_topic": coverage.count_topic,
-    "suggest_article": coverage.suggest_article,
+    "suggest_article": drafting.suggest_article,
     "send_order_code": proof.send_order_code,
     "carry_return": carrying.carry_return,
     "tell_return": telling.tell_return,
@@ -82,6 +82,13 @@ TASKS: Mapping[str, Task] = {
     "answer_by_bot": answering.answer_by_bot,
     "teach_bot": teaching.teach_bot,
     "keep_bot": teaching.keep_bot,
+    "keep_model": models.keep_model,
+    "bring_model": models.bring_model,
+    "refit_bot": models.refit_bot,
+    "bot_by_night": models.bot_by_night,
+    "weigh_answer": solved.weigh_answer,
+    "weigh_rating": solved.weigh_rating,
+    "suggest_phrasing": solved.suggest_phrasing,
     "follow_articles": teaching.follow_articles,
 }
 
@@ -97,9 +104,9 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.overdue": ("apply_rules",),
     "conversation.pending": ("apply_rules",),
     "conversation.ranked": ("apply_rules",),
-    "conversation.rated": ("apply_rules",),
+    "conversation.rated": ("apply_rules", "weigh_rating"),
     "conversation.reopened": ("apply_rules",),
-    "conversation.resolved": ("ask_rating", "apply_rules", "suggest_article"),
+    "conversation.resolved": ("ask_rating", "apply_rules", "weigh_answer"),
     "conversation.started": ("count_topic",),
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),

@@ -2,7 +2,7 @@
 
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
-from plugin.bot import bots, coverage, lessons, turns
+from plugin.bot import bots, coverage, drift, lessons, models, turns
 from plugin.conversations import (
     attachments,
     blocked,
@@ -50,10 +50,10 @@ from plugin.returns import steps as return_steps
 from webhooks import inbox
 
 TABLES = (
-    actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks,
-    consents, conversations, coverage, crypto, customers, events, extras, fields, help_search, identities, importing,
+    actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks, consents,
+    conversations, coverage, crypto, customers, drift, events, extras, fields, help_search, identities, importing,
     inbox, incidents, jobs, joining, labels, lessons, letters, macros, mailboxes, meaning, mentions, merging, messages,
-    notes, orders, policies, privacy, products, proof, ratings, reading, readings, reconcile, return_records,
+    models, notes, orders, policies, privacy, products, proof, ratings, reading, readings, reconcile, return_records,
     return_steps, search, self_service, shipping, stores, tags, team, teams, terms, ties, turns, views, visitors,
     withdrawals, workspaces,
 )  # fmt: skip

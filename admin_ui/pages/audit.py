@@ -78,6 +78,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.bot": _("Bot changed"),
     "settings.bot_taught": _("Lesson of the bot approved"),
     "settings.bot_untaught": _("Lesson of the bot declined or taken out"),
+    "settings.bot_model_back": _("An older model of the bot answers again"),
     "settings.bot_rolled_back": _("Lessons of the bot brought back to a version"),
     "settings.rule_made": _("Rule made"),
     "settings.rule_changed": _("Rule changed"),

@@ -16,13 +16,13 @@ from admin_ui.carried import Card, card_of
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import conversation
 from plugin import privacy, stores, team
-from plugin.bot import answering, bots, lessons, seeds, tools, turns, words
+from plugin.bot import answering, bots, lessons, models, seeds, tools, turns, words
 from plugin.bot.book import topics
 from plugin.bot.bots import PERSON, Bot, Group, Tone, When
 from plugin.bot.decide import Outcome
 from plugin.bot.lessons import BotLesson
 from plugin.bot.scene import Scene
-from plugin.bot.thinking import HUMAN, OUTSIDE, Heard, Part, answer, hear, spoken, title_of
+from plugin.bot.thinking import ARTICLE, HUMAN, OUTSIDE, Heard, Part, answer, hear, spoken, title_of
 from plugin.conversations import changes, messages, presence, teams, waiting
 from plugin.conversations.messages import SHOPPER, Message
 from plugin.conversations.teams import Team, language_of
@@ -183,6 +183,7 @@ async def attempt(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         bot = await bots.ready(tx, store.id)
+        own = await models.known(tx)
     if not said:
         return desk.page("bot_try.html", store=store, block="tried", said="")
     now = datetime.now(UTC)
@@ -191,7 +192,7 @@ async def attempt(desk: Desk) -> Response:
     here = await presence.agents_here(desk.app.hub, desk.workspace_id)
     heard = await hear(
         desk.app, desk.workspace_id, said, today=now.astimezone(zone_of(store.timezone)).date(), region=store.country,
-        fallback=fallback,
+        fallback=fallback, own=own,
     )  # fmt: skip
     async with desk.transaction() as tx:
         scene = await _scene(tx, desk, store, bot, spoken(desk.app.catalogues.codes, heard, fallback), now, here)
@@ -199,9 +200,12 @@ async def attempt(desk: Desk) -> Response:
         untaught = any(one.untaught for one in heard)
         if untaught:
             await tx.enqueue("teach_bot", unique="teach_bot_now")
+        if any(one.behind for one in heard):
+            await tx.enqueue("bring_model", unique="bring_model")
+        names = await _own_topics(tx, desk, found.parts)
     return desk.page(
         "bot_try.html", store=store, block="tried", said=said, answer=found, language=scene.t,
-        cards=[_card(desk, card) for card in found.cards], tried=[_tried(desk, part) for part in found.parts],
+        cards=[_card(desk, card) for card in found.cards], tried=[_tried(desk, part, names) for part in found.parts],
         untaught=untaught, speaks=bot.speaks(scene.language),
         away=not untaught and all(one.read is None for one in heard if not one.question.says_nothing),
         handing=answering.handing(scene, found) if found.outcome is Outcome.PERSON else "",
@@ -221,7 +225,14 @@ def _card(desk: Desk, card: Mapping[str, Any]) -> Card:
     return card_of(desk.t, card, str(card.get("image_url", "")))
 
 
-def _tried(desk: Desk, part: Part) -> Tried:
+async def _own_topics(tx: Tx, desk: Desk, parts: Sequence[Part]) -> dict[str, str]:
+    """What the topics are called that are articles of the merchant's own."""
+    weighed = {topic for part in parts for topic, _score in part.candidates if topic.startswith(ARTICLE)}
+    every = await articles.by_ids(tx, [UUID(topic.removeprefix(ARTICLE)) for topic in sorted(weighed)])
+    return {f"{ARTICLE}{one.article.id}": one.title(_code(desk)) for one in every}
+
+
+def _tried(desk: Desk, part: Part, names: Mapping[str, str]) -> Tried:
     t, heard = desk.t, part.heard
     read = heard.read
     gate = ""
@@ -241,7 +252,7 @@ def _tried(desk: Desk, part: Part) -> Tried:
         confidence=t.format_percent(min(1.0, part.confidence)) if part.confidence else "",
         gate=gate,
         candidates=[
-            Candidate(title_of(topic, _code(desk)), t.format_number(round(score, 2)))
+            Candidate(names.get(topic) or title_of(topic, _code(desk)), t.format_number(round(score, 2)))
             for topic, score in part.candidates
         ],
         found=[Candidate(one.title, t.format_percent(one.confidence)) for one in part.found],
@@ -395,8 +406,14 @@ async def _store(tx: Tx, desk: Desk) -> Store:
     return store
 
 
-async def _articles(tx: Tx, desk: Desk, store: Store) -> list[tuple[str, str]]:
-    """What is published for a store, by title in the reader's language."""
+async def articles_of(tx: Tx, desk: Desk, store: Store | None) -> list[tuple[str, str]]:
+    """What is published, as a lesson names it, by title in the reader's language; for a store, or for any."""
+    return [(f"article:{id}", title) for id, title in await _articles(tx, desk, store)]
+
+
+async def _articles(tx: Tx, desk: Desk, store: Store | None) -> list[tuple[str, str]]:
+    """What is published for a store, or for any, by title in the reader's language."""
+    here = (Article.store_id.is_(None) | (Article.store_id == store.id),) if store is not None else ()
     rows = await tx.execute(
         select(Article.id, Article.source_language, ArticleText.language, ArticleText.shown)
         .join(ArticleText, (ArticleText.workspace_id == Article.workspace_id) & (ArticleText.article_id == Article.id))
@@ -404,7 +421,7 @@ async def _articles(tx: Tx, desk: Desk, store: Store) -> list[tuple[str, str]]:
             Article.workspace_id == tx.workspace_id,
             Article.deleted_at.is_(None),
             Article.kind.in_((Kind.ARTICLE, Kind.SNIPPET)),
-            (Article.store_id.is_(None)) | (Article.store_id == store.id),
+            *here,
             ArticleText.published.is_not(None),
         )
         .limit(_MOST_ARTICLES * 3)

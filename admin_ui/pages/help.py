@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
 from plugin import stores
-from plugin.bot import coverage
+from plugin.bot import coverage, drafting
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
@@ -23,8 +23,8 @@ from plugin.knowledge.files import MAX_BYTES
 from plugin.knowledge.importing import Outcome
 from plugin.knowledge.reading import Reason
 from plugin.knowledge.rules import State
-from plugin.platform import Capability
 from plugin.knowledge.search import Found
+from plugin.platform import Capability
 from plugin.stores import UNINSTALLED, Store
 from plugin.team import audit
 
@@ -276,7 +276,7 @@ async def take_suggestion(desk: Desk) -> Response:
         if form.get("no"):
             await coverage.dismiss(tx, desk.path_id())
             return desk.go("help/reports")
-        return desk.go(f"help/{await coverage.take(tx, desk.path_id(), by=desk.agent)}")
+        return desk.go(f"help/{await drafting.take(tx, desk.path_id(), by=desk.agent)}")
 
 
 # The starter set

@@ -18,7 +18,7 @@ from sqlalchemy import func, select, text
 
 from plugin import workspaces
 from plugin.app import App
-from plugin.bot import bots, lessons, seeds, turns, words
+from plugin.bot import bots, lessons, models, seeds, turns, words
 from plugin.bot.bots import Bot, When
 from plugin.bot.decide import Outcome, Reason
 from plugin.bot.scene import Scene
@@ -79,12 +79,13 @@ async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_
         if seen is None:
             await tx.complete_job()
             return
+        own = await models.known(tx)
     here = await presence.agents_here(app.hub, workspace_id)
     locale = language_of(seen.talk.locale or seen.store.locale)
     fallback = locale if locale in seeds.LANGUAGES else seeds.LANGUAGES[0]
     now = datetime.now(UTC)
     today = now.astimezone(zone_of(seen.store.timezone)).date()
-    heard = await hear(app, workspace_id, seen.said, today=today, region=seen.store.country, fallback=fallback)
+    heard = await hear(app, workspace_id, seen.said, today=today, region=seen.store.country, fallback=fallback, own=own)
     async with app.db.transaction(workspace_id) as tx:
         # First the lock, then the look: whoever wrote meanwhile is seen, whoever writes now waits.
         head = await threads.lock_living(tx, seen.talk.id)
@@ -92,6 +93,8 @@ async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_
         if head is not None and again is not None and again.said == seen.said:
             if any(one.untaught for one in heard):
                 await tx.enqueue("teach_bot", unique="teach_bot_now")
+            if any(one.behind for one in heard):
+                await tx.enqueue("bring_model", unique="bring_model")
             language = spoken(app.catalogues.codes, heard, fallback)
             if again.bot.speaks(language):
                 await _answer(app, tx, head, again, heard, await _scene(app, tx, again, language, here, now))

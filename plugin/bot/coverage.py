@@ -17,14 +17,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from plugin.app import App
 from plugin.bot.book import BOOK, examples, version
 from plugin.bot.seeds import LANGUAGES, pack
-from plugin.conversations.conversations import Conversation, Status
+from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
 from plugin.kernel.db import Base, Tenant, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import harmless, language_of
-from plugin.knowledge import articles, markdown, meaning, search
+from plugin.knowledge import articles, meaning, search
 from plugin.knowledge.articles import Article, Kind
 from plugin.knowledge.meaning import Near
 from plugin.language.client import Away, NotStocked
@@ -33,13 +33,15 @@ from plugin.team import Agent
 
 MOST_OPEN = 30
 """Suggestions that wait for somebody at once."""
+MOST_OF_ONE = 10
+"""Of them out of one agent's answers."""
 KEPT_DAYS = 90
 OUTSIDE = ""
 """The topic of what is none of the known ones."""
 
 _ANSWERS = 0.86
 """The cosine from which on an article is taken to answer a question (plugin/knowledge/search.py says what was seen)."""
-_LEAST_ANSWER, _LONGEST_TITLE, _LONGEST_BODY = 60, 120, 4_000
+LEAST_ANSWER, LONGEST_TITLE, LONGEST_QUESTION, LONGEST_BODY = 60, 120, 200, 4_000
 _TRIES, _LATER = 5, 120
 _PERSONAL = re.compile(r"[\w.+-]+@[\w.-]+\.\w+|https?://\S+|#?\w*\d{4,}\w*|(?:\+?\d[\s().-]?){6,}")
 
@@ -58,7 +60,10 @@ class TopicDay(Tenant, Base):
 
 
 class ArticleSuggestion(TenantRow, Base):
-    """An article that an answered question could become. `state`: open, taken, dismissed."""
+    """An article that an answered question could become. `state`: open, taken, dismissed.
+
+    `agent_id` answered; `question` is how the shopper asked, without what it says of them.
+    """
 
     __tablename__ = "article_suggestions"
     __table_args__ = (
@@ -73,6 +78,8 @@ class ArticleSuggestion(TenantRow, Base):
     body: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="open")
     article_id: Mapped[UUID | None]
+    agent_id: Mapped[UUID | None]
+    question: Mapped[str] = mapped_column(server_default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ async def count_topic(app: App, workspace_id: UUID, *, event_id: str, subject_id
     Without the language process nothing is counted; while it learns the topics, it is asked again a little later.
     """
     async with app.db.transaction(workspace_id) as tx:
-        asked = await _first(tx, UUID(subject_id))
+        asked = await first(tx, UUID(subject_id))
         store_id = await tx.scalar(
             select(Conversation.store_id).where(
                 Conversation.workspace_id == tx.workspace_id, Conversation.id == UUID(subject_id)
@@ -159,7 +166,7 @@ def _near(near: Near, ids: set[UUID]) -> bool:
     return any(one.likeness >= _ANSWERS for (id, _language), one in near.texts.items() if id in ids)
 
 
-async def _first(tx: Tx, conversation_id: UUID) -> str:
+async def first(tx: Tx, conversation_id: UUID) -> str:
     said: str | None = await tx.scalar(
         select(Message.text)
         .where(
@@ -235,44 +242,7 @@ async def draft_topic(tx: Tx, topic: str, language: str, *, by: Agent) -> Articl
 # Drafts out of what agents answered
 
 
-async def suggest_article(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
-    """After a conversation was resolved: suggest what was answered as an article, unless one answers it already."""
-    id = UUID(subject_id)
-    async with app.db.transaction(workspace_id) as tx:
-        head = await tx.get(Conversation, id)
-        asked, answer = await _first(tx, id), await _answer(tx, id)
-    said, body = without_persons(asked), without_persons(answer)
-    title = _as_title(said)
-    language = language_of(f"{said} {body}")
-    worth = head is not None and head.status != Status.SPAM and language in LANGUAGES and len(title) >= 8
-    if (
-        not worth
-        or len(body) < _LEAST_ANSWER
-        or head is None
-        or await is_answered(app, workspace_id, head.store_id, asked)
-    ):
-        async with app.db.transaction(workspace_id) as tx:
-            await tx.complete_job()
-        return
-    try:
-        topic = await topic_of(app, asked)
-    except (Away, NotStocked):
-        topic = OUTSIDE
-    async with app.db.transaction(workspace_id) as tx:
-        open_ones = await suggestions(tx)
-        if len(open_ones) < MOST_OPEN and not any(topic and one.topic == topic for one in open_ones):
-            table: Table = ArticleSuggestion.__table__  # type: ignore[assignment] # declared as FromClause
-            row = ArticleSuggestion(
-                conversation_id=id, language=language, topic=topic, title=title,
-                body=markdown.escaped(body[:_LONGEST_BODY]), state="open", article_id=None,
-            )  # fmt: skip
-            there = select(table.c.id).where(table.c.workspace_id == tx.workspace_id, table.c.conversation_id == id)
-            if await tx.scalar(there) is None:
-                tx.add(row)
-        await tx.complete_job()
-
-
-async def _answer(tx: Tx, conversation_id: UUID) -> str:
+async def answer(tx: Tx, conversation_id: UUID) -> str:
     """What people of the team answered, in order; nothing that was sent by itself."""
     rows = await tx.scalars(
         select(Message.text)
@@ -295,11 +265,11 @@ def without_persons(said: str) -> str:
     return _PERSONAL.sub("…", harmless(said)).strip()
 
 
-def _as_title(said: str) -> str:
+def as_title(said: str) -> str:
     line = re.split(r"(?<=[.!?؟])\s|\n", said.strip(), maxsplit=1)[0].strip(" .!,،")
-    if len(line) <= _LONGEST_TITLE:
+    if len(line) <= LONGEST_TITLE:
         return line
-    return f"{line[: line.rfind(' ', 0, _LONGEST_TITLE)].strip()}…"
+    return f"{line[: line.rfind(' ', 0, LONGEST_TITLE)].strip()}…"
 
 
 async def suggestions(tx: Tx) -> list[ArticleSuggestion]:
@@ -312,26 +282,15 @@ async def suggestions(tx: Tx) -> list[ArticleSuggestion]:
     return list(rows)
 
 
-async def take(tx: Tx, suggestion_id: UUID, *, by: Agent) -> UUID:
-    """Make a draft of a suggestion; twice is once. Returns the article. Raises NotFound."""
-    row = await _waiting(tx, suggestion_id)
-    if row.article_id is None:
-        article = await articles.create(tx, by.id, Kind.ARTICLE, row.language)
-        await articles.write(tx, article, row.language, row.title, row.body, by=by.id)
-        row.state, row.article_id = "taken", article.id
-        await tx.flush()
-    return row.article_id
-
-
 async def dismiss(tx: Tx, suggestion_id: UUID) -> None:
     """It is no article. Raises NotFound."""
-    row = await _waiting(tx, suggestion_id)
+    row = await waiting(tx, suggestion_id)
     if row.state == "open":
         row.state = "dismissed"
         await tx.flush()
 
 
-async def _waiting(tx: Tx, suggestion_id: UUID) -> ArticleSuggestion:
+async def waiting(tx: Tx, suggestion_id: UUID) -> ArticleSuggestion:
     row = await tx.get(ArticleSuggestion, suggestion_id, lock=True)
     if row is None:
         raise NotFound(_("This suggestion is no longer there."), _("Choose another one."))

@@ -5,6 +5,7 @@ version; every version can be brought back. Nobody can teach much in a day, numb
 is kept, and a lesson is erased with the customer whose words it holds.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -34,10 +35,21 @@ A_DAY = 30
 MOST_WAITING = 100
 """Of one agent's that nobody has decided on."""
 
+SUGGESTED_A_DAY = 10
+"""Phrasings out of one agent's conversations in 24 hours; theirs alone are never a flood."""
+
+MOST_SUGGESTED = 50
+"""Phrasings out of conversations that wait, of all together."""
+
+SOLVED = "solved"
+"""The origin of what a conversation that went well suggested."""
+
 MOST = 2_000
 """That count at once."""
 
 LONGEST = 300
+
+_PERSONAL = re.compile(r"[\w.+-]+@[\w.-]+\.\w+|https?://\S+|#?\w*\d{4,}\w*|(?:\+?\d[\s().-]?){6,}")
 
 
 class State(StrEnum):
@@ -52,7 +64,9 @@ class BotLesson(TenantRow, Base):
     """A question and what is right about it. `target`: `article:<id>`, `topic:<id>` or `outside`.
 
     `agent_id` and `decided_by` are kept as they were: an agent's row is never deleted.
-    `spans`: [from version, until version or null, moment] for each time that it counted.
+    `origin`: `solved` where a conversation that went well suggested it, empty for a correction; `vectors`: what the
+    models make of the text, once it was learnt. `spans`: [from version, until version or null, moment] for
+    each time that it counted.
     """
 
     __tablename__ = "bot_lessons"
@@ -74,6 +88,8 @@ class BotLesson(TenantRow, Base):
     agent_id: Mapped[UUID]
     decided_by: Mapped[UUID | None]
     decided_at: Mapped[datetime | None]
+    origin: Mapped[str] = mapped_column(server_default="")
+    vectors: Mapped[bytes | None]
 
 
 def may_decide(agent: Agent) -> bool:
@@ -86,28 +102,26 @@ async def propose(tx: Tx, by: Agent, said: str, target: str, *, conversation_id:
 
     Raises AhlanError for an empty question, one answer that is none, or more than one agent may teach in a day.
     """
-    kept = masked(understand(said[:LONGEST], today=date.today()))[:LONGEST].strip()
-    if not search_key(kept):
-        raise AhlanError(_("There is no question in this message."), code="lesson_empty")
+    kept = _plain(said)
     await _check(tx, target)
     await _one_at_a_time(tx)
     same = await _same(tx, kept, target)
     if same is not None and (same.counts or same.state == State.PROPOSED):
         return same
     since = datetime.now(UTC) - timedelta(days=1)
-    mine = (BotLesson.workspace_id == tx.workspace_id, BotLesson.agent_id == by.id)
-    today = await tx.scalar(select(func.count()).select_from(BotLesson).where(*mine, BotLesson.created_at > since))
+    mine = (BotLesson.workspace_id == tx.workspace_id, BotLesson.agent_id == by.id, BotLesson.origin == "")
+    lately = await tx.scalar(select(func.count()).select_from(BotLesson).where(*mine, BotLesson.created_at > since))
     waiting = await tx.scalar(
         select(func.count()).select_from(BotLesson).where(*mine, BotLesson.state == State.PROPOSED)
     )
-    if today >= A_DAY or waiting >= MOST_WAITING:
+    if lately >= A_DAY or waiting >= MOST_WAITING:
         raise AhlanError(
             _("You have taught the bot as much as one person may in a day."),
             _("Somebody who may change settings looks at it first."),
             code="lessons_full",
         )
     lesson = BotLesson(
-        id=new_id(), text=kept, language=understand(kept, today=date.today()).language or "", target=target,
+        id=new_id(), text=kept, language=understand(kept, today=today()).language or "", target=target,
         state=State.PROPOSED, counts=False, spans=[], conversation_id=conversation_id, agent_id=by.id,
     )  # fmt: skip
     tx.add(lesson)
@@ -115,6 +129,58 @@ async def propose(tx: Tx, by: Agent, said: str, target: str, *, conversation_id:
     if may_decide(by):
         await approve(tx, lesson, by=by)
     return lesson
+
+
+async def suggest(tx: Tx, agent_id: UUID, said: str, target: str, *, conversation_id: UUID) -> BotLesson | None:
+    """A phrasing out of a conversation that `agent_id` answered: waits for somebody, whoever answered.
+
+    None where it was decided on or waits already, or as much waits as may. Raises AhlanError as `propose` does.
+    """
+    kept = _plain(said)
+    await _check(tx, target)
+    await _one_at_a_time(tx)
+    here = (BotLesson.workspace_id == tx.workspace_id, BotLesson.origin == SOLVED)
+    since = datetime.now(UTC) - timedelta(days=1)
+    count = select(func.count()).select_from(BotLesson)
+    of_one = await tx.scalar(count.where(*here, BotLesson.agent_id == agent_id, BotLesson.created_at > since))
+    waits = await tx.scalar(count.where(*here, BotLesson.state == State.PROPOSED))
+    if of_one >= SUGGESTED_A_DAY or waits >= MOST_SUGGESTED or await _same(tx, kept, target) is not None:
+        return None
+    lesson = BotLesson(
+        id=new_id(), text=kept, language=understand(kept, today=today()).language or "", target=target,
+        state=State.PROPOSED, counts=False, spans=[], conversation_id=conversation_id, agent_id=agent_id,
+        origin=SOLVED,
+    )  # fmt: skip
+    tx.add(lesson)
+    await tx.flush()
+    return lesson
+
+
+async def revise(tx: Tx, lesson: BotLesson, said: str, target: str, *, by: Agent) -> None:
+    """Put what waits right before it is approved. Raises Forbidden, Conflict once decided, AhlanError as `propose`."""
+    _may(by)
+    if lesson.state != State.PROPOSED:
+        raise Conflict(_("Somebody has decided on this already."), _("Open the list again."), code="lesson_decided")
+    kept = _plain(said)
+    await _check(tx, target)
+    if kept != lesson.text:
+        lesson.text, lesson.vectors = kept, None
+    lesson.target = target
+    await tx.flush()
+
+
+def today() -> date:
+    """The day of the server's clock: for reading days in a text, which lessons leave as they are."""
+    return datetime.now(UTC).date()
+
+
+def _plain(said: str) -> str:
+    """A question without what it says of one person. Raises AhlanError for none."""
+    kept = masked(understand(said[:LONGEST], today=today()))[:LONGEST].strip()
+    kept = " ".join(_PERSONAL.sub(" ", kept).split())
+    if not search_key(kept):
+        raise AhlanError(_("There is no question in this message."), code="lesson_empty")
+    return kept
 
 
 async def find(tx: Tx, lesson_id: UUID) -> BotLesson:
@@ -221,12 +287,13 @@ async def versions(tx: Tx, limit: int = 20) -> list[Version]:
     return [Version(one, moments.get(one), came.get(one, []), went.get(one, [])) for one in numbers]
 
 
-async def waiting(tx: Tx) -> Sequence[BotLesson]:
-    """What somebody has to decide on, the oldest first."""
+async def waiting(tx: Tx, origin: str | None = None) -> Sequence[BotLesson]:
+    """What somebody has to decide on, the oldest first; of one origin, or all."""
     return list(
         await tx.scalars(
             select(BotLesson)
             .where(BotLesson.workspace_id == tx.workspace_id, BotLesson.state == State.PROPOSED)
+            .where(*((BotLesson.origin == origin,) if origin is not None else ()))
             .order_by(BotLesson.id)
             .limit(200)
         )

@@ -28,7 +28,9 @@ log = structlog.get_logger(__name__)
 Title = tuple[UUID, UUID | None, str, str]
 """Of an article: its id, its store, its starter, and the title in one language."""
 
-_PATIENCE = 20.0
+PATIENCE = 20.0
+"""Seconds that a question of ours may take while nobody waits for it."""
+
 _TITLES = 1_000
 _ANYTHING = "order"
 _SAME_WORDS = 0.8
@@ -50,7 +52,7 @@ async def teach_bot(app: App, workspace_id: UUID) -> None:
         titles = await _titles(tx) if some else []
         # At once what can be said without models: learning takes them a minute or more.
         _keep(some, titles, read_by_spelling(titles))
-    if not some or not await _teach(app):
+    if not some or not await teach(app):
         async with app.db.transaction(workspace_id) as tx:
             await tx.complete_job()
         return
@@ -71,8 +73,10 @@ async def keep_bot(app: App, workspace_id: UUID) -> None:
     """Task, every ten minutes where a bot is on: a language process that was started anew learns before it is asked."""
     async with app.db.transaction(workspace_id) as tx:
         wanted = bool(await bots.enabled(tx))
+        if wanted:
+            await tx.enqueue("keep_model", unique="keep_model")
     if wanted:
-        await _teach(app)
+        await teach(app)
     async with app.db.transaction(workspace_id) as tx:
         await tx.complete_job()
 
@@ -85,10 +89,10 @@ async def follow_articles(app: App, workspace_id: UUID, *, event_id: str, subjec
         await tx.complete_job()
 
 
-async def _teach(app: App) -> bool:
+async def teach(app: App) -> bool:
     """Whether the topics are there, taught now where they were not. While nobody is there it is tried later."""
     try:
-        await app.language.ask(BOOK, version(), _ANYTHING, seconds=_PATIENCE)
+        await app.language.ask(BOOK, version(), _ANYTHING, seconds=PATIENCE)
     except NotStocked:
         try:
             taught = await app.language.teach(Teach(BOOK, version(), examples()))
@@ -129,7 +133,7 @@ async def read_titles(app: App, titles: Sequence[Title]) -> dict[str, tuple[str,
     found = read_by_spelling(titles)
     for title in dict.fromkeys(title for *_article, title in titles):
         try:
-            read = await app.language.ask(BOOK, version(), title, seconds=_PATIENCE)
+            read = await app.language.ask(BOOK, version(), title, seconds=PATIENCE)
         except (Away, NotStocked):
             continue
         if read.topics and read.gate >= read.offer_from:

@@ -32,6 +32,7 @@ from plugin.kernel.lazy import _
 from plugin.knowledge import meaning
 from plugin.knowledge.meaning import NOTHING, Near
 from plugin.language.client import Away, NotStocked
+from plugin.language.frames import Answered
 from plugin.returns import proof
 
 HUMAN = "human"
@@ -49,10 +50,19 @@ def _by_spelling() -> Phrasings:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A book of the language process, by its name and version."""
+
+    book: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """One question as it was understood. `read` is None while the models are away; `untaught`: they know no topics.
 
-    `text` is the question in Arabic letters where it was Arabizi, `near` the articles that mean what it asks.
+    `text` is the question in Arabic letters where it was Arabizi, `near` the articles that mean what it asks. `behind`:
+    it was read by the shared topics alone, because what the workspace taught is not there yet.
     """
 
     question: Message
@@ -61,6 +71,7 @@ class Heard:
     read: Read | None = None
     untaught: bool = False
     near: Near = NOTHING
+    behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +106,34 @@ class Answer:
 # Hearing
 
 
-async def hear(app: App, workspace_id: UUID, text: str, *, today: date, region: str, fallback: str) -> list[Heard]:
-    """The questions of a message, each read by the models. `fallback` is the language of what has no letters."""
+async def hear(
+    app: App, workspace_id: UUID, text: str, *, today: date, region: str, fallback: str, own: Known | None = None
+) -> list[Heard]:
+    """The questions of a message, each read by the models. `fallback` is the language of what has no letters.
+
+    `own` is the workspace's own book; the shared one reads where it is not there.
+    """
     whole = understand(text, today=today, region=region or None)
     asked = whole.questions or (whole.text,)
     found = []
     for one in asked:
-        own = understand(one, today=today, region=region or None)
+        asked_here = understand(one, today=today, region=region or None)
         # What stands in one question is meant by the others too: "order 1001: where is it? can I cancel it?"
         question = replace(
-            own, orders=own.orders or whole.orders, emails=own.emails or whole.emails,
-            phones=own.phones or whole.phones, dates=own.dates or whole.dates, language=own.language or whole.language,
+            asked_here, orders=asked_here.orders or whole.orders, emails=asked_here.emails or whole.emails,
+            phones=asked_here.phones or whole.phones, dates=asked_here.dates or whole.dates,
+            language=asked_here.language or whole.language,
         )  # fmt: skip
-        found.append(await _heard(app, workspace_id, question, masked(own), fallback))
+        found.append(await _heard(app, workspace_id, question, masked(asked_here), fallback, own))
     return found
 
 
-async def _heard(app: App, workspace_id: UUID, question: Message, text: str, fallback: str) -> Heard:
+async def _heard(app: App, workspace_id: UUID, question: Message, text: str, fallback: str, own: Known | None) -> Heard:
     language = question.language if question.language in seeds.LANGUAGES else fallback
     if question.says_nothing:
         return Heard(question, question.text, language)
     try:
-        answered = await app.language.ask(BOOK, version(), text)
+        answered, behind = await _asked(app, text, own)
     except Away:
         return Heard(question, question.text, language)
     except NotStocked:
@@ -131,7 +148,17 @@ async def _heard(app: App, workspace_id: UUID, question: Message, text: str, fal
     sure = read.topics and read.gate >= read.answer_from and read.topics[0][0] in {*OF_ORDERS, HUMAN}
     near = NOTHING if sure else await meaning.near(app, workspace_id, answered.text)
     heard = answered.text if answered.arabizi else question.text
-    return Heard(question, heard, spoken or language, read, near=near)
+    return Heard(question, heard, spoken or language, read, behind=behind, near=near)
+
+
+async def _asked(app: App, text: str, own: Known | None) -> tuple[Answered, bool]:
+    """What the models say, and whether that is without what the workspace taught."""
+    if own is not None:
+        try:
+            return await app.language.ask(own.book, own.version, text), False
+        except NotStocked:
+            pass
+    return await app.language.ask(BOOK, version(), text), own is not None
 
 
 def masked(question: Message) -> str:
@@ -168,6 +195,7 @@ async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
         return Part(heard, await _follow(tx, scene, choice, heard), 1.0)
     if choice is None and (polite := manner(asked.text)) is not None:
         return Part(heard, _polite(scene, polite), 1.0)
+    heard = await _for_store(tx, scene, heard)
     learnt = lessons.nearest(asked.text) or (lessons.nearest(heard.text) if heard.text != asked.text else None)
     said = Said(
         offered=scene.before.offered, asked=scene.before.asked - {"proof", "order", "product"},
@@ -188,6 +216,27 @@ async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
     if decision.reason is Reason.ENOUGH and asked.says_nothing:
         return Part(heard, Say(Outcome.PERSON, Reason.ENOUGH))
     return await _decided(tx, scene, heard, decision)
+
+
+ARTICLE = "article:"
+"""What the id of a topic begins with that is one of the merchant's own articles."""
+
+
+async def _for_store(tx: Tx, scene: Scene, heard: Heard) -> Heard:
+    """Without the topics that are articles which this store does not show: the workspace may have others."""
+    read = heard.read
+    own = [topic for topic, _score in read.topics if topic.startswith(ARTICLE)] if read is not None else []
+    if read is None or not own:
+        return heard
+    hidden = {topic for topic in own if await _article(tx, scene, topic, heard) is None}
+    left = tuple(one for one in read.topics if one[0] not in hidden)
+    # The gate is the best topic's score and more: without that topic it is as much lower.
+    less = read.topics[0][1] - left[0][1] if left else 0.0
+    return replace(heard, read=replace(read, topics=left, gate=read.gate - less))
+
+
+async def _article(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Source | None:
+    return await sources.by_id(tx, scene.store.id, UUID(topic.removeprefix(ARTICLE)), heard.language, heard.text)
 
 
 _SHORT = 8
@@ -229,7 +278,7 @@ _MOST_OFFERS = 2
 
 
 def _topic(decision: Decision) -> str:
-    return decision.topics[0] if decision.topics else ""
+    return next((topic for topic in decision.topics[:1] if not topic.startswith(ARTICLE)), "")
 
 
 async def _offers(tx: Tx, scene: Scene, heard: Heard, decision: Decision, found: Sequence[Source]) -> list[Choice]:
@@ -238,6 +287,11 @@ async def _offers(tx: Tx, scene: Scene, heard: Heard, decision: Decision, found:
     taken = {one.to for one in made}
     if decision.outcome is Outcome.OFFER:
         for topic in decision.topics:
+            if topic.startswith(ARTICLE):
+                source = await _article(tx, scene, topic, heard) if topic not in taken else None
+                if source is not None and len(made) < CHOICES:
+                    made.append(Choice(_short(source.title), topic))
+                continue
             article = scene.bot.article(topic)
             if topic == HUMAN or (article is not None and f"article:{article}" in taken) or len(made) >= CHOICES:
                 continue
@@ -295,6 +349,9 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
     """Answer a topic: by a tool where there is one, else from what is published."""
     if topic == HUMAN:
         return Say(Outcome.PERSON, Reason.WANTED, HUMAN)
+    if topic.startswith(ARTICLE):
+        source = await _article(tx, scene, topic, heard)
+        return _once(scene, _quoted(scene, source, "", Reason.SURE)) if source is not None else _uncovered("")
     if scene.bot.for_a_person(topic):
         return Say(Outcome.PERSON, Reason.RESERVED, topic)
     if topic in OF_ORDERS and (say := await tools.order(tx, scene, topic, heard.question)) is not None:

@@ -46,7 +46,7 @@ class Facts:
     """What is known about a store without asking it. Times are UTC.
 
     `missed`: orders that the platform's API showed, placed since anybody told us about one (`told_at`). `told`: when
-    the latest deliveries about orders came, newest first.
+    the latest deliveries about orders came, newest first. `drifted`: what the bot does worse than in the weeks before.
     """
 
     connected: bool
@@ -62,6 +62,7 @@ class Facts:
     told_at: datetime | None = None
     told: Sequence[datetime] = ()
     missed: int = 0
+    drifted: tuple[str, ...] = ()
 
 
 # A check runs hourly and a comparison every quarter of an hour: two misses of the first, or eight of the other.
@@ -120,6 +121,8 @@ def problems(facts: Facts, now: datetime) -> tuple[Problem, ...]:
     if facts.stopped:
         found.append(Problem("backfill_stopped", Severity.BAD, Remedy.READ_ON, resources=facts.stopped))
     found += _findings(facts)
+    if facts.drifted:
+        found.append(Problem("bot_drift", Severity.BAD))
     if facts.waiting_since is not None and now - facts.waiting_since > BEHIND:
         found.append(Problem("behind", Severity.WARN, since=facts.waiting_since))
     return tuple(sorted(found, key=lambda problem: list(Severity).index(problem.severity)))

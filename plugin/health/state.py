@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from plugin import deliveries, stores
+from plugin.bot import drift
 from plugin.crm import backfill
 from plugin.crm.backfill import Backfill
 from plugin.crm.reconcile import LATE, Reconciliation
@@ -113,6 +114,7 @@ async def _facts(tx: Tx, store: Store, tally: Tally, lag: Lag, freshness: Sequen
         told_at=rhythm.last_at,
         told=rhythm.times,
         missed=await _untold(tx, store.id, told_at, now),
+        drifted=await drift.drifted(tx, store.id, now),
     )
 
 

@@ -44,6 +44,10 @@ FINDINGS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("Reading the history has stopped"),
         _("What was read stays. Read on, and it continues where it stopped."),
     ),
+    "bot_drift": (
+        _("The bot understands less than in the weeks before"),
+        _("Under Settings, Bot, its models stand with what has changed; an older one can be chosen there."),
+    ),
     "behind": (_("News wait longer than they should"), _("Nothing is lost and there is nothing to do for you.")),
     # What a check of the store finds.
     "credentials": (_("The store refuses our access"), _CONNECT_AGAIN),

@@ -13,7 +13,7 @@ from plugin.kernel.text import language_of
 from plugin.language.arabizi import is_arabizi
 from plugin.language.embedder import MOST_OF_MESSAGE, Embedder, both_ends
 from plugin.language.shelf import Passage, Shelf, embedded
-from plugin.language.topics import Example, Topics
+from plugin.language.topics import Example, Reading, Topics
 from plugin.language.transliteration import Transliterator
 
 Floats = NDArray[np.float32]
@@ -92,11 +92,16 @@ class Book:
         self.offer_from = min(topics.threshold(UNSURE), self.answer_from)
 
     @classmethod
-    def of_examples(cls, embedder: Embedder, listener: Listener, examples: Sequence[Example]) -> Book:
-        """Learnt from messages whose topics are known. A topic whose id is words is taken for an example of itself."""
+    def of_examples(
+        cls, embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False
+    ) -> Book:
+        """Learnt from messages whose topics are known. A topic whose id is words is taken for an example of itself.
+
+        `grows`: workspaces can add to it (`plugin.language.own`).
+        """
         topics = sorted({example.topic for example in examples if example.topic is not None})
         named = [Example(words, topic, language_of(words) or "") for topic in topics if (words := _words(topic))]
-        return cls(_learnt(embedder, listener, [*examples, *named]))
+        return cls(_learnt(embedder, listener, [*examples, *named], grows=grows))
 
     @classmethod
     def of_articles(
@@ -134,12 +139,7 @@ class Book:
             ranking = reading.ranking
             if self._shelf is not None:
                 ranking = self._together(ranking, self._shelf.scores(one.text, vector, language=one.language))
-            certainty = self._topics.certainty(reading, ranking[0][0])
-            gate = reading.gate
-            if certainty < _CERTAIN:
-                # It is about one of these, and most probably not the first: choices are offered.
-                gate = min(gate, float(np.nextafter(np.float32(self.answer_from), np.float32(-np.inf))))
-            found.append(Answer(ranking, reading.confidence, gate, self.answer_from, self.offer_from, certainty))
+            found.append(answered(self._topics, reading, ranking, self.answer_from, self.offer_from))
         return found
 
     def _together(self, ranking: tuple[tuple[str, float], ...], passages: Floats) -> tuple[tuple[str, float], ...]:
@@ -150,6 +150,18 @@ class Book:
         topics = np.array([said[name] for name in self._topics.names], dtype=np.float32)
         scores = _standard(topics) + _ARTICLES * _standard(best)
         return tuple((self._topics.names[at], float(scores[at])) for at in np.argsort(-scores, kind="stable"))
+
+
+def answered(
+    topics: Topics, reading: Reading, ranking: tuple[tuple[str, float], ...], answer_from: float, offer_from: float
+) -> Answer:
+    """The answer that a reading is, with its topics in the order of `ranking`."""
+    certainty = topics.certainty(reading, ranking[0][0])
+    gate = reading.gate
+    if certainty < _CERTAIN:
+        # It is about one of these, and most probably not the first: choices are offered.
+        gate = min(gate, float(np.nextafter(np.float32(answer_from), np.float32(-np.inf))))
+    return Answer(ranking, reading.confidence, gate, answer_from, offer_from, certainty)
 
 
 _NAME = re.compile(r"[^\W\d_]{3,}")
@@ -167,14 +179,14 @@ def _standard(scores: Floats) -> Floats:
     return found
 
 
-def _learnt(embedder: Embedder, listener: Listener, examples: Sequence[Example]) -> Topics:
+def _learnt(embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False) -> Topics:
     """Topics of these examples; what a speaker wrote in Arabizi is learnt as it will be heard."""
     heard = [listener.hear(example.text) for example in examples]
     read = [
         Example(one.text, example.topic, one.language or example.language)
         for one, example in zip(heard, examples, strict=True)
     ]
-    return Topics.learn(read, in_batches(embedder, [one.text for one in heard]))
+    return Topics.learn(read, in_batches(embedder, [one.text for one in heard]), grows=grows)
 
 
 _BATCH = 32

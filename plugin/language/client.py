@@ -17,6 +17,8 @@ from plugin.language.frames import (
     Asked,
     Broken,
     Embed,
+    Fit,
+    Fitted,
     Hits,
     Ping,
     Pong,
@@ -100,6 +102,10 @@ class Language:
     async def teach(self, teach: Teach, *, seconds: float = WORK_SECONDS) -> Taught:
         """Train a model. Raises Away, or ValueError when the examples teach nothing."""
         return await self._ask(teach, Taught, seconds)
+
+    async def fit(self, fit: Fit, *, seconds: float = WORK_SECONDS) -> Fitted:
+        """Make a workspace's own book. Raises Away, NotStocked when its base is not there, ValueError for too much."""
+        return await self._ask(fit, Fitted, seconds)
 
     async def embed(self, embed: Embed, *, seconds: float = WORK_SECONDS) -> Vectors:
         """Vectors of texts. Raises Away."""

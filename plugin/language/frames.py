@@ -74,6 +74,34 @@ class Teach(msgspec.Struct, frozen=True, tag="teach"):
     examples: tuple[ExampleIn, ...]
 
 
+class OwnExample(msgspec.Struct, frozen=True):
+    """A message that a workspace taught, with the topics that are right for it; none is outside.
+
+    `vectors` are those that `Fitted` gave back for the same text, or empty to have them made.
+    """
+
+    text: str
+    topics: tuple[str, ...]
+    language: str
+    vectors: bytes = b""
+
+
+class Fit(msgspec.Struct, frozen=True, tag="fit"):
+    """Add a workspace's own examples to a book. `keep`: to answer by it; `held`: only to check it by.
+
+    `checked`: how many of the shared examples are asked about, 0 for no check.
+    """
+
+    book: str
+    version: str
+    base: str
+    base_version: str
+    examples: tuple[OwnExample, ...]
+    held: tuple[OwnExample, ...] = ()
+    keep: bool = False
+    checked: int = 0
+
+
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """What is this message about?"""
 
@@ -82,7 +110,7 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     text: str
 
 
-Request = Ping | Embed | Prepare | Stock | Search | Teach | Ask
+Request = Ping | Embed | Prepare | Stock | Search | Teach | Fit | Ask
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
@@ -132,6 +160,21 @@ class Taught(msgspec.Struct, frozen=True, tag="taught"):
     right: float
 
 
+class Fitted(msgspec.Struct, frozen=True, tag="fitted"):
+    """A workspace's book was made. `vectors` of its examples, then of those held out: to be kept and sent along.
+
+    The rest is the check, one bit a message (`numpy.packbits`): of the shared examples, each as if it were unknown,
+    whether the right topic came `first` and was `answered`, and whether it is answered (`strange`) with its topic held
+    out whole; of the `held` ones whether what would be done is right.
+    """
+
+    vectors: tuple[bytes, ...]
+    first: bytes = b""
+    answered: bytes = b""
+    strange: bytes = b""
+    held: bytes = b""
+
+
 class Topic(msgspec.Struct, frozen=True):
     """A topic and its score."""
 
@@ -164,7 +207,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     why: str
 
 
-Reply = Pong | Vectors | Prepared | Hits | Taught | Answered | Unknown | Refused
+Reply = Pong | Vectors | Prepared | Hits | Taught | Fitted | Answered | Unknown | Refused
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -24,15 +24,18 @@ from numpy.typing import NDArray
 
 from plugin.kernel.errors import SetupError
 from plugin.language import frames
-from plugin.language.book import Book, Heard, Listener
-from plugin.language.embedder import E5Embedder, Embedder
+from plugin.language.book import Book, Heard, Listener, in_batches
+from plugin.language.embedder import DIMENSION, E5Embedder, Embedder
 from plugin.language.frames import (
     Answered,
     Ask,
     Asked,
     Broken,
     Embed,
+    Fit,
+    Fitted,
     Hits,
+    OwnExample,
     PassageIn,
     Ping,
     Pong,
@@ -49,6 +52,8 @@ from plugin.language.frames import (
     Unknown,
     Vectors,
 )  # fmt: skip
+from plugin.language.own import OwnBook
+from plugin.language.own import Taught as Own
 from plugin.language.shelf import WIDTH, Passage, Rows, Shelf, embedded, packed
 from plugin.language.topics import Example
 
@@ -62,11 +67,14 @@ MOST_AT_ONCE = 8
 MOST_EXAMPLES = 6_000
 """Examples of one book: training takes room by their square."""
 
+MOST_OWN = 2_500
+"""Examples that one workspace adds, held-out ones included."""
+
 # Room for what workspaces bring along; the models themselves take the rest of the 400 megabytes.
 _ROOM = 120 * 1024 * 1024
 _TOPICS_SHOWN = 10
 
-_T = TypeVar("_T", Shelf, Book)
+_T = TypeVar("_T", Shelf, Book, OwnBook)
 
 
 class _Kept(Generic[_T]):
@@ -108,12 +116,15 @@ class Library:
         self._embedder, self._listener = embedder, listener
         self._shelves: _Kept[Shelf] = _Kept()
         self._books: _Kept[Book] = _Kept()
+        self._own: _Kept[OwnBook] = _Kept()
 
     def pong(self) -> Pong:
         """How it is."""
         pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
         megabytes = pages * os.sysconf("SC_PAGE_SIZE") >> 20
-        return Pong(os.getpid(), megabytes, len(self._shelves.entries), len(self._books.entries))
+        return Pong(
+            os.getpid(), megabytes, len(self._shelves.entries), len(self._books.entries) + len(self._own.entries)
+        )
 
     def quickly(self, requests: Sequence[Ask | Search | Embed]) -> list[Reply]:
         """Answers for people who wait, all in one go."""
@@ -141,7 +152,9 @@ class Library:
         return replies
 
     def _answered(self, request: Ask, heard: Heard, vectors: Floats) -> Reply:
-        book = self._books.get(request.book, request.version)
+        book: Book | OwnBook | Unknown = self._books.get(request.book, request.version)
+        if isinstance(book, Unknown):
+            book = self._own.get(request.book, request.version)
         if isinstance(book, Unknown):
             return book
         (answer,) = book.answer([heard], vectors)
@@ -159,7 +172,7 @@ class Library:
         found = tuple(frames.Hit(hit.id, hit.score, hit.language, hit.likeness) for hit in hits)
         return Hits(found, heard.text, heard.arabizi, version)
 
-    def patiently(self, request: Prepare | Stock | Teach | Embed) -> Reply:
+    def patiently(self, request: Prepare | Stock | Teach | Fit | Embed) -> Reply:
         """Work that nobody waits for."""
         if isinstance(request, Prepare):
             return Prepared(tuple(self._vectors_of(one).tobytes() for one in request.passages))
@@ -167,6 +180,8 @@ class Library:
             return self._stocked(request)
         if isinstance(request, Teach):
             return self._taught(request)
+        if isinstance(request, Fit):
+            return self._fitted(request)
         return _packed(self._embedder.passages(request.texts))
 
     def _stocked(self, request: Stock) -> Reply:
@@ -189,17 +204,53 @@ class Library:
         if len(examples) > MOST_EXAMPLES:
             return Refused(f"{len(examples)} examples are more than {MOST_EXAMPLES}.")
         try:
-            book = Book.of_examples(self._embedder, self._listener, examples)
+            book = Book.of_examples(self._embedder, self._listener, examples, grows=True)
         except ValueError as error:
             return Refused(str(error))
         self._books.put(request.book, request.version, book)
         self._make_room()
         return Taught(len(examples), float(book.topics.measured.right.mean()))
 
+    def _fitted(self, request: Fit) -> Reply:
+        base = self._books.get(request.base, request.base_version)
+        if isinstance(base, Unknown):
+            return base
+        sent = [*request.examples, *request.held]
+        if len(sent) > MOST_OWN:
+            return Refused(f"{len(sent)} examples are more than {MOST_OWN}.")
+        heard = [self._listener.hear(one.text) for one in sent]
+        vectors = self._known_vectors(sent, heard)
+        own = [Own(said.text, one.topics, said.language or one.language) for one, said in zip(sent, heard, strict=True)]
+        count = len(request.examples)
+        book = OwnBook(base, own[:count], vectors[:count])
+        kept = tuple(row.astype("<f2").tobytes() for row in vectors)
+        fitted = Fitted(kept)
+        if request.checked:
+            check = book.check(request.checked, own[count:], heard[count:], vectors[count:])
+            bits = (check.first, check.answered, check.strange, check.held)
+            fitted = Fitted(kept, *(np.packbits(each).tobytes() for each in bits))
+        if request.keep:
+            self._own.put(request.book, request.version, book.settled())
+            self._make_room()
+        return fitted
+
+    def _known_vectors(self, sent: Sequence[OwnExample], heard: Sequence[Heard]) -> Floats:
+        """Vectors of messages: as they were sent along, rounded as they are kept where they have to be made."""
+        width = 2 * DIMENSION
+        found = np.zeros((len(sent), width), dtype=np.float32)
+        new = [at for at, one in enumerate(sent) if len(one.vectors) != 2 * width]
+        for at, one in enumerate(sent):
+            if len(one.vectors) == 2 * width:
+                found[at] = np.frombuffer(one.vectors, dtype="<f2")
+        if new:
+            found[new] = in_batches(self._embedder, [heard[at].text for at in new]).astype(np.float16)
+        return found
+
     def _make_room(self) -> None:
         """Forget what was asked for the longest ago until the rest fits; the last of each kind stays."""
-        while self._shelves.size + self._books.size > _ROOM:
-            larger = self._shelves if self._shelves.size >= self._books.size else self._books
+        kinds: tuple[_Kept[Shelf] | _Kept[Book] | _Kept[OwnBook], ...] = (self._shelves, self._books, self._own)
+        while sum(kind.size for kind in kinds) > _ROOM:
+            larger = max(kinds, key=lambda kind: kind.size if len(kind.entries) > 1 else -1)
             if not larger.forget_oldest():
                 return
 
@@ -279,7 +330,9 @@ class Server:
         loop, request = asyncio.get_running_loop(), asked.request
         if isinstance(request, Ping):
             return self._library.pong()
-        if isinstance(request, Prepare | Stock | Teach) or (isinstance(request, Embed) and request.kind == "passage"):
+        if isinstance(request, Prepare | Stock | Teach | Fit) or (
+            isinstance(request, Embed) and request.kind == "passage"
+        ):
             return await loop.run_in_executor(self._patient, self._library.patiently, request)
         until = loop.time() + asked.milliseconds / 1000 if asked.milliseconds else float("inf")
         waiting = _Waiting(request, until, loop.create_future())

@@ -26,11 +26,15 @@ _SPELLING = (0.3, 0.15, 0.5)
 _SMOOTH = (0.1, 0.03, 0.3)
 _FEW = 2_000
 
+# Rows of a large matrix that are worked on at once, where a copy of all of it would be one too many.
+_ROWS = 256
+
 _WIDTH = 1.0
 # What "outside" says weighs this much against the best topic.
 _OUTSIDE = 0.3
-# How many labelled messages "outside" needs before it is measured by them instead of by topics that are held out.
-_ENOUGH = 30
+ENOUGH_OUTSIDE = 30
+"""How many labelled messages outside needs before it is measured by them instead of by topics that are held out."""
+
 # A language with fewer examples is centred like all together.
 _PRIOR = 20.0
 
@@ -91,24 +95,48 @@ class Measured:
     """How far the best topic of each message inside is ahead of the next."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is kept of a solved system so that examples can be added to it (plugin/language/own.py).
+
+    `ones`: the inverse times ones. `topic`: of each example, -1 outside. `nearest`: how near each example's nearest
+    other inside is; `strange`: the same among the other topics.
+    """
+
+    inverse: Floats
+    ones: Floats
+    topic: NDArray[np.int64]
+    nearest: Floats
+    strange: Floats
+    smooth: float
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return int(self.inverse.nbytes)
+
+
 class Topics:
     """A trained model. It is its examples and one matrix; training takes a second for a shop."""
 
     def __init__(
         self, names: Sequence[str], centres: Centres, known: Floats, spelled: Spelling, weights: Floats,
-        inside: NDArray[np.bool_], spelling: float, measured: Measured,
+        inside: NDArray[np.bool_], spelling: float, measured: Measured, ground: Ground | None = None,
     ) -> None:  # fmt: skip
         self.names = tuple(names)
         self.measured = measured
         self.spelling = spelling
-        self._centres, self._known, self._spelled = centres, known, spelled
-        self._weights, self._inside = weights, inside
+        self._centres, self.known, self.spelled = centres, known, spelled
+        self.weights, self.inside, self.ground = weights, inside, ground
         self._slope, self._offset = _logistic(measured)
         self._sure = _sure(measured)
 
     @classmethod
-    def learn(cls, examples: Sequence[Example], vectors: Floats) -> Topics:
-        """Train on these examples and their vectors (`Embedder.messages`). Needs two topics with an example each."""
+    def learn(cls, examples: Sequence[Example], vectors: Floats, *, grows: bool = False) -> Topics:
+        """Train on these examples and their vectors (`Embedder.messages`). Needs two topics with an example each.
+
+        `grows`: what it takes to add examples later is kept (`Ground`).
+        """
         names = sorted({example.topic for example in examples if example.topic is not None})
         if len(names) < 2:
             raise ValueError("There must be examples of at least two topics.")
@@ -125,24 +153,29 @@ class Topics:
         wanted = _wanted(topic, len(names))
         near = known @ known.T
         best: tuple[float, float, Floats, Measured] | None = None
+        kept: tuple[Floats, float] | None = None
         for spelling, smooth in _choices(len(examples)):
-            alike = _alike(near, alike_spelled, spelling)
-            weights, inverse = _solve(alike, wanted, smooth)
+            weights, inverse = _solve(alike(near, alike_spelled, spelling), wanted, smooth)
             measured = _measure(weights, inverse, wanted, topic, near)
             score = float(measured.right.mean())
             if best is None or score > best[0] + 1e-9:
-                best = (score, spelling, weights, measured)
+                best, kept = (score, spelling, weights, measured), (inverse, smooth) if grows else None
         assert best is not None
-        return cls(names, centres, known, spelled, best[2], inside, best[1], best[3])
+        ground = _ground(*kept, topic, near) if kept is not None else None
+        return cls(names, centres, known, spelled, best[2], inside, best[1], best[3], ground)
+
+    def centred(self, vectors: Floats, languages: Sequence[str]) -> Floats:
+        """Vectors as the examples' are: without what their language has in common."""
+        return self._centres.taken_from(vectors, languages) if len(vectors) else vectors
 
     def read(self, texts: Sequence[str], vectors: Floats, languages: Sequence[str]) -> list[Reading]:
         """What these messages are about. `languages` are those of the texts, for their centres."""
         if not texts:
             return []
         asked = self._centres.taken_from(vectors, languages)
-        near = asked @ self._known.T
-        scores = _alike(near, self._spelled.of(texts), self.spelling) @ self._weights
-        gates = _gate(scores, near[:, self._inside].max(axis=1))
+        near = asked @ self.known.T
+        scores = alike(near, self.spelled.of(texts), self.spelling) @ self.weights
+        gates = gate_of(scores, near[:, self.inside].max(axis=1))
         return [
             Reading(
                 tuple((self.names[at], float(row[at])) for at in np.argsort(-row[:-1], kind="stable")),
@@ -155,7 +188,8 @@ class Topics:
     @property
     def size(self) -> int:
         """Bytes that it takes, about."""
-        return int(self._known.nbytes + self._weights.nbytes) + self._spelled.size
+        kept = self.ground.size if self.ground is not None else 0
+        return int(self.known.nbytes + self.weights.nbytes) + self.spelled.size + kept
 
     def confidence(self, gate: float) -> float:
         """How probable it is that the best topic is right, by what was measured on unseen examples."""
@@ -167,7 +201,7 @@ class Topics:
         What was measured on unseen examples says how much each of the two counts.
         """
         own = next(score for name, score in reading.ranking if name == topic)
-        margin = own - max(score for name, score in reading.ranking if name != topic)
+        margin = own - max((score for name, score in reading.ranking if name != topic), default=own)
         said = float(self._sure @ np.array([reading.gate, margin, 1.0]))
         return float(1 / (1 + np.exp(-np.clip(said, -30, 30))))
 
@@ -177,13 +211,18 @@ class Topics:
         With few messages to measure by, the share that is seen is held below what is wanted by so much that chance
         alone does not lead above it.
         """
-        outside = np.sort(self.measured.outside)[::-1]
-        if not len(outside):
+        if not len(self.measured.outside):
             return float(self.measured.inside.min(initial=0.0))
-        allowed = 0
-        while allowed < len(outside) and _upper(allowed + 1, len(outside)) <= wrong:
-            allowed += 1
-        return float(np.nextafter(np.float32(outside[min(allowed, len(outside) - 1)]), np.float32(np.inf)))
+        return gate_threshold(self.measured.outside, wrong)
+
+
+def gate_threshold(strange: Floats, wrong: float) -> float:
+    """The gate that at most the share `wrong` of messages like these passes, with nine chances in ten; some, please."""
+    outside = np.sort(strange)[::-1]
+    allowed = 0
+    while allowed < len(outside) and _upper(allowed + 1, len(outside)) <= wrong:
+        allowed += 1
+    return float(np.nextafter(np.float32(outside[min(allowed, len(outside) - 1)]), np.float32(np.inf)))
 
 
 def _choices(count: int) -> list[tuple[float, float]]:
@@ -208,13 +247,23 @@ class Spelling:
 
     def among(self) -> Floats:
         """How alike the examples are, each with each."""
-        return np.asarray((self._rows @ self._columns).toarray(), dtype=np.float32)
+        count = self._rows.shape[0]
+        found = np.empty((count, count), dtype=np.float32)
+        # A few rows at a time: nearly every pair shares a piece, and sparse it would be three times as large.
+        for at in range(0, count, _ROWS):
+            found[at : at + _ROWS] = (self._rows[at : at + _ROWS] @ self._columns).toarray()
+        return found
 
     def of(self, texts: Sequence[str]) -> Floats:
         """How alike other texts are with each of the examples."""
         return np.asarray(
             (self._weighed([_counted(text) for text in texts]) @ self._columns).toarray(), dtype=np.float32
         )
+
+    def weighed(self, text: str) -> tuple[NDArray[np.int64], Floats]:
+        """The features of a text with their weights, of length one; also those that no example has."""
+        keys, often = _counted(text)
+        return keys, self._weights_of(keys, often)[2]
 
     @property
     def size(self) -> int:
@@ -224,17 +273,62 @@ class Spelling:
             int(each.data.nbytes + each.indices.nbytes + each.indptr.nbytes) for each in kept
         )
 
+    def _weights_of(
+        self, keys: NDArray[np.int64], often: Floats
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats]:
+        """Where features stand among the known ones, whether they do, and what they weigh in a text of length one."""
+        place = np.minimum(np.searchsorted(self._keys, keys), max(len(self._keys) - 1, 0))
+        known = self._keys[place] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
+        weight = often * np.where(known, self._rare[place] if len(self._keys) else 0, self._rarest)
+        return place, known, (weight / max(float(np.linalg.norm(weight)), 1e-6)).astype(np.float32)
+
     def _weighed(self, counted: Sequence[tuple[NDArray[np.int64], Floats]]) -> sparse.csr_matrix:
-        columns, weights, starts = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)], [0]
+        rows = []
         for keys, often in counted:
+            place, known, weight = self._weights_of(keys, often)
+            rows.append((place[known], weight[known]))
+        return _sparse(rows, len(self._keys))
+
+
+def _sparse(rows: Sequence[tuple[NDArray[np.int64], Floats]], width: int) -> sparse.csr_matrix:
+    """Rows of (columns, values) as one matrix."""
+    columns = np.concatenate([np.zeros(0, dtype=np.int64), *(own for own, _ in rows)])
+    values = np.concatenate([np.zeros(0, dtype=np.float32), *(own for _, own in rows)])
+    starts = np.cumsum([0, *(len(own) for own, _ in rows)])
+    return sparse.csr_matrix((values, columns, starts), shape=(len(rows), max(width, 1)))
+
+
+class OwnSpelling:
+    """More texts, weighed as those of a `Spelling` are: how alike they are with each other and with other texts."""
+
+    def __init__(self, base: Spelling, texts: Sequence[str]) -> None:
+        self._base = base
+        weighed = [base.weighed(text) for text in texts]
+        self._keys = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(keys for keys, _ in weighed)]))
+        self._columns = self._placed(weighed).T.tocsr()
+
+    def among(self) -> Floats:
+        """How alike these texts are, each with each."""
+        return np.asarray((self._columns.T @ self._columns).toarray(), dtype=np.float32)
+
+    def of(self, texts: Sequence[str]) -> Floats:
+        """How alike other texts are with each of these."""
+        rows = self._placed([self._base.weighed(text) for text in texts])
+        return np.asarray((rows @ self._columns).toarray(), dtype=np.float32)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        kept = self._columns
+        return int(self._keys.nbytes + kept.data.nbytes + kept.indices.nbytes + kept.indptr.nbytes)
+
+    def _placed(self, weighed: Sequence[tuple[NDArray[np.int64], Floats]]) -> sparse.csr_matrix:
+        rows = []
+        for keys, weight in weighed:
             place = np.minimum(np.searchsorted(self._keys, keys), max(len(self._keys) - 1, 0))
             known = self._keys[place] == keys if len(self._keys) else np.zeros(len(keys), dtype=bool)
-            weight = often * np.where(known, self._rare[place] if len(self._keys) else 0, self._rarest)
-            columns.append(place[known])
-            weights.append((weight / max(float(np.linalg.norm(weight)), 1e-6))[known].astype(np.float32))
-            starts.append(starts[-1] + int(known.sum()))
-        shape = (len(counted), max(len(self._keys), 1))
-        return sparse.csr_matrix((np.concatenate(weights), np.concatenate(columns), starts), shape=shape)
+            rows.append((place[known], weight[known]))
+        return _sparse(rows, len(self._keys))
 
 
 def _counted(text: str) -> tuple[NDArray[np.int64], Floats]:
@@ -252,36 +346,73 @@ def _wanted(topic: NDArray[np.int64], count: int) -> Floats:
     return wanted
 
 
-def _alike(near: Floats, spelled: Floats, spelling: float) -> Floats:
-    found: Floats = np.exp(-2 * _WIDTH * (1 - near)) * ((1 - spelling) + spelling * spelled)
+def alike(near: Floats, spelled: Floats, spelling: float) -> Floats:
+    """How alike texts are, by their vectors' cosines and by their spelling, which weighs so much."""
+    found: Floats = near - np.float32(1)
+    found *= np.float32(2 * _WIDTH)
+    np.exp(found, out=found)
+    for at in range(0, len(found), _ROWS):
+        found[at : at + _ROWS] *= np.float32(1 - spelling) + np.float32(spelling) * spelled[at : at + _ROWS]
     return found
 
 
-def _solve(alike: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats]:
-    """The weights of the examples, and the inverse that they come from."""
-    system = alike.copy()
+def _solve(system: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats]:
+    """The weights of the examples, and the inverse that they come from. `system` is used up: it becomes the inverse."""
     system[np.diag_indices_from(system)] += smooth
-    lower, failed = lapack.spotrf(system, lower=1, overwrite_a=1)
+    # The other way round it is the same matrix, and as LAPACK wants it: no copy is made.
+    lower, failed = lapack.spotrf(system.T, lower=1, overwrite_a=1)
     inverse, failed_too = lapack.spotri(lower, lower=1, overwrite_c=1)
     if failed or failed_too:
         raise ArithmeticError("The examples cannot be told apart.")
-    inverse = np.tril(inverse)
-    inverse += np.tril(inverse, -1).T
+    for at in range(0, len(inverse), _ROWS):
+        end = at + _ROWS
+        inverse[at:end, end:] = inverse[end:, at:end].T
+        corner = inverse[at:end, at:end]
+        corner[:] = np.tril(corner) + np.tril(corner, -1).T
     return inverse @ wanted, inverse
+
+
+def _ground(inverse: Floats, smooth: float, topic: NDArray[np.int64], near: Floats) -> Ground:
+    inside = topic >= 0
+    strange = np.full(len(topic), -1, dtype=np.float32)
+    for name in np.unique(topic[inside]):
+        own = np.flatnonzero(topic == name)
+        strange[own] = near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1, initial=-1)
+    return Ground(inverse, inverse.sum(axis=1), topic, _nearest(near, inside), strange, smooth)
+
+
+def _nearest(near: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """How near each example's nearest other is that is inside."""
+    found = np.empty(len(near), dtype=np.float32)
+    for at in range(0, len(near), _ROWS):
+        rows = near[at : at + _ROWS].copy()
+        rows[np.arange(len(rows)), np.arange(at, at + len(rows))] = -1
+        found[at : at + _ROWS] = rows[:, inside].max(axis=1)
+    return found
+
+
+def block_inverse(
+    inverse: Floats, across: Floats, through: Floats, own: Floats, shared: NDArray[np.int64], ours: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Rows and columns of the larger system's inverse: `shared` ones of the smaller system, `ours` of the added rows.
+
+    `through` is the smaller inverse times what links both, `own` the inverse of the complement, `across` their product.
+    """
+    top = inverse[np.ix_(shared, shared)] + across[shared] @ through[shared].T
+    side = -across[np.ix_(shared, ours)]
+    return np.block([[top, side], [side.T, own[np.ix_(ours, ours)]]]).astype(np.float64)
 
 
 def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], near: Floats) -> Measured:
     """Each example by the model without it; outside by labelled messages, or by topics held out whole."""
     inside = topic >= 0
     unseen = wanted - weights / np.diag(inverse)[:, None]
-    others = near.copy()
-    np.fill_diagonal(others, -1)
-    nearest = others[:, inside].max(axis=1)
-    gates = _gate(unseen, nearest)
+    nearest = _nearest(near, inside)
+    gates = gate_of(unseen, nearest)
     right = unseen[inside][:, :-1].argmax(axis=1) == topic[inside]
     ordered = np.sort(unseen[inside][:, :-1], axis=1)
     margins = ordered[:, -1] - ordered[:, -2]
-    if (~inside).sum() >= _ENOUGH:
+    if (~inside).sum() >= ENOUGH_OUTSIDE:
         return Measured(right, gates[inside], gates[~inside], margins)
     strange = [gates[~inside]]
     for name in range(wanted.shape[1] - 1):
@@ -291,7 +422,7 @@ def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np
         block = inverse[np.ix_(own, own)].astype(np.float64)
         said = wanted[own] - np.linalg.solve(block, weights[own].astype(np.float64))
         said[:, name] = -np.inf
-        strange.append(_gate(said, near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1)))
+        strange.append(gate_of(said, near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1)))
     return Measured(right, gates[inside], np.concatenate(strange).astype(np.float32), margins)
 
 
@@ -299,7 +430,7 @@ def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np
 _NEAREST = 0.5
 
 
-def _gate(scores: Floats, nearest: Floats) -> Floats:
+def gate_of(scores: Floats, nearest: Floats) -> Floats:
     """One number that says whether any topic fits: the best one, less what speaks for outside, and what is nearest."""
     found: Floats = scores[:, :-1].max(axis=1) - _OUTSIDE * scores[:, -1] + _NEAREST * nearest
     return found

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from plugin.app import App
-from plugin.bot import coverage
+from plugin.bot import coverage, drafting, solved
 from plugin.bot.coverage import ArticleSuggestion
 from plugin.bot.seeds import Topic
 from plugin.conversations import conversations, messages
@@ -46,6 +46,7 @@ async def speaking(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[A
     """An app whose language process knows two topics."""
     monkeypatch.setattr(coverage, "pack", lambda: PACK)
     monkeypatch.setattr(coverage, "_LATER", 0)
+    monkeypatch.setattr(solved, "SETTLED", 0)
     monkeypatch.setattr(meaning, "_EVERY", 0.0)
     learnt = tuple(ExampleIn(line, topic.id, language) for topic in PACK for line, language in topic.examples())
     monkeypatch.setattr(coverage, "examples", lambda: learnt)
@@ -149,8 +150,8 @@ async def test_an_answer_that_no_article_gives_is_suggested_without_persons_and_
     await talk(speaking, workspace, "can you wrap a gift", ANSWER, by=noa)
     assert len(await waiting(speaking, workspace)) == 1
     async with speaking.db.transaction(workspace) as tx:
-        made = await coverage.take(tx, one.id, by=noa)
-        assert await coverage.take(tx, one.id, by=noa) == made
+        made = await drafting.take(tx, one.id, by=noa)
+        assert await drafting.take(tx, one.id, by=noa) == made
         draft = await articles.find(tx, made)
     assert (draft.texts["en"].title, draft.texts["en"].published) == ("Do you wrap gifts?", None)
     assert await waiting(speaking, workspace) == []
@@ -171,8 +172,9 @@ async def test_what_an_article_answers_or_nobody_said_much_about_is_not_suggeste
 
 
 async def test_without_the_language_process_nothing_is_counted_and_nothing_breaks(
-    app: App, workspace: UUID, noa: Agent
+    app: App, workspace: UUID, noa: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(solved, "SETTLED", 0)
     await talk(app, workspace, "do you wrap gifts", ANSWER, by=noa)
     assert await asked(app, workspace) == {}
     assert [one.topic for one in await waiting(app, workspace)] == [coverage.OUTSIDE]

@@ -53,12 +53,12 @@ def system(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     topic = np.array([at % 4 for at in range(20)] + [-1] * 4)
     near = points @ points.T
-    return near, topics._alike(near, np.eye(24, dtype=np.float32), 0.1), topics._wanted(topic, 4), topic
+    return near, topics.alike(near, np.eye(24, dtype=np.float32), 0.1), topics._wanted(topic, 4), topic
 
 
 def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(system) -> None:  # type: ignore[no-untyped-def]
     _, alike, wanted, _ = system
-    weights, inverse = topics._solve(alike, wanted, 0.1)
+    weights, inverse = topics._solve(alike.copy(), wanted, 0.1)
     shortcut = wanted - weights / np.diag(inverse)[:, None]
     for at in (0, 7, 22):
         others = np.arange(24) != at
@@ -68,14 +68,14 @@ def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(syste
 
 def test_what_is_said_of_an_unseen_topic_is_what_a_model_without_it_says(system) -> None:  # type: ignore[no-untyped-def]
     near, alike, wanted, topic = system
-    weights, inverse = topics._solve(alike, wanted, 0.1)
+    weights, inverse = topics._solve(alike.copy(), wanted, 0.1)
     strange = topics._measure(weights, inverse, wanted, topic, near).outside[4:]  # labelled ones stand first
     for name in range(4):
         own, others = topic == name, topic != name
         without, _ = topics._solve(alike[np.ix_(others, others)], wanted[others], 0.1)
         said = alike[np.ix_(own, others)] @ without
         said[:, name] = -np.inf
-        gates = topics._gate(said, near[np.ix_(own, others & (topic >= 0))].max(axis=1))
+        gates = topics.gate_of(said, near[np.ix_(own, others & (topic >= 0))].max(axis=1))
         assert np.allclose(strange[5 * name : 5 * name + 5], gates, atol=1e-3)
 
 

@@ -1,0 +1,220 @@
+"""A workspace's own topics on top of the shared ones: the same linear system with a few more rows and columns.
+
+The shared book is solved once and keeps its inverse. What a team taught are some more examples, what a merchant wrote
+about may be some more topics; by Schur's complement the larger system follows from the smaller one exactly, in the time
+that the new rows take. So do the answers that it would give to each shared example, and to each shared topic, had it
+never seen them: the check before a model goes live costs nothing besides.
+
+The gate stays where the shared examples put it: what is taught cannot loosen it. Messages that a team called outside
+may draw it tighter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin.language.book import UNSURE, WRONG, Answer, Book, Heard, answered
+from plugin.language.topics import (
+    ENOUGH_OUTSIDE,
+    OwnSpelling,
+    Reading,
+    alike,
+    block_inverse,
+    gate_of,
+    gate_threshold,
+)
+
+TIGHTER = 0.1
+"""The share of what is answered that a team's own outside messages can take away by the gate."""
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A message of a workspace's own, with the topics that are right for it; none is outside.
+
+    `topics` are ids, of the shared book or not. Where there are several, it is taught as the one that fits best.
+    """
+
+    text: str
+    topics: tuple[str, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the model says of messages that it never saw: the shared examples one by one, and held-out messages.
+
+    `first`: the right topic comes first. `answered`: and it passes the shared gate. `strange`: it would be answered
+    though its topic is held out whole. `held`: of each held-out message, whether what would be done is right.
+    """
+
+    first: Flags
+    answered: Flags
+    strange: Flags
+    held: Flags
+
+
+class OwnBook:
+    """The shared book with what one workspace taught. Answers as a Book does."""
+
+    def __init__(self, base: Book, taught: Sequence[Taught], vectors: Floats) -> None:
+        """`vectors` are `Embedder.messages` of the texts, which are as they were heard. No example: the base alone."""
+        shared = base.topics
+        if shared.ground is None:
+            raise ValueError("This book cannot be added to.")
+        self._base, self._shared, self._ground = base, shared, shared.ground
+        own = sorted({topic for one in taught for topic in one.topics} - set(shared.names))
+        self.names = (*shared.names, *own)
+        self._number = {name: at for at, name in enumerate(self.names)}
+        self._spelled = OwnSpelling(shared.spelled, [one.text for one in taught])
+        languages = [one.language for one in taught]
+        self._known: NDArray[np.floating[Any]] = shared.centred(vectors, languages)
+        near = self._known @ shared.known.T
+        toward = alike(near, shared.spelled.of([one.text for one in taught]), shared.spelling)
+        self._topic = self._placed(taught, toward)
+        self._near = near
+        self._through: Floats = self._ground.inverse @ toward.T
+        self._inverse, self._weights = self._solved(toward)
+        self._change: NDArray[np.floating[Any]] = self._through @ self._weights
+        self._gates()
+        # In half the room: many workspaces share this process.
+        self._known = self._known.astype(np.float16)
+        self._change = self._change.astype(np.float16)
+
+    def _placed(self, taught: Sequence[Taught], toward: Floats) -> NDArray[np.int64]:
+        """The topic that each example teaches; -1 is outside."""
+        said = toward @ self._shared.weights
+        placed = np.full(len(taught), -1, dtype=np.int64)
+        for at, one in enumerate(taught):
+            places = [self._number[topic] for topic in one.topics]
+            if places:
+                best = max(places, key=lambda place: said[at, place] if place < len(self._shared.names) else np.inf)
+                placed[at] = best
+        return placed
+
+    def _wanted(self, topic: NDArray[np.int64]) -> Floats:
+        wanted = np.full((len(topic), len(self.names) + 1), self._other, dtype=np.float32)
+        inside = np.flatnonzero(topic >= 0)
+        wanted[inside, topic[inside]] = 1
+        wanted[:, -1] = np.where(topic >= 0, -1, 1)
+        return wanted
+
+    @property
+    def _other(self) -> float:
+        """What is wanted of a topic that is not the message's: as the shared book was taught."""
+        return -1 / (len(self._shared.names) - 1)
+
+    def _wide(self) -> Floats:
+        """The shared weights with a column for each topic of our own, before anything of ours was learnt."""
+        weights, count = self._shared.weights, len(self.names) - len(self._shared.names)
+        own = np.repeat((self._other * self._ground.ones)[:, None], count, axis=1).astype(np.float32)
+        return np.hstack([weights[:, :-1], own, weights[:, -1:]])
+
+    def _solved(self, toward: Floats) -> tuple[Floats, Floats]:
+        """The inverse of the complement, and the weights of the examples."""
+        ground, count = self._ground, len(self._topic)
+        among = alike(self._known @ self._known.T, self._spelled.among(), self._shared.spelling)
+        among[np.diag_indices(count)] += ground.smooth
+        wide = self._wide()
+        inverse = np.linalg.inv((among - toward @ self._through).astype(np.float64)).astype(np.float32)
+        return inverse, inverse @ (self._wanted(self._topic) - toward @ wide)
+
+    def _gates(self) -> None:
+        """From where on is answered and offered: as by the shared book, or tighter by what the team called outside."""
+        self.answer_from, self.offer_from = self._base.answer_from, self._base.offer_from
+        outside = self._topic < 0
+        if outside.sum() < ENOUGH_OUTSIDE:
+            return
+        unseen = self._wanted(self._topic) - self._weights / np.diag(self._inverse)[:, None]
+        strange = gate_of(unseen, self._nearest(self._known, np.arange(len(self._topic))))[outside]
+        # Whoever calls ordinary questions outside must not silence the bot: what it answers is kept, but for a tenth.
+        first, gates = self._unseen()
+        answered = np.sort(gates[first & (gates >= self.answer_from)])
+        most = float(answered[int(len(answered) * TIGHTER)]) if len(answered) else self.answer_from
+        self.answer_from = max(self.answer_from, min(gate_threshold(strange, WRONG), most))
+        self.offer_from = max(self.offer_from, min(gate_threshold(strange, UNSURE), self.answer_from))
+
+    def _unseen(self) -> tuple[Flags, Floats]:
+        """Of each shared example, as if it were unknown: whether the right topic comes first, and the gate."""
+        ground = self._ground
+        weights = self._wide() - self._change
+        diagonal = np.diag(ground.inverse) + ((self._through @ self._inverse) * self._through).sum(axis=1)
+        unseen = self._wanted(ground.topic) - weights / diagonal[:, None]
+        nearest = np.maximum(ground.nearest, self._near.T[:, self._topic >= 0].max(axis=1, initial=-1))
+        first: Flags = unseen[:, :-1].argmax(axis=1) == ground.topic
+        return first, gate_of(unseen, nearest)
+
+    def _nearest(self, asked: Floats, own: NDArray[np.int64] | None = None) -> Floats:
+        """How near the nearest example is that is inside; `own`: which of ours each of `asked` is itself."""
+        shared = (asked @ self._shared.known[self._shared.inside].T).max(axis=1, initial=-1)
+        near = asked @ self._known.astype(np.float32).T
+        if own is not None:
+            near[np.arange(len(asked)), own] = -1
+        found: Floats = np.maximum(shared, near[:, self._topic >= 0].max(axis=1, initial=-1))
+        return found
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes besides the shared book, about."""
+        return int(self._known.nbytes + self._change.nbytes + self._weights.nbytes) + self._spelled.size
+
+    def answer(self, heard: Sequence[Heard], vectors: Floats) -> list[Answer]:
+        """What these messages are about. `vectors` are `Embedder.messages` of their texts."""
+        texts = [one.text for one in heard]
+        asked = self._shared.centred(vectors, [one.language or "" for one in heard])
+        toward = alike(asked @ self._shared.known.T, self._shared.spelled.of(texts), self._shared.spelling)
+        own = alike(asked @ self._known.astype(np.float32).T, self._spelled.of(texts), self._shared.spelling)
+        extra = len(self.names) - len(self._shared.names)
+        said = toward @ self._shared.weights
+        fresh = np.repeat((self._other * (toward @ self._ground.ones))[:, None], extra, axis=1)
+        scores = np.hstack([said[:, :-1], fresh, said[:, -1:]])
+        scores += own @ self._weights - toward @ self._change.astype(np.float32)
+        gates = gate_of(scores, self._nearest(asked))
+        found = []
+        for row, gate in zip(scores, gates, strict=True):
+            ranking = tuple((self.names[at], float(row[at])) for at in np.argsort(-row[:-1], kind="stable"))
+            reading = Reading(ranking, float(gate), self._shared.confidence(float(gate)))
+            found.append(answered(self._shared, reading, ranking, self.answer_from, self.offer_from))
+        return found
+
+    def check(self, count: int, held: Sequence[Taught], heard: Sequence[Heard], vectors: Floats) -> Check:
+        """What it says of the first `count` shared examples and of held-out messages as if it had never seen them."""
+        ground = self._ground
+        first, gates = self._unseen()
+        answered = first & (gates >= self._base.answer_from)
+        weights = np.vstack([self._wide() - self._through @ self._weights, self._weights])
+        across = self._through @ self._inverse
+        wanted = self._wanted(np.concatenate([ground.topic, self._topic]))
+        inside = self._topic >= 0
+        strange = np.zeros(len(ground.topic), dtype=bool)
+        for name in range(len(self._shared.names)):
+            shared, own = np.flatnonzero(ground.topic == name), np.flatnonzero(self._topic == name)
+            block = block_inverse(ground.inverse, across, self._through, self._inverse, shared, own)
+            rows = np.concatenate([shared, own + len(ground.topic)])
+            said = (wanted[rows] - np.linalg.solve(block, weights[rows].astype(np.float64)))[: len(shared)]
+            said[:, name] = -np.inf
+            others = self._near.T[np.ix_(shared, np.flatnonzero(inside & (self._topic != name)))]
+            strange[shared] = (
+                gate_of(said, np.maximum(ground.strange[shared], others.max(axis=1, initial=-1))) >= self.answer_from
+            )
+        return Check(first[:count], answered[:count], strange[:count], self._held(held, heard, vectors))
+
+    def _held(self, held: Sequence[Taught], heard: Sequence[Heard], vectors: Floats) -> Flags:
+        right = []
+        for one, answer in zip(held, self.answer(heard, vectors) if held else (), strict=True):
+            accepted = answer.gate >= answer.answer_from
+            right.append(accepted and answer.ranking[0][0] in one.topics if one.topics else not accepted)
+        return np.array(right, dtype=bool)
+
+    def settled(self) -> OwnBook:
+        """Itself, without what only the check needs."""
+        self._near = self._through = self._inverse = np.zeros((0, 0), dtype=np.float32)
+        return self
