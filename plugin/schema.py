@@ -2,7 +2,7 @@
 
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
-from plugin.bot import bots, coverage, lessons, turns
+from plugin.bot import bots, coverage, flow_book, gifts, lessons, turns
 from plugin.conversations import (
     attachments,
     blocked,
@@ -55,7 +55,7 @@ TABLES = (
     inbox, incidents, jobs, joining, labels, lessons, letters, macros, mailboxes, meaning, mentions, merging, messages,
     notes, orders, policies, privacy, products, proof, ratings, reading, readings, reconcile, return_records,
     return_steps, search, self_service, shipping, stores, tags, team, teams, terms, ties, turns, views, visitors,
-    withdrawals, workspaces,
+    withdrawals, workspaces, flow_book, gifts,
 )  # fmt: skip
 
 metadata = Base.metadata
