@@ -174,10 +174,9 @@ async def save(tx: Tx, row: BotFlow, name: str, flow: Flow, *, seen: int) -> Non
     if len(flow.steps) > flows.MOST_STEPS:
         raise AhlanError(_("A flow has at most 60 steps."), code="flow_steps")
     row.name = _name(name)
-    body = msgspec.to_builtins(flow)
-    if body != row.draft:
+    if flow != row.flow:
         row.undo = [*row.undo, row.draft][-MOST_UNDONE:]
-        row.draft = body
+        row.draft = msgspec.to_builtins(flow)
         row.revision += 1
     await tx.flush()
 
@@ -205,7 +204,7 @@ async def publish(tx: Tx, row: BotFlow, *, by: Agent) -> BotFlowVersion:
             code="flow_problems",
         )  # fmt: skip
     live = await version(tx, row.id, row.live) if row.live is not None else None
-    if live is not None and live.body == row.draft:
+    if live is not None and live.flow == row.flow:
         return live
     before = row.live
     newest = await history(tx, row.id, limit=1)
@@ -351,7 +350,7 @@ class Walk:
 
 
 async def under_way(tx: Tx, conversation_id: UUID, since: datetime | None) -> Walk | None:
-    """The walk of a conversation; None where there is none, or it is over: resolved since, too long ago, switched off."""
+    """The walk of a conversation; None where there is none or it is over: resolved since, too old, switched off."""
     run = await tx.scalar(
         select(BotFlowRun).where(
             BotFlowRun.workspace_id == tx.workspace_id,
