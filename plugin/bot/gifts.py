@@ -314,6 +314,9 @@ async def _confirm(app: App, workspace_id: UUID, gift_id: UUID, quote: Quote) ->
     async with app.db.transaction(workspace_id) as tx:
         gift = await tx.get(BotGift, gift_id, lock=True)
         if gift is not None and gift.state == GOING and gift.action_id is None:
+            # As `actions.confirm` does, and before its row points at the order: two at once would wait for each other.
+            await stores.held(tx, gift.store_id)
+            await tx.get(Order, gift.order_id, lock=True)
             order, _store = await actions.order_of(tx, gift.order_id)
             by: Agent | ByBot = ByBot(gift.customer_id, gift.locale)
             if gift.agent_id is not None:
