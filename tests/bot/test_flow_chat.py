@@ -1,4 +1,4 @@
-"""Flows in chat: begun by topic or button, led step by step, kept in the database, left for a person or another matter."""
+"""Flows in chat: begun by topic or button, led step by step, kept in the database, left for a person."""
 
 import asyncio
 from uuid import UUID
