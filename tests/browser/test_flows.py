@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Frame, Page, expect
 
 from plugin.bot import bots
 from plugin.stores import Store
+from plugin.team import Agent
 from tests.admin_ui.shop import Panel, Shop
 from tests.browser.chrome import OPEN_ROOTS, PHONE, needs_browser
 from tests.browser.chrome import strict_browser as strict_browser
@@ -40,6 +41,9 @@ async def test_a_flow_made_on_a_phone_in_arabic_is_walked_in_the_chat(
         here = await tx.get(Store, store.id)
         assert here is not None
         here.origins = [panel.url]
+        owner = await tx.get(Agent, shop.owner.id)
+        assert owner is not None
+        owner.locale = "ar"
         await bots.save(tx, bot, before, by=shop.owner, languages=panel.app.catalogues.codes)
     desk = await open_as(shop.email, "settings/flows", locale="ar", size="phone")
     await desk.locator("input[name=name]").fill("تغليف الهدايا")
