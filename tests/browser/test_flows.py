@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from playwright.async_api import Browser, Frame, Page, expect
 
 from plugin.bot import bots
@@ -65,8 +63,6 @@ async def test_a_flow_made_on_a_phone_in_arabic_is_walked_in_the_chat(
     # Nothing is wider than the phone, and it runs from the right.
     assert await desk.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert await desk.evaluate("document.documentElement.dir") == "rtl"
-    if shots := os.environ.get("AHLAN_SHOTS"):
-        await desk.screenshot(path=f"{shots}/flow-phone-ar.png", full_page=True)
     await desk.locator("input[name=on]").check()
     await desk.locator("#publish").click()
     await expect(desk.locator("input[name=on]")).to_have_count(0, timeout=SOON)
@@ -81,9 +77,6 @@ async def test_a_flow_made_on_a_phone_in_arabic_is_walked_in_the_chat(
     await page.evaluate("Ahlan.open()")
     await expect(page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=SOON)
     chat: Frame = next(frame for frame in page.frames if "/widget/frame" in frame.url)
-    if os.environ.get("AHLAN_SHOTS"):
-        await expect(chat.locator(".starts .chip")).to_be_visible(timeout=SOON)
-        await page.screenshot(path=f"{os.environ['AHLAN_SHOTS']}/flow-home-ar.png")
     await chat.locator(".starts .chip", has_text="تغليف هدية").click(timeout=SOON)
     said = chat.locator(".message.bot .text")
     await expect(said.last).to_contain_text("أي تغليف؟", timeout=SOON)
