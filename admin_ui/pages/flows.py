@@ -211,7 +211,7 @@ async def _editor(tx: Tx, desk: Desk, row: BotFlow) -> dict[str, Any]:
         "spoken": [(code, name) for code, name, _way in _languages(desk)], "versions": versions, "people": people_names,
         "changed": live is None or live.flow != flow, "problems": sum(map(len, told.values())),
         "longest": flows.LONGEST_TEXT, "longest_option": flows.LONGEST_OPTION, "most_options": flows.MOST_OPTIONS,
-        "answer_keys": [step.key for step in flow.steps if isinstance(step, flows.Question | flows.Choice) and step.key],
+        "answer_keys": [key for step in flow.steps if (key := getattr(step, "key", ""))],
         **await _choices(tx, desk), **_walk(desk, flow, [], FormData()),
     }  # fmt: skip
 
