@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from plugin import joining, privacy
 from plugin.automations import running
 from plugin.automations import starters as rule_starters
-from plugin.bot import answering, coverage, drafting, models, solved, teaching
+from plugin.bot import answering, coverage, drafting, gifts, models, solved, teaching
 from plugin.conversations import (
     clocks,
     conversations,
@@ -40,6 +40,8 @@ TASKS: Mapping[str, Task] = {
     "redact_customer": privacy.redact_customer,
     "redact_store": privacy.redact_store,
     "carry_out": actions.carry_out,
+    "give_discount": gifts.give_discount,
+    "tell_gift": gifts.tell_gift,
     "reread_return": rereading.reread_return,
     "move_store": joining.move_store,
     "deliver_reply": delivery.deliver_reply,
@@ -94,6 +96,7 @@ TASKS: Mapping[str, Task] = {
 
 REACTIONS: Mapping[str, Sequence[str]] = {
     "store.connected": ("check_store", "start_backfill"),
+    "order.acted": ("tell_gift",),
     "order.cancelled": ("follow_withdrawal",),
     "message.received": ("answer_by_bot", "apply_rules"),
     "message.sent": ("deliver_reply", "apply_rules"),
@@ -111,8 +114,8 @@ REACTIONS: Mapping[str, Sequence[str]] = {
     "conversation.tagged": ("apply_rules",),
     "conversation.unattended": ("apply_rules",),
     "conversation.woken": ("apply_rules",),
-    "order.act_failed": ("tell_self_service",),
-    "order.act_unsure": ("tell_self_service",),
+    "order.act_failed": ("tell_self_service", "tell_gift"),
+    "order.act_unsure": ("tell_self_service", "tell_gift"),
     "article.published": ("index_article", "follow_articles", "embed_article"),
     "article.unpublished": ("index_article", "follow_articles", "embed_article"),
     "article.deleted": ("index_article", "follow_articles", "embed_article"),

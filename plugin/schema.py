@@ -2,7 +2,7 @@
 
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
-from plugin.bot import bots, coverage, drift, lessons, models, turns
+from plugin.bot import bots, coverage, drift, flow_book, gifts, lessons, models, turns
 from plugin.conversations import (
     attachments,
     blocked,
@@ -51,11 +51,11 @@ from webhooks import inbox
 
 TABLES = (
     actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks, consents,
-    conversations, coverage, crypto, customers, drift, events, extras, fields, help_search, identities, importing,
-    inbox, incidents, jobs, joining, labels, lessons, letters, macros, mailboxes, meaning, mentions, merging, messages,
-    models, notes, orders, policies, privacy, products, proof, ratings, reading, readings, reconcile, return_records,
-    return_steps, search, self_service, shipping, stores, tags, team, teams, terms, ties, turns, views, visitors,
-    withdrawals, workspaces,
+    conversations, coverage, crypto, customers, drift, events, extras, fields, flow_book, gifts, help_search,
+    identities, importing, inbox, incidents, jobs, joining, labels, lessons, letters, macros, mailboxes, meaning,
+    mentions, merging, messages, models, notes, orders, policies, privacy, products, proof, ratings, reading, readings,
+    reconcile, return_records, return_steps, search, self_service, shipping, stores, tags, team, teams, terms, ties,
+    turns, views, visitors, withdrawals, workspaces,
 )  # fmt: skip
 
 metadata = Base.metadata

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from admin_ui.carried import Card, card_of
 from admin_ui.desk import Desk, as_id, nothing_here
-from admin_ui.pages import conversation
+from admin_ui.pages import bot_terms, conversation
 from plugin import privacy, stores, team
 from plugin.bot import answering, bots, lessons, models, seeds, tools, turns, words
 from plugin.bot.book import topics
@@ -81,6 +81,7 @@ async def one(desk: Desk) -> Response:
         figures = await turns.figures(tx, store.id)
         every = [(str(one.id), one.name) for one in await teams.all_teams(tx) if one.skills]
         waiting_lessons = len(await lessons.waiting(tx))
+        terms = await bot_terms.shown(tx, desk, store, bot)
     names = dict(known)
     lines = [
         TopicLine(
@@ -98,7 +99,7 @@ async def one(desk: Desk) -> Response:
         whens=_named(desk, WHEN), tones=_named(desk, TONES), waiting_lessons=waiting_lessons,
         topic_names={topic: title_of(topic, _code(desk)) for topic in topics()}, person=PERSON,
         models=await _there(desk), saved=desk.request.query_params.get("saved", ""),
-        several=len(known) > 0,
+        several=len(known) > 0, **terms,
     )  # fmt: skip
 
 

@@ -139,7 +139,8 @@ def _told(t: Translator, row: ActionRow) -> str:
     kind = KINDS.get(row.kind)
     name = t.gettext(kind.name if kind else _NAMES.get(row.kind, _("Discount code ended")))
     if row.agent_id is None:
-        name = t.gettext("%(what)s, by the customer", what=name)
+        by_shopper = row.visitor_id is not None
+        name = t.gettext("%(what)s, by the customer" if by_shopper else _("%(what)s, by the bot"), what=name)
     if row.state == actions.DONE and row.done.amount is not None and row.moves:
         return f"{name} · {t.format_money(row.done.amount)}"
     amount = row.money

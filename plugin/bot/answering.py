@@ -8,7 +8,6 @@ says, why, and that it is done in one transaction. One automatic answer stands b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,22 +17,22 @@ from sqlalchemy import func, select, text
 
 from plugin import workspaces
 from plugin.app import App
-from plugin.bot import bots, lessons, models, seeds, turns, words
+from plugin.bot import bots, flowing, gifts, lessons, models, people, seeds, turns, words
+from plugin.bot.allowed import Verdict
 from plugin.bot.bots import Bot, When
 from plugin.bot.decide import Outcome, Reason
 from plugin.bot.scene import Scene
 from plugin.bot.thinking import Answer, Heard, answer, hear, spoken
 from plugin.bot.turns import Before
 from plugin.conversations import conversations as threads
-from plugin.conversations import messages, presence, tags, teams, waiting
+from plugin.conversations import messages, presence, teams, waiting
 from plugin.conversations.conversations import EMAIL, Conversation, Head, Shopper, Status
 from plugin.conversations.messages import AGENT, MESSAGE, SHOPPER, Message
-from plugin.conversations.teams import Team, language_of
+from plugin.conversations.teams import language_of
 from plugin.crm import visitors
 from plugin.crm.orders import Order
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Tx
-from plugin.kernel.errors import AhlanError
 from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
@@ -56,7 +55,7 @@ _TOGETHER = 4
 _PROVEN_FOR = timedelta(minutes=30)
 """How long the store's word for who is signed in lasts without being given again; sessions renew every 15 minutes."""
 
-_SURE = frozenset({Reason.SURE, Reason.FOUND, Reason.LEARNT, Reason.CHOSEN, Reason.ALIKE})
+_SURE = frozenset({Reason.SURE, Reason.FOUND, Reason.LEARNT, Reason.CHOSEN, Reason.ALIKE, Reason.FLOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,7 @@ class Seen:
     bot: Bot
     before: Before
     visitor: Visitor | None
+    resolved: datetime | None = None
 
 
 async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
@@ -129,7 +129,7 @@ async def _see(tx: Tx, event_id: UUID) -> Seen | None:
         return None
     visitor = await tx.get(Visitor, talk.visitor_id) if talk.visitor_id is not None else None
     before = await turns.since(tx, talk.id, resolved)
-    return Seen(talk, message, await _unanswered(tx, talk.id, message), store, bot, before, visitor)
+    return Seen(talk, message, await _unanswered(tx, talk.id, message), store, bot, before, visitor, resolved)
 
 
 async def _by_a_machine(tx: Tx, message_id: UUID) -> bool:
@@ -206,6 +206,7 @@ async def _scene(app: App, tx: Tx, seen: Seen, language: str, here: int, now: da
         back_at=back, here=here, usual=(await waiting.usual(tx, store.id)).seconds if here else None,
         address=bool(known) or talk.channel == EMAIL or talk.customer_id is not None,
         doors=(await self_service.rules_of(tx, store.id)).doors,
+        segments=await people.segments(tx, talk.customer_id),
     )  # fmt: skip
 
 
@@ -231,11 +232,18 @@ async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Hear
         return
     if handed is not None and await _address(tx, head, seen, heard, scene):
         return
-    found = await answer(tx, scene, heard, await lessons.counting(tx, scene.store.id))
+    if not seen.bot.serves(scene.segments):
+        return
     today = await turns.sent_today(tx, seen.talk.id)
     if today >= (MOST_A_DAY if scene.chat else MOST_LETTERS_A_DAY):
         return
-    sure = found.outcome is Outcome.ANSWER and found.reason in _SURE
+    found = await _led(tx, seen, heard, scene) if handed is None else None
+    if found is None:
+        found = await answer(tx, scene, heard, await lessons.counting(tx, scene.store.id))
+    else:
+        # A flow's steps may have written notes: the conversation's numbers are others now.
+        head = await threads.lock(tx, seen.talk.id) or head
+    sure = found.reason is Reason.FLOW or (found.outcome is Outcome.ANSWER and found.reason in _SURE)
     if handed is not None and (not sure or handed.reason == Reason.WANTED):
         await _remember(tx, seen, found, sent=False)
         return
@@ -257,11 +265,32 @@ async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Hear
         more["replies"] = [{"id": str(at), "text": one.text} for at, one in enumerate(found.choices, 1)]
     name = seen.bot.name or scene.t.gettext(_("Assistant"))
     told = await messages.answer_by_bot(
-        tx, head, seen.message.id, said, name=name, more=more, settles=not person and handed is None
-    )
+        tx, head, seen.message.id, said, name=name, more=more,
+        settles=not person and handed is None and not found.holds and not _asks_colleague(found),
+    )  # fmt: skip
+    if told is not None:
+        await _give(tx, seen, scene, found)
     await _remember(tx, seen, found, sent=told is not None, scene=scene)
     if told is not None and person:
         await _hand_over(app, tx, seen, heard, found, name)
+
+
+async def _led(tx: Tx, seen: Seen, heard: Sequence[Heard], scene: Scene) -> Answer | None:
+    """What a flow says, where one is under way or begins."""
+    behind = flowing.Behind(seen.talk, seen.message.id, seen.said, seen.resolved, seen.visitor)
+    return await flowing.answer(tx, scene, behind, heard)
+
+
+def _asks_colleague(found: Answer) -> bool:
+    return any(part.say.gift is not None and part.say.gift.verdict is Verdict.ASKED for part in found.parts)
+
+
+async def _give(tx: Tx, seen: Seen, scene: Scene, found: Answer) -> None:
+    """What was promised to somebody who asked for a discount: once behind a message."""
+    for part in found.parts:
+        if part.say.gift is not None:
+            key = f"message {seen.message.id}"
+            await gifts.ask(tx, scene, part.say.gift, conversation_id=seen.talk.id, key=key)
 
 
 async def _remember(tx: Tx, seen: Seen, found: Answer, *, sent: bool, scene: Scene | None = None, **more: Any) -> None:
@@ -273,13 +302,14 @@ async def _remember(tx: Tx, seen: Seen, found: Answer, *, sent: bool, scene: Sce
         asked.append("email")
     data: dict[str, Any] = {
         **words.evidence(found),
-        "choices": [{"text": one.text, "to": one.to} for one in found.choices],
+        "choices": [{"text": one.text, "to": one.to} for one in found.choices if not one.to.startswith(flowing.OPTION)],
         "asked": asked,
         "told": [say.told for say in says if say.told],
         "products": next((list(say.products) for say in says if say.products), []),
         "order": next((say.order for say in says if say.order), ""),
         "pending": pending,
         **({"handed": True} if found.outcome is Outcome.PERSON and sent else {}),
+        **({"gift": gift.evidence()} if (gift := next((one.gift for one in says if one.gift), None)) else {}),
         **more,
     }
     await turns.write(
@@ -324,7 +354,7 @@ def handing(scene: Scene, found: Answer) -> str:
     """What the shopper is told: that a person takes over, when, and how the answer finds them."""
     t = scene.t
     match found.reason:
-        case Reason.WANTED:
+        case Reason.WANTED | Reason.FLOW:
             said = [t.gettext(_("A colleague takes over from here."))]
         case Reason.REPEATED | Reason.ENOUGH:
             said = [t.gettext(_("That did not help yet, so a colleague looks into it."))]
@@ -375,16 +405,9 @@ async def _hand_over(app: App, tx: Tx, seen: Seen, heard: Sequence[Heard], found
     head = await threads.lock(tx, seen.talk.id)
     assert head is not None
     await messages.note_by_bot(tx, head, uuid5(seen.talk.id, f"bot {seen.message.id}"), note, name=name)
-    await _to_team(tx, seen, found.first.say.topic)
+    await _to_team(tx, seen, found.team or seen.bot.teams.get(bots.group_of(found.first.say.topic), ""))
 
 
-async def _to_team(tx: Tx, seen: Seen, topic: str) -> None:
-    """A conversation is a team's by the team's own tag; who of it gets it is then the team's way of giving."""
-    chosen = seen.bot.teams.get(bots.group_of(topic))
-    team = await tx.get(Team, UUID(chosen)) if chosen else None
-    if team is not None and team.skills:
-        await tx.session.refresh(seen.talk)
-        # With as many tags as a conversation can have it stays where it is.
-        with suppress(AhlanError):
-            await tags.put(tx, seen.talk, team.skills[0], by=None)
+async def _to_team(tx: Tx, seen: Seen, team_id: str) -> None:
+    await flowing.to_team(tx, seen.talk, team_id)
     await tx.enqueue("give_conversation", conversation_id=seen.talk.id)

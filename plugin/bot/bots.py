@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import UniqueConstraint, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin.bot import seeds
+from plugin.bot.allowed import Deed, Giving, Terms, among, terms_of
 from plugin.conversations.conversations import EMAIL, WIDGET, Conversation
 from plugin.conversations.teams import language_of
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
@@ -82,6 +84,7 @@ class Bot(TenantRow, Base):
     """A store's bot. Empty `languages`: all of ours. `answers`: topic to article id or `person`, as chosen.
 
     `found` is what was found by itself: topic to article id. `teams`: group of topics to the team that gets it.
+    Empty `segments`: it answers everybody. `may`: deed to `allowed.Terms`; `discount`: `allowed.Giving`.
     """
 
     __tablename__ = "bots"
@@ -102,7 +105,23 @@ class Bot(TenantRow, Base):
     answers: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     found: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     teams: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    segments: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    may: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    discount: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def giving(self) -> Giving:
+        """How it gives discount codes."""
+        return msgspec.convert(self.discount, Giving)
+
+    def terms(self, deed: Deed) -> Terms:
+        """Where, when and for whom it does something."""
+        return terms_of(self.may, deed)
+
+    def serves(self, segments: Collection[str]) -> bool:
+        """Whether it answers a customer of these segments."""
+        return among(self.segments, segments)
 
     def on_channel(self, talk: Conversation) -> bool:
         """Whether it may answer where this conversation is held."""
@@ -136,7 +155,7 @@ async def ready(tx: Tx, store_id: UUID) -> Bot:
     if bot is None:
         bot = Bot(
             id=new_id(), store_id=store_id, enabled=False, chat=True, email=False, hours=When.ALWAYS, languages=[],
-            name="", tone=Tone.PLAIN, answers={}, found={}, teams={},
+            name="", tone=Tone.PLAIN, answers={}, found={}, teams={}, segments=[], may={}, discount={},
         )  # fmt: skip
     return bot
 
@@ -157,6 +176,13 @@ async def save(tx: Tx, bot: Bot, before: Mapping[str, Any], *, by: Agent, langua
     topics = {topic.id for topic in seeds.pack()}
     if not set(bot.answers) <= topics or not set(bot.teams) <= {group.value for group in Group}:
         raise AhlanError(_("One of these topics is not known."), _("Open the page again."), code="bot_topic")
+    if not set(bot.may) <= set(Deed):
+        raise AhlanError(_("One of these topics is not known."), _("Open the page again."), code="bot_deed")
+    if wrong := bot.giving.wrong():
+        raise AhlanError(
+            _("One of the figures for discounts cannot be so."), _("Look at them again; nothing was changed."),
+            code=f"bot_{wrong}",
+        )  # fmt: skip
     bot.updated_at = await tx.scalar(select(func.now()))
     tx.add(bot)
     await tx.flush()
@@ -179,4 +205,12 @@ def told(bot: Bot) -> dict[str, object]:
         "tone": bot.tone,
         "answers": ", ".join(f"{topic}={said}" for topic, said in sorted(bot.answers.items())),
         "teams": ", ".join(f"{group}={team}" for group, team in sorted(bot.teams.items())),
+        "segments": ", ".join(bot.segments),
+        "may": ", ".join(f"{deed}: {_short(bot.terms(Deed(deed)))}" for deed in sorted(bot.may)),
+        "discount": ", ".join(f"{name}={value}" for name, value in sorted(bot.discount.items())),
     }
+
+
+def _short(terms: Terms) -> str:
+    said = ["on" if terms.on else "off", *terms.channels, terms.hours.value, *terms.segments]
+    return " ".join(filter(None, said))

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     REPEATED = "said_already"
     MANNERS = "manners"
     ADDRESS = "address_given"
+    FLOW = "flow"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from plugin.bot.allowed import Deed
 from plugin.bot.bots import Bot
 from plugin.bot.decide import Decision, Outcome, Reason
 from plugin.bot.memory import Choice
@@ -22,6 +23,7 @@ class Scene:
     """One message's surroundings. `shopper` is None where nothing can be proven (a letter, the playground).
 
     `back_at`: when somebody is there again (UTC), None while open or unknown; `here`: agents with the panel open.
+    `segments`: of the customer, as far as they are known.
     `usual`: seconds that an answer usually takes, as measured. `address`: whether we know where to reach them.
     `doors`: what the shop leaves to its customers; no other door is offered, and nothing behind one is told.
     """
@@ -40,6 +42,12 @@ class Scene:
     usual: int | None = None
     address: bool = False
     doors: frozenset[Door] = frozenset(Door)
+    segments: frozenset[str] = frozenset()
+
+    def may(self, deed: Deed) -> bool:
+        """Whether the bot does something here, now and for them."""
+        channel = "chat" if self.chat else "email"
+        return self.bot.terms(deed).hold(channel=channel, open=self.back_at is None, segments=self.segments)
 
     @property
     def somebody(self) -> bool:
@@ -64,6 +72,7 @@ class Say:
     title: str = ""
     tool: str = ""
     told: str = ""
+    gift: Any = None
 
     @classmethod
     def person(cls, decision: Decision, topic: str = "") -> Say:

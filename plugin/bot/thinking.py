@@ -6,16 +6,17 @@ reads the database and asks nobody outside, so that no transaction waits for a m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from plugin.app import App
-from plugin.bot import seeds, sources, tools
+from plugin.bot import gifts, seeds, sources, tools
 from plugin.bot.alike import Phrasings
+from plugin.bot.allowed import GIVES, Deed, Verdict, Wish
 from plugin.bot.book import BOOK, examples, topics, version
 from plugin.bot.decide import CHOICES, Decision, Outcome, Read, Reason, Said, decide
 from plugin.bot.manners import Manner, manner
@@ -88,7 +89,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said behind a message; `parts` one for each of its questions. `text` empty: nothing is said."""
+    """What is said behind a message; `parts` one for each of its questions. `text` empty: nothing is said.
+
+    Of flows: `more` evidence, what was `collected`, the `team` that it goes to. `holds`: somebody still has to act.
+    """
 
     outcome: Outcome
     reason: Reason
@@ -96,6 +100,10 @@ class Answer:
     cards: Sequence[dict[str, Any]]
     choices: Sequence[Choice]
     parts: Sequence[Part]
+    more: Mapping[str, Any] = field(default_factory=dict)
+    collected: Mapping[str, str] = field(default_factory=dict)
+    team: str = ""
+    holds: bool = False
 
     @property
     def first(self) -> Part:
@@ -169,6 +177,15 @@ def masked(question: Message) -> str:
         text = f"{text[: one.start]} {text[one.end :]}"
     text = " ".join(text.replace("#", " ").split())
     return text if any(sign.isalpha() for sign in text) else question.text
+
+
+def sure_of(heard: Heard) -> str:
+    """The topic that a question is surely about; empty when it is not sure, or there are none."""
+    if heard.read is not None:
+        sure = heard.read.topics and heard.read.gate >= heard.read.answer_from
+        return heard.read.topics[0][0] if sure else ""
+    near = _by_spelling().nearest(heard.text, _ALIKE_ENOUGH) if not heard.question.says_nothing else None
+    return near.target if near is not None else ""
 
 
 # Answering
@@ -317,7 +334,7 @@ async def _follow(tx: Tx, scene: Scene, choice: str, heard: Heard) -> Say:
         source = await sources.by_id(tx, scene.store.id, UUID(value), heard.language, heard.text)
         return _quoted(scene, source, "", Reason.CHOSEN) if source is not None else _uncovered("")
     pending = next((turn.data["pending"] for turn in scene.before.turns if turn.data.get("pending")), "")
-    if kind == "order" and scene.shopper is not None:
+    if kind == "order" and scene.shopper is not None and _may(scene, pending or "track_order"):
         mine = {str(view.order.id): view for view in await proof.theirs(tx, scene.shopper)}
         topic = pending or "track_order"
         found = tools.about(tx, scene, topic, mine[value]) if value in mine else None
@@ -354,6 +371,10 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         return _once(scene, _quoted(scene, source, "", Reason.SURE)) if source is not None else _uncovered("")
     if scene.bot.for_a_person(topic):
         return Say(Outcome.PERSON, Reason.RESERVED, topic)
+    if not _may(scene, topic):
+        return Say(Outcome.PERSON, Reason.RESERVED, topic)
+    if topic == DISCOUNTS and (say := await _discount(tx, scene)) is not None:
+        return _once(scene, say)
     if topic in OF_ORDERS and (say := await tools.order(tx, scene, topic, heard.question)) is not None:
         return _once(scene, say)
     if topic in OF_PRODUCTS and (say := await tools.product(tx, scene, topic, heard.question)) is not None:
@@ -363,6 +384,31 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         if say is not None:
             return _once(scene, say)
     return _once(scene, await _content(tx, scene, topic, heard))
+
+
+DISCOUNTS = "discounts"
+
+
+def _may(scene: Scene, topic: str) -> bool:
+    """Whether the merchant lets the bot do what a topic takes, here, now and for them."""
+    if topic in tools.DOORS:
+        return scene.may(Deed.SCREENS)
+    if topic in OF_ORDERS:
+        return scene.may(Deed.ORDERS)
+    return topic not in OF_PRODUCTS or scene.may(Deed.GOODS)
+
+
+async def _discount(tx: Tx, scene: Scene) -> Say | None:
+    """A code for whoever asks for one, where the merchant wants that; None: what is written about it is said."""
+    percent = scene.bot.giving.asked_percent
+    found = await gifts.look(tx, scene, Wish(percent=percent)) if percent else None
+    if found is None or found.verdict not in (*GIVES, Verdict.UNPROVEN, Verdict.CUSTOMER):
+        return None
+    door = [tools.door_to_proof(scene)] if found.verdict is Verdict.UNPROVEN else []
+    return Say(
+        Outcome.ANSWER, Reason.SURE, DISCOUNTS, gifts.said(scene, found), cards=door, tool="discount",
+        told=f"discount {found.verdict.value}", gift=found if found.gives else None,
+    )  # fmt: skip
 
 
 async def _content(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:

@@ -163,6 +163,11 @@ def _unproven(scene: Scene, topic: str, message: Message, *, known: bool) -> Say
     )  # fmt: skip
 
 
+def door_to_proof(scene: Scene) -> dict[str, Any]:
+    """A card that opens the screen on which an order is proven to be somebody's."""
+    return _door(scene, "find", {}, scene.t.gettext(_("Find my order")))
+
+
 def _called(t: Translator, view: OrderView) -> str:
     return t.gettext(_("Order %(order)s"), order=isolate(view.order.name, "ltr"))
 

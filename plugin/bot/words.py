@@ -10,6 +10,7 @@ from plugin.bot.decide import Outcome, Reason
 from plugin.bot.thinking import HUMAN, Answer, Heard, title_of
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
+from plugin.kernel.text import isolate
 
 OUTCOMES: Mapping[str, Lazy] = {
     Outcome.ANSWER: _("Answered"),
@@ -35,12 +36,14 @@ REASONS: Mapping[str, Lazy] = {
     Reason.REPEATED: _("it had said that already"),
     Reason.MANNERS: _("a greeting or thanks"),
     Reason.ADDRESS: _("an address was given"),
+    Reason.FLOW: _("led by a flow"),
 }
 TOOLS: Mapping[str, Lazy] = {
     "orders": _("looked at the proven order"),
     "proof": _("asked for proof of the order"),
     "catalogue": _("looked into the catalogue"),
     "hours": _("looked at the team's hours"),
+    "discount": _("weighed a discount"),
 }
 GROUPS: Mapping[Group, Lazy] = {
     Group.ORDERS: _("Orders"),
@@ -78,7 +81,8 @@ def evidence(answer: Answer) -> dict[str, Any]:
                 "learnt": part.learnt,
             }
         )
-    return {"parts": parts, "language": answer.parts[0].heard.language, "latin": answer.parts[0].heard.question.arabizi}
+    return {"parts": parts, "language": answer.parts[0].heard.language, "latin": answer.parts[0].heard.question.arabizi,
+            **answer.more}  # fmt: skip
 
 
 def line(t: Translator, evidence: Mapping[str, Any]) -> str:
@@ -118,6 +122,7 @@ def summary(t: Translator, answer: Answer, heard: Sequence[Heard], before: Seque
         _("Days named"): {one.value for each in heard for one in each.question.dates},
     }
     lines += [f"{t.gettext(label)}: {t.listing(sorted(values))}" for label, values in typed.items() if values]
+    lines += [f"{key}: {isolate(value)}" for key, value in answer.collected.items()]
     if before:
         lines.append(t.gettext(_("The bot said before: %(what)s"), what=t.listing(list(dict.fromkeys(before)))))
     return "\n".join(lines)

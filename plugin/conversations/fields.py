@@ -213,7 +213,7 @@ async def values(tx: Tx, conversation_id: UUID) -> Mapping[str, str]:
     return {row.key: row.value for row in rows}
 
 
-async def fill(tx: Tx, conversation: Conversation, field: Field, said: str, *, by: Agent | ByRule) -> bool:
+async def fill(tx: Tx, conversation: Conversation, field: Field, said: str, *, by: Agent | ByRule | None) -> bool:
     """Put a value into a field, or take it out with an empty one. Returns whether that was news.
 
     Raises AhlanError for what is none of the field's kind. The event names the field, never the value.
@@ -246,7 +246,7 @@ async def fill(tx: Tx, conversation: Conversation, field: Field, said: str, *, b
         subject_id=conversation.id,
         store_id=conversation.store_id,
         customer_id=conversation.customer_id,
-        actor=by.actor,
+        actor=by.actor if by is not None else "system",
         data={"field": field.name},
     )
     tx.publish(f"panel:conversation:{conversation.id}", {"type": "customer"})

@@ -83,6 +83,14 @@ class ByShopper:
         return f"shopper:{self.visitor_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class ByBot:
+    """The store's bot, which gives what its merchant lets it give. How much that is is judged before (`bot.gifts`)."""
+
+    customer_id: UUID | None = None
+    locale: str = ""
+
+
 FRESH = timedelta(minutes=30)
 """How long what was shown may be confirmed."""
 # No letters and digits that are taken for one another; 13 of them are more than 60 bits (platforms.md A5.7).
@@ -91,7 +99,8 @@ _CODE_LENGTH = 13
 
 
 class ActionRow(TenantRow, Base):
-    """Something that is done to an order by an agent, or by its shopper (`visitor_id`). Its `id` is the platform's key.
+    """Something that is done to an order by an agent, its shopper (`visitor_id`), or neither: the bot. Its `id` is the
+    platform's key.
 
     `amount` is what was confirmed, in minor units of `currency` with `exponent` decimals; `worth` what it counts
     against the agent's limit. `said` is the platform's answer in its own words, `code` a name for it. `seen` is how the
@@ -151,7 +160,9 @@ class ActionRow(TenantRow, Base):
     @property
     def actor(self) -> str:
         """Who did it, as the event table names them."""
-        return f"agent:{self.agent_id}" if self.agent_id else f"shopper:{self.visitor_id}"
+        if self.agent_id is not None:
+            return f"agent:{self.agent_id}"
+        return f"shopper:{self.visitor_id}" if self.visitor_id is not None else "bot"
 
     @property
     def quoted(self) -> Quote:
@@ -215,13 +226,16 @@ async def order_of(tx: Tx, order_id: UUID) -> tuple[Order, stores.Store]:
     return order, store
 
 
-async def prepare(tx: Tx, order: Order, action: OrderAction, quote: Quote, *, by: Agent | ByShopper) -> ActionRow:
+async def prepare(
+    tx: Tx, order: Order, action: OrderAction, quote: Quote, *, by: Agent | ByShopper | ByBot
+) -> ActionRow:
     """Keep what was shown, so that exactly this is what gets confirmed. What they looked at before goes.
 
     Raises Forbidden beyond an agent's rights.
     """
-    await _allowed(tx, order, action, quote, by)
-    agent_id, visitor_id = (by.id, None) if isinstance(by, Agent) else (None, by.visitor_id)
+    await allowed(tx, order, action, quote, by)
+    agent_id = by.id if isinstance(by, Agent) else None
+    visitor_id = by.visitor_id if isinstance(by, ByShopper) else None
     await tx.execute(
         delete(ActionRow).where(
             ActionRow.workspace_id == tx.workspace_id,
@@ -261,9 +275,9 @@ def _standing(order: Order) -> dict[str, Any]:
     return {"refunded": order.refunded or 0, "cancelled": order.cancelled_at is not None}
 
 
-async def _allowed(tx: Tx, order: Order, action: OrderAction, quote: Quote, by: Agent | ByShopper) -> None:
-    """Raises Forbidden. The limit is of the order: what they gave back on it before counts."""
-    if isinstance(by, ByShopper):
+async def allowed(tx: Tx, order: Order, action: OrderAction, quote: Quote, by: Agent | ByShopper | ByBot) -> None:
+    """Raises Forbidden beyond their rights. The limit is of the order: what they gave back on it before counts."""
+    if not isinstance(by, Agent):
         return
     if not by.may(Permission.REPLY) or not by.may(needs(action)):
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
@@ -321,7 +335,7 @@ async def under_way(tx: Tx, order_id: UUID, *, besides: UUID | None = None) -> b
     return found
 
 
-async def confirm(tx: Tx, action_id: UUID, *, by: Agent | ByShopper, amount: str) -> ActionRow:
+async def confirm(tx: Tx, action_id: UUID, *, by: Agent | ByShopper | ByBot, amount: str) -> ActionRow:
     """They saw what will happen and say so: it goes to the platform once this transaction commits.
 
     `amount`: the minor units that the page showed them, empty where no money moves. Said twice it is done once. Raises
@@ -345,7 +359,7 @@ async def confirm(tx: Tx, action_id: UUID, *, by: Agent | ByShopper, amount: str
         raise _under_way()
     if row.moves and (row.seen != _standing(order) or await _moved_since(tx, row)):
         raise Conflict(_("The order has changed meanwhile."), _("Look again at what will happen; nothing was changed."))
-    await _allowed(tx, order, row.action, row.quoted, by)
+    await allowed(tx, order, row.action, row.quoted, by)
     row.state, row.sent_at = SENT, datetime.now(UTC)
     try:
         await tx.flush()
@@ -382,10 +396,11 @@ async def go_on(tx: Tx, store_id: UUID) -> None:
         await _go(tx, row)
 
 
-async def _own(tx: Tx, action_id: UUID, by: Agent | ByShopper) -> ActionRow:
+async def _own(tx: Tx, action_id: UUID, by: Agent | ByShopper | ByBot) -> ActionRow:
     row = await tx.get(ActionRow, action_id, lock=True)
-    whose = None if row is None else row.agent_id if isinstance(by, Agent) else row.visitor_id
-    if row is None or whose != (by.id if isinstance(by, Agent) else by.visitor_id):
+    agent_id = by.id if isinstance(by, Agent) else None
+    visitor_id = by.visitor_id if isinstance(by, ByShopper) else None
+    if row is None or (row.agent_id, row.visitor_id) != (agent_id, visitor_id):
         raise _gone()
     return row
 
@@ -539,7 +554,8 @@ async def _end(tx: Tx, row: ActionRow, state: str, *, said: str, code: str, acto
         "order": order.name if order else "",
         "action": row.kind,
         "by": agent.name if agent else "",
-        "shopper": row.agent_id is None,
+        "shopper": row.agent_id is None and row.visitor_id is not None,
+        **({"bot": True} if row.actor == "bot" else {}),
         "action_id": str(row.id),
         "amount": money.amount if money else None,
         "currency": money.currency if money else "",
@@ -557,7 +573,7 @@ async def _end(tx: Tx, row: ActionRow, state: str, *, said: str, code: str, acto
     if money:
         changes["amount"] = ["", f"{money.decimal()} {money.currency}"]
     if row.agent_id is None:
-        changes["by"] = ["", "shopper"]
+        changes["by"] = ["", "shopper" if row.visitor_id is not None else "bot"]
     audit.note(tx, f"orders.{row.kind}", by=by, subject=row.order_id, changes=changes)
     _tell(tx, row)
 

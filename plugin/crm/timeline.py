@@ -167,6 +167,7 @@ def _updated(data: Mapping[str, Any], t: Translator) -> str:
 def _acted(data: Mapping[str, Any], t: Translator) -> str:
     """What an agent, or the shopper, did to an order, with its amount where money moved."""
     nobody = t.gettext("The customer") if data.get("shopper") else t.gettext("Somebody of the team")
+    nobody = t.gettext("The bot") if data.get("bot") else nobody
     values = {"order": _name(data), "who": isolate(str(data.get("by") or nobody))}
     if data.get("amount") is not None and data.get("action") in ("refund", "cancel", "change"):
         values["amount"] = _amount(data, "amount", t)

@@ -28,6 +28,7 @@ from starlette.websockets import WebSocket
 
 from plugin import stores, workspaces
 from plugin.app import App
+from plugin.bot import bots, flow_book
 from plugin.conversations import (
     attachments,
     changes,
@@ -320,7 +321,17 @@ class Widget:
         async with self.app.db.transaction(held.workspace_id) as tx:
             store = await tx.get(Store, held.store_id)
         assert store is not None
-        return _json({**opened, "config": await self._config(store, opening.locale or store.locale)})
+        locale = opening.locale or store.locale
+        flows = await self._buttons(store, locale, opening.page.url if opening.page is not None else "")
+        return _json({**opened, "config": {**await self._config(store, locale), "flows": flows}})
+
+    async def _buttons(self, store: Store, locale: str, page: str) -> list[str]:
+        """What begins a flow of the store's bot on this page; nothing while it is off or somebody is there for it."""
+        async with self.app.db.transaction(store.workspace_id) as tx:
+            bot = await bots.of_store(tx, store.id)
+            if bot is None or not (bot.enabled and bot.chat and bot.speaks(locale)):
+                return []
+            return await flow_book.buttons(tx, store.id, teams.language_of(locale), page)
 
     async def messages(self, request: Request) -> Response:
         """`after` a number, waiting up to `wait` seconds for something new; or the page `before` a number.

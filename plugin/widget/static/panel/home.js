@@ -45,7 +45,7 @@ function hello(name) {
 }
 
 /** Draw the home screen for `state` ({visitor, thread, outbox, unread}). */
-export function home(state, { chat, part, close }) {
+export function home(state, { chat, part, close, begin }) {
   const name = state.visitor?.name?.trim().split(/\s+/)[0];
   const begun = state.thread.newest() || state.outbox.items.length > 0;
   return el(
@@ -64,6 +64,8 @@ export function home(state, { chat, part, close }) {
       begun
         ? resume(state, chat)
         : door({ name: "chat", title: t("home.chat"), detail: t("home.chat_hint"), picture: icon("message-circle"), onclick: chat }),
+      config.flows?.length > 0 &&
+        el("div", { class: "replies starts" }, ...config.flows.map((text) => el("button", { type: "button", class: "chip", dir: "auto", on: { click: () => begin(text) } }, text))),
       config.orders && door({ name: "orders", title: config.orders.label, detail: config.orders.hint, picture: icon("package"), onclick: () => part("orders") }),
       config.withdrawal && door({ name: "withdrawal", title: config.withdrawal.label, detail: config.withdrawal.hint, picture: icon("file-text"), onclick: () => part("withdrawal") }),
       config.help && door({ name: "help", title: t("home.topics"), detail: t("home.topics_hint"), picture: icon("book-open"), onclick: () => part("help") }),

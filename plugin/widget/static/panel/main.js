@@ -425,6 +425,7 @@ function draw(arrived = 0) {
       chat: () => show("chat"),
       part: openPart,
       close: () => bridge.close(),
+      begin: (text) => write({ text }),
     }),
   );
   if (!focused) return;
