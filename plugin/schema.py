@@ -2,7 +2,7 @@
 
 from plugin import joining, privacy, stores, team, workspaces
 from plugin.automations import automation
-from plugin.bot import bots, coverage, lessons, turns
+from plugin.bot import bots, coverage, helping, lessons, turns
 from plugin.conversations import (
     attachments,
     blocked,
@@ -44,6 +44,8 @@ from plugin.kernel import crypto, events, jobs
 from plugin.kernel.db import Base
 from plugin.knowledge import articles, extras, importing, meaning, reading
 from plugin.knowledge import search as help_search
+from plugin.model import calls as model_calls
+from plugin.model import settings as model_settings
 from plugin.returns import claims, labels, policies, proof, self_service, shipping, withdrawals
 from plugin.returns import records as return_records
 from plugin.returns import steps as return_steps
@@ -51,6 +53,7 @@ from webhooks import inbox
 
 TABLES = (
     actions, articles, attachments, automation, backfill, blocked, bots, bulk, carts, changes, claims, clocks,
+    helping, model_calls, model_settings,
     consents, conversations, coverage, crypto, customers, events, extras, fields, help_search, identities, importing,
     inbox, incidents, jobs, joining, labels, lessons, letters, macros, mailboxes, meaning, mentions, merging, messages,
     notes, orders, policies, privacy, products, proof, ratings, reading, readings, reconcile, return_records,
