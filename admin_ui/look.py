@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from admin_ui import order_links, words
 from admin_ui.keys import KEYS
+from plugin.bot import helping
 from plugin.conversations import mentions
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
@@ -76,6 +77,7 @@ def furnish(web: Web) -> None:
         isolate=isolate,
         typed=typed,
         calling=mentions.parts,
+        spoken_in=helping.spoken_in,
         filled_words=filled_words,
         keys=KEYS,
         statuses=words.STATUSES,

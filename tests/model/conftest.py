@@ -1,4 +1,4 @@
-"""A server that speaks the chat completions of OpenAI, on a real port: it records what it gets and says what it is told."""
+"""A server that speaks the chat completions of OpenAI, on a real port: records what it gets, says what it is told."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def said(content: str, **more: Any) -> dict[str, Any]:
     """An answer in the shape that servers give."""
     return {
         "id": "chatcmpl-1", "object": "chat.completion", "model": "stub",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content, **more}}],
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content, **more}}
+        ],
         "usage": {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150},
     }  # fmt: skip
 

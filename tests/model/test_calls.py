@@ -159,7 +159,8 @@ async def test_a_server_that_says_when_is_left_alone_until_then(
     assert await _fails(local, workspace) == calls.PAUSED
     async with local.db.transaction(workspace) as tx:
         row = await settings.of_workspace(tx)
-        assert row is not None and row.paused_until is not None
+        assert row is not None
+        assert row.paused_until is not None
         assert timedelta(seconds=100) < row.paused_until - datetime.now(UTC) < timedelta(seconds=130)
 
 
@@ -280,7 +281,8 @@ async def test_a_kept_key_goes_to_no_other_place(local: App, workspace: UUID, st
         with pytest.raises(Unfit):
             await settings.tried_with(tx, local.vault, wished)
         row = await settings.of_workspace(tx)
-        assert row is not None and row.key is not None
+        assert row is not None
+        assert row.key is not None
         assert KEY.encode() not in row.key
         assert (await settings.endpoint_of(tx, local.vault, row)).key == KEY
         assert KEY not in repr(await settings.endpoint_of(tx, local.vault, row))
