@@ -103,7 +103,7 @@ async def reply(desk: Desk) -> Response:
         made = await helping.translated(desk.app, desk.workspace_id, talk, said, into)
     except (Unavailable, AhlanError) as error:
         return _trouble(desk, error)
-    return desk.page("assist.html", block="answer", made=made, said=said, name=_named(desk, into))
+    return desk.page("assist.html", block="answer", made=made, said=said, into=_named(desk, into))
 
 
 async def _looked_at(desk: Desk) -> Conversation:

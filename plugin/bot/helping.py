@@ -8,6 +8,7 @@ its sources is named beside it, and an agent decides.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from plugin.bot import grounding, sources
 from plugin.bot.grounding import Passage
 from plugin.bot.hiding import mask_of
 from plugin.bot.sources import Source
+from plugin.bot.thinking import masked
+from plugin.bot.understand import understand
 from plugin.conversations import messages
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import AGENT, BOT, MESSAGE, SHOPPER, Message
@@ -138,8 +141,7 @@ async def draft(app: App, workspace_id: UUID, talk: Conversation, store: Store |
         if not asked.strip():
             raise AhlanError(_("There is nothing to answer yet."), code="nothing_to_answer")
         language = spoken_in(next((one.text for one in reversed(said) if one.author == SHOPPER), ""), talk.locale)
-        last = "\n".join([one.text for one in said if one.author == SHOPPER][-_ASKED_LAST:])
-        found = await sources.find(tx, store.id, last, language) if store is not None else []
+        found = await _sources(tx, store, [one.text for one in said if one.author == SHOPPER and one.text], language)
         mask = await mask_of(tx, talk)
     passages = [
         Passage(number, str(one.article_id), one.title, one.text or one.title) for number, one in enumerate(found, 1)
@@ -158,6 +160,17 @@ async def draft(app: App, workspace_id: UUID, talk: Conversation, store: Store |
     cited = [found[one - 1] for one in _numbers(citations, len(found))]
     known = "\n".join([*(one.whole for one in passages), *(one.text for one in said)])
     return Draft(shown, cited, doubts(shown, known))
+
+
+async def _sources(tx: Tx, store: Store | None, asked: Sequence[str], language: str) -> list[Source]:
+    """What the shop has published on the last message; on the last few where that one alone says too little."""
+    if store is None:
+        return []
+    plain = [masked(understand(one, today=datetime.now(UTC).date())) for one in asked[-_ASKED_LAST:]]
+    for question in (plain[-1], "\n".join(plain)):
+        if found := await sources.find(tx, store.id, question, language):
+            return found
+    return []
 
 
 def doubts(text: str, known: str) -> list[str]:

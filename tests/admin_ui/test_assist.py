@@ -1,8 +1,7 @@
-"""A language model at the desk: set and tested on a screen, and beside a conversation, where nothing is sent by itself."""
+"""A language model at the desk: set and tested on a screen; beside a conversation, where nothing is sent by itself."""
 
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -47,7 +46,7 @@ BODY = "אנחנו חורטים עד עשר אותיות על טבעות. זה �
 
 
 @pytest.fixture
-async def talk(app: App, shop: Shop) -> AsyncIterator[UUID]:
+async def talk(app: App, shop: Shop) -> UUID:
     """A customer writes in Hebrew, with what is personal in it; an article speaks of it."""
     async with app.db.transaction(shop.workspace_id) as tx:
         store = next(one for one in await stores.all_stores(tx) if one.status == stores.CONNECTED)
@@ -68,7 +67,7 @@ async def talk(app: App, shop: Shop) -> AsyncIterator[UUID]:
         await messages.receive(tx, shopper, uuid4(), "חריטה על טבעות אפשר? הזמנה #1001")
         head = await conversations.current(tx, shopper)
         assert head is not None
-    yield head.id
+    return head.id
 
 
 FORM = {"enabled": "1", "model": "stub-1", "seconds": "5", "tokens_day": "1000", "use:bot": "1", "use:draft": "1"}
@@ -164,7 +163,7 @@ async def test_a_summary_is_kept_until_the_conversation_moves_on(
     app: App, shop: Shop, maya: Browser, talk: UUID, stub: Stub
 ) -> None:
     await set_model(app, shop.workspace_id, stub)
-    stub.says({"summary": "[NAME_1] wants an engraving for [NUMBER_2]."})
+    stub.says({"summary": "[NAME_1] wants an engraving for [NUMBER_1]."})
     asked = f"/panel/conversations/{talk}/summary"
     assert "דנה לוי wants an engraving for #1001." in (await maya.post(asked)).text
     assert "דנה לוי wants" in (await maya.post(asked)).text
