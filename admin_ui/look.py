@@ -13,11 +13,10 @@ from markupsafe import Markup, escape
 
 from admin_ui import order_links, words
 from admin_ui.keys import KEYS
-from plugin.bot import helping
 from plugin.conversations import mentions
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
-from plugin.kernel.text import isolate
+from plugin.kernel.text import isolate, language_of
 from plugin.kernel.web import Web, script_json
 from plugin.team import Permission
 
@@ -77,7 +76,7 @@ def furnish(web: Web) -> None:
         isolate=isolate,
         typed=typed,
         calling=mentions.parts,
-        spoken_in=helping.spoken_in,
+        script_of=language_of,
         filled_words=filled_words,
         keys=KEYS,
         statuses=words.STATUSES,

@@ -84,8 +84,11 @@ async def translations(desk: Desk) -> Response:
             )
         )  # fmt: skip
         names = {row.id: row.client_id for row in rows}
+        reads = await helping.reads(tx, desk.agent.id, desk.t.locale)
     try:
-        found = await helping.translations(desk.app, desk.workspace_id, talk, list(names), language_of(desk.t.locale))
+        found = await helping.translations(
+            desk.app, desk.workspace_id, talk, list(names), language_of(desk.t.locale), reads
+        )
     except (Unavailable, AhlanError) as error:
         return _trouble(desk, error)
     return desk.page("assist.html", block="translated", found=[(names[id], words) for id, words in found.items()])

@@ -104,7 +104,9 @@ const translateShown = later(async () => {
   const address = place?.dataset.assistTranslations;
   if (!address) return;
   const reads = place.dataset.assistReads.split(" ");
-  const foreign = $$("[data-assist-message]").filter((one) => !assistDone.has(one) && !reads.includes(one.dataset.assistSpoken)).slice(-12);
+  // Arabic in Latin letters looks like English: where the customer writes another language, the server looks closer.
+  const closer = !reads.includes(place.dataset.assistTheirs);
+  const foreign = $$("[data-assist-message]").filter((one) => !assistDone.has(one) && (closer || !reads.includes(one.dataset.assistSpoken))).slice(-12);
   if (!foreign.length) return;
   const data = new FormData();
   for (const one of foreign) {

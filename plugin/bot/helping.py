@@ -6,7 +6,7 @@ its sources is named beside it, and an agent decides.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -224,9 +224,12 @@ async def reads(tx: Tx, agent_id: UUID, locale: str) -> frozenset[str]:
 
 
 async def translations(
-    app: App, workspace_id: UUID, talk: Conversation, ids: Sequence[UUID], into: str
+    app: App, workspace_id: UUID, talk: Conversation, ids: Sequence[UUID], into: str, reads: Collection[str]
 ) -> dict[UUID, str]:
-    """Messages of a conversation in another language; asked once for each. Raises Unavailable, AhlanError."""
+    """Messages of a conversation `into` a language, but for what somebody `reads`; asked once for each.
+
+    Raises Unavailable, AhlanError.
+    """
     async with app.db.transaction(workspace_id) as tx:
         rows = await tx.scalars(
             select(Message).where(
@@ -234,7 +237,7 @@ async def translations(
                 Message.kind == MESSAGE, Message.deleted_at.is_(None),
             )
         )  # fmt: skip
-        wanted = {one.id: one.text for one in rows if one.text.strip() and spoken_in(one.text) != into}
+        wanted = {one.id: one.text for one in rows if one.text.strip() and spoken_in(one.text) not in {*reads, into}}
         found = await _kept_translations(tx, wanted, into)
         missing = _together({id: said for id, said in wanted.items() if id not in found})
         mask = await mask_of(tx, talk) if missing else Mask()
