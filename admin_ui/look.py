@@ -16,7 +16,7 @@ from admin_ui.keys import KEYS
 from plugin.conversations import mentions
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
-from plugin.kernel.text import isolate
+from plugin.kernel.text import isolate, language_of
 from plugin.kernel.web import Web, script_json
 from plugin.team import Permission
 
@@ -76,6 +76,7 @@ def furnish(web: Web) -> None:
         isolate=isolate,
         typed=typed,
         calling=mentions.parts,
+        script_of=language_of,
         filled_words=filled_words,
         keys=KEYS,
         statuses=words.STATUSES,

@@ -67,7 +67,8 @@ def environment(settings: Settings) -> Mapping[str, str]:
         "AHLAN_DEMO_SIMULATOR_URL": f"http://127.0.0.1:{simulators}",
         "AHLAN_DEMO_EMAIL": EMAIL,
         "AHLAN_DEMO_PASSWORD": PASSWORD,
-        "AHLAN_ALLOW_PRIVATE_HOSTS": f"{WOO_HOST},{SHOPIFY_STOREFRONT}",
+        # Whoever tries the demo may have a language model on their own machine.
+        "AHLAN_ALLOW_PRIVATE_HOSTS": ",".join((WOO_HOST, SHOPIFY_STOREFRONT, *settings.allow_private_hosts)),
     }
 
 

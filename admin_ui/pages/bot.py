@@ -16,7 +16,7 @@ from admin_ui.carried import Card, card_of
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import bot_terms, conversation
 from plugin import privacy, stores, team
-from plugin.bot import answering, bots, lessons, models, seeds, tools, turns, words
+from plugin.bot import answering, bots, composing, lessons, models, seeds, tools, turns, words
 from plugin.bot.book import topics
 from plugin.bot.bots import PERSON, Bot, Group, Tone, When
 from plugin.bot.decide import Outcome
@@ -33,6 +33,7 @@ from plugin.kernel.text import isolate
 from plugin.knowledge import articles
 from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.language.client import Away
+from plugin.model.settings import Use, offered
 from plugin.returns import self_service
 from plugin.stores import Store
 
@@ -180,7 +181,16 @@ class Tried:
 
 async def attempt(desk: Desk) -> Response:
     """What the bot would say to a question, and why. Nothing is written to anybody."""
-    said = desk.request.query_params.get("q", "")[:LONGEST_TRIED].strip()
+    return await _attempted(desk, desk.request.query_params.get("q", ""), model=False)
+
+
+async def attempt_with_model(desk: Desk) -> Response:
+    """The same with the language model, which is asked and paid for."""
+    return await _attempted(desk, str((await desk.request.form()).get("q", "")), model=True)
+
+
+async def _attempted(desk: Desk, typed: str, *, model: bool) -> Response:
+    said = typed[:LONGEST_TRIED].strip()
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         bot = await bots.ready(tx, store.id)
@@ -198,16 +208,23 @@ async def attempt(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         scene = await _scene(tx, desk, store, bot, spoken(desk.app.catalogues.codes, heard, fallback), now, here)
         found = await answer(tx, scene, heard, await lessons.counting(tx, store.id))
+        asked = await composing.wanted(tx, scene, found) if model else None
         untaught = any(one.untaught for one in heard)
         if untaught:
             await tx.enqueue("teach_bot", unique="teach_bot_now")
         if any(one.behind for one in heard):
             await tx.enqueue("bring_model", unique="bring_model")
         names = await _own_topics(tx, desk, found.parts)
+    became = ""
+    if asked is not None:
+        composed = await composing.ask(desk.app, desk.workspace_id, asked)
+        async with desk.transaction() as tx:
+            found, became = await composing.put(tx, scene, found, composed)
     return desk.page(
         "bot_try.html", store=store, block="tried", said=said, answer=found, language=scene.t,
         cards=[_card(desk, card) for card in found.cards], tried=[_tried(desk, part, names) for part in found.parts],
-        untaught=untaught, speaks=bot.speaks(scene.language),
+        model=desk.t.gettext(words.MODEL[became]) if became in words.MODEL else "", asked_model=asked is not None,
+        with_model=model, untaught=untaught, speaks=bot.speaks(scene.language),
         away=not untaught and all(one.read is None for one in heard if not one.question.says_nothing),
         handing=answering.handing(scene, found) if found.outcome is Outcome.PERSON else "",
     )  # fmt: skip
@@ -274,9 +291,11 @@ async def playground(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         bot = await bots.of_store(tx, store.id)
+        modelled = Use.BOT in await offered(tx)
     return desk.page(
-        "bot_try.html", heading=desk.t.gettext("Try the bot"), store=store, said="", on=bot is not None and bot.enabled
-    )
+        "bot_try.html", heading=desk.t.gettext("Try the bot"), store=store, said="", modelled=modelled,
+        on=bot is not None and bot.enabled,
+    )  # fmt: skip
 
 
 # Learning

@@ -86,6 +86,7 @@ class Said:
     rule: str = ""
     bot: str = ""
     forward: Mapping[str, Any] | None = None
+    original: Mapping[str, str] | None = None
     orders: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     kind: str = "message"
 
@@ -457,6 +458,7 @@ def _said(
         rule=message.data.get("rule", {}).get("name", ""),
         bot=bot_words.line(t, message.data["bot"]) if "bot" in message.data else "",
         forward=message.data.get("forward"),
+        original=message.data.get("original"),
         orders=orders or {},
         more=carried(desk, talk, message, shown),
     )
@@ -656,6 +658,9 @@ async def carried_by(tx: Tx, talk: Conversation, form: FormData) -> dict[str, An
         more["cards"] = await cards.chosen(tx, talk, wanted)
     if answers:
         more["replies"] = answers
+    if original := messages.cleaned(str(form.get("original", "")))[: messages.MAX_TEXT]:
+        # What the agent wrote before it was translated: never sent, kept beside what was.
+        more["original"] = {"text": original}
     return more
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.desk import Desk, as_id
-from admin_ui.pages import conversation, threads
+from admin_ui.pages import assist, conversation, threads
 from admin_ui.pages.conversation import Clock
 from plugin import team
 from plugin.conversations import bulk, filters, search, tags, views
@@ -160,6 +160,7 @@ async def _show(desk: Desk, conversation_id: UUID | None) -> Response:
         if shown is not None:
             at = desk.request.query_params.get("at", "")
             context |= await conversation.context(tx, desk, shown, here, at=conversation.number(at))
+            context["assist"] = await assist.beside(tx, desk, shown)
             context["marks"] = await _marks(tx, asked, shown) if at else []
     return desk.page("inbox.html", **context)
 

@@ -17,9 +17,10 @@ from sqlalchemy import func, select, text
 
 from plugin import workspaces
 from plugin.app import App
-from plugin.bot import bots, flowing, gifts, lessons, models, people, seeds, turns, words
+from plugin.bot import bots, composing, flowing, gifts, lessons, models, people, seeds, turns, words
 from plugin.bot.allowed import Verdict
 from plugin.bot.bots import Bot, When
+from plugin.bot.composing import Composed
 from plugin.bot.decide import Outcome, Reason
 from plugin.bot.scene import Scene
 from plugin.bot.thinking import Answer, Heard, answer, hear, spoken
@@ -37,6 +38,7 @@ from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
 from plugin.kernel.text import isolate
+from plugin.model.settings import Use, offered
 from plugin.returns import self_service
 from plugin.stores import Store
 
@@ -86,6 +88,7 @@ async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_
     now = datetime.now(UTC)
     today = now.astimezone(zone_of(seen.store.timezone)).date()
     heard = await hear(app, workspace_id, seen.said, today=today, region=seen.store.country, fallback=fallback, own=own)
+    composed = await _composed(app, workspace_id, seen, heard, fallback, here, now)
     async with app.db.transaction(workspace_id) as tx:
         # First the lock, then the look: whoever wrote meanwhile is seen, whoever writes now waits.
         head = await threads.lock_living(tx, seen.talk.id)
@@ -97,7 +100,8 @@ async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_
                 await tx.enqueue("bring_model", unique="bring_model")
             language = spoken(app.catalogues.codes, heard, fallback)
             if again.bot.speaks(language):
-                await _answer(app, tx, head, again, heard, await _scene(app, tx, again, language, here, now))
+                scene = await _scene(app, tx, again, language, here, now)
+                await _answer(app, tx, head, again, heard, scene, composed)
         await tx.complete_job()
 
 
@@ -226,7 +230,29 @@ def _vouched_for(seen: Seen) -> UUID | None:
 # Answering
 
 
-async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene: Scene) -> None:
+async def _composed(
+    app: App, workspace_id: UUID, seen: Seen, heard: Sequence[Heard], fallback: str, here: int, now: datetime
+) -> Composed | None:
+    """What a language model writes, where there is one and the bot by itself is not sure; waited for by nobody else."""
+    language = spoken(app.catalogues.codes, heard, fallback)
+    if seen.talk.channel == EMAIL or seen.before.handed is not None or not seen.bot.speaks(language):
+        return None
+    async with app.db.transaction(workspace_id) as tx:
+        if Use.BOT not in await offered(tx) or await turns.sent_today(tx, seen.talk.id) >= MOST_A_DAY:
+            return None
+        scene = await _scene(app, tx, seen, language, here, now)
+        if seen.bot.hours == When.AWAY and scene.somebody and not scene.before.turns:
+            return None
+        if not seen.bot.serves(scene.segments) or await flowing.leads(tx, scene, _behind(seen), heard):
+            return None
+        light = await answer(tx, scene, heard, await lessons.counting(tx, scene.store.id))
+        asked = await composing.wanted(tx, scene, light, seen.talk)
+    return await composing.ask(app, workspace_id, asked) if asked is not None else None
+
+
+async def _answer(
+    app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene: Scene, composed: Composed | None
+) -> None:
     handed = scene.before.handed
     if seen.bot.hours == When.AWAY and scene.somebody and handed is None and not scene.before.turns:
         return
@@ -238,8 +264,10 @@ async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Hear
     if today >= (MOST_A_DAY if scene.chat else MOST_LETTERS_A_DAY):
         return
     found = await _led(tx, seen, heard, scene) if handed is None else None
+    model = ""
     if found is None:
-        found = await answer(tx, scene, heard, await lessons.counting(tx, scene.store.id))
+        light = await answer(tx, scene, heard, await lessons.counting(tx, scene.store.id))
+        found, model = await composing.put(tx, scene, light, composed)
     else:
         # A flow's steps may have written notes: the conversation's numbers are others now.
         head = await threads.lock(tx, seen.talk.id) or head
@@ -258,7 +286,7 @@ async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Hear
     if not said:
         await _remember(tx, seen, found, sent=False)
         return
-    more: dict[str, Any] = {"bot": words.evidence(found)}
+    more: dict[str, Any] = {"bot": words.evidence(found, model)}
     if found.cards:
         more["cards"] = list(found.cards)
     if found.choices:
@@ -270,15 +298,18 @@ async def _answer(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Hear
     )  # fmt: skip
     if told is not None:
         await _give(tx, seen, scene, found)
-    await _remember(tx, seen, found, sent=told is not None, scene=scene)
+    await _remember(tx, seen, found, sent=told is not None, scene=scene, **({"model": model} if model else {}))
     if told is not None and person:
         await _hand_over(app, tx, seen, heard, found, name)
 
 
 async def _led(tx: Tx, seen: Seen, heard: Sequence[Heard], scene: Scene) -> Answer | None:
     """What a flow says, where one is under way or begins."""
-    behind = flowing.Behind(seen.talk, seen.message.id, seen.said, seen.resolved, seen.visitor)
-    return await flowing.answer(tx, scene, behind, heard)
+    return await flowing.answer(tx, scene, _behind(seen), heard)
+
+
+def _behind(seen: Seen) -> flowing.Behind:
+    return flowing.Behind(seen.talk, seen.message.id, seen.said, seen.resolved, seen.visitor)
 
 
 def _asks_colleague(found: Answer) -> bool:

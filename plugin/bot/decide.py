@@ -43,6 +43,7 @@ class Reason(StrEnum):
     CHOSEN = "chosen"
     LEARNT = "learnt"
     FOUND = "found_in_articles"
+    WRITTEN = "written_by_model"
     ALIKE = "alike"
     UNCOVERED = "nothing_written"
     RESERVED = "for_a_person"

@@ -114,6 +114,13 @@ async def answer(tx: Tx, scene: Scene, behind: Behind, heard: Sequence[Heard]) -
     return await _answered(tx, scene, behind, heard, other[0], turn, run_id)
 
 
+async def leads(tx: Tx, scene: Scene, behind: Behind, heard: Sequence[Heard]) -> bool:
+    """Whether a flow is under way or would begin with this message; nothing is changed."""
+    if await flow_book.under_way(tx, behind.talk.id, behind.since) is not None:
+        return True
+    return await _begun(tx, scene, behind, heard) is not None
+
+
 _PRESSED = 4
 """`flows.begins` of a flow's own button."""
 

@@ -199,7 +199,7 @@ async def answer(tx: Tx, scene: Scene, heard: Sequence[Heard], lessons: Phrasing
         # Two questions with the same answer get it once.
         if not any(part.say.told and part.say.told == other.say.told for other in unique):
             unique.append(part)
-    return _together(scene, unique)
+    return together(scene, unique)
 
 
 async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
@@ -487,7 +487,7 @@ def _short(title: str) -> str:
 _RANK = {Outcome.PERSON: 0, Outcome.ASK: 1, Outcome.OFFER: 2, Outcome.ANSWER: 3}
 
 
-def _together(scene: Scene, parts: Sequence[Part]) -> Answer:
+def together(scene: Scene, parts: Sequence[Part]) -> Answer:
     """One message from the answers to all questions; where one needs a person, the others are answered all the same."""
     t = scene.t
     leading = min(parts, key=lambda part: _RANK[part.say.outcome])

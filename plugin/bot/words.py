@@ -7,10 +7,12 @@ from typing import Any
 
 from plugin.bot.bots import Group
 from plugin.bot.decide import Outcome, Reason
+from plugin.bot.grounding import Flaw
 from plugin.bot.thinking import HUMAN, Answer, Heard, title_of
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
+from plugin.model import calls
 
 OUTCOMES: Mapping[str, Lazy] = {
     Outcome.ANSWER: _("Answered"),
@@ -30,6 +32,7 @@ REASONS: Mapping[str, Lazy] = {
     Reason.CHOSEN: _("chosen by the customer"),
     Reason.LEARNT: _("learnt from a correction"),
     Reason.FOUND: _("found in the help centre"),
+    Reason.WRITTEN: _("written by the language model from the help centre"),
     Reason.ALIKE: _("spelled like a known question"),
     Reason.UNCOVERED: _("nothing is written about it"),
     Reason.RESERVED: _("kept for a person"),
@@ -45,6 +48,21 @@ TOOLS: Mapping[str, Lazy] = {
     "hours": _("looked at the team's hours"),
     "discount": _("weighed a discount"),
 }
+MODEL: Mapping[str, Lazy] = {
+    **calls.WHY,
+    Flaw.REFUSED: _("The language model found no answer in the articles."),
+    Flaw.GARBAGE: _("The language model's answer could not be read."),
+    Flaw.UNCITED: _("The language model named no source; its answer was thrown away."),
+    Flaw.LANGUAGE: _("The language model wrote another language; its answer was thrown away."),
+    Flaw.LINK: _("The language model named an address that its sources do not; its answer was thrown away."),
+    Flaw.NUMBER: _("The language model named a number that its sources do not; its answer was thrown away."),
+    Flaw.PROMISE: _("The language model promised what its sources do not; its answer was thrown away."),
+    Flaw.UNSUPPORTED: _("The language model said what its sources do not; its answer was thrown away."),
+    Flaw.REPEATS: _("The language model repeated what it was told; its answer was thrown away."),
+    Flaw.GONE: _("The article changed while the language model wrote; its answer was thrown away."),
+}
+"""What became of a language model's answer that was not said."""
+
 GROUPS: Mapping[Group, Lazy] = {
     Group.ORDERS: _("Orders"),
     Group.RETURNS: _("Returns and complaints"),
@@ -61,8 +79,11 @@ def tool(t: Translator, name: str) -> str:
     return t.gettext(known) if known is not None else ""
 
 
-def evidence(answer: Answer) -> dict[str, Any]:
-    """Why an answer is as it is, in plain values: topics, figures, articles; nothing that anybody wrote."""
+def evidence(answer: Answer, model: str = "") -> dict[str, Any]:
+    """Why an answer is as it is, in plain values: topics, figures, articles; nothing that anybody wrote.
+
+    `model`: what became of a language model's words, where one was asked.
+    """
     parts = []
     for part in answer.parts:
         say, read = part.say, part.heard.read
@@ -81,13 +102,20 @@ def evidence(answer: Answer) -> dict[str, Any]:
                 "learnt": part.learnt,
             }
         )
-    return {"parts": parts, "language": answer.parts[0].heard.language, "latin": answer.parts[0].heard.question.arabizi,
-            **answer.more}  # fmt: skip
+    return {
+        "parts": parts,
+        "language": answer.parts[0].heard.language,
+        "latin": answer.parts[0].heard.question.arabizi,
+        **answer.more,
+        **({"model": model} if model else {}),
+    }
 
 
 def line(t: Translator, evidence: Mapping[str, Any]) -> str:
     """Why the bot said that, in one line."""
-    return " / ".join(_part(t, part) for part in evidence.get("parts", ()))
+    said = " / ".join(_part(t, part) for part in evidence.get("parts", ()))
+    thrown = MODEL.get(str(evidence.get("model", "")))
+    return f"{said} · {t.gettext(thrown)}" if thrown is not None else said
 
 
 def _part(t: Translator, part: Mapping[str, Any]) -> str:

@@ -76,7 +76,7 @@ async def edit(tx: Tx, message: Message, by: Agent, body: str) -> bool:
     _keep(tx, message, by)
     message.text = body
     message.edited_at = await _stamp(tx, message)
-    message.data = {key: value for key, value in message.data.items() if key not in ("link", "mentions")}
+    message.data = {key: value for key, value in message.data.items() if key not in ("link", "mentions", "original")}
     if names := await _calls(tx, message):
         message.data = {**message.data, "mentions": names}
     await _settle(tx, head, message, by.actor, event="message.edited")

@@ -44,9 +44,9 @@ class Message(TenantRow, Base):
     and is null for notes, so that nobody outside can count them; `position` counts everything. `data.attachments`
     repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query;
     beside them stand `cards`, `replies` (chips that answer it), `link` (what is behind its first address), `signs`
-    (sign to who put it there), `forward` (whom a note was sent to) and `gone` (mailed from another thread).
-    `changed_at` is of whatever became of it later (`changes`); of a deleted one nothing is
-    left here.
+    (sign to who put it there), `forward` (whom a note was sent to), `gone` (mailed from another thread) and `original`
+    (an agent's words before they were translated). `changed_at` is of whatever became of it later (`changes`); of a
+    deleted one nothing is left here.
     """
 
     __tablename__ = "messages"

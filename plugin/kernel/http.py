@@ -16,7 +16,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,13 @@ class Guard:
         if any(address in network for network in self._networks):
             return True
         return address.is_global and not address.is_multicast and not address.is_reserved and address not in _NEVER
+
+    def names(self, host: str) -> bool:
+        """Whether the operator named this host, or a range that this address is in."""
+        with suppress(ValueError):
+            address = ipaddress.ip_address(host.strip("[]"))
+            return any(address in network for network in self._networks)
+        return host.rstrip(".").lower() in self._names
 
     def check_host(self, host: str, port: int = 443) -> list[str]:
         """Resolve `host` (blocking; not on the event loop) and return its permitted addresses.

@@ -138,6 +138,10 @@ _RULE_RUNS = Kind(
     days=90, least=90, most=90,
 )  # fmt: skip
 
+# Figures of a language model's calls, for its limits and the settings page; and what it wrote, which can be asked anew.
+_MODEL_CALLS = Kind("model_calls", "created_at < :before", days=90, least=90, most=90)
+_MODEL_TEXTS = Kind("model_texts", "created_at < :before", days=30, least=30, most=30)
+
 
 async def periods(tx: Tx, settings: Settings) -> Mapping[str, int]:
     """The days that each kind is kept in this workspace: the merchant's choice within the limits, else the default."""
@@ -188,6 +192,7 @@ async def retention(app: App, workspace_id: UUID) -> None:
     due = {name: (kind, days[name]) for name, kind in kinds(app.settings).items() if days[name]}
     due["unsent"] = (_UNSENT, _UNSENT.days)
     due["rule_runs"] = (_RULE_RUNS, _RULE_RUNS.days)
+    due |= {kind.table: (kind, kind.days) for kind in (_MODEL_CALLS, _MODEL_TEXTS)}
     if audited := app.settings.audit_retention_days:
         # The operator's alone: who could shorten it could hide what they did.
         due["audit_log"] = (Kind("audit_log", "created_at < :before", audited, audited, audited), audited)
