@@ -32,6 +32,7 @@ from plugin.bot.flows import (
     Texts,
     Trigger,
 )
+from plugin.kernel.digits import whole
 from plugin.kernel.text import normalise
 
 _ID = re.compile(r"[a-z][a-z0-9]{0,15}")
@@ -164,8 +165,8 @@ def act(flow: Flow, said: str) -> Changed:
             return Changed(_with(flow, steps), near)
         case "option" if isinstance(step, Choice) and len(step.options) < MOST_OPTIONS:
             steps[at] = msgspec.structs.replace(step, options=(*step.options, Option()))
-        case "unoption" if isinstance(step, Choice) and more.isdigit() and int(more) < len(step.options):
-            kept = tuple(one for place, one in enumerate(step.options) if place != int(more))
+        case "unoption" if isinstance(step, Choice) and (gone := whole(more, len(step.options) - 1)) is not None:
+            kept = tuple(one for place, one in enumerate(step.options) if place != gone)
             steps[at] = msgspec.structs.replace(step, options=kept)
     return Changed(_with(flow, steps), subject)
 

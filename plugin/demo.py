@@ -43,6 +43,11 @@ PASSWORD = "marhaba-shalom-hello"  # noqa: S105 - printed on the first page
 STORES = "stores"
 """Folder of a data directory that holds the demo's two stores: where it is, the rest is the demo's too."""
 TRICKLE_SECONDS = 12.0
+ALLOWED = (
+    "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
+    "write_store_credit_account_transactions", "read_store_credit_accounts", "read_content", "read_legal_policies",
+)  # fmt: skip
+"""What the merchant of the Shopify store has allowed besides what is required; the rest shows how it is asked for."""
 READY_SECONDS = 60.0
 
 
@@ -255,7 +260,7 @@ async def connect_stores(browser: Browser, public: str) -> None:
     shopify = f"http://{SHOPIFY_STOREFRONT}:{port + 1}"
     status = await browser.control(f"{shopify}/__sim/status")
     if not status["installed"]:
-        await browser.control(f"{shopify}/__sim/install", {})
+        await browser.control(f"{shopify}/__sim/install", {"scopes": ALLOWED})
     # Before the first check of the store, as a merchant who follows the install's last step would have it.
     await browser.control(f"{shopify}/__sim/embed", {"enabled": True})
     launch = await browser.control(f"{shopify}/__sim/launch")

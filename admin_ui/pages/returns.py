@@ -79,6 +79,8 @@ _MEANINGS: Final[Mapping[State, tuple[str, str]]] = {
     State.CANCELLED: ("", "ban"),
 }
 _DAYS = (1, 3, 7, 14, 30)
+_UNTOUCHED: Final = "returns_untouched"
+"""What a store is found with that did not allow returns in it: a permission of `words.PERMISSIONS`."""
 _MOST_AT_ONCE = 50
 _LONG = timedelta(minutes=10)
 _OFFERED = tuple(Resolution)
@@ -176,7 +178,11 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         withdrawn=withdrawn,
         claimed=claimed,
         done=done,
-    )
+        untouched=[
+            (store.id, store.name) for store in shops
+            if store.status == stores.CONNECTED and any(one.get("code") == _UNTOUCHED for one in store.findings)
+        ],
+    )  # fmt: skip
 
 
 def _asked(query: Mapping[str, str], t: Translator) -> Asked:

@@ -24,6 +24,7 @@ from plugin.conversations.filters import NOBODY, Filter, Key, Term, Value
 from plugin.conversations.views import Reader
 from plugin.kernel import money as moneys
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import Lazy, _
@@ -160,8 +161,8 @@ async def save_terms(desk: Desk) -> Response:
 def _said(t: Translator, typed: Mapping[str, str], currency: str) -> tuple[Terms, dict[str, str]]:
     errors: dict[str, str] = {}
     exponent = moneys.exponent_of(currency)
-    minutes = normalise(typed["minutes"])
-    if not (minutes.isascii() and minutes.isdecimal() and 1 <= int(minutes[:4]) <= 240):
+    minutes = whole(normalise(typed["minutes"]), 240)
+    if not minutes:
         errors["minutes"] = t.gettext("Between 1 and 240 minutes.")
     amounts: dict[str, int | None] = {}
     for name in ("hour", "month"):
@@ -169,9 +170,9 @@ def _said(t: Translator, typed: Mapping[str, str], currency: str) -> tuple[Terms
             amounts[name] = _amount(typed[name], currency, exponent)
         except ValueError:
             errors[name] = t.gettext("An amount like 35 or 35.50.")
-    if errors:
+    if errors or not minutes:
         return Terms(), errors
-    return Terms(int(minutes), currency, exponent, amounts["hour"], amounts["month"]), errors
+    return Terms(minutes, currency, exponent, amounts["hour"], amounts["month"]), errors
 
 
 def _amount(typed: str, currency: str, exponent: int) -> int | None:

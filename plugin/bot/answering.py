@@ -114,6 +114,8 @@ async def _see(tx: Tx, event_id: UUID) -> Seen | None:
     message = await tx.get(Message, UUID(str(event.data["message_id"]))) if event is not None else None
     if event is None or message is None or message.deleted_at is not None or event.data.get("history"):
         return None
+    if message.data.get("request"):
+        return None
     if datetime.now(UTC) - message.created_at > _LATE:
         return None
     talk = await tx.get(Conversation, message.conversation_id)
@@ -192,7 +194,7 @@ async def _unanswered(tx: Tx, conversation_id: UUID, message: Message) -> str:
     for row in rows:
         if row.author != SHOPPER:
             break
-        if row.deleted_at is None:
+        if row.deleted_at is None and not row.data.get("request"):
             said.append(row.text)
     return "\n".join(reversed(said))
 
@@ -272,7 +274,9 @@ async def _answer(
         # A flow's steps may have written notes: the conversation's numbers are others now.
         head = await threads.lock(tx, seen.talk.id) or head
     sure = found.reason is Reason.FLOW or (found.outcome is Outcome.ANSWER and found.reason in _SURE)
-    if handed is not None and (not sure or handed.reason == Reason.WANTED):
+    # Who asks for a person hears that one comes, once, although it was handed over for another reason.
+    hears = handed is not None and handed.reason != Reason.WANTED and found.reason is Reason.WANTED
+    if handed is not None and not hears and (not sure or handed.reason == Reason.WANTED):
         await _remember(tx, seen, found, sent=False)
         return
     if not scene.chat and not sure:
@@ -299,7 +303,7 @@ async def _answer(
     if told is not None:
         await _give(tx, seen, scene, found)
     await _remember(tx, seen, found, sent=told is not None, scene=scene, **({"model": model} if model else {}))
-    if told is not None and person:
+    if told is not None and person and handed is None:
         await _hand_over(app, tx, seen, heard, found, name)
 
 

@@ -236,7 +236,10 @@ async def switch(tx: Tx, row: BotFlow, on: bool, *, by: Agent) -> None:
         raise AhlanError(_("Publish the flow first."), _("Then it can be switched on."), code="flow_unpublished")
     row.enabled = on
     await tx.flush()
-    audit.note(tx, "settings.flow_on" if on else "settings.flow_off", by=by.id, changes={"flow": [None, row.name]})
+    if on:
+        audit.note(tx, "settings.flow_on", by=by.id, changes={"flow": [None, row.name]})
+    else:
+        audit.note(tx, "settings.flow_off", by=by.id, changes={"flow": [None, row.name]})
 
 
 async def move(tx: Tx, row: BotFlow, step: int, *, by: Agent) -> None:

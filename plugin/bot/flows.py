@@ -9,6 +9,7 @@ walk ends, whatever is answered and however the steps point at one another.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -420,7 +421,7 @@ def _answer(ask: Ask, message: Message) -> str:
 
 def search_key_of_digits(text: str) -> str:
     """A text with its digits as ASCII ones and nothing else changed."""
-    return "".join(str(int(sign)) if sign.isdecimal() else sign for sign in text).replace("٫", ".")
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in text).replace("٫", ".")
 
 
 # What is wrong with one

@@ -43,10 +43,10 @@ class Message(TenantRow, Base):
     `client_id` is made by the sender, so that a resend falls through quietly. `seq` counts what the shopper may see
     and is null for notes, so that nobody outside can count them; `position` counts everything. `data.attachments`
     repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query;
-    beside them stand `cards`, `replies` (chips that answer it), `link` (what is behind its first address), `signs`
-    (sign to who put it there), `forward` (whom a note was sent to), `gone` (mailed from another thread) and `original`
-    (an agent's words before they were translated). `changed_at` is of whatever became of it later (`changes`); of a
-    deleted one nothing is left here.
+    beside them stand `request` (a form wrote it), `cards`, `replies` (chips that answer it), `link` (what is behind its
+    first address), `signs` (sign to who put it there), `forward` (whom a note was sent to), `gone` (mailed from another
+    thread) and `original` (an agent's words before they were translated). `changed_at` is of whatever became of it
+    later (`changes`); of a deleted one nothing is left here.
     """
 
     __tablename__ = "messages"
@@ -85,8 +85,12 @@ class Message(TenantRow, Base):
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
-async def receive(tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: Sequence[UUID] = ()) -> dict[str, Any]:
+async def receive(
+    tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: Sequence[UUID] = (), *, request: bool = False
+) -> dict[str, Any]:
     """A shopper writes. Returns the message's JSON; a resend returns the one that is there already.
+
+    With `request` a form of ours put it together and the team has it as such: the bot has nothing to add.
 
     Begins a conversation when there is none and opens one again that waited or was resolved. Raises AhlanError for an
     empty or too long text and for files that are not theirs.
@@ -94,8 +98,9 @@ async def receive(tx: Tx, shopper: Shopper, client_id: UUID, body: str, files: S
     body = clean(body, files)
     head = await threads.open_for(tx, shopper)
     message = await _append(
-        tx, head, SHOPPER, client_id, body, files, uploader=shopper.actor, actor=shopper.actor, event="message.received"
-    )
+        tx, head, SHOPPER, client_id, body, files, uploader=shopper.actor, actor=shopper.actor,
+        event="message.received", more={"request": True} if request else None,
+    )  # fmt: skip
     if message is None:
         return await _resent(tx, head.id, client_id)
     if head.customer_id is not None:

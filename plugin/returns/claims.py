@@ -235,7 +235,7 @@ async def report(
     whole = "\n".join(filter(None, (about, *goods, wanted, said.strip())))
     # One after the other: two that come at once see each other.
     await tx.get(Order, view.order.id, lock=True)
-    await messages.receive(tx, shopper, client_id, whole, photos)
+    await messages.receive(tx, shopper, client_id, whole, photos, request=True)
     await _tag(tx, shopper, catalogues.translator(store.locale).gettext("Claim"))
     if await _claimed_before(tx, view, kind, lines):
         return
@@ -295,7 +295,7 @@ async def call_back(
         order=isolate(number.strip()[:60]),
         phone=isolate(phone, "ltr"),
     )
-    await messages.receive(tx, shopper, client_id, f"{asked}\n{text.strip()}")
+    await messages.receive(tx, shopper, client_id, f"{asked}\n{text.strip()}", request=True)
     await _tag(tx, shopper, catalogues.translator(store.locale).gettext("Not verified"))
 
 

@@ -316,7 +316,7 @@ async def ask_team(
     lines = [t.gettext(wish, order=isolate(order.name, "ltr")), words.strip()]
     if said:
         lines.append(t.gettext("What the shop's system said: %(said)s", said=isolate(said)))
-    await messages.receive(tx, shopper, client_id, "\n".join(filter(None, lines)))
+    await messages.receive(tx, shopper, client_id, "\n".join(filter(None, lines)), request=True)
     head = await threads.current(tx, shopper)
     talk = await tx.get(Conversation, head.id) if head is not None else None
     if talk is not None:

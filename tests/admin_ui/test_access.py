@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy import select, text, update
 
 from admin_ui.desk import GuardedRoute
-from admin_ui.pages.audit import FIELDS, KINDS, safe_cell
+from admin_ui.downloads import safe_cell
+from admin_ui.pages.audit import FIELDS, KINDS
 from plugin import privacy, stores, team
 from plugin.app import App
 from plugin.conversations.conversations import Conversation
@@ -35,7 +36,8 @@ from tests.admin_ui.test_privacy_page import ask
 OWN = ("/settings/me", "/settings/alerts", "/settings/password", "/settings/security/second-step",
        "/settings/security/sessions", "/settings/security/provider", "/settings/security/stores")  # fmt: skip
 # Whoever answers writes macros: their own, and the team's.
-OF_WHO_ANSWERS = "/settings/macros"
+# Macros, and drafts of articles as in the help centre.
+OF_WHO_ANSWERS = ("/settings/macros", "/settings/bot/learning/articles")
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_money_exports_and_settings_each_name_their_own_right(app: App) -> None:
         if (
             writes
             and path.startswith("/settings")
-            and not path.startswith((*OWN, "/settings/privacy", "/settings/blocked", OF_WHO_ANSWERS))
+            and not path.startswith((*OWN, "/settings/privacy", "/settings/blocked", *OF_WHO_ANSWERS))
         ):
             assert route.permission in (Permission.MANAGE_SETTINGS, Permission.MANAGE_WORKSPACE), path
         if writes and path.startswith("/team") and path != "/team/confirm-owner":

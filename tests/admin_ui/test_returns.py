@@ -15,6 +15,7 @@ from plugin.returns import records, steps
 from plugin.returns.policy import PayWhen, Policy
 from plugin.returns.records import ReturnRequest
 from plugin.returns.states import State
+from plugin.stores import Store
 from plugin.team import Permission
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Admin, Shop
@@ -69,6 +70,20 @@ async def test_the_queue_shows_what_waits_and_what_it_is_about(till: Till, maya:
         assert request.number not in (await maya.get("/panel/returns", params=query)).text, query
     assert "Nothing waits" not in page
     assert 'href="/panel/returns"' in (await maya.get("/panel")).text
+
+
+async def test_a_store_that_does_not_allow_returns_is_named_above_the_queue(
+    app: App, till: Till, maya: Browser
+) -> None:
+    said = "does not let us make returns in it yet"
+    assert said not in (await maya.get("/panel/returns")).text
+    async with app.db.transaction(till.store.workspace_id) as tx:
+        store = await tx.get(Store, till.store.id)
+        assert store is not None
+        store.findings = [{"code": "returns_untouched"}]
+    page = (await maya.get("/panel/returns")).text
+    assert said in page
+    assert f"/panel/stores/{till.store.id}" in page
 
 
 async def test_one_return_from_its_request_to_the_money(till: Till, maya: Browser) -> None:

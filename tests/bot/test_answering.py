@@ -140,6 +140,28 @@ async def test_whoever_wants_a_person_gets_one_and_no_more_of_the_bot(chat: Chat
     assert await chat.say("how much is delivery?") is None
 
 
+async def test_whoever_asks_for_a_person_after_a_hand_over_hears_once_that_one_comes(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    said = await chat.say("what do you think of the weather on the moon")
+    assert said is not None
+    assert said.data["bot"]["parts"][0]["outcome"] == "person"
+    notes = sum(one.kind == "note" for one in await chat.thread())
+    said = await chat.say("Talk to a person")
+    assert reason(said) == "person_wanted"
+    assert await chat.say("Talk to a person") is None
+    assert sum(one.kind == "note" for one in await chat.thread()) == notes, "the team was told already"
+
+
+async def test_what_a_form_wrote_is_for_the_team_alone(chat: Chat, shop: dict[str, UUID]) -> None:
+    async with chat.app.db.transaction(chat.workspace) as tx:
+        await messages.receive(tx, chat.shopper, uuid4(), "Order #1001: It arrived damaged", request=True)
+    assert await chat.settle() is None
+    said = await chat.say("how much is delivery?")
+    assert said is not None
+    assert "25 SAR" in said.text
+
+
 async def test_a_hand_over_tells_the_team_what_was_collected(
     chat: Chat, shop: dict[str, UUID], workspace: UUID
 ) -> None:

@@ -93,7 +93,7 @@ async def read(app: App, workspace: UUID, said: str) -> tuple[str, bool]:
     """The topic that comes first for a message, and whether it would be answered."""
     async with app.db.transaction(workspace) as tx:
         own = await models.known(tx)
-    (heard,) = await thinking.hear(app, said, today=date(2026, 11, 22), region="", fallback="en", own=own)
+    (heard,) = await thinking.hear(app, workspace, said, today=date(2026, 11, 22), region="", fallback="en", own=own)
     assert heard.read is not None
     return heard.read.topics[0][0], heard.read.gate >= heard.read.answer_from
 
@@ -211,7 +211,7 @@ async def test_a_process_that_was_started_anew_answers_by_the_usual_topics_until
     async with here.db.transaction(workspace) as tx:
         own = await models.known(tx)
     (heard,) = await thinking.hear(
-        here, "where is my order", today=date(2026, 11, 22), region="", fallback="en", own=own
+        here, workspace, "where is my order", today=date(2026, 11, 22), region="", fallback="en", own=own
     )
     assert heard.behind
     assert heard.read is not None

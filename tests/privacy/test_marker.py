@@ -28,6 +28,7 @@ from plugin import privacy, stores
 from plugin.app import App
 from plugin.automations import automation
 from plugin.automations.automation import RuleRow
+from plugin.bot.gifts import BotGift
 from plugin.conversations import changes, mentions, messages, presence, search, ties
 from plugin.conversations.attachments import Attachment
 from plugin.conversations.conversations import Conversation, Shopper, current, read_by
@@ -159,6 +160,9 @@ async def live(app: App, workspace: UUID, store: Store, mark: str, account: str,
         for order_id in await tx.scalars(sql("SELECT id FROM orders WHERE customer_id = :id"), {"id": id}):
             tx.add(OrderClaim(id=new_id(), store_id=store.id, order_id=order_id, conversation_id=head.id,
                               client_id=uuid4(), kind="damaged", said=mark, note=mark))  # fmt: skip
+            tx.add(BotGift(id=new_id(), store_id=store.id, conversation_id=head.id, order_id=order_id, customer_id=id,
+                           visitor_id=visitor.id, key=mark, days=7, code=mark, proof="account", state="made",
+                           counted={"why": mark}, said=mark))  # fmt: skip
             request = await send_back(tx, store, order_id, head.id, mark)
             await withdraw(tx, store, order_id, visitor.id, mark)
             for kind, about in ((ties.ORDER, order_id), (ties.RETURN, request)):
