@@ -525,6 +525,13 @@ const refreshHead = later(() => {
   if ($("#thread-head details.menu[open]")) refreshHead();
   else refresh(thread.dataset.head, "#thread-head");
 }, 60);
+// And one that was opened while the news was under way stays open too: they come once it is shut.
+document.addEventListener("htmx:before:swap", (event) => {
+  const again = { queue: refreshQueue, "thread-head": refreshHead }[event.target.id];
+  if (!again || !$("details.menu[open]", event.target)) return;
+  event.preventDefault();
+  again();
+});
 document.addEventListener("live:head", () => {
   if (!$("#thread[data-conversation]")) return;
   refreshHead();
