@@ -26,7 +26,7 @@ from plugin.kernel.web import Web
 from plugin.returns import self_service
 from plugin.returns.self_service import Door
 from plugin.stores import Store
-from plugin.widget import session
+from plugin.widget import files, session
 from plugin.widget.limits import Limit, Limits, address_of
 from plugin.widget.orders import Orders
 from plugin.widget.returning import Returning
@@ -52,6 +52,7 @@ def routes(app: App, web: Web, limits: Limits) -> list[BaseRoute]:
     open_to = pages.open_to
     return [
         Route(f"{base}/order", open_to(pages.order), methods=["GET", "OPTIONS"]),
+        Route(f"{base}/photos", open_to(pages.photo), methods=["POST", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}", open_to(mine.order), methods=["GET", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}/offer", open_to(back.offer), methods=["GET", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}/decision", open_to(back.decision), methods=["POST", "OPTIONS"]),
@@ -94,7 +95,7 @@ class Account:
         return answer
 
     async def order(self, request: Request) -> Response:
-        """An order by the platform's own id of it: ours, and the address of the page that can do more (photos)."""
+        """An order by the platform's own id of it."""
         held: Pass = request.scope[PASS]
         asked = request.query_params.get("id", "")[:_LONGEST]
         async with self.app.db.transaction(held.workspace_id) as tx:
@@ -109,12 +110,18 @@ class Account:
                     Order.erased_at.is_(None),
                 )
             )
-            store = await stores.get(tx, held.store_id)
             await self_service.open_door(tx, held.store_id, Door.RETURNS)
-        if found is None or store is None:
+        if found is None:
             raise NotFound(_("This order is not in your account."), _("Ask the shop."), code="order_unproven")
-        page = f"{self.app.settings.public_url}/widget/page?store={store.public_key}&locale={held.locale}"
-        return json({"id": str(found), "page": page})
+        return json({"id": str(found)})
+
+    async def photo(self, request: Request) -> Response:
+        """A photo or a film of what goes back, kept until a return names it."""
+        held: Pass = request.scope[PASS]
+        async with self.app.db.transaction(held.workspace_id) as tx:
+            await self_service.open_door(tx, held.store_id, Door.RETURNS)
+        kept = await files.keep(self.app, self.limits, held, request)
+        return json({"id": kept["id"], "name": kept["name"]})
 
     async def _identified(self, request: Request) -> Pass:
         await self.limits.spend(ASKING, address=address_of(request))

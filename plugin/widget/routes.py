@@ -9,7 +9,7 @@ import mimetypes
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -18,9 +18,7 @@ from uuid import UUID
 
 import msgspec
 from redis.exceptions import RedisError
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -51,7 +49,7 @@ from plugin.kernel.web import Web, own_origin
 from plugin.knowledge import articles
 from plugin.realtime import Listener
 from plugin.stores import Store
-from plugin.widget import account, doors, orders, readers, returning, session, ways, withdrawal
+from plugin.widget import account, doors, files, orders, readers, returning, session, ways, withdrawal
 from plugin.widget import limits as allowed
 from plugin.widget import page as panel
 from plugin.widget.limits import Limits, address_of
@@ -68,7 +66,6 @@ from plugin.workspaces import ChatRules
 MAX_WAIT = 25
 TICKET_SECONDS = 30
 
-_MULTIPART_ROOM = 64 * 1024
 _PAGE = 200
 _USUAL_SECONDS = 300
 _AGENTS_SECONDS = 5
@@ -522,16 +519,7 @@ class Widget:
     async def attach(self, request: Request) -> Response:
         """One file as multipart, checked and kept until a message names it."""
         held = self._held(request)
-        await self.limits.spend(allowed.UPLOAD, visitor=str(held.visitor_id), address=address_of(request))
-        name, content = await _upload(request)
-        checked = await attachments.inspect(name, content)
-        size = len(checked.content) + len(checked.thumbnail or b"")
-        await self.limits.spend_bytes(held.store_id, size, self.app.settings.upload_megabytes << 20)
-        async with self.app.db.transaction(held.workspace_id) as tx:
-            await session.visitor_of(tx, held)
-            await stores.standing_still(tx, held.store_id)
-            kept = await attachments.save(tx, checked, uploader=held.shopper().actor, store_id=held.store_id)
-        return _json(attachments.linked_file(self.app.vault, held.workspace_id, kept))
+        return _json(await files.keep(self.app, self.limits, held, request))
 
     async def file(self, request: Request) -> Response:
         """The one file that a signed link names. Never a document of ours: a download, or a picture that we drew."""
@@ -635,31 +623,6 @@ class _File:
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(self._gzipped, headers={**headers, "content-encoding": "gzip"}, media_type=self._type)
         return Response(self._content, headers=headers, media_type=self._type)
-
-
-async def _upload(request: Request) -> tuple[str, bytes]:
-    """The one file of a multipart body, read no further than a file may be long."""
-
-    async def capped() -> AsyncIterator[bytes]:
-        seen = 0
-        async for chunk in request.stream():
-            seen += len(chunk)
-            if seen > attachments.MAX_BYTES + _MULTIPART_ROOM:
-                raise attachments.too_large()
-            yield chunk
-
-    try:
-        # Starlette asks for a generator's type and uses no more than an iterator.
-        form = await MultiPartParser(request.headers, capped(), max_files=1, max_fields=4).parse()  # type: ignore[arg-type]
-    except (MultiPartException, KeyError, ValueError) as error:
-        raise AhlanError(_("That request could not be read."), code="malformed", status=422) from error
-    try:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise AhlanError(_("There is no file in this request."), code="file_missing", status=422)
-        return file.filename or "", await file.read()
-    finally:
-        await form.close()
 
 
 def _number(request: Request, name: str, default: int, least: int, most: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from uuid import UUID
 import pytest
 import uvicorn
 from httpx import ASGITransport
+from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import select
 
@@ -148,7 +150,12 @@ async def returned(place: Place, page: Page) -> None:
     inside = page.frame_locator("[title='order action window']")
     await inside.get_by_label("عدد القطع المُرجعة").fill("1", timeout=PATIENCE)
     await inside.get_by_label("عدد القطع المُرجعة").blur()
-    await inside.get_by_label("السبب").select_option(index=1)
+    await inside.get_by_label("السبب").select_option("defective")
+    await inside.get_by_role("button", name="متابعة").click()
+    await expect(inside.get_by_text("تلزم صورة")).to_be_visible(timeout=PATIENCE)
+    photo = {"name": "dent.png", "mimeType": "image/png", "buffer": picture()}
+    await inside.get_by_label("صور المنتج").set_input_files([photo], timeout=PATIENCE)
+    await expect(inside.get_by_text("dent.png")).to_be_visible(timeout=PATIENCE)
     await inside.get_by_role("button", name="متابعة").click()
     await inside.get_by_role("radio").first.check(timeout=PATIENCE)
     await inside.get_by_role("button", name="متابعة").click()
@@ -159,12 +166,19 @@ async def returned(place: Place, page: Page) -> None:
     await confirm.click()
     await expect(inside.get_by_role("status")).to_contain_text("إلى المتجر", timeout=PATIENCE)
     (made,) = await place.returns()
-    assert (made.verified, made.language) == (True, "ar")
+    assert (made.verified, made.language, len(made.photos)) == (True, "ar", 1)
     await expect(inside.get_by_role("status")).to_contain_text(made.number)
     words = [one["authorization"] for one in asked if "authorization" in one]
     assert words, "each with a token of its own, for this customer and five minutes"
     assert all(word.startswith("Bearer ey") for word in words)
     assert len({*words, session_token(place.sim.shop, place.customer["id"])}) == len(words) + 1
+
+
+def picture() -> bytes:
+    """A small PNG."""
+    drawn = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(drawn, "PNG")
+    return drawn.getvalue()
 
 
 async def states(place: Place, context: BrowserContext) -> None:
@@ -196,7 +210,7 @@ async def states(place: Place, context: BrowserContext) -> None:
         "id": "1", "title": "T-shirt (M)", "variant": "", "picture": "", "most": 0, "why_not": "הזמן עבר.",
         "until": None, "resolutions": [], "reasons": [], "conditions": [], "photo": False, "instead": [],
     }  # fmt: skip
-    await answer(200, {"id": "a", "page": "b"})
+    await answer(200, {"id": "a"})
     await answer(200, {"lines": [line], "resolutions": {}, "open": []})
     await expect(page.get_by_text("אי אפשר להחזיר דבר מההזמנה הזאת")).to_be_visible(timeout=PATIENCE)
     await expect(page.get_by_text("הזמן עבר.")).to_be_visible()

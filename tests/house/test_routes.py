@@ -114,6 +114,7 @@ PUBLIC = {
         f"/widget/account/{{platform}}/{path}": "the platform's token for its account pages"
         for path in (
             "order",
+            "photos",
             "orders/{order:uuid}",
             "orders/{order:uuid}/offer",
             "orders/{order:uuid}/decision",

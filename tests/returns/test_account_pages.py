@@ -1,5 +1,6 @@
 """Our extension in the platform's account pages: what it may see and do, by the platform's word for who asks."""
 
+import io
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from PIL import Image
 from sqlalchemy import select, update
 from starlette.applications import Starlette
 
@@ -76,7 +78,6 @@ async def test_a_return_is_asked_for_from_the_account(shop: Shop, client: Client
     http = client(language="he")
     found = (await named(http)).json()
     assert found["id"] == str(shop.order_id)
-    assert found["page"].startswith(shop.app.settings.public_url)
     offer = (await http.get(f"{BASE}/orders/{shop.order_id}/offer")).json()
     assert offer["lines"][0]["id"] == SHIRT
     decided = (await http.post(f"{BASE}/orders/{shop.order_id}/decision", json=wish())).json()
@@ -198,3 +199,28 @@ async def test_where_the_shop_keeps_returns_to_itself_the_account_says_so(shop: 
         await self_service.save(tx, store, self_service.Rules(returns=False), by=None)
     for answer in (await named(http), await http.get(f"{BASE}/orders/{shop.order_id}/offer")):
         assert (answer.status_code, answer.json()["error"]["message"]) == (403, "This shop arranges returns itself.")
+
+
+async def test_a_photo_is_handed_over_and_serves_who_took_it_alone(shop: Shop, client: Client) -> None:
+    drawn = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(drawn, "PNG")
+    layla, sami = client(), client(f"signed={SAMI}")
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        store = await stores.get(tx, shop.store.id)
+        assert store is not None
+        await apply(tx, store, [CustomerRecord(SAMI, store.created_at, first_name="Sami")])
+    kept = []
+    for http in (layla, sami):
+        answer = await http.post(f"{BASE}/photos", files={"file": ("dent.png", drawn.getvalue(), "image/png")})
+        assert answer.status_code == 200, answer.text
+        assert answer.json().keys() == {"id", "name"}, "no link leaves"
+        kept.append(answer.json()["id"])
+        await layla.post(f"{BASE}/photos", files={"file": ("x.svg", b"<svg/>", "image/svg+xml")})
+    ).status_code >= 400
+    assert (await client("nobody").post(f"{BASE}/photos")).status_code == 401
+    for photo, status in ((kept[1], False), (kept[0], True)):
+        asked = wish(items=[{"line": SHIRT, "quantity": 1, "reason": "defective", "photos": [photo]}])
+        decided = (await layla.post(f"{BASE}/orders/{shop.order_id}/decision", json=asked)).json()
+        sent = {"client_id": str(uuid4()), "wish": asked, "digest": decided.get("digest", "")}
+        made = await layla.post(f"{BASE}/orders/{shop.order_id}/returns", json=sent)
+        assert made.is_success == status, made.text

@@ -128,6 +128,14 @@
     input.addEventListener("change", () => changed(host, { checked: input.checked }));
     return node("label", {}, input, node("span", { textContent: host.label ?? "" }));
   });
+  component("s-drop-zone", ["label", "accept", "multiple"], `${fields} input[type=file] { border-style: dashed }`, (host) => {
+    const input = node("input", { type: "file", accept: host.accept ?? "", multiple: Boolean(host.multiple) });
+    input.addEventListener("change", () => {
+      host.files = [...input.files];
+      host.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    return node("label", {}, node("span", { textContent: host.label ?? "" }), input);
+  });
   component("s-option", ["value"], ":host { display: none }", () => []);
   component(
     "s-select",

@@ -12,7 +12,8 @@ const SLOW = 4000;
  * @typedef {{code: string, words: string, photo: boolean, children: Reason[]}} Reason
  * @typedef {{id: string, title: string, variant: string, picture: string, most: number, why_not: string, until: string | null, resolutions: string[], reasons: Reason[], conditions: {code: string, words: string}[], photo: boolean, instead: {id: string, title: string, price: Amount}[]}} Line
  * @typedef {{lines: Line[], resolutions: Record<string, string>, open: {id: string, number: string, state: string}[]}} Offer
- * @typedef {{quantity: number, reason: string, words: string, kept: string[], instead: string}} Chosen
+ * @typedef {{id: string, name: string}} Photo
+ * @typedef {{quantity: number, reason: string, words: string, kept: string[], instead: string, photos: Photo[]}} Chosen
  * @typedef {{digest: string, refused: {line: string, words: string}[], lines: {id: string, quantity: number, goods: Amount}[], restocking?: Amount, shipping?: Amount, delivery?: Amount, cash?: Amount, credit?: Amount, bonus?: Amount, owed?: Amount, capped: boolean, keep: boolean, review: boolean}} Decision
  */
 
@@ -22,7 +23,9 @@ const leaves = (reasons) => reasons.flatMap((one) => (one.children.length > 0 ? 
 /** What was typed or chosen. @param {Event} event @returns {any} one of Shopify's fields */
 const field = (event) => event.currentTarget;
 
-const NOTHING = { quantity: 0, reason: "", words: "", kept: [], instead: "" };
+/** @type {Chosen} */
+const NOTHING = { quantity: 0, reason: "", words: "", kept: [], instead: "", photos: [] };
+const MOST_PHOTOS = 5;
 
 /**
  * @param {{order: string, Frame: (props: Framed) => any, leave?: () => void}} props `order` is Shopify's id of it;
@@ -33,7 +36,7 @@ export function Flow({ order, Frame, leave }) {
   const [trouble, setTrouble] = useState("");
   const [busy, setBusy] = useState(false);
   const [slow, setSlow] = useState(false);
-  const [known, setKnown] = useState(/** @type {{id: string, page: string, offer: Offer} | null} */ (null));
+  const [known, setKnown] = useState(/** @type {{id: string, offer: Offer} | null} */ (null));
   const [chosen, setChosen] = useState(/** @type {Record<string, Chosen>} */ ({}));
   const [wish, setWish] = useState("");
   const [decision, setDecision] = useState(/** @type {Decision | null} */ (null));
@@ -58,8 +61,8 @@ export function Flow({ order, Frame, leave }) {
   };
   const load = () =>
     during(async () => {
-      const { id, page } = await ask(`/order?id=${encodeURIComponent(order)}`);
-      setKnown({ id, page, offer: await ask(`/orders/${id}/offer`) });
+      const { id } = await ask(`/order?id=${encodeURIComponent(order)}`);
+      setKnown({ id, offer: await ask(`/orders/${id}/offer`) });
       setStep("items");
     });
   useEffect(() => void load(), []);
@@ -81,12 +84,24 @@ export function Flow({ order, Frame, leave }) {
   const lines = able.filter((line) => (chosen[line.id]?.quantity ?? 0) > 0);
   /** @param {string} id @param {Partial<Chosen>} part */
   const keep = (id, part) => setChosen((all) => ({ ...all, [id]: { ...NOTHING, ...all[id], ...part } }));
-  const pictured = lines.some((line) => line.photo || leaves(line.reasons).find(({ code }) => code === chosen[line.id].reason)?.photo);
+  /** @param {Line} line */
+  const pictured = (line) => line.photo || leaves(line.reasons).some(({ code, photo }) => photo && code === chosen[line.id]?.reason);
+  /** @param {string} id @param {File[]} files */
+  const upload = (id, files) =>
+    during(async () => {
+      const made = [...(chosen[id]?.photos ?? [])];
+      for (const file of files.slice(0, MOST_PHOTOS - made.length)) {
+        const form = new FormData();
+        form.append("file", file);
+        made.push(await ask("/photos", form));
+        keep(id, { photos: [...made] });
+      }
+    });
   const offered = Object.keys(offer.resolutions).filter((one) => lines.every((line) => line.resolutions.includes(one) && (one !== "exchange" || line.instead.length > 0)));
   const wanted = {
     resolution: wish,
     gift: false,
-    items: lines.map(({ id }) => ({ line: id, ...chosen[id], photos: [], instead: wish === "exchange" ? chosen[id].instead : "" })),
+    items: lines.map(({ id }) => ({ line: id, ...chosen[id], photos: chosen[id].photos.map((one) => one.id), instead: wish === "exchange" ? chosen[id].instead : "" })),
   };
 
   if (able.length === 0)
@@ -113,27 +128,22 @@ export function Flow({ order, Frame, leave }) {
       if (bare) return setTrouble(t("reason_missing", { item: apart(bare.title) }));
       const unkept = lines.find(({ id, conditions }) => conditions.some(({ code }) => !chosen[id].kept.includes(code)));
       if (unkept) return setTrouble(t("conditions_missing", { item: apart(unkept.title) }));
-      if (pictured) return;
+      const unseen = lines.find((line) => pictured(line) && chosen[line.id].photos.length === 0);
+      if (unseen) return setTrouble(t("photo_missing", { item: apart(unseen.title) }));
       setTrouble("");
       setWish(offered.length === 1 ? offered[0] : offered.includes(wish) ? wish : "");
       setStep("wish");
     };
     return (
-      <Frame primary={pictured ? undefined : { words: t("next"), act: next }} secondary={close}>
+      <Frame primary={{ words: t("next"), act: next, busy }} secondary={close}>
         <s-text>{t("items")}</s-text>
         {offer.lines.map((line) => (
           <Goods key={line.id} line={line}>
-            {line.most === 0 ? <s-text color="subdued">{line.why_not}</s-text> : <Item line={line} item={chosen[line.id] ?? NOTHING} keep={(part) => keep(line.id, part)} />}
+            {line.most === 0 ? <s-text color="subdued">{line.why_not}</s-text> : <Item line={line} item={chosen[line.id] ?? NOTHING} keep={(part) => keep(line.id, part)} upload={pictured(line) ? (files) => void upload(line.id, files) : undefined} />}
           </Goods>
         ))}
-        {pictured && (
-          <s-banner tone="info" heading={t("photos")}>
-            <s-link href={known.page} target="_blank">
-              {t("photos_page")}
-            </s-link>
-          </s-banner>
-        )}
         {said}
+        {wait}
       </Frame>
     );
   }
@@ -247,8 +257,8 @@ function Goods({ line, children }) {
   );
 }
 
-/** @param {{line: Line, item: Chosen, keep: (part: Partial<Chosen>) => void}} props */
-function Item({ line, item, keep }) {
+/** @param {{line: Line, item: Chosen, keep: (part: Partial<Chosen>) => void, upload?: (files: File[]) => void}} props */
+function Item({ line, item, keep, upload }) {
   return (
     <s-stack gap="small-200">
       {line.until && <s-text color="subdued">{t("until", { date: date(line.until) })}</s-text>}
@@ -279,6 +289,13 @@ function Item({ line, item, keep }) {
               checked={item.kept.includes(code)}
               onChange={(event) => keep({ kept: field(event).checked ? [...item.kept, code] : item.kept.filter((one) => one !== code) })}
             />
+          ))}
+          {upload && <s-drop-zone label={t("photos")} accept="image/*,video/*" multiple onInput={(event) => upload([...(field(event).files ?? [])])} />}
+          {item.photos.map(({ id, name }) => (
+            <s-stack key={id} direction="inline" gap="base" alignItems="center">
+              <s-text>{apart(name)}</s-text>
+              <s-button onClick={() => keep({ photos: item.photos.filter((one) => one.id !== id) })}>{t("photo_out")}</s-button>
+            </s-stack>
           ))}
         </s-stack>
       )}

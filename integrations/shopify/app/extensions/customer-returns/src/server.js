@@ -13,7 +13,7 @@ export class Refused extends Error {
 
 /**
  * @param {string} path
- * @param {unknown} [body] sent as JSON; without one it is a question
+ * @param {unknown} [body] a form as it is, all else as JSON; without one it is a question
  * @returns {Promise<any>}
  */
 export async function ask(path, body) {
@@ -24,8 +24,8 @@ export async function ask(path, body) {
   try {
     answer = await fetch(`${SERVER}/widget/account/shopify${path}`, {
       method: body === undefined ? "GET" : "POST",
-      headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: body === undefined || body instanceof FormData ? headers : { ...headers, "Content-Type": "application/json" },
+      body: body instanceof FormData ? body : body === undefined ? undefined : JSON.stringify(body),
       signal: stop.signal,
     });
     said = answer.status === 204 ? null : await answer.json();
