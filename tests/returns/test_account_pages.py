@@ -215,8 +215,6 @@ async def test_a_photo_is_handed_over_and_serves_who_took_it_alone(shop: Shop, c
         assert answer.status_code == 200, answer.text
         assert answer.json().keys() == {"id", "name"}, "no link leaves"
         kept.append(answer.json()["id"])
-        await layla.post(f"{BASE}/photos", files={"file": ("x.svg", b"<svg/>", "image/svg+xml")})
-    ).status_code >= 400
     assert (await client("nobody").post(f"{BASE}/photos")).status_code == 401
     for photo, status in ((kept[1], False), (kept[0], True)):
         asked = wish(items=[{"line": SHIRT, "quantity": 1, "reason": "defective", "photos": [photo]}])
