@@ -484,10 +484,12 @@ DELETE FROM customer_merges WHERE workspace_id = :workspace
     AND (survivor_id = ANY ({_MINE})) <> (absorbed_id = ANY ({_MINE}))
 """
 
+# Who is gone since (a row that an order gave up) is on no side: what was told of them stays where it was told.
 _TOLD_ACROSS = f"""
-DELETE FROM events WHERE workspace_id = :workspace AND kind IN ('customer.merged', 'customer.unmerged')
-    AND (customer_id = ANY ({_MINE}))
-        <> (CAST(coalesce(data ->> 'absorbed', data ->> 'from') AS uuid) = ANY ({_MINE}))
+DELETE FROM events USING customers other WHERE events.workspace_id = :workspace AND other.workspace_id = :workspace
+    AND kind IN ('customer.merged', 'customer.unmerged')
+    AND other.id = CAST(coalesce(data ->> 'absorbed', data ->> 'from') AS uuid)
+    AND (customer_id = ANY ({_MINE})) <> (other.id = ANY ({_MINE}))
 """
 
 
