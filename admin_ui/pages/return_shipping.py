@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from starlette.responses import Response
 
-from admin_ui.desk import Desk, nothing_here
+from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.words import State as Pill
 from plugin import stores
 from plugin.carrier import Offer, Place
@@ -105,7 +105,7 @@ def _told(row: ReturnShipping | None) -> dict[str, str]:
 async def save_place(desk: Desk) -> Response:
     """Add a place, or change one; where it lies on the map is asked of the carrier."""
     form = {name: str(value) for name, value in (await desk.request.form()).items()}
-    id = UUID(form["place"]) if form.get("place") else None
+    id = as_id(form["place"]) if form.get("place") else None
     async with desk.transaction() as tx:
         store = await _store(tx, desk)
         settings = await shipping.of_store(tx, store.id)
