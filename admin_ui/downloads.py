@@ -6,14 +6,19 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from admin_ui.desk import Desk
+from plugin import workspaces
 from plugin.app import App
+from plugin.kernel.db import Tx
 from plugin.kernel.errors import NotFound
+from plugin.kernel.i18n import Translator, zone_of
 from plugin.kernel.lazy import _
+from plugin.team import Agent, Permission
 
 LINK_SECONDS: Final = 60
 
@@ -30,6 +35,15 @@ def claims_of(app: App, request: Request, purpose: str) -> dict[str, Any]:
     if said is None:
         raise expired()
     return said
+
+
+async def reader_of(app: App, tx: Tx, claims: Mapping[str, Any]) -> tuple[Agent, Translator]:
+    """Who asked for the file of a link, and their words. Raises NotFound for whoever may not have it any more."""
+    agent = await tx.get(Agent, UUID(hex=claims["a"]))
+    workspace = await workspaces.current(tx)
+    if agent is None or workspace is None or not agent.may(Permission.EXPORT):
+        raise expired()
+    return agent, app.catalogues.translator(claims["l"], timezone=zone_of(agent.timezone or workspace.timezone))
 
 
 def expired() -> NotFound:

@@ -56,7 +56,7 @@ _STATES: Mapping[str, State] = {
 async def shown(tx: Tx, desk: Desk, store: Store, bot: Bot) -> dict[str, Any]:
     """What the part of the page needs."""
     t = desk.t
-    segments = [(key.value, t.gettext(name)) for key, name in flow_words.SEGMENTS.items()]  # type: ignore[attr-defined]
+    segments = [(str(key), t.gettext(name)) for key, name in flow_words.SEGMENTS.items()]
     segments += [(tag, t.gettext(_("Tag %(tag)s"), tag=isolate(tag.removeprefix(TAGGED)))) for tag in
                  await people.known_tags(tx)]  # fmt: skip
     known = {value for value, _name in segments}

@@ -18,7 +18,7 @@ from admin_ui.auth import placed
 from admin_ui.desk import Desk
 from admin_ui.pages import conversation
 from admin_ui.pages.work import language_name
-from plugin import team, workspaces
+from plugin import team
 from plugin.analytics import reports
 from plugin.analytics.reports import By, Days, Figures, Question
 from plugin.app import App
@@ -29,7 +29,7 @@ from plugin.conversations.views import Reader
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
-from plugin.kernel.i18n import Translator, zone_of
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.stores import Store, all_stores
 from plugin.team import Agent, Permission
@@ -461,14 +461,9 @@ def download(app: App) -> Route:
     async def serve(request: Request) -> Response:
         claims = downloads.claims_of(app, request, _LINK)
         async with app.db.transaction(UUID(hex=claims["w"])) as tx:
-            agent = await tx.get(Agent, UUID(hex=claims["a"]))
-            workspace = await workspaces.current(tx)
-            if agent is None or workspace is None or not agent.may(Permission.EXPORT):
-                raise downloads.expired()
-            zone = zone_of(agent.timezone or workspace.timezone)
-            t = app.catalogues.translator(claims["l"], timezone=zone)
+            agent, t = await downloads.reader_of(app, tx, claims)
             choices = await _choices(tx, whole=agent.may(Permission.MANAGE_TEAM), me=agent)
-            question, _picked, _problem = _read(claims, choices, Reader(agent.id, zone), t)
+            question, _picked, _problem = _read(claims, choices, Reader(agent.id, t.timezone), t)
             by = By(claims["by"])
             found = await reports.figures(tx, question, by)
         if by is By.AGENT and not agent.may(Permission.MANAGE_TEAM):

@@ -17,7 +17,7 @@ from admin_ui import return_words as words
 from admin_ui.auth import placed
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.pages.reports import PERIODS, Tile, change_of, days_of, share_of, time_of
-from plugin import stores, workspaces
+from plugin import stores
 from plugin.analytics import hints, label_costs, return_figures
 from plugin.analytics.hints import Hint
 from plugin.analytics.label_costs import Labels
@@ -26,14 +26,14 @@ from plugin.analytics.return_figures import By, Figures, Kept, Line, Pace, Perso
 from plugin.app import App
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError
-from plugin.kernel.i18n import Translator, zone_of
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.returns.narrowing import Part as Stays
 from plugin.returns.narrowing import Way
 from plugin.returns.policy import Resolution
 from plugin.returns.records import STORES
 from plugin.stores import Store
-from plugin.team import Agent, Permission, audit
+from plugin.team import audit
 
 _LINK: Final = "return report export"
 TABLES: Final[Mapping[str, Lazy]] = {
@@ -433,11 +433,7 @@ def download(app: App) -> Route:
     async def serve(request: Request) -> Response:
         claims = downloads.claims_of(app, request, _LINK)
         async with app.db.transaction(UUID(hex=claims["w"])) as tx:
-            agent = await tx.get(Agent, UUID(hex=claims["a"]))
-            workspace = await workspaces.current(tx)
-            if agent is None or workspace is None or not agent.may(Permission.EXPORT):
-                raise downloads.expired()
-            t = app.catalogues.translator(claims["l"], timezone=zone_of(agent.timezone or workspace.timezone))
+            _agent, t = await downloads.reader_of(app, tx, claims)
             shops = list(await stores.all_stores(tx))
             question, _picked, _problem = _read(claims, shops, t)
             found = await _look(tx, question)

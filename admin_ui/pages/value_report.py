@@ -26,7 +26,7 @@ from plugin.kernel import money as moneys
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
-from plugin.kernel.i18n import Translator, zone_of
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money
 from plugin.kernel.text import normalise
@@ -362,11 +362,7 @@ def download(app: App) -> Route:
     async def serve(request: Request) -> Response:
         claims = downloads.claims_of(app, request, _LINK)
         async with app.db.transaction(UUID(hex=claims["w"])) as tx:
-            agent = await tx.get(Agent, UUID(hex=claims["a"]))
-            workspace = await workspaces.current(tx)
-            if agent is None or workspace is None or not agent.may(Permission.EXPORT):
-                raise downloads.expired()
-            t = app.catalogues.translator(claims["l"], timezone=zone_of(agent.timezone or workspace.timezone))
+            agent, t = await downloads.reader_of(app, tx, claims)
             shops = list(await stores.all_stores(tx))
             question, _picked, _problem = _read(claims, shops, agent, t)
             found = await _look(tx, question)
