@@ -120,6 +120,27 @@ def step_name(t: Translator, step: Step, number: int, language: str, spoken: Seq
     return f"{t.format_number(number)}. {kind}{f' · {isolate(said)}' if said else ''}"
 
 
+def outline(t: Translator, flow: Flow, language: str) -> list[tuple[str, list[str]]]:
+    """The steps of a flow to be read, each with where it leads besides the step below."""
+    names = {step.id: step_name(t, step, at, language, flow.languages) for at, step in enumerate(flow.steps, 1)}
+
+    def ways(step: Step) -> list[str]:
+        match step:
+            case flows.Choice():
+                said = [(flows.words(one.text, language, flow.languages), one.to) for one in step.options]
+            case flows.Condition():
+                said = [(t.gettext(_("If so, on to")), step.to), (t.gettext(_("If not, on to")), step.otherwise)]
+            case flows.HandOver():
+                said = []
+            case _:
+                said = [(t.gettext(_("Then on to")), step.to)] if step.to else []
+        ends = {"end": t.gettext(_("the end")), "": t.gettext(_("the step below"))}
+        gone = t.gettext(_("a step that is gone"))
+        return [f"{isolate(words)} → {names.get(to) or ends.get(to, gone)}" for words, to in said]
+
+    return [(names[step.id], ways(step)) for step in flow.steps]
+
+
 def begins(t: Translator, flow: Flow) -> str:
     """What begins a flow, in a line."""
     trigger, language = flow.trigger, t.locale.partition("-")[0]

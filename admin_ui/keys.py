@@ -38,6 +38,7 @@ class Group:
 
 _ROW, _TALK = ".row", "#thread[data-conversation]"
 _MESSAGE, _TOOLS, _NOTE = "#messages > .message", "#messages .tools", "#notes li"
+_WORDS = "form[data-words-of]"
 _SIGN = "|".join(f"Digit{number}" for number in range(1, len(SIGNS) + 1))
 
 KEYS: Sequence[Group] = (
@@ -101,6 +102,10 @@ KEYS: Sequence[Group] = (
             Key("send", ("Ctrl", "Enter"), _("Send"), needs="#composer"),
             Key("macro_here", ("/",), _("Put in a macro"), signs="/", needs="#composer [value=reply]"),
             Key("mention", ("@",), _("Call a colleague, in a note"), signs="@", needs="#composer"),
+            Key("save_words", ("Ctrl", "S"), _("Save the article"), needs=_WORDS),
+            Key("bold_words", ("Ctrl", "B"), _("Bold"), needs=_WORDS),
+            Key("slanted_words", ("Ctrl", "I"), _("Italic"), needs=_WORDS),
+            Key("link_words", ("Ctrl", "K"), _("A link"), needs=_WORDS),
             Key("leave", ("Esc",), _("Leave the box; what was written stays"), needs="#composer"),
         ),
         writing=True,

@@ -16,6 +16,7 @@ from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money, parse
 from plugin.kernel.text import normalise
+from plugin.return_desk import Sign
 from plugin.returns.policy import (
     REASONS,
     Amounts,
@@ -38,6 +39,8 @@ from plugin.returns.states import Times
 CONDITIONS = ("unopened", "unused", "tags_on", "packaging")
 BARRED = ("final_sale", "hygiene", "digital", "other")
 LANGUAGES = ("ar", "he", "en")
+HEADINGS = tuple(one.code for one in REASONS if one.children)
+"""Reasons of ours that are made finer: one of the shop's own may stand among the finer ones."""
 _LONGEST_WAIT = 365
 _LONGEST, _MOST_RULES, _MOST_OWN, _MOST_WORDS = 3650, 50, 20, 200
 _CURRENCY = re.compile(r"^[A-Za-z]{3}$")
@@ -75,8 +78,11 @@ def read_policy(form: FormData, before: Policy, currency: str) -> Policy:
         review_above=_amounts(form, "review-above", currency),
         most_returns=_number(form, "most-returns", 1000),
         most_days=_number(form, "most-days", _LONGEST) or before.most_days,
+        signs=tuple(one for one in Sign if one in form.getlist("sign")),
+        most_failed=_number(form, "most-failed", 1000) or before.most_failed,
         whole_bundles="whole-bundles" in form,
         times=_times(form, before.times),
+        instant_below=_amounts(form, "instant-below", currency),
         exchange_any="exchange-any" in form,
     )
 
@@ -150,6 +156,12 @@ def own_reasons(policy: Policy) -> list[Reason]:
     """The reasons that the shop wrote itself."""
     known = {one.code for one in leaves(REASONS)}
     return [one for one in leaves(policy.reasons) if one.code not in known]
+
+
+def headings(policy: Policy) -> dict[str, str]:
+    """Under which heading of ours each of the shop's own reasons stands, by their codes."""
+    own = {one.code for one in own_reasons(policy)}
+    return {one.code: heading.code for heading in policy.reasons for one in heading.children if one.code in own}
 
 
 def own_conditions(terms: Terms) -> list[Condition]:
@@ -252,24 +264,34 @@ def _own_rows(form: FormData, kind: str) -> Iterator[tuple[str, Mapping[str, str
 
 def _reasons(form: FormData) -> tuple[Reason, ...]:
     """What is asked of our own tree, and the shop's own behind it. Raises AhlanError when nothing is."""
-    kept = tuple(_asked(form, REASONS))
-    own = [
-        Reason(
-            code,
-            _one_of(Fault, _said(form, f"own-reason-{row}-fault"), Fault.SHOPPER),
-            f"own-reason-{row}-photo" in form,
-            words=words,
+    own: dict[str, list[Reason]] = {}
+    for code, words, row in _own_rows(form, "reason"):
+        under = _said(form, f"own-reason-{row}-under")
+        own.setdefault(under if under in HEADINGS else "", []).append(
+            Reason(
+                code,
+                _one_of(Fault, _said(form, f"own-reason-{row}-fault"), Fault.SHOPPER),
+                f"own-reason-{row}-photo" in form,
+                _words(form, f"own-reason-{row}-types"),
+                words,
+            )
         )
-        for code, words, row in _own_rows(form, "reason")
-    ]
-    if not kept and not own:
+    kept = tuple(_asked(form, REASONS, own))
+    if not kept and not own.get(""):
         raise AhlanError(_("Ask for one reason at least."), code="reasons")
-    return (*kept, *own)
+    asked = (*kept, *own.get("", ()))
+    if all(one.types for one in leaves(asked)):
+        raise AhlanError(
+            _("Leave one reason at least for every kind of goods."),
+            _("For goods that no reason is about, nobody could say why they come back."),
+            code="reasons",
+        )
+    return asked
 
 
-def _asked(form: FormData, reasons: Iterable[Reason]) -> Iterator[Reason]:
+def _asked(form: FormData, reasons: Iterable[Reason], own: Mapping[str, Sequence[Reason]]) -> Iterator[Reason]:
     for one in reasons:
-        children = tuple(_asked(form, one.children))
+        children = (*_asked(form, one.children, own), *own.get(one.code, ()))
         if one.children and children:
             yield replace(one, children=children)
         elif not one.children and f"reason-{one.code}" in form:
@@ -277,6 +299,7 @@ def _asked(form: FormData, reasons: Iterable[Reason]) -> Iterator[Reason]:
                 one,
                 fault=_one_of(Fault, _said(form, f"reason-{one.code}-fault"), one.fault),
                 photo=f"reason-{one.code}-photo" in form,
+                types=_words(form, f"reason-{one.code}-types"),
             )
 
 

@@ -1,9 +1,11 @@
-"""The help centre at its largest: 10 000 articles, found by words and by meaning, database and language included.
+"""The help centre at its largest: 10 000 articles, found by words and by meaning, database and language included; and
+its pages as shoppers see them, against those of one of 100 articles in turn.
 
-`BENCH_ARTICLES=10000`, `BENCH_SAMPLES=300`. Texts are put together from the phrasings that the product comes with, four
-sentences each; a sentence's vector is the model's, the vector of the whole is their mean: how long an answer takes does
-not hang on what the numbers are, and making ten thousand more takes half an hour. Questions are the frozen ones of the
-shop set, each asked once, so that none is remembered. The baseline of the ratio is the search by words alone, in turn.
+`BENCH_ARTICLES=10000`, `BENCH_SAMPLES=300`, `BENCH_PAGES=60`. Texts are put together from the phrasings that the
+product comes with, four sentences each; a sentence's vector is the model's, the vector of the whole is their mean: how
+long an answer takes does not hang on what the numbers are, and making ten thousand more takes half an hour. Questions
+are the frozen ones of the shop set, each asked once, so that none is remembered. The baseline of the ratio is the
+search by words alone, in turn.
 Milliseconds are of the processor: this process, the PostgreSQL backends and the language process together.
 """
 
@@ -29,20 +31,24 @@ import uvloop
 from sqlalchemy import insert, text
 
 from benchmarks.measure import ROOT, median, ratio
-from plugin import bootstrap, workspaces
+from plugin import bootstrap, stores, workspaces
 from plugin.app import App
 from plugin.bot import bots, lessons
 from plugin.bot.book import BOOK, examples, version
 from plugin.bot.scene import Scene
 from plugin.bot.seeds import pack
+from plugin.bot.stocklist import KEPT
 from plugin.bot.thinking import answer, hear
+from plugin.crm.products import Product
 from plugin.kernel import bulk, embedded
 from plugin.kernel.config import Settings
 from plugin.kernel.db import new_id
-from plugin.knowledge import markdown, meaning, search
+from plugin.kernel.web import Web
+from plugin.knowledge import articles, markdown, meaning, search
 from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.knowledge.meaning import ArticlePassage
 from plugin.knowledge.search import ArticleTerm
+from plugin.knowledge.site import Asked, Site
 from plugin.language.frames import PassageIn, Prepare, Teach
 from plugin.language.place import MODULE, ONE_THREAD, socket_path
 from plugin.language.shelf import WIDTH, packed
@@ -50,6 +56,8 @@ from plugin.stores import Store
 
 ARTICLES = int(os.environ.get("BENCH_ARTICLES", "10000"))
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "300"))
+PAGES = int(os.environ.get("BENCH_PAGES", "60"))
+FEW = 100
 SENTENCES = 4
 
 
@@ -63,9 +71,12 @@ async def main() -> int:
     try:
         async with bootstrap.start(settings, database_url=servers.database_url, redis_url=servers.redis_url) as app:
             await _there(app)
-            workspace_id = await _workspace(app)
+            sentences, vectors = await _sentences(app)
+            workspace_id = await _workspace(app, sentences, vectors, ARTICLES)
+            small = await _workspace(app, sentences, vectors, FEW)
             process = psutil.Process(language.pid)
-            good = await questions(app, workspace_id, process)
+            good = await pages(app, workspace_id, small, process)
+            good &= await questions(app, workspace_id, process)
             good &= await replies(app, workspace_id, process)
             return 0 if good else 1
     finally:
@@ -90,11 +101,8 @@ async def _there(app: App) -> None:
                 return
 
 
-async def _workspace(app: App) -> UUID:
-    """10 000 articles of four sentences, a third in each language, published and indexed."""
-    workspace_id = workspaces.new_workspace_id()
-    async with app.db.transaction(workspace_id) as tx:
-        await workspaces.create(tx, "Large help centre")
+async def _sentences(app: App) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
+    """The phrasings that articles are put together from, by language, and the model's vector of each."""
     sentences = {
         code: sorted({line for topic in pack() for line, spoken in topic.examples() if spoken == code})
         for code in ("en", "ar", "he")
@@ -108,15 +116,24 @@ async def _workspace(app: App) -> UUID:
                 rows = np.frombuffer(own, dtype=np.uint8).reshape(-1, WIDTH)[:1]
                 scale = np.ascontiguousarray(rows[:, :4]).view("<f4")[:, 0]
                 vectors[line] = (rows[:, 4:].view(np.int8) * scale[:, None]).astype(np.float32)[0]
+    return sentences, vectors
+
+
+async def _workspace(app: App, sentences: dict[str, list[str]], vectors: dict[str, np.ndarray], count: int) -> UUID:
+    """So many articles of four sentences on two shelves, a third in each language, published and indexed."""
+    workspace_id = workspaces.new_workspace_id()
+    async with app.db.transaction(workspace_id) as tx:
+        await workspaces.create(tx, f"Help centre of {count}")
+        shelves = [(await articles.write_collection(tx, {"en": name}, {})).id for name in ("Orders", "Returns")]
     rng = random.Random(7)
-    for begin in range(0, ARTICLES, 500):
+    for begin in range(0, count, 500):
         async with app.db.transaction(workspace_id) as tx:
-            await _some(tx, rng, sentences, vectors, range(begin, min(begin + 500, ARTICLES)))
+            await _some(tx, rng, sentences, vectors, range(begin, min(begin + 500, count)), shelves)
     await app.db.analyze()
     return workspace_id
 
 
-async def _some(tx, rng, sentences, vectors, numbers) -> None:  # type: ignore[no-untyped-def] # numpy arrays
+async def _some(tx, rng, sentences, vectors, numbers, shelves) -> None:  # type: ignore[no-untyped-def] # numpy arrays
     heads, texts, terms, passages = [], [], [], []
     for number in numbers:
         code = ("en", "ar", "he")[number % 3]
@@ -128,7 +145,7 @@ async def _some(tx, rng, sentences, vectors, numbers) -> None:  # type: ignore[n
         own = np.vstack([whole / np.linalg.norm(whole), *(vectors[line] for line in lines)]).astype(np.float32)
         base = {"workspace_id": tx.workspace_id, "article_id": id, "language": code}
         heads.append({"workspace_id": tx.workspace_id, "id": id, "kind": Kind.ARTICLE, "source_language": code,
-                      "place": number})  # fmt: skip
+                      "place": number, "collection_id": shelves[number // 3 % 2]})  # fmt: skip
         texts.append({**base, "slug": f"a-{number}", "title": title, "body": words, "key": title, "version": 1,
                       "published": 1, "shown": title, "html": html})  # fmt: skip
         passages.append({**base, "version": number + 1, "words": f"{title}\n{words}", "vectors": packed(own).tobytes()})
@@ -139,6 +156,40 @@ async def _some(tx, rng, sentences, vectors, numbers) -> None:  # type: ignore[n
     for model, rows in ((Article, heads), (ArticleText, texts), (ArticlePassage, passages)):
         await tx.execute(insert(model), rows)
     await bulk.insert(tx, ArticleTerm, terms, key=("term", "article_id", "language"))
+
+
+async def pages(app: App, large: UUID, small: UUID, process: psutil.Process) -> bool:
+    """The same pages of a large help centre and of a small one, in turn: the first one and an article's show as much in
+    both, a shelf as many articles as it has, fifty at the most."""
+    site = Site(app, Web(app.catalogues, (), app.settings.public_url))
+    shops = {workspace_id: await _store(app, workspace_id) for workspace_id in (large, small)}
+    took: dict[tuple[str, UUID], list[float]] = {}
+    for number in range(PAGES + 5):
+        # The first on each shelf, and others from there on: no page twice.
+        for kind, path in (("first page", "en"), ("article", f"en/a-{3 * (number % 30)}"), ("shelf", "en/c/orders")):
+            for workspace_id, store in shops.items():
+                backends = await _backends(app)
+                begun = _spent(process.pid, backends)
+                made = await site.page(store, Asked(path, f"/help/{store.public_key}"))
+                took.setdefault((kind, workspace_id), []).append(_spent(process.pid, backends) - begun)
+                if made.status != 200:
+                    raise SystemExit(f"{path} of {store.name} is not there")
+    good = True
+    for kind in ("first page", "article", "shelf"):
+        many, few = (median(took[kind, workspace_id][5:]) for workspace_id in (large, small))
+        print(f"  {kind:<13} {many:6.1f} ms of {ARTICLES} articles, {few:6.1f} ms of {FEW}", flush=True)
+        if kind != "shelf":
+            good &= ratio(f"help.{kind.replace(' ', '_')}_of_{ARTICLES}_to_{FEW}", many / few, "<=", 2)
+    return good
+
+
+async def _store(app: App, workspace_id: UUID) -> Store:
+    async with app.db.transaction(workspace_id) as tx:
+        store = Store(id=new_id(), platform="shopify", external_id=f"{workspace_id}.example",
+                      public_key=f"st_{workspace_id.hex[:22]}", name="Bench", url="https://bench.example")  # fmt: skip
+        tx.add(store)
+        await tx.flush()
+        return store
 
 
 async def questions(app: App, workspace_id: UUID, process: psutil.Process) -> bool:
@@ -180,11 +231,9 @@ async def questions(app: App, workspace_id: UUID, process: psutil.Process) -> bo
 async def replies(app: App, workspace_id: UUID, process: psutil.Process) -> bool:
     """What the bot would say to every question: heard by the models, decided, looked up and put into words."""
     async with app.db.transaction(workspace_id) as tx:
-        store = Store(id=new_id(), platform="shopify", external_id=f"{workspace_id}.example",
-                      public_key=f"st_{workspace_id.hex[:22]}", name="Bench", url="https://bench.example")  # fmt: skip
-        tx.add(store)
-        await tx.flush()
+        store = next(iter(await stores.all_stores(tx)))
         bot = await bots.ready(tx, store.id)
+        await tx.execute(insert(Product), _goods(workspace_id, store.id))
     taught = await app.language.teach(Teach(BOOK, version(), examples()), seconds=1_200)
     print(f"  {taught.examples} phrasings learnt", flush=True)
     t = app.catalogues.translator("en")
@@ -207,6 +256,24 @@ async def replies(app: App, workspace_id: UUID, process: psutil.Process) -> bool
     )
     good = ratio("bot.reply.p95_ms", took[int(len(took) * 0.95)], "<=", 60)
     return good & ratio("help.language.peak_mb", peak, "<=", 400)
+
+
+def _goods(workspace_id: UUID, store_id: UUID) -> list[dict[str, object]]:
+    """As many goods as a process keeps the names of, named in all three languages."""
+    kinds = ("Linen shirt", "Olive oil soap", "قميص كتان", "صابون زيت زيتون", "חולצת פשתן", "סבון שמן זית")
+    changed = datetime(2026, 1, 1, tzinfo=UTC)
+    return [
+        {
+            "workspace_id": workspace_id,
+            "id": new_id(),
+            "store_id": store_id,
+            "external_id": f"p{at}",
+            "version": changed,
+            "title": f"{kinds[at % len(kinds)]} {at:x}",
+            "status": "active",
+        }
+        for at in range(KEPT)
+    ]
 
 
 def _asked(count: int) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -200,6 +200,3 @@ class Carrier(Protocol):
     def read(self, body: bytes) -> Sequence[Movement]:
         """What a posted piece of news says; nothing where it speaks of something else. Raises ValueError."""
         ...
-
-
-Carriers = Mapping[str, Carrier]

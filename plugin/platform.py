@@ -31,6 +31,8 @@ class Capability(StrEnum):
     WEBHOOK_RETRIES = "webhook_retries"
     CART_WEBHOOKS = "cart_webhooks"
     THEMED_PAGES = "themed_pages"
+    # Whether the customer hears of other goods in their order is ours to say.
+    QUIET_CHANGES = "quiet_changes"
 
 
 class Resource(StrEnum):
@@ -161,7 +163,6 @@ class LineRecord:
     product_external_id: str = ""
     variant_external_id: str = ""
     image_url: str = ""
-    fulfillable_quantity: int | None = None
     refunded_quantity: int = 0
 
 

@@ -31,6 +31,22 @@ def marked(text: str) -> tuple[str, str] | None:
     return (found["number"], found["key"]) if found else None
 
 
+class Sign(StrEnum):
+    """Something about an order or its person that may ask for a second look; never a reason to say no.
+
+    `risk`: the platform's own check of the order. `dispute`: the payment is contested at the bank, so that the money
+    may be gone already. `payments`: payments failed again and again. `countries`: billed to one country, sent to
+    another. `missing`: of an earlier return not everything was in the parcel. `blocked`: the person is blocked.
+    """
+
+    RISK = "risk"
+    DISPUTE = "dispute"
+    PAYMENTS = "payments"
+    COUNTRIES = "countries"
+    MISSING = "missing"
+    BLOCKED = "blocked"
+
+
 @dataclass(frozen=True, slots=True)
 class Shipped:
     """So many of a line that left in one parcel. `external_id`: the platform's line of the parcel, where it has one."""
@@ -48,6 +64,7 @@ class ReturnableLine:
     `quantity` was bought, `gone` of it was given back, refunded or taken off the order, `returnable` can go back now:
     it was sent and is in no other return. `paid` is what was paid for all of `quantity`, after every discount and with
     its taxes, `tax` the taxes within. `bundle` names the line that this is a part of, where the platform knows.
+    `product_types`: the kinds of goods that it is one of, by the store's own names.
     """
 
     external_id: str
@@ -62,7 +79,7 @@ class ReturnableLine:
     image_url: str = ""
     product_external_id: str = ""
     variant_external_id: str = ""
-    product_type: str = ""
+    product_types: tuple[str, ...] = ()
     vendor: str = ""
     tags: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()
@@ -81,12 +98,26 @@ class Paid:
     by_hand: bool = False
 
 
+RISKS = frozenset({
+    "payments.risk_elevated", "payments.risk_highest", "payments.held", "payments.blocked", "payments.warning",
+    *(f"payments.warning.{kind}" for kind in (
+        "made_with_stolen_card", "made_with_lost_card", "made_with_counterfeit_card", "card_never_received",
+        "unauthorized_use_of_card", "fraudulent_card_application",
+    )),
+})  # fmt: skip
+"""What a platform's check may tell by a code in `ReturnableOrder.risk_words`; the words are `policy_words.RISKS`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReturnableOrder:
     """An order as it stands today, with all that a policy asks about.
 
     `delivery` is what was paid for sending it, with taxes, `delivery_gone` what of that went back. `refunded` is all
     that went back. `store_credit`: the platform can give it. `customer_tags` are the store's own for its customer.
+
+    `signs` are those that the platform knows of, and `risk_words` what its check of the order found: in its own words,
+    or a name of `RISKS` for what it tells by a code.
+    `failed_payments`: how often paying this order was tried in vain.
     """
 
     external_id: str
@@ -103,6 +134,9 @@ class ReturnableOrder:
     customer_tags: tuple[str, ...] = ()
     cancelled: bool = False
     store_credit: bool = False
+    signs: tuple[Sign, ...] = ()
+    risk_words: tuple[str, ...] = ()
+    failed_payments: int = 0
 
 
 class Disposition(StrEnum):
@@ -198,10 +232,11 @@ class ReceiveReturn:
 class PayReturn:
     """Give back `amount` in all, for these parts and `delivery` of the order's delivery; never more than was quoted.
 
-    `fees` were taken off the goods' worth already: `amount` is what moves. `credit`: as store credit instead of to the
-    original payment, with `bonus` on top of `amount`. `restock` is what `ReceiveReturn` has not put back yet. With it
-    the return's exchange is released, so an `amount` of nothing is asked for too. `Done.amount` is what moved of
-    `amount`, without the bonus; `Done.detail` says what did not, and names a credit that is a coupon.
+    `fees` were taken off the goods' worth already, and `used` is what of it new goods take: `amount` is what moves.
+    `credit`: as store credit instead of to the original payment, with `bonus` on top of `amount`. `restock` is what
+    `ReceiveReturn` has not put back yet. With it the return's exchange is released, so an `amount` of nothing is asked
+    for too. `Done.amount` is what moved of `amount`, without the bonus; `Done.detail` says what did not, and names a
+    credit that is a coupon.
     """
 
     number: str
@@ -210,6 +245,7 @@ class PayReturn:
     amount: Money
     delivery: Money | None = None
     fees: Money | None = None
+    used: Money | None = None
     credit: bool = False
     bonus: Money | None = None
     restock: tuple[Disposed, ...] = ()

@@ -6,6 +6,7 @@ the first test asks. Pure tests never ask.
 
 import asyncio
 import fcntl
+import gc
 import importlib
 import os
 import re
@@ -20,6 +21,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
@@ -33,18 +35,28 @@ from plugin.kernel import embedded
 from plugin.kernel.config import Settings, ShopifyApp
 from plugin.kernel.embedded import Servers
 
+# Enough for what is met every day; `--hypothesis-profile=default` tries a hundred. How fast inputs are made says how
+# busy the machine is.
+hypothesis.settings.register_profile(
+    "daily", max_examples=40, suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None
+)
+hypothesis.settings.load_profile("daily")
+
 # One key for all workers: the database roles belong to the whole server, and their passwords are derived from it.
 ENCRYPTION_KEY = "tests:" + "dGVzdHMgb25seSwgMzIgYnl0ZXMgb2Yga2V5ISEhISE="
 _SERVERS = pytest.StashKey[Servers]()
 
 
 # What takes long begins first, the longest at the top: begun last, it would keep one worker while the others wait.
+# Those who wait for a browser or a killed process and those who compute take turns, so that both go on side by side.
+# The marker is looked for in the whole database: while that is small.
 _LONG = (
-    "tests/wordpress/", "tests/browser/test_walks.py", "tests/browser/test_widget.py", "tests/browser/test_states.py",
-    "tests/browser/test_panel.py", "tests/browser/test_returns.py", "tests/browser/test_chat.py",
-    "tests/browser/test_writing.py", "tests/journeys/test_kill.py", "tests/journeys/test_lifecycle.py",
-    "tests/journeys/test_reconnects.py", "tests/journeys/test_kill_owner.py", "tests/contracts/",
-    "tests/house/test_routes.py", "tests/admin_ui/test_access.py", "tests/joining/", "tests/conversations/test_mail.py",
+    "tests/privacy/test_marker.py", "tests/wordpress/", "tests/browser/test_walks.py", "tests/contracts/",
+    "tests/browser/test_widget.py", "tests/joining/", "tests/browser/test_states.py", "tests/journeys/test_kill.py",
+    "tests/browser/test_panel.py", "tests/house/test_routes.py", "tests/browser/test_returns.py", "tests/admin_ui/",
+    "tests/browser/test_chat.py", "tests/journeys/", "tests/browser/test_bot_journeys.py", "tests/house/",
+    "tests/browser/test_writing.py", "tests/conversations/", "tests/browser/", "tests/returns/", "tests/actions/",
+    "tests/integrations/", "tests/widget/", "tests/bot/",
 )  # fmt: skip
 # One shop serves all of these.
 _SHOP = re.compile(r"tests/wordpress/test_(?!life|php|zip)")
@@ -56,6 +68,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Under pytest-xdist the longest first; everything else, and everywhere else, as it stands."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: next((at for at, name in enumerate(_LONG) if item.nodeid.startswith(name)), 99))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Six thousand tests and the whole product stay for as long as the run: looking through all of them for garbage
+    again and again took a quarter of its time.
+    """
+    _settle()
+
+
+def _settle() -> None:
+    """What there is now stays; what comes is looked through when there is much of it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 class _ByFile(LoadScopeScheduling):
@@ -188,6 +214,7 @@ async def app(settings: Settings, servers: Servers, database_url: str, redis_url
     )
     with _one_worker_at_a_time(servers.data_dir):
         app = await block.__aenter__()
+    _settle()
     yield app
     await block.__aexit__(None, None, None)
 

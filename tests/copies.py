@@ -47,12 +47,16 @@ class Original:
         written = orjson.dumps(rows).decode()
         return cls(workspace_id, written, tuple(sorted(set(_ID.findall(written)))))
 
-    async def copied(self, app: App, others: Mapping[str, str]) -> dict[UUID, UUID]:
+    async def copied(
+        self, app: App, others: Mapping[str, str], *, fixed: Mapping[UUID, UUID] | None = None
+    ) -> dict[UUID, UUID]:
         """Write it again under new ids; `others` are further texts that must be new (names that only one may have).
+
+        `fixed` says what some ids become: rows of different tables may come to have the same.
 
         Returns the new id of each old one, the workspace's among them.
         """
-        fresh = {old: str(new_id()) for old in self.ids}
+        fresh = {old: str(new_id()) for old in self.ids} | {str(old): str(new) for old, new in (fixed or {}).items()}
         rows = _ID.sub(lambda found: fresh[found[0]], self.rows)
         for old, new in others.items():
             rows = rows.replace(old, new)

@@ -113,6 +113,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.article_deleted": _("Article deleted"),
     "settings.article_restored": _("Article brought back"),
     "settings.articles_imported": _("Articles brought in"),
+    "settings.import_taken_back": _("Articles that were brought in taken back"),
     "data.customer_exported": _("A shopper's data was downloaded"),
     "data.withdrawals_exported": _("Withdrawals were downloaded"),
     "data.audit_exported": _("The audit log was downloaded"),

@@ -122,6 +122,7 @@ def _giving(form: FormData, store: Store) -> Giving:
     return Giving(
         "on" in form, number("percent"), amount("amount"), number("free_percent"), amount("free_amount"),
         number("per_customer"), number("within_days"), number("per_day"), number("days"), number("asked_percent"),
+        str(form.get("public_code", "")).strip(),
     )  # fmt: skip
 
 

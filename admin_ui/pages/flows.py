@@ -209,6 +209,7 @@ async def _editor(tx: Tx, desk: Desk, row: BotFlow) -> dict[str, Any]:
                   for at, step in enumerate(flow.steps, 1)],
         "languages": _languages(desk),
         "spoken": [(code, name) for code, name, _way in _languages(desk)], "versions": versions, "people": people_names,
+        "outlines": {one.number: flow_words.outline(t, one.flow, code) for one in versions},
         "changed": live is None or live.flow != flow, "problems": sum(map(len, told.values())),
         "longest": flows.LONGEST_TEXT, "longest_option": flows.LONGEST_OPTION, "most_options": flows.MOST_OPTIONS,
         "answer_keys": [key for step in flow.steps if (key := getattr(step, "key", ""))],

@@ -11,13 +11,14 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
+from admin_ui.pages.work import language_name
 from plugin import stores
 from plugin.bot import coverage, drafting
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
-from plugin.knowledge import articles, importing, meaning, reading, search, site, starters
+from plugin.knowledge import articles, gaps, importing, meaning, reading, search, site, starters
 from plugin.knowledge.articles import Article, Collection, Kind, Listed
 from plugin.knowledge.files import MAX_BYTES
 from plugin.knowledge.importing import Outcome
@@ -228,6 +229,7 @@ async def reports(desk: Desk) -> Response:
     """Searches without an answer, and how articles do."""
     async with desk.transaction() as tx:
         missed = await reading.missed(tx, REPORT_DAYS)
+        begun = await gaps.drafts(tx, missed)
         told = await reading.told(tx, REPORT_DAYS)
         deflected = await reading.deflection(tx, REPORT_DAYS)
         topics = await coverage.asked(tx, REPORT_DAYS)
@@ -238,6 +240,7 @@ async def reports(desk: Desk) -> Response:
         heading=desk.t.gettext("What shoppers look for"),
         days=REPORT_DAYS,
         missed=missed,
+        begun=begun,
         told=[one for one in told if one not in failing],
         failing=failing,
         deflected=deflected,
@@ -256,8 +259,7 @@ async def draft(desk: Desk) -> Response:
     if language not in desk.app.catalogues.codes:
         raise nothing_here()
     async with desk.transaction() as tx:
-        article = await articles.create(tx, desk.agent.id, Kind.ARTICLE, language)
-        await articles.write(tx, article, language, title, "", by=desk.agent.id)
+        article = await gaps.draft(tx, title, language, by=desk.agent)
     return desk.go(f"help/{article.id}", language=language)
 
 
@@ -296,14 +298,19 @@ async def policies(desk: Desk) -> Response:
 
 
 async def policy(desk: Desk) -> Response:
-    """The questions of one policy."""
-    return _policy(desk)
+    """The questions of one policy, with what was answered the last time."""
+    return await _policy(desk)
 
 
-def _policy(desk: Desk, *, status: int = 200, errors: dict[str, str] | None = None, given: Any = None) -> Response:
+async def _policy(
+    desk: Desk, *, status: int = 200, errors: dict[str, str] | None = None, given: Any = None
+) -> Response:
     found = starters.known(desk.request.path_params["key"])
     if found is None:
         raise nothing_here()
+    async with desk.transaction() as tx:
+        there = next(one for one in await starters.standing(tx) if one.policy is found)
+    names = {one.code: one.name for one in desk.app.catalogues.languages}
     block = "page" if status != 200 and "hx-request" in desk.request.headers else ""
     return desk.page(
         "help_policy.html",
@@ -311,9 +318,10 @@ def _policy(desk: Desk, *, status: int = 200, errors: dict[str, str] | None = No
         block=block,
         heading=desk.t.gettext(found.title),
         policy=found,
-        given=given or {},
+        given=there.answers if given is None else given,
+        there=there.listed,
+        changed=[names[code] for code in there.changed(desk.app.catalogues)],
         errors=errors or {},
-        previews=[],
     )
 
 
@@ -335,7 +343,7 @@ async def fill_in(desk: Desk) -> Response:
     except AhlanError as error:
         if error.status not in (400, 422):
             raise
-        return _policy(desk, status=422, errors=said(desk, error), given=given)
+        return await _policy(desk, status=422, errors=said(desk, error), given=given)
     return desk.go(f"help/{article.id}", saved="policy")
 
 
@@ -350,10 +358,12 @@ async def begin_import(desk: Desk) -> Response:
 async def _import_form(desk: Desk, *, status: int = 200, **more: Any) -> Response:
     async with desk.transaction() as tx:
         here = await shops(tx)
+        earlier = [(one, await importing.store_of(tx, one)) for one in await importing.latest(tx)]
     context = {
         "heading": desk.t.gettext("Bring articles in"),
         "languages": desk.app.catalogues.languages,
         "shops": here,
+        "earlier": earlier,
         "kinds": ",".join(importing.KINDS),
         "address": "",
         "asks": [],
@@ -386,7 +396,9 @@ async def find_import(desk: Desk) -> Response:
         nothing = {} if asks else {"form": desk.t.gettext("This store has no published pages, posts or policies.")}
         return await _import_form(desk, status=422, asks=_asks(desk, store, asks), errors=nothing)
     async with desk.transaction() as tx:
-        kept = await importing.keep(tx, desk.agent, source, drafts, language, asks=asks)
+        kept = await importing.keep(
+            tx, desk.agent, source, drafts, language, asks=asks, languages=desk.app.catalogues.codes
+        )
     return desk.go(f"help/import/{kept.id}")
 
 
@@ -432,11 +444,12 @@ async def one_import(desk: Desk) -> Response:
         "help_import_found.html",
         heading=desk.t.gettext("Bring articles in"),
         kept=kept,
-        source=source.name if source is not None else kept.source,
+        source=source.name if source is not None else kept.where,
         asks=_asks(desk, source, kept.report.get("asks", ())) if source is not None else [],
         planned=planned,
         outcomes=OUTCOMES,
         names={one.code: one.name for one in desk.app.catalogues.languages},
+        foreign=[language_name(desk.t, code) for code in kept.report.get("foreign", ())],
         shelves=shelf_choices(desk, shelves),
         publishes=articles.may_publish(desk.agent),
         same=Outcome.SAME,
@@ -456,6 +469,13 @@ async def take_import(desk: Desk) -> Response:
         await importing.take(
             tx, kept, chosen, by=desk.agent, collection_id=collection.id if collection else None, publish=publish
         )
+    return desk.go(f"help/import/{desk.path_id()}")
+
+
+async def take_back_import(desk: Desk) -> Response:
+    """Undo an import."""
+    async with desk.transaction() as tx:
+        await importing.take_back(tx, await importing.find(tx, desk.path_id()), by=desk.agent)
     return desk.go(f"help/import/{desk.path_id()}")
 
 

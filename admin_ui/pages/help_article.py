@@ -11,11 +11,11 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
-from admin_ui.pages import help
+from admin_ui.pages import help, help_choice
 from plugin import team
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
-from plugin.kernel.db import Tx
+from plugin.kernel.db import Tx, new_id
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.lexemes import Piece
@@ -55,13 +55,15 @@ async def save(desk: Desk) -> Response:
     language, title, body = _language(desk, str(form.get("language", ""))), str(form["title"]), str(form["body"])
     kind = Kind.SNIPPET if form.get("kind") == Kind.SNIPPET else Kind.ARTICLE
     there = "id" in desk.request.path_params
-    seen = str(form.get("seen", ""))
+    # `over`: what somebody else saved meanwhile has been looked at, and goes.
+    seen = str(form.get("over") or form.get("seen", ""))
+    once = str(form.get("once", ""))
     try:
         async with desk.transaction() as tx:
             article = (
                 (await articles.find(tx, desk.path_id())).article
                 if there
-                else await articles.create(tx, desk.agent.id, kind, language)
+                else await articles.create(tx, desk.agent.id, kind, language, once=as_id(once) if once else None)
             )
             await articles.write(
                 tx, article, language, title, body, by=desk.agent.id,
@@ -73,15 +75,35 @@ async def save(desk: Desk) -> Response:
         if error.status not in (400, 409, 422):
             raise
         async with desk.transaction() as tx:
-            found = await articles.find(tx, desk.path_id()) if there else None
-            context = await _form(tx, desk, found, kind, language, title, body)
-        # A conflict keeps being one until it is looked at: saving again would overwrite.
-        kept = {"seen": seen} if isinstance(error, Conflict) else {}
+            found = await articles.find(tx, desk.path_id()) if there else await _begun(tx, once)
+            context = await _form(tx, desk, found, kind, language, title, body, once=once)
+            # A conflict keeps being one until it is looked at: saving again would overwrite.
+            kept = await _meanwhile(tx, found, language, title, body, seen) if isinstance(error, Conflict) else {}
         block = "page" if "hx-request" in desk.request.headers else ""
         return desk.page(
             "help_article.html", status=422, block=block, **{**context, **kept, "errors": help.said(desk, error)}
         )
     return desk.go(f"help/{article.id}", language=language, saved=str(form.get("then", "")) or "save")
+
+
+async def _begun(tx: Tx, once: str) -> Listed | None:
+    """The article that a first save has made whose answer never came; None: it made none."""
+    return next(iter(await articles.by_ids(tx, [as_id(once)])), None) if once else None
+
+
+async def _meanwhile(tx: Tx, found: Listed | None, language: str, title: str, body: str, seen: str) -> dict[str, Any]:
+    """What somebody else saved while this was written, against it."""
+    theirs = found.texts.get(language) if found is not None else None
+    if theirs is None:
+        return {"seen": seen}
+    people = {agent.id: agent.name for agent in await team.agents(tx)}
+    mine = body.replace("\r\n", "\n").strip()
+    return {
+        "seen": seen,
+        "theirs": theirs,
+        "theirs_by": people.get(theirs.edited_by, "") if theirs.edited_by is not None else "",
+        "theirs_lines": rules.difference(f"{theirs.title}\n\n{theirs.body}", f"{title}\n\n{mine}"),
+    }
 
 
 async def preview(desk: Desk) -> Response:
@@ -214,6 +236,7 @@ async def versions(desk: Desk) -> Response:
             f"{before.title}\n\n{before.body}" if before else "", f"{shown.title}\n\n{shown.body}"
         ),
         people=people,
+        first=before is None,
         published=found.texts[language].published,
         latest=every[0].number,
     )  # fmt: skip
@@ -234,14 +257,14 @@ def _direction(desk: Desk, code: str) -> str:
 
 
 async def _form(
-    tx: Tx, desk: Desk, found: Listed | None, kind: Kind, language: str, title: str, body: str
+    tx: Tx, desk: Desk, found: Listed | None, kind: Kind, language: str, title: str, body: str, *, once: str = ""
 ) -> dict[str, Any]:
     text = found.texts.get(language) if found is not None else None
     source = found.source if found is not None and language != found.article.source_language else None
     shelves, shops = await articles.collections(tx), await help.shops(tx)
-    others = await articles.listed(tx, Kind.ARTICLE, limit=200) if found is not None and kind is Kind.ARTICLE else []
     local = text.publish_at.astimezone(desk.t.timezone) if text is not None and text.publish_at else None
     public = text is not None and text.published is not None and kind is Kind.ARTICLE
+    people = {agent.id: agent.name for agent in await team.agents(tx)} if text is not None else {}
     return {
         "heading": title or (
             desk.t.gettext("New snippet") if kind is Kind.SNIPPET else desk.t.gettext("New article")
@@ -265,36 +288,18 @@ async def _form(
         "seen": text.version if text is not None else 0,
         "shelves": help.shelf_choices(desk, shelves),
         "shops": _shop_choices(desk, shops),
-        "others": [
-            (str(one.article.id), one.title(desk.t.locale))
-            for one in others
-            if found is not None and one.article.id != found.article.id
-        ],
         "publishes": articles.may_publish(desk.agent),
-        **await _below(tx, desk, found if kind is Kind.ARTICLE else None),
+        "files": await extras.files(tx, found.article.id) if found is not None else [],
+        "choices": await help_choice.choices(tx, desk, found) if found is not None and kind is Kind.ARTICLE else {},
         "planned": local,
+        "theirs": None,
+        "once": "" if found is not None else once or str(new_id()),
+        "author": people.get(found.article.created_by, "") if found is not None and found.article.created_by else "",
+        "editor": people.get(text.edited_by, "") if text is not None and text.edited_by is not None else "",
         "addresses": await site.article_addresses(desk.app, tx, found, language) if public and found else [],
         "saved": desk.request.query_params.get("saved", ""),
         "errors": {},
     }  # fmt: skip
-
-
-async def _below(tx: Tx, desk: Desk, found: Listed | None) -> dict[str, Any]:
-    """Files, products and policies: what there is, and what may be chosen."""
-    if found is None:
-        return {"files": [], "goods": [], "policies": [], "led": set()}
-    led = {one["id"] for one in found.article.links}
-    goods = await extras.products(tx, extras.ids(found.article, extras.Link.PRODUCT))
-    return {
-        "files": await extras.files(tx, found.article.id),
-        "goods": [(str(one.id), one.title) for one in goods],
-        "policies": [
-            (str(one.article.id), one.title(desk.t.locale))
-            for one in await extras.policies(tx)
-            if one.article.id != found.article.id
-        ],
-        "led": led,
-    }
 
 
 def _shop_choices(desk: Desk, shops: list[Store]) -> list[tuple[str, str]]:

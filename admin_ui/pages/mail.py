@@ -15,7 +15,8 @@ from starlette.responses import Response
 from admin_ui import remote_pictures
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.pages.conversation import find
-from plugin import privacy, stores
+from admin_ui.store_choice import of_path
+from plugin import privacy
 from plugin.channel import Outbound, ReadingFailed, Trouble
 from plugin.conversations import attachments, letters, mailboxes, readings
 from plugin.conversations.conversations import EMAIL
@@ -48,7 +49,7 @@ async def save(desk: Desk) -> Response:
     form = {name: str(value) for name, value in (await desk.request.form()).items()}
     try:
         async with desk.transaction() as tx:
-            store = await _store(tx, desk)
+            store = await of_path(tx, desk, connected=False)
             before = await mailboxes.of_store(tx, store.id)
             was = _told(before)
             box = await mailboxes.save(tx, desk.app.vault, store.id, mailboxes.checked(form), actor=desk.actor)
@@ -76,7 +77,7 @@ def _told(box: Mailbox | None) -> dict[str, str]:
 async def test(desk: Desk) -> Response:
     """Send one mail to whoever asks, now, and say what the server said."""
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk, connected=False)
         box = await mailboxes.of_store(tx, store.id)
         account = await mailboxes.account(tx, desk.app.vault, box)
     t = desk.t
@@ -124,7 +125,7 @@ TROUBLES: dict[Trouble, Lazy] = {
 async def look(desk: Desk) -> Response:
     """Open the mailbox once, now, as a worker would, and say what came of it."""
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk, connected=False)
         box = await mailboxes.of_store(tx, store.id)
         account = await mailboxes.read_account(tx, desk.app.vault, box) if box is not None else None
     if box is None or account is None:
@@ -145,18 +146,11 @@ async def look(desk: Desk) -> Response:
     return desk.page("mail.html", block="page", **{**context, "sent": tried})
 
 
-async def _store(tx: Tx, desk: Desk) -> Store:
-    store = await stores.get(tx, desk.path_id())
-    if store is None or store.status == stores.UNINSTALLED:
-        raise nothing_here()
-    return store
-
-
 async def _context(
     tx: Tx, desk: Desk, form: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     t = desk.t
-    store = await _store(tx, desk)
+    store = await of_path(tx, desk, connected=False)
     box = await mailboxes.of_store(tx, store.id)
     heading = t.gettext("E-mail of %(store)s", store=t.quoted(store.name))
     return {

@@ -28,6 +28,7 @@ from plugin.platform import (
     ACCESS_DENIED,
     Annotate,
     Cancel,
+    Change,
     Discount,
     Duplicate,
     EndDiscount,
@@ -58,13 +59,15 @@ KINDS: Mapping[str, Kind] = {
     "refund": Kind("undo-2", _("Refund"), _("All of it, some lines, or delivery")),
     "cancel": Kind("ban", _("Cancel the order"), _("As long as nothing was sent")),
     "address": Kind("map-pin", _("Change the address"), _("As long as nothing was sent")),
+    "change": Kind(
+        "arrow-left-right", _("Change the goods"), _("Another kind or count; the difference is paid or goes back")
+    ),
     "duplicate": Kind("copy-plus", _("Send the goods again"), _("As a draft: to be paid, or free of charge")),
     "discount": Kind("ticket-percent", _("Discount code"), _("For this customer, good once")),
     "link": Kind("link", _("Payment link"), _("Where what is still owed is paid")),
     "note": Kind("notebook-pen", _("Note on the order"), _("For the shop's own people, in the store")),
     "tags": Kind("tags", _("Tags of the order"), _("As the store keeps them")),
 }
-_NAMES: Mapping[str, Lazy] = {"change": _("Goods of an order changed")}
 _AT_ONCE = frozenset({"address", "note", "tags", "discount", "end_discount"})
 """Nothing of these has to be seen before: what is sent is what was typed, and most can be taken back."""
 
@@ -77,6 +80,20 @@ _REFUSALS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("Something of this order was sent already."),
         _("Refund what should not be paid, or ask the carrier about the parcel."),
     ),
+    "nothing_stays": (_("An order needs something in it."), _("Cancel it instead.")),
+    "one_by_one": (
+        _("What costs more and what costs less cannot be changed together: the order is paid."),
+        _("Make one change of what costs less, then another of what costs more."),
+    ),
+    "refunded_partly": (
+        _("Part of this order was refunded already, so its goods can no longer be changed."),
+        _("Refund what should go, and make a new order of what they want instead."),
+    ),
+    "not_editable": (
+        _("The store does not let the goods of this order be changed."),
+        _("Look at the order in the store; refund what should go, or make a new order."),
+    ),
+    "changed": (_("The order has changed meanwhile."), _("Close this and look at the order again.")),
     "no_email": (
         _("The order has no e-mail address."),
         _("Make the draft without a mail and hand over its link here."),
@@ -103,6 +120,7 @@ _PERMISSIONS: Mapping[str, Lazy] = {
     "write_orders": _("refund, cancel and change orders"),
     "write_draft_orders": _("make draft orders"),
     "write_discounts": _("make discount codes"),
+    "write_order_edits": _("change the goods of orders"),
 }
 _STATES: Mapping[str, State] = {
     actions.SENT: State(_("On its way"), "", "clock"),
@@ -137,7 +155,7 @@ def doings(t: Translator, rows: Sequence[ActionRow]) -> list[Doing]:
 def _told(t: Translator, row: ActionRow) -> str:
     """What was done, with its amount or its code."""
     kind = KINDS.get(row.kind)
-    name = t.gettext(kind.name if kind else _NAMES.get(row.kind, _("Discount code ended")))
+    name = t.gettext(kind.name if kind else _("Discount code ended"))
     if row.agent_id is None:
         by_shopper = row.visitor_id is not None
         name = t.gettext("%(what)s, by the customer" if by_shopper else _("%(what)s, by the bot"), what=name)
@@ -170,7 +188,8 @@ async def menu(desk: Desk) -> Response:
 
 def _right(name: str) -> str:
     """The right without which an action is not offered; what it costs is looked at when it is."""
-    return actions.needs(Refund() if name == "refund" else Discount() if name == "discount" else Annotate())
+    shapes: Mapping[str, OrderAction] = {"refund": Refund(), "discount": Discount(), "change": Change()}
+    return actions.needs(shapes.get(name, Annotate()))
 
 
 async def look(desk: Desk) -> Response:
@@ -217,7 +236,7 @@ async def _look(desk: Desk, name: str, form: FormData | None) -> Response:
     try:
         quote = await platform.quote(store.connection(), order.external_id, action)
     except PlatformError as error:
-        trouble = _trouble(desk.t, error.said, error.code)
+        trouble = trouble_of(desk.t, error.said, error.code)
         return desk.page("order_action.html", block="act_trouble", trouble=trouble, **context)
     at_once = name in _AT_ONCE
     row, limited = None, ""
@@ -238,18 +257,19 @@ async def _look(desk: Desk, name: str, form: FormData | None) -> Response:
     if isinstance(action, Readdress) and form is None:
         context["action"] = Readdress(**quote.before) if quote.before else action
     return desk.page(
-        "order_action.html", block="act_form", quote=quote, row=row, limited=limited, refusal=_refusal(desk.t, quote),
-        notes=[desk.t.gettext(_NOTES[note]) for note in quote.notes], ask=_ask(desk, store, quote), at_once=at_once,
+        "order_action.html", block="act_form", quote=quote, row=row, limited=limited, refusal=refusal_of(desk.t, quote),
+        notes=[desk.t.gettext(_NOTES[note]) for note in quote.notes], ask=ask_for(desk, store, quote), at_once=at_once,
         **context,
     )  # fmt: skip
 
 
-def _refusal(t: Translator, quote: Quote) -> tuple[str, str]:
+def refusal_of(t: Translator, quote: Quote) -> tuple[str, str]:
+    """Why the store would not do it and what helps, for the team; what has no words of ours is said in the store's."""
     what, how = _REFUSALS.get(quote.refusal, ("", ""))
-    return (t.gettext(what), t.gettext(how)) if what else ("", "")
+    return (t.gettext(what), t.gettext(how)) if what else (quote.refusal, "")
 
 
-def _ask(desk: Desk, store: stores.Store, quote: Quote) -> Mapping[str, Any] | None:
+def ask_for(desk: Desk, store: stores.Store, quote: Quote) -> Mapping[str, Any] | None:
     """The permission that is missing: asked for here where the admin around us belongs to this store."""
     if not quote.ask:
         return None
@@ -257,7 +277,7 @@ def _ask(desk: Desk, store: stores.Store, quote: Quote) -> Mapping[str, Any] | N
     return {"scope": quote.ask, "what": what, "here": desk.store_id == store.id and desk.may("manage_stores")}
 
 
-def _trouble(t: Translator, said: str, code: str) -> Mapping[str, str]:
+def trouble_of(t: Translator, said: str, code: str) -> Mapping[str, str]:
     """The platform's own words, and what to do about them."""
     advice = _ADVICE.get(code)
     return {"said": said, "how": t.gettext(advice) if advice else ""}
@@ -316,7 +336,7 @@ async def _of(tx: Tx, row: ActionRow) -> tuple[Order, stores.Store]:
 def _state(desk: Desk, row: ActionRow, order: Order, store: stores.Store) -> Response:
     shown = desk.page(
         "order_action.html", block="act_state", row=row, order=order, store=store, kind=KINDS.get(row.kind),
-        state=_STATES[row.state], told=_told(desk.t, row), trouble=_trouble(desk.t, row.said, row.code),
+        state=_STATES[row.state], told=_told(desk.t, row), trouble=trouble_of(desk.t, row.said, row.code),
         undo=_undo(row) if row.state == actions.DONE else None,
     )  # fmt: skip
     if row.state != actions.SENT:
@@ -352,7 +372,7 @@ async def link(desk: Desk) -> Response:
     try:
         address = await desk.app.platforms[store.platform].pay_link(store.connection(), order.external_id, made)
     except PlatformError as error:
-        trouble = _trouble(desk.t, error.said, error.code)
+        trouble = trouble_of(desk.t, error.said, error.code)
         return desk.page("order_action.html", block="act_trouble", trouble=trouble, **scope)
     shown = address if address.startswith(("https://", "http://")) else ""
     return desk.page("order_action.html", block="act_link", address=shown, **scope)

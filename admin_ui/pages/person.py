@@ -88,6 +88,8 @@ class OrderCard:
     parcels: Sequence[Parcel]
     returns: Sequence[Return]
     refunded: str
+    delivery: str
+    discount: str
     destination: str
     doings: Sequence[Doing] = ()
 
@@ -261,6 +263,8 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
         ],
         returns=[Return(words.RETURN.get(one.status), one.name, one.at) for one in view.returns],
         refunded=money(order.refunded) if order.refunded else "",
+        delivery=money(order.shipping_total) if order.shipping_total else "",
+        discount=money(-order.discount_total) if order.discount_total else "",
         destination=place,
     )
 

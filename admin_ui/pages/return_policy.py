@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from admin_ui import policy_form
 from admin_ui.desk import Desk, as_id, nothing_here
+from admin_ui.store_choice import Setting, choose
 from plugin import stores, team
 from plugin.crm.orders import Order
 from plugin.crm.products import Product
@@ -22,8 +23,8 @@ from plugin.kernel.i18n import zone_of
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.return_desk import ReturnableLine, ReturnableOrder
-from plugin.returns import policies
+from plugin.return_desk import ReturnableLine, ReturnableOrder, Sign
+from plugin.returns import policies, signs
 from plugin.returns import policy_words as words
 from plugin.returns.policies import PolicyVersion
 from plugin.returns.policy import (
@@ -31,6 +32,7 @@ from plugin.returns.policy import (
     Choice,
     ChoiceLine,
     Condition,
+    Customer,
     DeliveryBack,
     Fault,
     Match,
@@ -45,9 +47,18 @@ from plugin.returns.policy import (
     leaves,
     quote,
     reasons_for,
+    signs_of,
 )
 from plugin.stores import Store
 
+SETTING = Setting(
+    "settings/returns",
+    _("Return policy"),
+    _("Each store takes back by its own policy."),
+    _("Connect a store first; what it takes back is said here."),
+    "undo-2",
+    [("settings/shipping", _("Shipping"))],
+)
 _RECENT_ORDERS = 25
 _COMMAS = r"[,،;\s]+"
 """What a title may hold that stands between titles in a field."""
@@ -78,6 +89,26 @@ OTHERWISE: dict[str, Lazy] = {
     Otherwise.DENY: _("must be so"),
     Otherwise.REVIEW: _("else one of you looks"),
 }
+SIGNS: dict[Sign, tuple[Lazy, Lazy]] = {
+    Sign.RISK: (
+        _("The store's own check warns of the order"),
+        _("Shopify's assessment of every order, or what WooPayments found."),
+    ),
+    Sign.DISPUTE: (
+        _("The payment is contested at the bank"),
+        _("The money may be gone already. Shopify and WooPayments tell of it."),
+    ),
+    Sign.PAYMENTS: (
+        _("Payments failed again and again"),
+        _("Shopify tells of tries for this order; at WooCommerce other unpaid orders of the same customer count."),
+    ),
+    Sign.COUNTRIES: (_("It was billed to one country and sent to another"), _("Presents are, too.")),
+    Sign.MISSING: (
+        _("Something was missing from an earlier parcel of theirs"),
+        _("As one of you wrote down when looking at the goods, within the days above."),
+    ),
+    Sign.BLOCKED: (_("The customer is blocked"), _("Their address, or a browser that was theirs.")),
+}
 FAULTS: dict[Fault, Lazy] = {
     Fault.SHOPPER: _("The customer's choice"),
     Fault.SHOP: _("The shop's fault, without fees"),
@@ -86,11 +117,7 @@ FAULTS: dict[Fault, Lazy] = {
 
 async def index(desk: Desk) -> Response:
     """The only store's policy, or the stores to choose from."""
-    async with desk.transaction() as tx:
-        shops = [one for one in await stores.all_stores(tx) if one.status == stores.CONNECTED]
-    if len(shops) == 1:
-        return desk.go(f"settings/returns/{shops[0].id}")
-    return desk.page("return_policies.html", heading=desk.t.gettext("Return policy"), shops=shops)
+    return await choose(desk, SETTING)
 
 
 async def one(desk: Desk) -> Response:
@@ -188,28 +215,30 @@ async def preview(desk: Desk) -> Response:
         store = await _store(tx, desk)
         before = (await policies.current(tx, store)).policy
         order = await tx.get(Order, as_id(str(form.get("order", ""))))
-    if order is None or order.store_id != store.id:
-        raise nothing_here()
+        if order is None or order.store_id != store.id:
+            raise nothing_here()
+        try:
+            policy = policy_form.read_policy(form, before, store.currency)
+        except AhlanError as error:
+            return _told(desk, problem=desk.t.gettext(error.message, **error.values))
+        customer = await signs.person_of(tx, order, policy, everything=True)
     try:
-        policy = policy_form.read_policy(form, before, store.currency)
         standing = await desk.app.platforms[store.platform].returnable(store.connection(), order.external_id)
-    except AhlanError as error:
-        return _told(desk, problem=desk.t.gettext(error.message, **error.values))
     except PlatformError:
         return _told(desk, problem=desk.t.gettext(_("The store does not answer just now; try again in a moment.")))
     if standing is None or not standing.lines:
         return _told(desk, problem=desk.t.gettext(_("There is nothing in this order that could come back.")))
-    return _told(desk, **_judged(desk, policy, standing, form))
+    return _told(desk, **_judged(desk, policy, standing, customer, form))
 
 
 def _told(desk: Desk, *, problem: str = "", **context: Any) -> Response:
     return desk.page("return_preview.html", block="preview", problem=problem, **context)
 
 
-def _judged(desk: Desk, policy: Policy, order: ReturnableOrder, form: FormData) -> dict[str, Any]:
+def _judged(desk: Desk, policy: Policy, order: ReturnableOrder, customer: Customer, form: FormData) -> dict[str, Any]:
     """What the preview shows of one line, for the reason and the resolution that were chosen, on the day chosen."""
     line = next((one for one in order.lines if one.external_id == form.get("line")), order.lines[0])
-    asked = list(leaves(reasons_for(policy.reasons, line.product_type)))
+    asked = list(leaves(reasons_for(policy.reasons, line.product_types)))
     reason = next((one for one in asked if one.code == form.get("about")), asked[0] if asked else Reason("other"))
     said = str(form.get("resolution", ""))
     resolution = Resolution(said) if said in set(Resolution) else Resolution.REFUND
@@ -217,7 +246,7 @@ def _judged(desk: Desk, policy: Policy, order: ReturnableOrder, form: FormData) 
     judged = eligibility(policy, order, line, today, reason=reason.code)
     kept = tuple(condition.code for condition in judged.terms.conditions)
     chosen = ChoiceLine(line.external_id, 1, reason.code, kept=kept, photos=1)
-    decision = quote(policy, order, Choice((chosen,), resolution), today)
+    decision = quote(policy, order, Choice((chosen,), resolution), today, customer=customer)
     t = desk.t
     return {
         "lines": [(one.external_id, _title(one)) for one in order.lines],
@@ -233,6 +262,8 @@ def _judged(desk: Desk, policy: Policy, order: ReturnableOrder, form: FormData) 
         "decision": decision,
         "refused": [words.refusal(t, one, judged.terms.conditions) for one in decision.refused],
         "reviewed": [words.review(t, code) for code in decision.review],
+        "risk_words": words.risks(t, order.risk_words) if Sign.RISK in decision.review else (),
+        "unasked": [words.review(t, one) for one in signs_of(policy, order, customer) if one not in policy.signs],
         "rule": rule_name(desk, Rule(judged.rule, Match(), judged.terms)),
     }
 
@@ -264,6 +295,7 @@ def _position(desk: Desk, policy: Policy) -> int | None:
 
 
 async def _store(tx: Tx, desk: Desk) -> Store:
+    # Also one that was uninstalled: its returns name the version that they were judged by.
     store = await stores.get(tx, desk.path_id())
     if store is None:
         raise nothing_here()
@@ -290,6 +322,9 @@ async def _form(tx: Tx, desk: Desk, store: Store, current: PolicyVersion, policy
             for leaf in leaves(REASONS)
         ],
         "own_reasons": policy_form.own_reasons(policy),
+        "under": policy_form.headings(policy),
+        "headings": [(one.code, words.reason(t, one)) for one in REASONS if one.code in policy_form.HEADINGS],
+        "signs": [(one, t.gettext(name), t.gettext(what), one in policy.signs) for one, (name, what) in SIGNS.items()],
         "faults": _named(desk, FAULTS),
         "pay_when": [(key, t.gettext(name), t.gettext(what)) for key, (name, what) in PAY_WHEN.items()],
         "deliveries": _named(desk, DELIVERY),

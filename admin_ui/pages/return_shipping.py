@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +11,8 @@ import structlog
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, as_id, nothing_here
+from admin_ui.store_choice import of_path
 from admin_ui.words import State as Pill
-from plugin import stores
 from plugin.carrier import Offer, Place
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Conflict
@@ -20,7 +20,7 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.returns import labels, records, shipping
+from plugin.returns import labels, papers, records, shipping
 from plugin.returns.labels import ReturnLabel
 from plugin.returns.records import ReturnRequest
 from plugin.returns.shipping import Kind, Method, ReturnShipping, Unfit
@@ -49,7 +49,7 @@ async def save(desk: Desk) -> Response:
         if wished.key and wished.carrier:
             await _tried(desk, wished.carrier, wished.key)
         async with desk.transaction() as tx:
-            store = await _store(tx, desk)
+            store = await of_path(tx, desk, connected=False)
             was = _told(await shipping.of_store(tx, store.id))
             row = await shipping.save(tx, desk.app.vault, store.id, wished, actor=desk.actor)
             if changes := audit.changed(was, _told(row)):
@@ -107,7 +107,7 @@ async def save_place(desk: Desk) -> Response:
     form = {name: str(value) for name, value in (await desk.request.form()).items()}
     id = as_id(form["place"]) if form.get("place") else None
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk, connected=False)
         settings = await shipping.of_store(tx, store.id)
         key = await shipping.key_of(tx, desk.app.vault, store.id)
     where = None
@@ -129,7 +129,7 @@ async def save_place(desk: Desk) -> Response:
 async def drop_place(desk: Desk) -> Response:
     """It is not there any more."""
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk, connected=False)
         found = await shipping.place(tx, store.id, desk.path_id("place"))
         audit.note(tx, "settings.return_place", by=desk.agent.id,
                    changes={"store": [None, store.name], "place": [found.name, ""]})  # fmt: skip
@@ -137,18 +137,11 @@ async def drop_place(desk: Desk) -> Response:
     return desk.go(f"settings/shipping/{desk.path_id()}", saved="place")
 
 
-async def _store(tx: Tx, desk: Desk) -> Store:
-    store = await stores.get(tx, desk.path_id())
-    if store is None or store.status == stores.UNINSTALLED:
-        raise nothing_here()
-    return store
-
-
 async def _context(
     tx: Tx, desk: Desk, form: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     t = desk.t
-    store = await _store(tx, desk)
+    store = await of_path(tx, desk, connected=False)
     row = await shipping.of_store(tx, store.id)
     return {
         "shop": store,
@@ -200,8 +193,21 @@ async def shown(tx: Tx, desk: Desk, request: ReturnRequest) -> dict[str, Any]:
         "way_day": t.format_date(request.pickup_on) if request.pickup_on is not None else "",
         "bought": [_line(desk, one) for one in found],
         "label_cost": cost,
+        "nowhere": request.state in ("requested", "asked")
+        and request.origin == records.OURS
+        and papers.nowhere(request, settings, place),
         "buyable": settings is not None and bool(settings.carrier) and waits and not live,
     }
+
+
+async def nowhere(tx: Tx, requests: Sequence[ReturnRequest]) -> int:
+    """Of so many of these returns nobody would be told where the parcel goes."""
+    settings = await shipping.of_stores(tx, {one.store_id for one in requests})
+    places = await shipping.places_by_id(tx, {one.place_id for one in requests if one.place_id is not None})
+    return sum(
+        papers.nowhere(one, settings.get(one.store_id), places.get(one.place_id) if one.place_id is not None else None)
+        for one in requests
+    )
 
 
 def _line(desk: Desk, one: ReturnLabel) -> dict[str, Any]:

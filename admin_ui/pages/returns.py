@@ -33,7 +33,7 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money, parse
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.return_desk import Disposition, ExchangePart, PayReturn, ReturnableLine
+from plugin.return_desk import Disposition, ExchangePart, PayReturn, ReturnableLine, Sign
 from plugin.returns import (
     carrying,
     claims,
@@ -251,11 +251,14 @@ async def look_at_many(desk: Desk) -> Response:
     """What approving the chosen returns comes to."""
     async with desk.transaction() as tx:
         chosen, ready = await _chosen(tx, desk.request.query_params.getlist("id"))
+        nowhere = await return_shipping.nowhere(tx, ready)
+        giving = [await moves.gives_with_yes(tx, one, desk.agent) for one in ready]
     sums: dict[tuple[str, int], int] = {}
     for one in ready:
         sums[one.currency, one.exponent] = sums.get((one.currency, one.exponent), 0) + one.promised.amount + one.bonus
     return desk.page(
-        "returns.html", block="approving", ready=ready, left=len(chosen) - len(ready),
+        "returns.html", block="approving", ready=ready, left=len(chosen) - len(ready), nowhere=nowhere,
+        giving=sum(giving),
         sums=[desk.t.format_money(Money(amount, *kind)) for kind, amount in sums.items() if amount],
     )  # fmt: skip
 
@@ -300,6 +303,7 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         version = await policies.version(tx, request.policy_version) if request.policy_version else None
         talk = await tx.get(Conversation, request.conversation_id) if request.conversation_id else None
         way = await return_shipping.shown(tx, desk, request)
+        gives_with_yes = await moves.gives_with_yes(tx, request, desk.agent)
         slip = await tx.get(attachments.Attachment, request.slip_file) if request.slip_file else None
     if order is None or store is None:
         raise nothing_here()
@@ -331,6 +335,9 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         steps=_told(desk, told),
         history=[_moment(t, event, names) for event in happened],
         review=[_review(t, code) for code in request.review],
+        risk_words=policy_words.risks(t, request.risk_words),
+        never_came=t.format_money(request.money(request.worth)) if moves.goods_are_late(request) else "",
+        gives_with_yes=gives_with_yes,
         refunds=money_back,
         siblings=[(each, pill(State(each.state))) for each in siblings],
         version=version,
@@ -740,7 +747,7 @@ async def _new(desk: Desk, form: FormData | None, changed: ReturnRequest | None 
                 "line": line, "judged": judged, "why": policy_words.eligibility(t, judged),
                 "until": judged.until, "chosen": chosen.get(line.external_id),
                 "reasons": [(one.code, policy_words.reason(t, one))
-                            for one in leaves(reasons_for(rules.reasons, line.product_type))],
+                            for one in leaves(reasons_for(rules.reasons, line.product_types))],
                 "refused": [policy_words.refusal(t, one, judged.terms.conditions) for one in
                             refused if one.line_external_id == line.external_id],
                 "conditions": [(one.code, policy_words.condition(t, one)) for one in judged.terms.conditions],
@@ -756,6 +763,9 @@ async def _new(desk: Desk, form: FormData | None, changed: ReturnRequest | None 
         refused=[policy_words.refusal(t, one) for one in refused if not one.line_external_id],
         money=_amounts_of(t, decision) if decision and decision.allowed else [],
         review=[_review(t, code) for code in decision.review] if decision else [],
+        risk_words=policy_words.risks(t, offer.order.risk_words) if decision and Sign.RISK in decision.review else (),
+        at_once=decision is not None and (changed is None or changed.verified) and desk.may("refund")
+        and requests.gives_at_once(rules, choice, decision),
         digest=requests.digest(decision) if decision else "",
         client_id=_text(form, "client_id") if form is not None and _text(form, "client_id") else str(uuid4()),
         open=[(each, pill(State(each.state))) for each in offer.open],
@@ -775,7 +785,7 @@ async def _swaps(tx: Tx, order: Order, offer: Offer, choice: Choice, find: str) 
 
     def of(line: ReturnableLine) -> list[tuple[str, str, Money]]:
         return [
-            (variant.external_id, " · ".join(filter(None, (product.title, variant.title))),
+            (variant.external_id, " · ".join(dict.fromkeys(filter(None, (product.title, variant.title)))),
              Money(variant.price or 0, variant.currency, variant.exponent))
             for variant, product in found
             if (offer.policy.policy.exchange_any or product.external_id == line.product_external_id)

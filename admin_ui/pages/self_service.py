@@ -10,10 +10,9 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, nothing_here
-from plugin import stores
+from admin_ui.store_choice import Setting, choose, of_path
 from plugin.crm.orders import Order
 from plugin.kernel import money as moneys
-from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import Lazy, _
@@ -43,6 +42,13 @@ DOORS: dict[Door, tuple[Lazy, Lazy]] = {
     ),
 }
 _TRIED: dict[Doing, OrderAction] = {Doing.CANCEL: Cancel(), Doing.ADDRESS: Readdress(), Doing.CHANGE: Change()}
+SETTING = Setting(
+    "settings/self-service",
+    _("What customers do themselves"),
+    _("Each store has its own rules."),
+    _("Connect a store first; what its customers may do is said here."),
+    "package",
+)
 _PERMISSIONS: dict[str, Lazy] = {
     "write_orders": _("refund, cancel and change orders"),
     "write_order_edits": _("change the goods of an order"),
@@ -51,17 +57,13 @@ _PERMISSIONS: dict[str, Lazy] = {
 
 async def index(desk: Desk) -> Response:
     """The only store's rules, or the stores to choose from."""
-    async with desk.transaction() as tx:
-        shops = [one for one in await stores.all_stores(tx) if one.status == stores.CONNECTED]
-    if len(shops) == 1:
-        return desk.go(f"settings/self-service/{shops[0].id}")
-    return desk.page("self_service_stores.html", heading=desk.t.gettext("What customers do themselves"), shops=shops)
+    return await choose(desk, SETTING)
 
 
 async def one(desk: Desk) -> Response:
     """The rules of a store."""
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk)
         rules = await self_service.rules_of(tx, store.id)
         newest = await tx.scalar(
             select(Order.external_id)
@@ -83,7 +85,7 @@ async def short_address(desk: Desk) -> Response:
     """Make `/returns` lead to the page, or take that away again."""
     form = await desk.request.form()
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk)
     platform = desk.app.platforms[store.platform]
     if not isinstance(platform, ShortAddresses):
         raise nothing_here()
@@ -121,7 +123,7 @@ async def save(desk: Desk) -> Response:
     """What the form says. Raises AhlanError for what is no number or amount."""
     form = await desk.request.form()
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk)
         rules = Rules(
             orders=Door.ORDERS in form, returns=Door.RETURNS in form, claims=Door.CLAIMS in form,
             **{doing.value: _allowance(form, doing.value, store) for doing in Doing}, again="again" in form,
@@ -130,13 +132,6 @@ async def save(desk: Desk) -> Response:
     if not rules.doors:
         await _shut(desk, store)
     return desk.go(f"settings/self-service/{store.id}", saved="rules")
-
-
-async def _store(tx: Tx, desk: Desk) -> Store:
-    store = await stores.get(tx, desk.path_id())
-    if store is None or store.status != stores.CONNECTED:
-        raise nothing_here()
-    return store
 
 
 def _allowance(form: FormData, name: str, store: Store) -> Allowance:

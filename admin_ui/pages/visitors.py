@@ -13,6 +13,7 @@ from starlette.responses import Response
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages.conversation import called
 from admin_ui.pages.person import CartCard, card_of_cart
+from admin_ui.store_choice import of_path
 from admin_ui.whereabouts import Where, where
 from plugin import stores
 from plugin.conversations import first_word, visits
@@ -131,7 +132,7 @@ async def write(desk: Desk) -> Response:
     visit = await _visit(desk)
     try:
         async with desk.transaction() as tx:
-            store = await _store(tx, desk)
+            store = await of_path(tx, desk, "store")
             await stores.standing_still(tx, store.id)
             talk_id, _new = await first_word.write(tx, store, visit, desk.agent, client_id, words, seen=seen)
     except AhlanError as error:
@@ -153,7 +154,7 @@ async def _asked(
     said: tuple[str, str] | None = None,
 ) -> Response:
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk, "store")
         rows = await _rows(tx, desk, [store], [visit] if visit is not None else [])
     return desk.page(
         "visitor.html",
@@ -171,13 +172,6 @@ async def _visit(desk: Desk) -> Visit | None:
     if len(key) != 64 or set(key) - set("0123456789abcdef"):
         raise nothing_here()
     return await visits.find(desk.app.hub, desk.workspace_id, desk.path_id("store"), key)
-
-
-async def _store(tx: Tx, desk: Desk) -> Store:
-    store = await stores.get(tx, desk.path_id("store"))
-    if store is None or store.status != stores.CONNECTED:
-        raise nothing_here()
-    return store
 
 
 def _chosen(form: Mapping[str, Any], before: Rules) -> Rules:

@@ -18,6 +18,7 @@ from admin_ui import downloads, policy_form
 from admin_ui.auth import placed
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages.return_policy import product_ids, product_titles
+from admin_ui.store_choice import Setting, choose, of_path
 from admin_ui.words import State as Pill
 from plugin import stores
 from plugin.app import App
@@ -44,6 +45,13 @@ _MOST_EXEMPTIONS: Final = 40
 _SOON: Final = timedelta(days=4)
 _UNSENT_MINUTES: Final = timedelta(minutes=10)
 
+SETTING: Final = Setting(
+    "settings/withdrawal",
+    _("Right of withdrawal"),
+    _("Each store has its own."),
+    _("Connect a store first."),
+    "undo-2",
+)
 TABS: Final[Mapping[str, tuple[str, Lazy]]] = {
     "waiting": ("clock", _("Waiting for us")),
     "open": ("inbox", _("Under way")),
@@ -305,17 +313,13 @@ def _csv(cells: list[Any]) -> str:
 
 async def stores_with_rules(desk: Desk) -> Response:
     """The only store's rules, or the stores to choose from."""
-    async with desk.transaction() as tx:
-        shops = [one for one in await stores.all_stores(tx) if one.status == stores.CONNECTED]
-    if len(shops) == 1:
-        return desk.go(f"settings/withdrawal/{shops[0].id}")
-    return desk.page("withdrawal_stores.html", heading=desk.t.gettext("Right of withdrawal"), shops=shops)
+    return await choose(desk, SETTING)
 
 
 async def rules(desk: Desk) -> Response:
     """When the function is shown and to whom, what is exempt, and what the receipt says besides."""
     async with desk.transaction() as tx:
-        store = await _store(tx, desk)
+        store = await of_path(tx, desk)
         sells = await withdrawals.sells(tx, store)
         held = withdrawals.rules(store)
         titles = [await product_titles(tx, store, one.match.products) for one in held.exemptions]
@@ -377,10 +381,3 @@ async def _read_rules(tx: Tx, store: Store, form: FormData, languages: Sequence[
         exemptions=tuple(exemptions),
         words={code: said for code in languages if (said := str(form.get(f"words-{code}", "")).strip()[:2000])},
     )
-
-
-async def _store(tx: Tx, desk: Desk) -> Store:
-    store = await stores.get(tx, desk.path_id())
-    if store is None or store.status != stores.CONNECTED:
-        raise nothing_here()
-    return store

@@ -55,6 +55,10 @@ const acts = {
   notes: markNotes,
   note_new: writeCustomerNote,
   send: () => send($("#composer")),
+  save_words: () => null, // these four: wording.js
+  bold_words: () => null,
+  slanted_words: () => null,
+  link_words: () => null,
   macro_here: () => null, // typed like any sign: writing.js sees it
   mention: () => null, // the same
   leave: () => $("#words").blur(),

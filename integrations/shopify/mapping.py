@@ -426,9 +426,6 @@ def _line(doc: Doc, currency: Any) -> LineRecord:
         sku=_text(doc.get("sku")),
         product_external_id=gid("Product", doc.get("product_id")),
         variant_external_id=gid("ProductVariant", doc.get("variant_id")),
-        fulfillable_quantity=_whole(doc["fulfillable_quantity"])
-        if doc.get("fulfillable_quantity") is not None
-        else None,
         refunded_quantity=max(0, quantity - _whole(left)) if left is not None else 0,
     )
 
@@ -444,9 +441,6 @@ def _line_node(node: Doc) -> LineRecord:
         sku=_text(node.get("sku")),
         product_external_id=_text((node.get("product") or {}).get("id")),
         variant_external_id=_text((node.get("variant") or {}).get("id")),
-        fulfillable_quantity=_whole(node["unfulfilledQuantity"])
-        if node.get("unfulfilledQuantity") is not None
-        else None,
         refunded_quantity=max(0, quantity - _whole(left)) if left is not None else 0,
     )
 

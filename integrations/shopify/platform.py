@@ -110,6 +110,7 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk, RedirectDesk):
             Capability.WEBHOOK_RETRIES,
             Capability.CART_WEBHOOKS,
             Capability.THEMED_PAGES,
+            Capability.QUIET_CHANGES,
         }
     )
 

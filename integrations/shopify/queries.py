@@ -35,7 +35,7 @@ _ADDRESS_FIELDS = """
 """
 
 _LINE_FIELDS = f"""
-  id title variantTitle sku vendor quantity currentQuantity refundableQuantity unfulfilledQuantity requiresShipping
+  id title variantTitle sku vendor quantity currentQuantity refundableQuantity requiresShipping
   originalUnitPriceSet {_SHOP_MONEY}
   discountedTotalSet {_SHOP_MONEY}
   variant {{ id }}

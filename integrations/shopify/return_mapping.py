@@ -6,10 +6,11 @@ before and its discounts after, because `discountedTotalSet` leaves the order's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 from plugin.kernel.money import Money, parse
@@ -22,6 +23,7 @@ from plugin.return_desk import (
     ReturnableOrder,
     ReturnPart,
     Shipped,
+    Sign,
     marked,
 )
 
@@ -39,6 +41,10 @@ DECLINED: Final[Mapping[str, str]] = {"final_sale": "FINAL_SALE", "too_late": "R
 MOVED: Final = frozenset({"SUCCESS", "PENDING", "AWAITING_RESPONSE", "UNKNOWN"})
 """Statuses of a refund's transaction with which the money moves, or may."""
 _PAYING: Final = frozenset({"SALE", "CAPTURE"})
+_TRYING: Final = frozenset({"SALE", "AUTHORIZATION"})
+_FAILED: Final = frozenset({"FAILURE", "ERROR"})
+_SECOND_LOOK: Final = frozenset({"CANCEL", "INVESTIGATE"})
+"""https://shopify.dev/docs/api/admin-graphql/latest/enums/OrderRiskRecommendationResult"""
 # Our words for reasons that Shopify's library has under another handle; a handle of its own is taken as it is.
 _HANDLES: Final[Mapping[str, str]] = {
     "too_small": "size-too-small", "too_large": "size-too-large", "wrong_item": "wrong-item",
@@ -93,7 +99,30 @@ def order(head: Node, lines: Iterable[Node], units: Sequence[Unit]) -> Returnabl
         customer_tags=tuple(customer.get("tags") or ()),
         cancelled=bool(head.get("cancelledAt")),
         store_credit=bool(customer),
+        signs=tuple(_signs(head)),
+        risk_words=tuple(_risk_words(head)),
+        failed_payments=sum(one["kind"] in _TRYING and one["status"] in _FAILED for one in head["transactions"]),
     )  # fmt: skip
+
+
+def _signs(head: Node) -> Iterator[Sign]:
+    risk = head.get("risk") or {}
+    levels = {one["riskLevel"] for one in risk.get("assessments") or ()}
+    if risk.get("recommendation") in _SECOND_LOOK or "HIGH" in levels:
+        yield Sign.RISK
+    # Whatever came of it but for a shop that was right, the bank gave the money back, or may.
+    if any(one["status"] != "WON" for one in head.get("disputes") or ()):
+        yield Sign.DISPUTE
+    billed, sent = ((head.get(name) or {}).get("countryCodeV2") for name in ("billingAddress", "shippingAddress"))
+    if billed and sent and billed != sent:
+        yield Sign.COUNTRIES
+
+
+def _risk_words(head: Node) -> Iterator[str]:
+    """What speaks against an order, in the words of whoever assessed it: at most five, each once."""
+    assessed = (head.get("risk") or {}).get("assessments") or ()
+    told = [str(fact["description"]) for one in assessed for fact in one["facts"] if fact["sentiment"] == "NEGATIVE"]
+    return islice(dict.fromkeys(told), 5)
 
 
 def _delivery(head: Node) -> tuple[Money, Money, Money]:
@@ -142,7 +171,7 @@ def _line(
         image_url=str((line.get("image") or {}).get("url") or ""),
         product_external_id=str(product.get("id") or ""),
         variant_external_id=str((line.get("variant") or {}).get("id") or ""),
-        product_type=str(product.get("productType") or ""),
+        product_types=tuple(filter(None, (str(product.get("productType") or ""),))),
         vendor=str(line.get("vendor") or ""),
         tags=tuple(product.get("tags") or ()),
         collections=tuple(str(one["handle"]) for one in _nodes(product.get("collections"))),

@@ -10,6 +10,8 @@ from typing import Final
 
 LINES_PAGE: Final = 25
 UNITS_PAGE: Final = 8
+TRIES: Final = 20
+"""As many transactions as are asked for with the order; with so many there may be more (`OrderPayments`)."""
 
 _BOTH = "{ shopMoney { amount currencyCode } presentmentMoney { amount currencyCode } }"
 # The customer's own currency: what they paid is what goes back.
@@ -24,10 +26,12 @@ query ReturnableOrder($id: ID!) {{
     shippingAddress {{ countryCodeV2 }}
     billingAddress {{ countryCodeV2 }}
     shippingLines(first: 5) {{ nodes {{ id discountedPriceSet {_CHARGED} taxLines {{ priceSet {_CHARGED} }} }} }}
-    transactions(first: 20) {{
+    transactions(first: {TRIES}) {{
       id kind status gateway formattedGateway manualPaymentGateway amountSet {_CHARGED}
       parentTransaction {{ id }}
     }}
+    risk {{ recommendation assessments {{ riskLevel facts {{ description sentiment }} }} }}
+    disputes {{ id status }}
     refunds(first: 15) {{
       id refundShippingLines(first: 3) {{ nodes {{ id subtotalAmountSet {_CHARGED} taxAmountSet {_CHARGED} }} }}
     }}
@@ -35,6 +39,19 @@ query ReturnableOrder($id: ID!) {{
       id status createdAt deliveredAt
       events(first: 3, sortKey: HAPPENED_AT, reverse: true) {{ nodes {{ id status happenedAt }} }}
       fulfillmentLineItems(first: 30) {{ nodes {{ id quantity lineItem {{ id }} }} }}
+    }}
+  }}
+}}
+"""
+
+# Every try is one of them, and the one that paid is among the last.
+_ORDER_PAYMENTS: Final = f"""
+query OrderPayments($id: ID!) {{
+  order(id: $id) {{
+    id
+    transactions(first: 200) {{
+      id kind status gateway formattedGateway manualPaymentGateway amountSet {_CHARGED}
+      parentTransaction {{ id }}
     }}
   }}
 }}
@@ -328,6 +345,7 @@ mutation GiveCredit($id: ID!, $credit: StoreCreditAccountCreditInput!) {
 
 OPERATIONS: Final[dict[str, str]] = {
     "ReturnableOrder": _RETURNABLE_ORDER,
+    "OrderPayments": _ORDER_PAYMENTS,
     "ReturnableLines": _RETURNABLE_LINES,
     "ReturnableUnits": _RETURNABLE_UNITS,
     "ReturnReasons": _RETURN_REASONS,
@@ -354,6 +372,7 @@ OPERATIONS: Final[dict[str, str]] = {
 
 SCOPES: Final[dict[str, tuple[str, ...]]] = {
     "ReturnableOrder": ("read_orders", "read_customers", "read_fulfillments"),
+    "OrderPayments": ("read_orders",),
     "ReturnableLines": ("read_orders", "read_products"),
     "ReturnState": ("read_orders", "read_customers", "read_returns"),
     **dict.fromkeys(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from integrations.shopify import identity, return_mapping, return_queries
 from integrations.shopify.client import AdminClient, UserErrors
 from integrations.shopify.return_mapping import Changed, Unit
+from integrations.shopify.return_queries import TRIES
 from plugin import stores
 from plugin.kernel.db import Database
 from plugin.kernel.money import Money
@@ -67,11 +68,19 @@ class ReturnDesk:
     async def returnable(self, connection: Connection, order: str) -> ReturnableOrder | None:
         """See the port."""
         head, lines, units = await asyncio.gather(
-            self._ask(connection, "ReturnableOrder", {"id": order}),
+            self._head(connection, order),
             self._lines(connection, order),
             self._units(connection, order),
         )
-        return return_mapping.order(head["order"], lines, units) if head["order"] else None
+        return return_mapping.order(head, lines, units) if head else None
+
+    async def _head(self, connection: Connection, order: str) -> dict[str, Any] | None:
+        """An order without its lines, with all that was paid however often that was tried; None where it is gone."""
+        found: dict[str, Any] | None = (await self._ask(connection, "ReturnableOrder", {"id": order}))["order"]
+        if found is not None and len(found["transactions"]) >= TRIES:
+            more = (await self._ask(connection, "OrderPayments", {"id": order}))["order"]
+            return {**found, "transactions": more["transactions"]}
+        return found
 
     async def read_return(self, connection: Connection, return_external_id: str) -> Sequence[Record]:
         """See the port."""
@@ -339,7 +348,9 @@ class ReturnDesk:
             return ReturnQuote(ours=action.amount, refusal="no_customer")
         lines = return_mapping.lines_to_process(state, action.parts)
         exchange = return_mapping.exchange_to_process(state)
-        sources = (await self._ask(connection, "ReturnableOrder", {"id": order}))["order"]
+        sources = await self._head(connection, order)
+        if sources is None:
+            raise Changed("the order is gone")
         shipping = return_mapping.shipping_refund(sources, action.delivery)
         asked = {"id": action.return_external_id, "lines": lines, "exchange": exchange, "shipping": shipping}
         told = await self._ask(connection, "ReturnOutcome", asked)

@@ -353,12 +353,17 @@ def product(
         url=str(document.get("permalink") or ""),
         image_url=_picture(images),
         description=_plain(document.get("short_description")) or _plain(document.get("description")),
-        product_type=", ".join(str(category["name"]) for category in document.get("categories") or ()),
-        tags=tuple(str(tag["name"]) for tag in document.get("tags") or ()),
+        product_type=", ".join(term_name(category) for category in document.get("categories") or ()),
+        tags=tuple(term_name(tag) for tag in document.get("tags") or ()),
         variants=tuple(_variant(entry, currency, decimals, alone or entry is not document) for entry in own),
         parent_external_id=str(document["parent_id"]) if document.get("parent_id") else "",
         raw=document,
     )
+
+
+def term_name(term: Json) -> str:
+    """The name of a category, a tag or a brand as people read it: WooCommerce tells it with HTML's entities."""
+    return html.unescape(str(term.get("name") or ""))
 
 
 def _picture(images: Sequence[Json]) -> str:

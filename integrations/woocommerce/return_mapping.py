@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b32encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from integrations.woocommerce import refund_mapping
+from integrations.woocommerce import mapping, refund_mapping
 from integrations.woocommerce.refund_mapping import ITEM, SHIPPING, Json, Part, Plan
 from plugin.kernel.digits import whole
 from plugin.kernel.money import Money, exponent_of
 from plugin.return_desk import (
+    RISKS,
     Disposed,
     Disposition,
     Paid,
@@ -27,6 +28,7 @@ from plugin.return_desk import (
     ReturnableOrder,
     ReturnPart,
     Shipped,
+    Sign,
     marked,
 )
 
@@ -51,9 +53,10 @@ class Held:
 
 
 def order(
-    document: Json, refunds: Sequence[Json], products: Mapping[int, Json], *, gateway: str, automatic: bool
-) -> ReturnableOrder:
-    """An order with everything that a policy asks about; `gateway` is how it was paid."""
+    document: Json, refunds: Sequence[Json], products: Mapping[int, Json], *, gateway: str, automatic: bool,
+    role: str = "",
+) -> ReturnableOrder:  # fmt: skip
+    """An order with everything that a policy asks about; `gateway` is how it was paid, `role` its user's."""
     decimals, currency = refund_mapping.places(document), str(document["currency"])
 
     def money(amount: int) -> Money:
@@ -84,9 +87,53 @@ def order(
         payments=(Paid(gateway, money(left), not automatic),) if whole else (),
         country=str(shipping.get("country") or billing.get("country") or ""),
         customer_external_id=str(document["customer_id"]) if document.get("customer_id") else "",
+        customer_tags=(role,) if role else (),
         cancelled=document["status"] in ("cancelled", "trash"),
         store_credit=bool(billing.get("email")),
+        signs=tuple(_signs(document)),
+        risk_words=tuple(_risk_words(document)),
     )
+
+
+_RISK_LEVEL, _OUTCOME, _BOX, _WARNING, _DISPUTES = (
+    "_charge_risk_level", "_wcpay_fraud_outcome_status", "_wcpay_fraud_meta_box_type", "_wcpay_early_fraud_warning",
+    "_wcpay_open_dispute_ids",
+)  # fmt: skip
+_APPROVED = ("allow", "review_allowed")
+"""What the box on the order says once the merchant let a payment through that was held."""
+
+
+def _signs(document: Json) -> Iterator[Sign]:
+    """WooCommerce checks nothing itself; WooPayments leaves what it found in the order's metadata (B31).
+
+    Disputes are there while they are open, and from WooCommerce 11.0 on.
+    """
+    if any(_risk_words(document)):
+        yield Sign.RISK
+    if _metas(document).get(_DISPUTES):
+        yield Sign.DISPUTE
+    billed, sent = ((document.get(part) or {}).get("country") for part in ("billing", "shipping"))
+    if billed and sent and billed != sent:
+        yield Sign.COUNTRIES
+
+
+def _risk_words(document: Json) -> Iterator[str]:
+    """What WooPayments found, by the names of `return_desk.RISKS`."""
+    metas = _metas(document)
+    level, outcome, warning = metas.get(_RISK_LEVEL), metas.get(_OUTCOME), metas.get(_WARNING)
+    if level in ("elevated", "highest"):
+        yield f"payments.risk_{level}"
+    if outcome == "review" and metas.get(_BOX) not in _APPROVED:
+        yield "payments.held"
+    if outcome == "block":
+        yield "payments.blocked"
+    if isinstance(warning, Mapping):
+        named = f"payments.warning.{warning.get('fraud_type')}"
+        yield named if named in RISKS else "payments.warning"
+
+
+def _metas(document: Json) -> dict[str, Any]:
+    return {str(meta.get("key")): meta.get("value") for meta in document.get("meta_data") or ()}
 
 
 def _line(
@@ -108,9 +155,11 @@ def _line(
         sku=str(line.get("sku") or ""),
         image_url=str((line.get("image") or {}).get("src") or ""),
         product_external_id=str(line.get("product_id") or ""),
+        # WooCommerce knows no product types: what kind of goods something is, its categories say.
+        product_types=tuple(mapping.term_name(category) for category in product.get("categories") or ()),
         variant_external_id=str(line.get("variation_id") or line.get("product_id") or ""),
-        vendor=str(brands[0].get("name") or "") if brands else "",
-        tags=tuple(str(tag["name"]) for tag in product.get("tags") or ()),
+        vendor=mapping.term_name(brands[0]) if brands else "",
+        tags=tuple(mapping.term_name(tag) for tag in product.get("tags") or ()),
         collections=tuple(str(category["slug"]) for category in product.get("categories") or ()),
         gift_card=str(product.get("type")) in _GIFT_CARDS,
         needs_shipping=not product.get("virtual", False),
@@ -184,7 +233,7 @@ def plan(document: Json, refunds: Sequence[Json], action: PayReturn) -> tuple[Pl
     made = refund_mapping.plan_return(
         document, refunds, quantities=wanted, delivery=delivery, amount=in_shop(action.amount, decimals)
     )
-    own = delivery - (in_shop(action.fees, decimals) if action.fees else 0)
+    own = delivery - sum(in_shop(off, decimals) for off in (action.fees, action.used) if off)
     for part in refund_mapping.parts_of(document, refunds):
         count = wanted.get(part.id, 0) if part.kind == ITEM else 0
         if count:

@@ -7,6 +7,7 @@ is not, or it is there and the gateway's part is not known. Nothing is sent a se
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -55,9 +56,10 @@ class ReturnDesk:
                 return None
             raise
         ids = sorted({int(line.get("product_id") or 0) for line in held.get("line_items") or ()} - {0})
-        refunds, products = await refunds_of(client, held), await _products(client, ids)
-        gateway, automatic = await gateway_of(client, held)
-        return return_mapping.order(held, refunds, products, gateway=gateway, automatic=automatic)
+        refunds, products, (gateway, automatic), role = await asyncio.gather(
+            refunds_of(client, held), _products(client, ids), gateway_of(client, held), _role(client, held)
+        )
+        return return_mapping.order(held, refunds, products, gateway=gateway, automatic=automatic, role=role)
 
     async def read_return(self, connection: Connection, return_external_id: str) -> Sequence[Record]:
         """See the port: WooCommerce never tells of a return."""
@@ -109,6 +111,19 @@ async def _products(client: StoreClient, ids: Sequence[int]) -> dict[int, Mappin
     fields = "id,type,virtual,categories,tags,brands"
     found = (await client.get("products", include=",".join(map(str, ids[:100])), per_page=100, _fields=fields)).body
     return {int(one["id"]): one for one in found}
+
+
+async def _role(client: StoreClient, held: Mapping[str, Any]) -> str:
+    """What the order's user is to the shop: WooCommerce has no tags of customers, its roles are what divides them."""
+    if not held.get("customer_id"):
+        return ""
+    try:
+        found = (await client.get(f"customers/{held['customer_id']}", _fields="id,role")).body
+    except PlatformError as error:
+        if "invalid_id" in error.code:
+            return ""
+        raise
+    return str(found.get("role") or "")
 
 
 # Opening, deciding, ending: what is written on the order

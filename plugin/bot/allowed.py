@@ -15,6 +15,8 @@ import msgspec
 
 from plugin.conversations.targets import Segment
 
+LONGEST_CODE = 60
+
 TAGGED = "tag:"
 """How a segment is written that is a tag of the customer in the store: `tag:vip`."""
 
@@ -70,6 +72,7 @@ class Giving(msgspec.Struct, frozen=True):
     `percent`, `amount`: the most that a code may take off. `free_percent`, `free_amount`: up to there the bot gives by
     itself, above an agent decides. `per_customer` codes in `within_days` days, `per_day` in the store in 24 hours.
     `days`: how long a code is good. `asked_percent`: what somebody gets who asks for a discount; 0: only flows give.
+    `public_code`: a code of the shop's own for everybody who asks; limits and caps are the store's, which made it.
     """
 
     on: bool = False
@@ -82,6 +85,7 @@ class Giving(msgspec.Struct, frozen=True):
     per_day: int = 20
     days: int = 30
     asked_percent: int = 0
+    public_code: str = ""
 
     def wrong(self) -> str:
         """The name of the first figure that cannot be so; empty: all can."""
@@ -95,6 +99,7 @@ class Giving(msgspec.Struct, frozen=True):
             "per_day": 1 <= self.per_day <= 10_000,
             "days": 1 <= self.days <= 365,
             "asked_percent": 0 <= self.asked_percent <= self.percent,
+            "public_code": len(self.public_code) <= LONGEST_CODE and not self.public_code.split()[1:],
         }
         return next((name for name, fits in checks.items() if not fits), "")
 

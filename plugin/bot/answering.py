@@ -21,10 +21,11 @@ from plugin.bot import bots, composing, flowing, gifts, lessons, models, people,
 from plugin.bot.allowed import Verdict
 from plugin.bot.bots import Bot, When
 from plugin.bot.composing import Composed
-from plugin.bot.decide import Outcome, Reason
+from plugin.bot.decide import Outcome, Reason, wants_call
 from plugin.bot.scene import Scene
 from plugin.bot.thinking import Answer, Heard, answer, hear, spoken
 from plugin.bot.turns import Before
+from plugin.bot.understand import dialled
 from plugin.conversations import conversations as threads
 from plugin.conversations import messages, presence, teams, waiting
 from plugin.conversations.conversations import EMAIL, Conversation, Head, Shopper, Status
@@ -85,6 +86,8 @@ async def answer_by_bot(app: App, workspace_id: UUID, *, event_id: str, subject_
     here = await presence.agents_here(app.hub, workspace_id)
     locale = language_of(seen.talk.locale or seen.store.locale)
     fallback = locale if locale in seeds.LANGUAGES else seeds.LANGUAGES[0]
+    # "L?" or a smile is in the language that was spoken before.
+    fallback = next((one.language for one in seen.before.turns if one.language in seeds.LANGUAGES), fallback)
     now = datetime.now(UTC)
     today = now.astimezone(zone_of(seen.store.timezone)).date()
     heard = await hear(app, workspace_id, seen.said, today=today, region=seen.store.country, fallback=fallback, own=own)
@@ -258,7 +261,7 @@ async def _answer(
     handed = scene.before.handed
     if seen.bot.hours == When.AWAY and scene.somebody and handed is None and not scene.before.turns:
         return
-    if handed is not None and await _address(tx, head, seen, heard, scene):
+    if handed is not None and await _address(app, tx, head, seen, heard, scene):
         return
     if not seen.bot.serves(scene.segments):
         return
@@ -285,8 +288,10 @@ async def _answer(
         return
     said = found.text
     person = found.outcome is Outcome.PERSON
+    call = person and found.reason is Reason.WANTED and any(wants_call(text) for one in heard for text in _both(one))
+    phone = _number(heard)
     if person:
-        said = "\n\n".join(filter(None, (said, handing(scene, found))))
+        said = "\n\n".join(filter(None, (said, handing(scene, found, call=call, phone=phone))))
     if not said:
         await _remember(tx, seen, found, sent=False)
         return
@@ -302,9 +307,25 @@ async def _answer(
     )  # fmt: skip
     if told is not None:
         await _give(tx, seen, scene, found)
-    await _remember(tx, seen, found, sent=told is not None, scene=scene, **({"model": model} if model else {}))
+    await _remember(
+        tx, seen, found, sent=told is not None, scene=scene, call=call and not phone,
+        **({"model": model} if model else {}),
+    )  # fmt: skip
     if told is not None and person and handed is None:
-        await _hand_over(app, tx, seen, heard, found, name)
+        await _hand_over(app, tx, seen, heard, found, name, call=call)
+
+
+def _number(heard: Sequence[Heard], *, alone: bool = False) -> str:
+    """Where to call somebody; as they typed it where the store's country is not known. Empty: they named none.
+
+    `alone`: what was typed so counts only where it says little else.
+    """
+    known = next((one.value for each in heard for one in each.question.phones), "")
+    return known or next((typed for each in heard if (typed := dialled(each.question.text, alone=alone))), "")
+
+
+def _both(heard: Heard) -> tuple[str, str]:
+    return heard.question.text, heard.text
 
 
 async def _led(tx: Tx, seen: Seen, heard: Sequence[Heard], scene: Scene) -> Answer | None:
@@ -328,18 +349,22 @@ async def _give(tx: Tx, seen: Seen, scene: Scene, found: Answer) -> None:
             await gifts.ask(tx, scene, part.say.gift, conversation_id=seen.talk.id, key=key)
 
 
-async def _remember(tx: Tx, seen: Seen, found: Answer, *, sent: bool, scene: Scene | None = None, **more: Any) -> None:
+async def _remember(
+    tx: Tx, seen: Seen, found: Answer, *, sent: bool, scene: Scene | None = None, call: bool = False, **more: Any
+) -> None:
     """The turn in the log, with what later messages may mean by "it" and "the second one"."""
     says = [part.say for part in found.parts]
     pending = next((say.topic for say in says if say.outcome is Outcome.ASK and say.topic), "")
     asked = [need for say in says for need in say.asked]
+    if call:
+        asked.append("phone")
     if scene is not None and found.outcome is Outcome.PERSON and not scene.address and not scene.somebody:
         asked.append("email")
     data: dict[str, Any] = {
         **words.evidence(found),
         "choices": [{"text": one.text, "to": one.to} for one in found.choices if not one.to.startswith(flowing.OPTION)],
         "asked": asked,
-        "told": [say.told for say in says if say.told],
+        "told": [told for say in says for told in (say.told, *say.also_told) if told],
         "products": next((list(say.products) for say in says if say.products), []),
         "order": next((say.order for say in says if say.order), ""),
         "pending": pending,
@@ -354,17 +379,26 @@ async def _remember(tx: Tx, seen: Seen, found: Answer, *, sent: bool, scene: Sce
     )  # fmt: skip
 
 
-async def _address(tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene: Scene) -> bool:
-    """The shopper gives an address after the hand-over asked for one: kept for this conversation's replies."""
-    typed = next((one.value for each in heard for one in each.question.emails), "")
-    if not typed or "email" not in scene.before.asked or seen.visitor is None or scene.shopper is None:
+async def _address(app: App, tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene: Scene) -> bool:
+    """The shopper gives an address or a number, or both, after the hand-over asked for it: kept for this conversation's
+    replies, a number in a note to the team."""
+    if seen.visitor is None or scene.shopper is None:
         return False
-    kept = await threads.ask_email(tx, scene.shopper, typed)
-    if kept is None:
-        return False
-    await visitors.typed_email(tx, seen.visitor, kept)
-    said = scene.t.gettext(_("Thank you. The answer comes to %(email)s too."), email=isolate(kept, "ltr"))
     name = seen.bot.name or scene.t.gettext(_("Assistant"))
+    typed = next((one.value for each in heard for one in each.question.emails), "")
+    kept = await threads.ask_email(tx, scene.shopper, typed) if typed and "email" in scene.before.asked else None
+    wanted = "phone" in scene.before.asked or kept is not None
+    phone = _number(heard, alone=True) if wanted else ""
+    if kept is not None:
+        await visitors.typed_email(tx, seen.visitor, kept)
+    if phone:
+        note = await _to_the_team(app, tx, seen)
+        words_of_note = note.gettext(_("To be called back at: %(phone)s"), phone=isolate(phone, "ltr"))
+        await messages.note_by_bot(tx, head, uuid5(seen.talk.id, f"call {seen.message.id}"), words_of_note, name=name)
+        head = await threads.lock(tx, seen.talk.id) or head
+    if kept is None and not phone:
+        return False
+    said = _thanks(scene.t, isolate(kept, "ltr") if kept else "", isolate(phone, "ltr") if phone else "")
     told = await messages.answer_by_bot(
         tx, head, seen.message.id, said, name=name, settles=False,
         more={"bot": {"parts": [_plain(Outcome.ANSWER, Reason.ADDRESS)], "language": scene.language}},
@@ -377,6 +411,17 @@ async def _address(tx: Tx, head: Head, seen: Seen, heard: Sequence[Heard], scene
     return True
 
 
+def _thanks(t: Translator, email: str, phone: str) -> str:
+    """For an address, a number, or both."""
+    if not phone:
+        return t.gettext(_("Thank you. The answer comes to %(email)s too."), email=email)
+    if not email:
+        return t.gettext(_("Thank you. I have passed on %(phone)s."), phone=phone)
+    return t.gettext(
+        _("Thank you. I have passed on %(phone)s, and the answer comes to %(email)s too."), phone=phone, email=email
+    )
+
+
 def _plain(outcome: Outcome, reason: Reason) -> dict[str, Any]:
     return {"outcome": outcome.value, "reason": reason.value, "topic": "", "confidence": 0, "tool": "", "title": "",
             "source": "", "candidates": []}  # fmt: skip
@@ -385,10 +430,18 @@ def _plain(outcome: Outcome, reason: Reason) -> dict[str, Any]:
 # Handing over
 
 
-def handing(scene: Scene, found: Answer) -> str:
-    """What the shopper is told: that a person takes over, when, and how the answer finds them."""
+def handing(scene: Scene, found: Answer, *, call: bool = False, phone: str = "") -> str:
+    """What the shopper is told: that a person takes over, when, and how the answer finds them. `call`: they want to be
+    called back, at `phone` where they said it."""
     t = scene.t
+    answered = any(part.say.outcome is Outcome.ANSWER and part.say.text for part in found.parts)
     match found.reason:
+        case Reason.WANTED if call and phone:
+            said = [
+                t.gettext(_("I have passed on that you want to be called at %(phone)s."), phone=isolate(phone, "ltr"))
+            ]
+        case Reason.WANTED if call:
+            said = [t.gettext(_("I have passed on that you want to be called. Write your phone number here."))]
         case Reason.WANTED | Reason.FLOW:
             said = [t.gettext(_("A colleague takes over from here."))]
         case Reason.REPEATED | Reason.ENOUGH:
@@ -396,8 +449,12 @@ def handing(scene: Scene, found: Answer) -> str:
         case Reason.RESERVED:
             said = [t.gettext(_("A colleague answers this."))]
         case _:
-            said = [t.gettext(_("I have no reliable answer to this, so a colleague takes over."))]
-    said.append(t.gettext(_("Everything written here is before them.")))
+            said = [
+                t.gettext(_("The rest a colleague answers."))
+                if answered
+                else t.gettext(_("I have no sure answer to that. A colleague takes over."))
+            ]
+    said.append(t.gettext(_("They see what was written here.")))
     if scene.somebody:
         if scene.usual:
             said.append(t.gettext(_("It usually takes about %(time)s."), time=t.duration(scene.usual)))
@@ -405,7 +462,7 @@ def handing(scene: Scene, found: Answer) -> str:
         said.append(t.gettext(_("Somebody is here again %(when)s."), when=when(t, scene.back_at, scene.now)))
     else:
         said.append(t.gettext(_("Nobody is here just now; the answer comes as soon as somebody is.")))
-    if not scene.somebody and not scene.address:
+    if not scene.somebody and not scene.address and not (call and phone):
         said.append(t.gettext(_("Write your e-mail address here, and the answer reaches you there too.")))
     return " ".join(said)
 
@@ -421,12 +478,19 @@ def when(t: Translator, moment: datetime, now: datetime) -> str:
     return t.gettext(_("on %(day)s at %(time)s"), day=t.format_date(moment, "full"), time=time)
 
 
-async def _hand_over(app: App, tx: Tx, seen: Seen, heard: Sequence[Heard], found: Answer, name: str) -> None:
-    """To the right team, with a summary for whoever takes it."""
+async def _to_the_team(app: App, tx: Tx, seen: Seen) -> Translator:
+    """Words for colleagues, in the workspace's language."""
     workspace = await workspaces.current(tx)
-    t = app.catalogues.translator(
+    return app.catalogues.translator(
         app.catalogues.negotiate(workspace.locale if workspace else ""), timezone=seen.store.timezone
     )
+
+
+async def _hand_over(
+    app: App, tx: Tx, seen: Seen, heard: Sequence[Heard], found: Answer, name: str, *, call: bool
+) -> None:
+    """To the right team, with a summary for whoever takes it."""
+    t = await _to_the_team(app, tx, seen)
     order_id = next((turn.data["order"] for turn in seen.before.turns if turn.data.get("order")), "")
     order = await tx.get(Order, UUID(order_id)) if order_id else None
     before = [
@@ -437,6 +501,8 @@ async def _hand_over(app: App, tx: Tx, seen: Seen, heard: Sequence[Heard], found
         if part["title"] or part["tool"] in words.TOOLS
     ]
     note = words.summary(t, found, heard, before, isolate(order.name, "ltr") if order is not None else "")
+    if call:
+        note = "\n".join((note, t.gettext(_("They want to be called back."))))
     head = await threads.lock(tx, seen.talk.id)
     assert head is not None
     await messages.note_by_bot(tx, head, uuid5(seen.talk.id, f"bot {seen.message.id}"), note, name=name)

@@ -215,14 +215,19 @@ async def asked(tx: Tx, days: int) -> list[Asked]:
 
 
 async def draft_topic(tx: Tx, topic: str, language: str, *, by: Agent) -> Article:
-    """A draft about a topic, titled in every language; a second time it is the same article. Raises NotFound."""
+    """A draft about a topic, titled in every language; a second time it is the same article, and a deleted one comes
+    back. Raises NotFound."""
     titles = _titles().get(topic)
     if titles is None:
         raise NotFound(_("This topic is not known."), _("Choose another one."))
     origin = f"topic:{topic}"
-    there = await tx.scalar(select(Article).where(Article.workspace_id == tx.workspace_id, Article.origin == origin))
+    there: Article | None = await tx.scalar(
+        select(Article).where(Article.workspace_id == tx.workspace_id, Article.origin == origin)
+    )
     if there is not None:
-        return there  # type: ignore[no-any-return] # a scalar of its query
+        if there.deleted_at is not None:
+            await articles.remove(tx, there, by=by, back=True)
+        return there
     source = language if language in titles else "en"
     article = await articles.create(tx, by.id, Kind.ARTICLE, source, origin=origin)
     words = await tx.scalar(

@@ -169,6 +169,21 @@ def wants_person(text: str) -> bool:
     return _WANTS_PERSON.search(search_key(text)) is not None
 
 
+_CALL = re.compile(
+    r"\b(?:call|phone|ring) me\b|\bcall(?: me)? back\b|\bcallback\b|\bgive me a (?:call|ring)\b"
+    r"|\b(?:اتصل|اتصلو|اتصلوا|يتصل|تتصل|تتصلو|تتصلوا|يكلمني|كلموني|تكلموني|دقو|دقوا|تدقو|رنو|رنوا|عيطو|عيطوا|يعيط|تعيطو"
+    r"|يدق|مكالمه|هاتفوني)\b"
+    r"|(?<!\w)(?:תתקשר[וי]?|שיתקשרו|שיתקשר|שתתקשרו|התקשרו|תחזרו אליי|תחזרו אלי|שיחזרו אליי|שיחזרו אלי|חזרו אליי"
+    r"|שיחה חוזרת|תצלצלו)\b"
+    r"|\b(?:it+as+l[iou]+|yetesel|tetes[ie]l\w*|kal+[ei]?mo?u?ni|3ay+[ei]?to?u?li?|do2o?u?li?)\b"
+)
+
+
+def wants_call(text: str) -> bool:
+    """Whether somebody who wants a person wants to be called."""
+    return _CALL.search(search_key(text)) is not None
+
+
 def decide(message: Message, read: Read | None, said: Said, *, heard: str = "", needs: Sequence[str] = ()) -> Decision:
     """What to do about one question.
 

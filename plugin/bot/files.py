@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -75,12 +77,17 @@ def read(path: Path, kind: type[_T], check: Callable[[_T], tuple[str, str] | Non
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            begins = file.read(2)
+            file.seek(0)
+            if begins in (b"\xff\xfe", b"\xfe\xff"):
+                raise SetupError(f"{path} is UTF-16, not UTF-8.")
+            whole = gzip.GzipFile(fileobj=file) if begins == b"\x1f\x8b" else file
+            for number, line in enumerate(whole, 1):
                 line = line.removeprefix(b"\xef\xbb\xbf").strip()
                 if line:
                     yield number, line
-    except OSError as error:
-        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SetupError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _plain(error: msgspec.DecodeError) -> str:

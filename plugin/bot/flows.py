@@ -282,11 +282,6 @@ class Turn:
     hands: HandOver | None = None
     path: Sequence[str] = ()
 
-    @property
-    def to_person(self) -> bool:
-        """Whether a person goes on from here."""
-        return self.ending not in (Ending.WAITS, Ending.DONE)
-
 
 def start(flow: Flow, facts: Facts) -> Turn:
     """From the first step to the first that waits, or to the end."""

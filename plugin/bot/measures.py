@@ -15,17 +15,13 @@ _RESAMPLES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One question and what became of it. `topic` is None outside; `place` is where the right topic stood, from 0.
-
-    `certainty`: how sure it was that its first topic is right, if any is.
-    """
+    """One question and what became of it. `place` is where the right topic stood, from 0; None outside."""
 
     language: str
     inside: bool
     place: int | None
     gate: float
     accepted: bool
-    certainty: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +115,8 @@ def _share(hits: Sequence[bool] | NDArray[np.bool_]) -> float | None:
 
 
 def _precision(inside: Sequence[Tried]) -> float | None:
-    """How many are right among the four fifths of the questions inside that it was surest of."""
-    surest = sorted(inside, key=lambda one: -one.certainty)[: round(len(inside) * COVERAGE)]
+    """How many are right among the four fifths of the questions inside that it would answer first: by the gate."""
+    surest = sorted(inside, key=lambda one: -one.gate)[: round(len(inside) * COVERAGE)]
     return _share([one.place == 0 for one in surest])
 
 

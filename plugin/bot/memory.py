@@ -94,3 +94,8 @@ def picked(text: str, count: int) -> int | None:
 def means_it(text: str) -> bool:
     """Whether a question points at something without naming it."""
     return any(word in _IT for word in search_key(text).split())
+
+
+def points(word: str) -> bool:
+    """Whether a word in search spelling only points: a place, "it", "please"."""
+    return word in _IT or word in _AROUND or any(word in known for known in _ORDINALS.values())

@@ -57,7 +57,11 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """What is said to one question, and why. `told` names what was said, so that it is not said again and again."""
+    """What is said to one question, and why. `told` names what was said, so that it is not said again and again;
+    `also_told` what was said beside it.
+
+    `sad`: nobody is glad to hear it, so no kind word goes before.
+    """
 
     outcome: Outcome
     reason: Reason
@@ -72,7 +76,9 @@ class Say:
     title: str = ""
     tool: str = ""
     told: str = ""
+    also_told: Sequence[str] = ()
     gift: Any = None
+    sad: bool = False
 
     @classmethod
     def person(cls, decision: Decision, topic: str = "") -> Say:

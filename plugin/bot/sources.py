@@ -6,7 +6,6 @@ What an article says is data: it is quoted, never followed, and nothing in it is
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -103,7 +102,7 @@ async def find(
 ) -> list[Source]:
     """The articles and snippets that speak of a question, the best first. `near` is what it means (`meaning.near`)."""
     said = " ".join(content(question)) or question
-    hits = await search.find(tx, store_id, said, language, limit + 3, kinds=_KINDS, near=near)
+    hits = await search.ranked(tx, store_id, said, language, limit + 3, kinds=_KINDS, near=near)
     every = {one.article.id: one for one in await articles.by_ids(tx, [hit.article_id for hit in hits])}
     made = [
         source
@@ -150,10 +149,10 @@ def strength(question: str, title: str, body: str) -> float:
     if not asked:
         return 0.0
     named = content(title)
-    in_title = sum(_has(title, one) for one in asked)
-    covered = sum(_has(title, one) or _has(body, one) for one in asked) / len(asked)
+    in_title = lexemes.present(title, asked)
+    covered = sum(one or other for one, other in zip(in_title, lexemes.present(body, asked), strict=True)) / len(asked)
     # A title of a word or two that the question names is what it is about.
-    about = min(1.0, in_title / max(1, min(len(named), len(asked))))
+    about = min(1.0, sum(in_title) / max(1, min(len(named), len(asked))))
     return round(0.5 * covered + 0.5 * about, 3)
 
 
@@ -163,7 +162,7 @@ def passage(body: str, question: str) -> tuple[str, bool]:
         return body, True
     lines = [line for line in body.split("\n") if line.strip()]
     asked = _asked(question)
-    best = max(range(len(lines)), key=lambda at: (sum(_has(lines[at], one) for one in asked), -at))
+    best = max(range(len(lines)), key=lambda at: (sum(lexemes.present(lines[at], asked)), -at))
     said = lines[best]
     after = best + 1
     while after < len(lines) and len(said) + len(lines[after]) < LONGEST:
@@ -219,7 +218,3 @@ def _asked(question: str) -> tuple[Asked, ...]:
     words = content(question)
     # Every word as it stands: an unfinished last one is for a search field.
     return tuple(Asked(one.parts, one.exact, prefix=False) for one in lexemes.asked(words))
-
-
-def _has(text: str, asked: Asked) -> bool:
-    return bool(text) and any(piece.found for piece in lexemes.marked(re.sub(r"\s+", " ", text), (asked,)))

@@ -6,6 +6,7 @@ reads the database and asks nobody outside, so that no transaction waits for a m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -14,26 +15,28 @@ from typing import Any
 from uuid import UUID
 
 from plugin.app import App
-from plugin.bot import gifts, seeds, sources, tools
+from plugin.bot import catalogue, gifts, seeds, sources, tools
 from plugin.bot.alike import Phrasings
 from plugin.bot.allowed import GIVES, Deed, Verdict, Wish
 from plugin.bot.book import BOOK, examples, topics, version
+from plugin.bot.catalogue import OF_PRODUCTS, short
 from plugin.bot.decide import CHOICES, Decision, Outcome, Read, Reason, Said, decide
+from plugin.bot.goods import Want, things, wants
 from plugin.bot.manners import Manner, manner
 from plugin.bot.memory import Choice, chosen
 from plugin.bot.scene import Say, Scene
 from plugin.bot.sources import Source
-from plugin.bot.tools import OF_ORDERS, OF_PRODUCTS
-from plugin.bot.understand import Message, understand
+from plugin.bot.tools import DISCOUNTS, OF_ORDERS
+from plugin.bot.understand import Message, continues, understand, without_and
 from plugin.conversations import cards
-from plugin.conversations.cards import LONGEST_ANSWER
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
+from plugin.kernel.text import isolate, search_key
 from plugin.knowledge import meaning
 from plugin.knowledge.meaning import NOTHING, Near
 from plugin.language.client import Away, NotStocked
-from plugin.language.frames import Answered
+from plugin.language.frames import AHEAD, Answered
 from plugin.returns import proof
 
 HUMAN = "human"
@@ -123,7 +126,7 @@ async def hear(
     """
     whole = understand(text, today=today, region=region or None)
     asked = whole.questions or (whole.text,)
-    found = []
+    found: list[Heard] = []
     for one in asked:
         asked_here = understand(one, today=today, region=region or None)
         # What stands in one question is meant by the others too: "order 1001: where is it? can I cancel it?"
@@ -132,7 +135,16 @@ async def hear(
             phones=asked_here.phones or whole.phones, dates=asked_here.dates or whole.dates,
             language=asked_here.language or whole.language,
         )  # fmt: skip
-        found.append(await _heard(app, workspace_id, question, masked(asked_here), fallback, own))
+        heard = await _heard(app, workspace_id, question, masked(asked_here), fallback, own)
+        if found and continues(one) and heard.read is not None and not sure_of(heard):
+            # "And how long does it take?" says by itself not what is spoken of: it is read behind what it goes on from.
+            joined = f"{masked(found[-1].question)} {masked(asked_here)}"
+            again = await _heard(app, workspace_id, question, joined, fallback, own)
+            sure = sure_of(again)
+            # Where it names something itself, the same topic once more would leave that without an answer.
+            lost = sure == sure_of(found[-1]) and bool(sources.content(without_and(one)))
+            heard = replace(again, text=joined) if sure and not lost and not again.question.arabizi else heard
+        found.append(heard)
     return found
 
 
@@ -151,7 +163,8 @@ async def _heard(app: App, workspace_id: UUID, question: Message, text: str, fal
         tuple((topic.id, topic.score) for topic in answered.topics), answered.confidence, answered.gate,
         answered.answer_from, answered.offer_from,
     )  # fmt: skip
-    spoken = answered.language if answered.language in seeds.LANGUAGES else language
+    # The models hear Arabizi; whose words stand around a product's name in another script `understand` knows.
+    spoken = answered.language if answered.arabizi and answered.language in seeds.LANGUAGES else language
     # What looks up an order needs no article; its vectors are remembered, so the others cost a look at the shelf.
     sure = read.topics and read.gate >= read.answer_from and read.topics[0][0] in {*OF_ORDERS, HUMAN}
     near = NOTHING if sure else await meaning.near(app, workspace_id, answered.text)
@@ -193,9 +206,26 @@ def sure_of(heard: Heard) -> str:
 
 async def answer(tx: Tx, scene: Scene, heard: Sequence[Heard], lessons: Phrasings) -> Answer:
     """What is said to these questions. `lessons` are the corrections that count."""
-    parts = [await _part(tx, scene, one, lessons) for one in heard]
+    parts: list[Part] = []
+    for one in heard:
+        if parts and parts[-1].say.products and wants(one.text) and not things(one.text):
+            # "Do you have it? And how much?" is one question about goods.
+            before = parts[-1]
+            joined = replace(one, text=f"{before.heard.text} {one.text}", question=before.heard.question)
+            say = await _goods(tx, scene, joined, Decision(Outcome.OFFER, Reason.UNSURE, (before.say.topic,)))
+            if say is not None and say.outcome is Outcome.ANSWER:
+                parts[-1] = replace(before, heard=joined, say=say)
+                continue
+        parts.append(await _part(tx, scene, one, lessons))
+    if any(part.say.outcome is Outcome.ANSWER for part in parts):
+        # Beside what was answered nobody is asked what the whole is about.
+        parts = [part for part in parts if tuple(part.say.asked) != ("words",)]
     unique: list[Part] = []
+    sources_said = {part.say.source for part in parts if part.say.outcome is Outcome.ANSWER and part.say.source}
     for part in parts:
+        # What it would offer first another question has got as its answer.
+        if part.say.outcome is Outcome.OFFER and _leads_to(scene, part.say) in sources_said:
+            continue
         # Two questions with the same answer get it once.
         if not any(part.say.told and part.say.told == other.say.told for other in unique):
             unique.append(part)
@@ -210,7 +240,7 @@ async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
     choice = chosen(asked.text, [one for one in offered if one.to != PERSON], [*offered, *older])
     if choice is not None:
         return Part(heard, await _follow(tx, scene, choice, heard), 1.0)
-    if choice is None and (polite := manner(asked.text)) is not None:
+    if (polite := manner(asked.text)) is not None:
         return Part(heard, _polite(scene, polite), 1.0)
     heard = await _for_store(tx, scene, heard)
     learnt = lessons.nearest(asked.text) or (lessons.nearest(heard.text) if heard.text != asked.text else None)
@@ -223,16 +253,25 @@ async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
         return Part(heard, Say(Outcome.PERSON, Reason.WANTED, HUMAN), 1.0)
     pending = last.data.get("pending", "") if last is not None else ""
     if pending and (asked.orders or (pending in OF_PRODUCTS and decision.outcome is not Outcome.ANSWER)):
-        named = pending in OF_ORDERS or bool(await tools.named_in(tx, scene, asked.text))
-        if named and len(asked.text.split()) <= _SHORT:
+        named = pending in OF_ORDERS or await catalogue.names_one(tx, scene, heard.text)
+        if named and len(asked.text.split()) <= _ONLY_NAMES:
             return Part(heard, await _act(tx, scene, pending, heard), 1.0)
     if learnt is not None:
         return replace(await _learnt(tx, scene, heard, learnt.target), confidence=learnt.likeness, learnt=learnt.target)
+    if asked.says_nothing and search_key(asked.text) and (say := await _goods(tx, scene, heard, decision)) is not None:
+        # "L" or "2" says something behind a product.
+        return Part(heard, say, 1.0)
     if decision.reason is Reason.SILENT:
         return Part(heard, _nothing(scene))
     if decision.reason is Reason.ENOUGH and asked.says_nothing:
         return Part(heard, Say(Outcome.PERSON, Reason.ENOUGH))
     return await _decided(tx, scene, heard, decision)
+
+
+def _leads_to(scene: Scene, offer: Say) -> str:
+    """The article behind the first of the choices."""
+    kind, _colon, value = offer.choices[0].to.partition(":") if offer.choices else ("", "", "")
+    return value if kind == "article" else str(scene.bot.article(value) or "") if kind == "topic" else ""
 
 
 ARTICLE = "article:"
@@ -247,22 +286,31 @@ async def _for_store(tx: Tx, scene: Scene, heard: Heard) -> Heard:
         return heard
     hidden = {topic for topic in own if await _article(tx, scene, topic, heard) is None}
     left = tuple(one for one in read.topics if one[0] not in hidden)
-    # The gate is the best topic's score and more: without that topic it is as much lower.
-    less = read.topics[0][1] - left[0][1] if left else 0.0
+    # The gate is the best topic's score, how far it is ahead, and more: without these topics both are others.
+    less = read.topics[0][1] - left[0][1] + AHEAD * (_ahead(read.topics) - _ahead(left)) if left else 0.0
     return replace(heard, read=replace(read, topics=left, gate=read.gate - less))
+
+
+def _ahead(topics: Sequence[tuple[str, float]]) -> float:
+    return topics[0][1] - topics[1][1] if len(topics) > 1 else 0.0
 
 
 async def _article(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Source | None:
     return await sources.by_id(tx, scene.store.id, UUID(topic.removeprefix(ARTICLE)), heard.language, heard.text)
 
 
-_SHORT = 8
+_ONLY_NAMES = 8
 """Words of a message that only gives what was asked for."""
 
 
 async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Part:
     candidates = heard.read.topics[:5] if heard.read is not None else ()
-    if decision.outcome is Outcome.ANSWER:
+    # "And how much is the large one?" behind a product is about that, whatever it would be about by itself.
+    sure = decision.outcome is Outcome.ANSWER
+    back = await catalogue.points_back(tx, scene, heard.text, sure=sure)
+    if back and (say := await _goods(tx, scene, heard, decision)):
+        return Part(heard, say, decision.confidence, candidates)
+    if sure:
         say = await _act(tx, scene, decision.topics[0], heard)
         return Part(heard, say, decision.confidence, candidates)
     question = heard.text
@@ -272,21 +320,23 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
             return Part(heard, Say(Outcome.PERSON, Reason.WANTED, HUMAN), near.likeness)
         say = await _act(tx, scene, near.target, heard)
         return Part(heard, replace(say, reason=Reason.ALIKE) if say.reason is Reason.SURE else say, near.likeness)
-    goods = next((topic for topic in decision.topics if topic in OF_PRODUCTS), "")
-    if goods and not scene.bot.for_a_person(goods) and await tools.named_in(tx, scene, question):
-        # It may be about goods, and the catalogue has what is named: that decides.
-        say = await _act(tx, scene, goods, heard)
-        return Part(heard, say, decision.confidence, candidates)
+    # It may be about goods, and the catalogue has what is named or was shown: that decides.
+    if (say_goods := await _goods(tx, scene, heard, decision)) is not None:
+        return Part(heard, say_goods, decision.confidence, candidates)
     found = await sources.find(tx, scene.store.id, question, heard.language, near=heard.near)
     best = sources.sure(found)
     # An offer of topics says that none was sure: an article that speaks of nearly every word is surer.
     if best is not None and not _told(scene, best):
         return Part(heard, _quoted(scene, best, "", Reason.FOUND), best.confidence, candidates, found)
+    if (missing := _which_product(scene, question)) is not None:
+        return Part(heard, missing, decision.confidence, candidates, found)
     offers = await _offers(tx, scene, heard, decision, found)
     if offers and scene.before.offered < _MOST_OFFERS:
-        text = scene.t.gettext(_("I am not sure that I understood. Is it one of these?"))
+        text = before_choices(scene.t)
         say = Say(Outcome.OFFER, Reason.UNSURE, _topic(decision), text, choices=offers)
         return Part(heard, say, decision.confidence, candidates, found)
+    if decision.reason is Reason.OUTSIDE and (again := _not_understood(scene, question)) is not None:
+        return Part(heard, again, decision.confidence, candidates, found)
     reason = Reason.ENOUGH if offers else decision.reason if decision.outcome is Outcome.PERSON else Reason.UNCOVERED
     return Part(heard, Say(Outcome.PERSON, reason, _topic(decision)), decision.confidence, candidates, found)
 
@@ -294,28 +344,67 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
 _MOST_OFFERS = 2
 
 
+async def _goods(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Say | None:
+    """About goods, where it is not sure that the question is: only what the catalogue clearly has. None: it is not."""
+    topic = next((topic for topic in decision.topics if topic in OF_PRODUCTS), "availability")
+    if scene.bot.for_a_person(topic) or not _may(scene, topic):
+        return None
+    say = await catalogue.product(
+        tx, scene, topic, heard.text, typed=heard.question.text, unsure=True
+    )  # fmt: skip
+    return _once(scene, say) if say is not None else None
+
+
+_ABOUT_ONE = frozenset({Want.PRICE, Want.CHOICE, Want.STOCK})
+
+
+def _which_product(scene: Scene, text: str) -> Say | None:
+    """Back to whoever asks for a price or a size and names nothing that has one."""
+    if "product" in scene.before.asked or things(text) or wants(text).isdisjoint(_ABOUT_ONE):
+        return None
+    if scene.bot.for_a_person("availability") or not scene.may(Deed.GOODS):
+        return None
+    words = scene.t.gettext(_("Which product do you mean? Write its name, as it stands in the shop."))
+    return Say(Outcome.ASK, Reason.MISSING, "availability", words, asked=("product",), tool="catalogue")
+
+
+_MUMBLED = 2
+
+
+def _not_understood(scene: Scene, text: str) -> Say | None:
+    """Back, once, to whoever wrote a word or two that mean nothing here."""
+    if "words" in scene.before.asked or len(text.split()) > _MUMBLED:
+        return None
+    words = scene.t.gettext(_("I did not understand that. What is it about? A sentence is enough."))
+    return Say(Outcome.ASK, Reason.UNSURE, text=words, choices=_first_choices(scene), asked=("words",))
+
+
 def _topic(decision: Decision) -> str:
     return next((topic for topic in decision.topics[:1] if not topic.startswith(ARTICLE)), "")
 
 
 async def _offers(tx: Tx, scene: Scene, heard: Heard, decision: Decision, found: Sequence[Source]) -> list[Choice]:
-    """Up to three things that it may be about, and that there is something to say to."""
-    made = [Choice(_short(one.title), f"article:{one.article_id}") for one in sources.likely(found)[:2]]
-    taken = {one.to for one in made}
-    if decision.outcome is Outcome.OFFER:
-        for topic in decision.topics:
-            if topic.startswith(ARTICLE):
-                source = await _article(tx, scene, topic, heard) if topic not in taken else None
-                if source is not None and len(made) < CHOICES:
-                    made.append(Choice(_short(source.title), topic))
-                continue
-            article = scene.bot.article(topic)
-            if topic == HUMAN or (article is not None and f"article:{article}" in taken) or len(made) >= CHOICES:
-                continue
-            if scene.bot.for_a_person(topic) or not (tools.has(topic, scene.doors) or article is not None):
-                continue
-            made.append(Choice(_short(title_of(topic, heard.language)), f"topic:{topic}"))
-    return made
+    """Up to three things that it may be about, and that there is something to say to; topics before articles."""
+    made: list[Choice] = []
+    taken: set[str] = set()
+    for topic in decision.topics if decision.outcome is Outcome.OFFER else ():
+        if topic.startswith(ARTICLE):
+            source = await _article(tx, scene, topic, heard)
+            if source is not None and topic not in taken:
+                made.append(Choice(short(source.title), topic))
+                taken.add(topic)
+            continue
+        article = f"{ARTICLE}{scene.bot.article(topic)}"
+        if topic == HUMAN or scene.bot.for_a_person(topic) or not _answers(scene, topic):
+            continue
+        # Two topics that the same article answers are one choice.
+        if tools.has(topic, scene.doors) or article not in taken:
+            made.append(Choice(short(title_of(topic, heard.language)), f"topic:{topic}"))
+            taken.add(article)
+    for one in sources.likely(found)[:2]:
+        if f"{ARTICLE}{one.article_id}" not in taken:
+            made.append(Choice(short(one.title), f"{ARTICLE}{one.article_id}"))
+    return made[:CHOICES]
 
 
 def title_of(topic: str, language: str) -> str:
@@ -340,9 +429,9 @@ async def _follow(tx: Tx, scene: Scene, choice: str, heard: Heard) -> Say:
         found = tools.about(tx, scene, topic, mine[value]) if value in mine else None
         return await (found or tools.order(tx, scene, topic, heard.question)) or _uncovered(topic)
     if kind == "product":
-        row = await tools.by_id(tx, scene, UUID(value))
-        if row is not None:
-            return await tools.of_products(tx, scene, pending or "availability", [row], "")
+        say = await catalogue.chosen_product(tx, scene, pending or "availability", UUID(value))
+        if say is not None:
+            return say
         return _uncovered(pending)
     return Say(Outcome.PERSON, Reason.WANTED, HUMAN)
 
@@ -373,12 +462,16 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         return Say(Outcome.PERSON, Reason.RESERVED, topic)
     if not _may(scene, topic):
         return Say(Outcome.PERSON, Reason.RESERVED, topic)
-    if topic == DISCOUNTS and (say := await _discount(tx, scene)) is not None:
-        return _once(scene, say)
+    if topic == DISCOUNTS:
+        return _once(scene, await _discount(tx, scene, heard))
     if topic in OF_ORDERS and (say := await tools.order(tx, scene, topic, heard.question)) is not None:
-        return _once(scene, say)
-    if topic in OF_PRODUCTS and (say := await tools.product(tx, scene, topic, heard.question)) is not None:
-        return _once(scene, say)
+        return _once(scene, await _with_rules(tx, scene, topic, heard, say))
+    if topic in OF_PRODUCTS:
+        say = await catalogue.product(
+            tx, scene, topic, heard.text, typed=heard.question.text
+        )  # fmt: skip
+        if say is not None:
+            return _once(scene, say)
     if topic == tools.HOURS and scene.bot.article(topic) is None:
         say = await tools.opening(tx, scene)
         if say is not None:
@@ -386,7 +479,26 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
     return _once(scene, await _content(tx, scene, topic, heard))
 
 
-DISCOUNTS = "discounts"
+_ASKS = re.compile(
+    r"^(?:hi |hello |hey )*(?:how|can|could|may|who|until|within|is it|do you|what|when"
+    r"|كيف|هل|ممكن|كم|متي|مين|شلون|ازاي|كيفاش|ايش|شو|وش|איכ|אפשר|כמה|מי|האמ|עד מתי|מה)\b"
+)
+_RULES = frozenset({"return_item", "exchange", "cancel_order", "change_address", "change_order"})
+
+
+async def _with_rules(tx: Tx, scene: Scene, topic: str, heard: Heard, say: Say) -> Say:
+    """Who asks how something is returned is told that, before being asked whose order it is."""
+    article = scene.bot.article(topic)
+    if say.tool != "proof" or topic not in _RULES or article is None or not _ASKS.search(search_key(heard.text)):
+        return say
+    source = await sources.by_id(tx, scene.store.id, article, heard.language, heard.text)
+    if source is None or _told(scene, source):
+        return say
+    quoted = _quoted(scene, source, topic, Reason.SURE)
+    return replace(
+        say, text=f"{quoted.text}\n\n{say.text}", cards=[*quoted.cards, *say.cards], source=quoted.source,
+        title=quoted.title, also_told=(quoted.told,),
+    )  # fmt: skip
 
 
 def _may(scene: Scene, topic: str) -> bool:
@@ -398,17 +510,29 @@ def _may(scene: Scene, topic: str) -> bool:
     return topic not in OF_PRODUCTS or scene.may(Deed.GOODS)
 
 
-async def _discount(tx: Tx, scene: Scene) -> Say | None:
-    """A code for whoever asks for one, where the merchant wants that; None: what is written about it is said."""
-    percent = scene.bot.giving.asked_percent
-    found = await gifts.look(tx, scene, Wish(percent=percent)) if percent else None
-    if found is None or found.verdict not in (*GIVES, Verdict.UNPROVEN, Verdict.CUSTOMER):
-        return None
-    door = [tools.door_to_proof(scene)] if found.verdict is Verdict.UNPROVEN else []
-    return Say(
-        Outcome.ANSWER, Reason.SURE, DISCOUNTS, gifts.said(scene, found), cards=door, tool="discount",
-        told=f"discount {found.verdict.value}", gift=found if found.gives else None,
-    )  # fmt: skip
+async def _discount(tx: Tx, scene: Scene, heard: Heard) -> Say:
+    """To whoever asks for a discount: a code of their own, the one for everybody, what is written, or an honest no."""
+    giving = scene.bot.giving
+    found = await gifts.look(tx, scene, Wish(percent=giving.asked_percent)) if giving.asked_percent else None
+    gives = found if found is not None and found.gives else None
+    if gives is None and giving.public_code and scene.may(Deed.DISCOUNT):
+        words = scene.t.gettext(
+            _("With the code %(code)s there is something off. It is entered when you pay."),
+            code=isolate(giving.public_code, "ltr"),
+        )
+        return _of_discount(words, "public")
+    if found is not None and found.verdict in (*GIVES, Verdict.UNPROVEN, Verdict.CUSTOMER):
+        door = [tools.door_to_proof(scene)] if found.verdict is Verdict.UNPROVEN else []
+        return replace(_of_discount(gifts.said(scene, found), found.verdict.value), cards=door, gift=gives)
+    written = await _content(tx, scene, DISCOUNTS, heard)
+    if written.outcome is Outcome.ANSWER:
+        return written
+    words = scene.t.gettext(_("There is no discount code that I could give just now."))
+    return replace(_of_discount(words, "none"), sad=True)
+
+
+def _of_discount(words: str, what: str) -> Say:
+    return Say(Outcome.ANSWER, Reason.SURE, DISCOUNTS, words, tool="discount", told=f"discount {what}")
 
 
 async def _content(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
@@ -462,9 +586,13 @@ def _polite(scene: Scene, said: Manner) -> Say:
     if "greeting" in scene.before.told:
         return Say(Outcome.ANSWER, Reason.MANNERS)
     text = scene.t.gettext(_("Hello. What is it about? Write it in your own words."))
+    return Say(Outcome.ANSWER, Reason.MANNERS, text=text, choices=_first_choices(scene), told="greeting")
+
+
+def _first_choices(scene: Scene) -> list[Choice]:
+    """What most people come with, as far as there is something to say to it."""
     offered = [topic for topic in ("track_order", "return_item", "delivery_time") if _answers(scene, topic)]
-    choices = [Choice(_short(title_of(topic, scene.language)), f"topic:{topic}") for topic in offered]
-    return Say(Outcome.ANSWER, Reason.MANNERS, text=text, choices=choices, told="greeting")
+    return [Choice(short(title_of(topic, scene.language)), f"topic:{topic}") for topic in offered]
 
 
 def _answers(scene: Scene, topic: str) -> bool:
@@ -478,11 +606,13 @@ def _nothing(scene: Scene) -> Say:
     return Say(Outcome.ASK, Reason.SILENT, text=words, asked=("words",))
 
 
-def _short(title: str) -> str:
-    return title if len(title) <= LONGEST_ANSWER else f"{title[: LONGEST_ANSWER - 1].rstrip()}…"
-
-
 # Putting together
+
+
+def before_choices(t: Translator) -> str:
+    """What stands before choices that nobody is sure of."""
+    return t.gettext(_("I am not sure that I understood. Is it one of these?"))
+
 
 _RANK = {Outcome.PERSON: 0, Outcome.ASK: 1, Outcome.OFFER: 2, Outcome.ANSWER: 3}
 
@@ -491,11 +621,23 @@ def together(scene: Scene, parts: Sequence[Part]) -> Answer:
     """One message from the answers to all questions; where one needs a person, the others are answered all the same."""
     t = scene.t
     leading = min(parts, key=lambda part: _RANK[part.say.outcome])
-    said = [part.say for part in parts if part.say.text]
-    texts = [one.text for one in said]
-    if texts and scene.bot.tone == "warm" and said[0].outcome is Outcome.ANSWER and (said[0].source or said[0].tool):
+    # What is known comes first, what is asked back stands last, beside the buttons; nothing is said twice.
+    said = sorted((part.say for part in parts if part.say.text), key=lambda one: -_RANK[one.outcome])
+    if leading.say.outcome is Outcome.PERSON:
+        # Nothing is asked back beside "a colleague takes over": they ask.
+        said = [one for one in said if one.outcome in (Outcome.ANSWER, Outcome.PERSON)]
+    texts = list(dict.fromkeys(one.text for one in said))
+    if len(texts) > 1 and any(one.outcome is Outcome.OFFER for one in said):
+        texts = [t.gettext(_("Of the rest I am not sure. Is it one of these?")) if text == before_choices(t) else text
+                 for text in texts]  # fmt: skip
+    begins = not any(turn.sent for turn in scene.before.turns)
+    first = said[0] if said else None
+    glad = first is not None and first.outcome is Outcome.ANSWER and not first.sad and (first.source or first.tool)
+    if glad and begins and scene.bot.tone == "warm":
         gladly = t.gettext(_("Gladly."))
-        texts[0] = f"{gladly} {texts[0]}"
+        # A list stands below it, by itself.
+        between = "\n" if texts[0].startswith("•") else " "
+        texts[0] = f"{gladly}{between}{texts[0]}"
     carried: list[dict[str, Any]] = []
     choices: list[Choice] = []
     for say in (part.say for part in parts):
@@ -511,8 +653,3 @@ def together(scene: Scene, parts: Sequence[Part]) -> Answer:
 def spoken(scene_languages: Collection[str], heard: Sequence[Heard], fallback: str) -> str:
     """The language that is answered in: the message's own where we speak it. Pure."""
     return next((one.language for one in heard if one.language in scene_languages), fallback)
-
-
-def translator_of(app: App, language: str, timezone: str, digits: str) -> Translator:
-    """Words for a shopper of this store."""
-    return app.catalogues.translator(language, timezone=timezone, digits=digits)

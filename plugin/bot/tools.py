@@ -1,4 +1,4 @@
-"""What the bot can look up by itself: orders that are proven to be the shopper's, goods, opening hours.
+"""What the bot can look up by itself: orders that are proven to be the shopper's, opening hours. Goods: `catalogue`.
 
 It reads and it opens doors; nothing is carried out here. Whatever changes an order or moves money happens on the
 widget's own screens, where the shop's rules and the proof of ownership hold.
@@ -8,32 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from babel import dates
-from sqlalchemy import func, or_, select
 
-from plugin.bot import sources
+from plugin.bot.catalogue import OF_PRODUCTS
 from plugin.bot.decide import Outcome, Reason
-from plugin.bot.memory import Choice, means_it, picked
+from plugin.bot.memory import Choice, means_it
 from plugin.bot.scene import Say, Scene
-from plugin.bot.understand import Message, understand
-from plugin.bot.understand import Product as Named
-from plugin.conversations import cards, teams
+from plugin.bot.understand import Message
+from plugin.conversations import teams
 from plugin.conversations.hours import DAY_MINUTES, Span, clock
 from plugin.crm import orders, tracking
 from plugin.crm.orders import OrderView, number_of
-from plugin.crm.products import Product, Variant
 from plugin.crm.tracking import Standing, Step
-from plugin.kernel import lexemes
 from plugin.kernel.db import Tx
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
-from plugin.kernel.money import Money
-from plugin.kernel.text import isolate, search_key
+from plugin.kernel.text import isolate
 from plugin.returns import proof, records
 from plugin.returns import words as return_words
 from plugin.returns.self_service import Door
@@ -55,17 +48,15 @@ DOORS = {
 """Topics about an order, and the screen of the widget on which the shopper goes on."""
 
 OF_ORDERS = frozenset({*TRACKED, *DOORS, "refund_status"})
-OF_PRODUCTS = frozenset({"availability", "back_in_stock"})
 HOURS = "opening_hours"
+DISCOUNTS = "discounts"
 
-MOST_SHOWN = 4
-_LOOKED_AT = 60
 _OFFERED = 3
 
 
 def has(topic: str, doors: frozenset[Door] = frozenset(Door)) -> bool:
     """Whether there is a tool for a topic, so that no article has to answer it. `doors`: what the shop left open."""
-    return _open(topic, doors) if topic in OF_ORDERS else topic in OF_PRODUCTS or topic == HOURS
+    return _open(topic, doors) if topic in OF_ORDERS else topic in OF_PRODUCTS or topic in (HOURS, DISCOUNTS)
 
 
 _LEADS_TO = {"order": Door.ORDERS, "back": Door.RETURNS, "problem": Door.CLAIMS}
@@ -154,12 +145,14 @@ def _unproven(scene: Scene, topic: str, message: Message, *, known: bool) -> Say
     if known and number:
         words = t.gettext(_("I cannot see order %(order)s here yet."), order=isolate(number, "ltr"))
     else:
-        words = t.gettext(_("I look it up as soon as it is clear that the order is yours."))
-    more = t.gettext(_("Open your orders, enter the number and the e-mail or phone of the order, and type the code."))
+        words = t.gettext(_("For that I have to know that the order is yours."))
+    more = t.gettext(
+        _("Tap “Find my order”, enter its number and its e-mail or phone, and type the code that we send.")
+    )
     door = _door(scene, "find", {"number": number} if number else {}, t.gettext(_("Find my order")))
     return Say(
         Outcome.ASK, Reason.MISSING, topic, f"{words} {more}", cards=[door], asked=("proof",), tool="proof",
-        told=f"{topic} proof",
+        told=f"{topic} proof {number}",
     )  # fmt: skip
 
 
@@ -265,174 +258,6 @@ def _door(scene: Scene, screen: str, given: dict[str, Any], title: str) -> dict[
         "kind": "door", "title": title, "screen": screen, "given": given,
         "url": f"{scene.public_url}/widget/page?{page}",
     }  # fmt: skip
-
-
-# Goods
-
-
-async def product(tx: Tx, scene: Scene, topic: str, message: Message) -> Say | None:
-    """Whether something is there, and for how much. None: no product of the shop is named."""
-    rows = await _meant(tx, scene, message)
-    if not rows:
-        return None
-    if len(rows) > 1 and not _compared(rows, message):
-        return Say(
-            Outcome.ASK, Reason.MISSING, topic, scene.t.gettext(_("Which of these do you mean?")),
-            cards=await cards.of_products(tx, rows),
-            choices=[Choice(_short(row.title), f"product:{row.id}") for row in rows[:_OFFERED]],
-            asked=("product",), products=[str(row.id) for row in rows], tool="catalogue",
-        )  # fmt: skip
-    return await of_products(tx, scene, topic, rows, message.text)
-
-
-async def of_products(tx: Tx, scene: Scene, topic: str, rows: Sequence[Product], asked: str) -> Say:
-    """Stock and price of these products, the variant that is named first of all."""
-    found = await tx.scalars(
-        select(Variant)
-        .where(Variant.workspace_id == tx.workspace_id, Variant.product_id.in_([row.id for row in rows]))
-        .order_by(Variant.product_id, Variant.id)
-    )
-    variants: dict[UUID, list[Variant]] = {}
-    for one in found:
-        variants.setdefault(one.product_id, []).append(one)
-    words = "\n".join(_stock(scene.t, row, variants.get(row.id, []), asked) for row in rows)
-    return Say(
-        Outcome.ANSWER, Reason.SURE, topic, words, cards=await cards.of_products(tx, rows),
-        products=[str(row.id) for row in rows], tool="catalogue",
-        told=f"stock {blake2b(words.encode(), digest_size=6).hexdigest()}",
-    )  # fmt: skip
-
-
-async def by_id(tx: Tx, scene: Scene, product_id: UUID) -> Product | None:
-    """A product of this store that shoppers can see."""
-    found: Product | None = await tx.scalar(select(Product).where(*_public(tx, scene), Product.id == product_id))
-    return found
-
-
-async def _meant(tx: Tx, scene: Scene, message: Message) -> list[Product]:
-    """The products that a question names, else the one that was shown before and is pointed at."""
-    named = await named_in(tx, scene, message.text)
-    if named:
-        return named
-    shown: list[str] = next((turn.data["products"] for turn in scene.before.turns if turn.data.get("products")), [])
-    at = picked(message.text, len(shown))
-    if at is None and len(shown) == 1 and (means_it(message.text) or len(message.text.split()) <= _FEW):
-        at = 0
-    if at is None:
-        return []
-    row = await by_id(tx, scene, UUID(shown[at]))
-    return [row] if row is not None else []
-
-
-_FEW = 3
-
-
-async def named_in(tx: Tx, scene: Scene, text: str) -> list[Product]:
-    """The products whose names stand in a text: whole names first, else those most of whose words are said."""
-    # As they are typed and as their other forms share it: titles stand in the table in the shop's own spelling.
-    words = [form for word in _raw_words(text) for form in (word, *lexemes.stems(search_key(word))) if len(form) > 2]
-    if not words:
-        return []
-    like = [f"%{word.replace('%', '').replace('_', ' ')}%" for word in dict.fromkeys(words)][:24]
-    rows = list(
-        await tx.scalars(
-            select(Product)
-            .where(*_public(tx, scene), or_(*(Product.title.ilike(one) for one in like)))
-            .order_by(Product.version.desc(), Product.id)
-            .limit(_LOOKED_AT)
-        )
-    )
-    known = {str(row.id): row for row in rows}
-    whole = understand(
-        text, today=scene.now.date(), products=[Named(str(row.id), (row.title,)) for row in rows]
-    ).products
-    if whole:
-        return [known[id] for id in whole][:MOST_SHOWN]
-    said = {form for word in lexemes.words(text) for form in (word, *lexemes.stems(word))}
-    scored = [(_said_of(row.title, said), row) for row in rows]
-    best = max((score for score, _row in scored), default=0.0)
-    if best < _MOST_OF_A_NAME:
-        return []
-    return [row for score, row in scored if score == best][:MOST_SHOWN]
-
-
-_MOST_OF_A_NAME = 0.5
-
-
-def _said_of(title: str, said: set[str]) -> float:
-    """The share of a title's words that were said."""
-    own = [word for word in sources.content(title) if not word.isdigit()]
-    return sum(not said.isdisjoint((word, *lexemes.stems(word))) for word in own) / len(own) if own else 0.0
-
-
-def _raw_words(text: str) -> list[str]:
-    small = set(lexemes.words(text)) - set(sources.content(text))
-    return [word for word in text.replace("؟", " ").replace("?", " ").split() if search_key(word) not in small]
-
-
-def _public(tx: Tx, scene: Scene) -> list[Any]:
-    return [
-        Product.workspace_id == tx.workspace_id,
-        Product.store_id == scene.store.id,
-        Product.deleted_at.is_(None),
-        Product.title != "",
-        # Drafts and archived goods have no page that a shopper could open.
-        or_(func.lower(Product.status).in_(("active", "publish", "published")), Product.status == ""),
-    ]
-
-
-def _compared(rows: Sequence[Product], message: Message) -> bool:
-    """Whether every one of these is named in full: then they are to be compared."""
-    said = search_key(message.text)
-    return all(search_key(row.title) in said for row in rows)
-
-
-def _stock(t: Translator, row: Product, variants: Sequence[Variant], asked: str) -> str:
-    name = isolate(row.title)
-    said = set(search_key(asked).split())
-    meant = [one for one in variants if one.title and (own := set(search_key(one.title).split())) and own <= said]
-    if meant:
-        one = meant[0]
-        words = (
-            _("%(product)s in %(variant)s is there: %(price)s.")
-            if one.available
-            else _("%(product)s in %(variant)s is sold out at the moment.")
-        )
-        return t.gettext(words, product=name, variant=isolate(one.title), price=_price(t, meant))
-    there = [one for one in variants if one.available]
-    if not variants:
-        return t.gettext(_("%(product)s is on this page."), product=name)
-    if not there:
-        return t.gettext(_("%(product)s is sold out at the moment."), product=name)
-    if len(variants) == 1:
-        return t.gettext(_("%(product)s is there: %(price)s."), product=name, price=_price(t, there))
-    gone = [one for one in variants if not one.available]
-    parts = [
-        t.gettext(
-            _("%(product)s is there in %(variants)s: %(price)s."), product=name,
-            variants=t.listing([isolate(one.title) for one in there[:12]]), price=_price(t, there),
-        )
-    ]  # fmt: skip
-    if gone:
-        parts.append(
-            t.gettext(_("Sold out: %(variants)s."), variants=t.listing([isolate(one.title) for one in gone[:12]]))
-        )
-    return " ".join(parts)
-
-
-def _price(t: Translator, variants: Sequence[Variant]) -> str:
-    """One price, or from the least on."""
-    priced = [one for one in variants if one.price is not None and one.currency]
-    if not priced:
-        return t.gettext(_("the price stands on its page"))
-    least = min(priced, key=lambda one: one.price or 0)
-    money = t.format_money(Money(least.price or 0, least.currency, least.exponent))
-    same = len({one.price for one in priced}) == 1
-    return money if same else t.gettext(_("from %(price)s"), price=money)
-
-
-def _short(title: str) -> str:
-    return title if len(title) <= cards.LONGEST_ANSWER else f"{title[: cards.LONGEST_ANSWER - 1].rstrip()}…"
 
 
 # Hours

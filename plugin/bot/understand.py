@@ -63,16 +63,68 @@ def understand(text: str, *, today: date, region: str | None = None, products: S
     """Read a message. `region` is the store's country (`SA`), for local phone numbers; `today` the shopper's."""
     text = harmless(text)[:MOST]
     plain = _digits(text)
-    language = language_of(text)
-    arabizi = language == "en" and is_arabizi(text)
     emails = _emails(plain)
-    phones = _phones(_without(plain, emails), region)
+    # An address is in no language.
+    language = spoken_in(_without(plain, emails))
+    if language == "en" and not _WORDS.search(plain):
+        # "L" is a size in every language.
+        language = None
+    arabizi = language == "en" and is_arabizi(text)
+    # In some countries a day with its year could be dialled.
+    days = _whole_days(_without(plain, emails), today)
+    phones = _phones(_without(plain, [*emails, *days]), region)
     dates = _dates(_without(plain, [*emails, *phones]), today)
     orders = _orders(_without(plain, [*emails, *phones, *dates]))
     return Message(
         text, "ar" if arabizi else language, arabizi, _questions(text), tuple(orders), tuple(emails), tuple(phones),
         tuple(dates), _products(text, products),
     )  # fmt: skip
+
+
+_OWN = {
+    "en": "the is are was do does did can could how much many what when where which have has in stock price you your",
+    "ar": "هل ما ماذا من في على عن مع كيف متى اين وين فين كم بكم بكام بقديش قديش شو ايش وش ممكن عندكم عندكن عندكو "
+    "لديكم سعر السعر اريد ابغى ابي بدي عايز متوفر متوفرة موجود موجودة هذا هذه هاد ده دي شحال واش كاين",
+    "he": "האם מה מי איך איפה מתי כמה עולה יש אין של על עם לכם זה זו אפשר רוצה את מחיר המחיר במלאי",
+}
+_OWN_KEYS = {language: frozenset(search_key(words).split()) for language, words in _OWN.items()}
+
+
+def spoken_in(text: str) -> str | None:
+    """The language of a message. Where scripts mix, a product's name may be in another one than the rest: then it is
+    the one whose small words are said, if that is only one; else by counting letters."""
+    counted = language_of(text)
+    words = search_key(text).split()
+    said = {language for language, own in _OWN_KEYS.items() if sum(word in own for word in words) >= _ENOUGH[language]}
+    return said.pop() if counted is not None and len(said) == 1 else counted
+
+
+# A Latin brand name may hold an English word or two; Arabic and Hebrew ones stand in no other script by chance.
+_ENOUGH = {"en": 2, "ar": 1, "he": 1}
+
+_CONTINUES = re.compile(r"^(?:(?:and|also|plus|or|او|كمان)\b|[וو])", re.IGNORECASE)
+# These begin with the letter and do not say "and".
+_NO_AND = frozenset(
+    search_key(
+        "وين وينه وينها وينهم وينك وينكم وينو ويني وش وشو ويش ويشو واش وقتاش وقتيش وقت وصل وصلت وصلني وصلتني وصلنا "
+        "وصله وصول واتس واتساب واحد واحدة ورد ورق وزن وزنه وزنها وسط وراء ודא וידאו ווטסאפ וואטסאפ ורוד ורודה"
+    ).split()
+)
+_POINTS = frozenset(search_key("it that this them عنه عليه له لها فيه منه هو هي זה אותו אותה הוא היא").split())
+_FEW_WORDS = 4
+
+
+def continues(question: str) -> bool:
+    """Whether a question goes on from the one before it: "and who pays for it", "وكم ياخذ وقت"."""
+    words = search_key(question).split()
+    if not words or words[0] in _NO_AND or not _CONTINUES.match(question.strip()):
+        return False
+    return len(words) <= _FEW_WORDS or not _POINTS.isdisjoint(words)
+
+
+def without_and(question: str) -> str:
+    """What stands behind the "and" of a question that goes on."""
+    return _CONTINUES.sub("", question.strip()).strip()
 
 
 def _digits(text: str) -> str:
@@ -194,6 +246,33 @@ def _phones(text: str, region: str | None) -> list[Found]:
     return found[:_MOST_FOUND]
 
 
+_DIALLED = re.compile(r"(?<!\w)\+?\d(?:[ ()./-]{0,2}\d){6,14}(?!\w)")
+# "Number" alone may be a telephone's.
+_ANY_NUMBER = re.compile("(?:رقم|מספר|מס|raqa?m|ra2am)", re.IGNORECASE)
+_MOST_BESIDE = 8
+_BLANKED = re.compile(r"[\d\W]+")
+
+
+def dialled(text: str, *, alone: bool = False) -> str:
+    """A number as somebody typed it who was asked for one, or who wants to be called; empty where there is none.
+
+    What is an order's, a day or an address is none. `alone`: only where the text says little else.
+    """
+    plain = _digits(harmless(text)[:MOST])
+    plain = _without(plain, _emails(plain))
+    plain = _without(plain, _whole_days(plain, date(2000, 1, 1)))
+    orders = [
+        Found(match["number"], *match.span("number"))
+        for pattern in (_NAMED_ORDER, _MARKED_ORDER)
+        for match in pattern.finditer(plain)
+        if not _ANY_NUMBER.match(match[0])
+    ]
+    found = _DIALLED.search(_without(plain, orders))
+    if found is None or (alone and len(_WORDS.findall(_BLANKED.sub(" ", plain))) > _MOST_BESIDE):
+        return ""
+    return found[0]
+
+
 # Days
 
 _ISO = re.compile(r"(?<!\d)(20\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
@@ -230,6 +309,14 @@ def _dates(text: str, today: date) -> list[Found]:
     for match in _DAY_WORD.finditer(text):
         _keep(found, match, today + timedelta(days=_DAYS[match[0].lower()]))
     return [found[start] for start in sorted(found)][:_MOST_FOUND]
+
+
+def _whole_days(text: str, today: date) -> list[Found]:
+    """Days that are written with all four figures of their year."""
+    return [one for one in _dates(text, today) if _YEAR.search(text[one.start : one.end])]
+
+
+_YEAR = re.compile(r"20\d\d")
 
 
 def _keep(found: dict[int, Found], match: re.Match[str], day: date | None) -> None:

@@ -4,16 +4,17 @@ What comes from them is kept as spam: nobody is woken, nothing is lost, and it c
 is blocked, politely, that the shop takes no messages there; a letter is not answered at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint, delete, or_, select
+from sqlalchemy import Text, UniqueConstraint, cast, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped
 
 from plugin.conversations import conversations as threads
 from plugin.conversations.conversations import EMAIL, Conversation, Status
+from plugin.crm.visitors import Visitor
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
@@ -83,6 +84,26 @@ async def is_blocked(tx: Tx, *, visitor_id: UUID | None = None, email: str = "")
         return False
     found = await tx.scalar(
         select(BlockedSender.id).where(BlockedSender.workspace_id == tx.workspace_id, or_(*ways)).limit(1)
+    )
+    return found is not None
+
+
+async def is_person_blocked(tx: Tx, customer_ids: Collection[UUID], email: str) -> bool:
+    """Whether this address is blocked, or a browser that proved to be one of these rows of a person."""
+    if email and await is_blocked(tx, email=email.casefold()):
+        return True
+    if not customer_ids:
+        return False
+    found = await tx.scalar(
+        select(BlockedSender.id)
+        .join(Visitor, cast(Visitor.id, Text) == BlockedSender.value)
+        .where(
+            BlockedSender.workspace_id == tx.workspace_id,
+            BlockedSender.kind == Kind.VISITOR,
+            Visitor.workspace_id == tx.workspace_id,
+            Visitor.customer_id.in_(customer_ids),
+        )
+        .limit(1)
     )
     return found is not None
 

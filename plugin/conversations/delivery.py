@@ -5,6 +5,7 @@ unread answers and nothing else: no history, no names, no orders, since anybody 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -103,7 +104,7 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
     store = await tx.get(Store, conversation.store_id)
     if not answers or not to or store is None or await letters.is_stopped(tx, conversation_id, to):
         return None
-    words = app.catalogues.translator(conversation.locale or store.locale)
+    words = app.catalogues.translator(_language(answers) or conversation.locale or store.locale)
     last = answers[-1]
     assert last.seq is not None
     box = await mailboxes.of_store(tx, store.id)
@@ -141,6 +142,15 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
         external_id=app.channels[EMAIL].message_id(outbound), party=to, subject=subject, token=token,
     )  # fmt: skip
     return _Letter(outbound, last.seq, store.id, conversation_id)
+
+
+def _language(answers: Sequence[Message]) -> str:
+    """The language of a letter that has nothing but our own words in one language; empty where people wrote it.
+
+    A return made in English is told in English, whatever language the conversation beside it is in.
+    """
+    spoken = {str(answer.data.get("language", "")) for answer in answers}
+    return spoken.pop() if len(spoken) == 1 else ""
 
 
 def answers_to(store: Store, box: Mailbox | None, token: str) -> str:

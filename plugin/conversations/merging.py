@@ -486,7 +486,10 @@ async def _take_apart(tx: Tx, join: ConversationJoin, survivor: Conversation, ot
     own = {UUID(agent): mark for agent, mark in join.before["reads"].items()}
     for thread, lines, first in ((here, stay, own), (there, go, {a: m[there] for a, m in reads.items() if there in m})):
         marks = {
-            agent: max(first.get(agent, 0), weaving.own_mark(before, lines, read[here]) if here in read else 0)
+            agent: min(
+                max(first.get(agent, 0), weaving.own_mark(before, lines, read[here]) if here in read else 0),
+                _length(lines)["last_seq"],
+            )
             for agent, read in reads.items()
         }
         await weaving.set_reads(tx, thread, {agent: mark for agent, mark in marks.items() if mark or agent in first})
@@ -508,9 +511,12 @@ def _mark(
     before: Sequence[Line],
     own: Sequence[Line],
 ) -> int:
-    """A mark as it was; further where somebody read or mailed more meanwhile."""
+    """A mark as it was; further where somebody read or mailed more meanwhile, and never behind what is left of it: a
+    part may have been split off since.
+    """
     now: int = getattr(survivor, name)
-    return int(was[name]) if now == made[name] else max(int(was[name]), weaving.own_mark(before, own, now))
+    mark = int(was[name]) if now == made[name] else max(int(was[name]), weaving.own_mark(before, own, now))
+    return min(mark, _length(own)["last_seq"])
 
 
 # Those that were merged into the one that is itself again, and what was merged into them.

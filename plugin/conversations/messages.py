@@ -45,8 +45,8 @@ class Message(TenantRow, Base):
     repeats what the message carries and `data.mentions` the names it calls, so that a page of messages is one query;
     beside them stand `request` (a form wrote it), `cards`, `replies` (chips that answer it), `link` (what is behind its
     first address), `signs` (sign to who put it there), `forward` (whom a note was sent to), `gone` (mailed from another
-    thread) and `original` (an agent's words before they were translated). `changed_at` is of whatever became of it
-    later (`changes`); of a deleted one nothing is left here.
+    thread), `language` (of what we said ourselves) and `original` (an agent's words before they were translated).
+    `changed_at` is of whatever became of it later (`changes`); of a deleted one nothing is left here.
     """
 
     __tablename__ = "messages"
@@ -307,10 +307,11 @@ async def write_aside(
 
 async def tell(
     tx: Tx, conversation_id: UUID, client_id: UUID, body: str, *, name: str, files: Sequence[UUID] = (),
-    uploader: str = "",
+    uploader: str = "", language: str = "",
 ) -> bool:  # fmt: skip
     """The shop says something by itself, under its own `name`. It wakes nobody: what was resolved stays resolved.
 
+    `language`: the one that `body` is in, where that is known: a letter with these words is written in it too.
     Returns whether it was new: the same `client_id` is said once. Without the conversation nothing is said.
     """
     head = await threads.lock_living(tx, conversation_id)
@@ -327,6 +328,7 @@ async def tell(
         actor="system",
         event="message.told",
         name=name,
+        more={"language": language} if language else None,
     )
     return told is not None
 

@@ -41,6 +41,14 @@ class Order(TenantRow, Base):
             "cart_token",
             postgresql_where=text("cart_token <> ''"),
         ),
+        # Somebody without an account is known by the address alone.
+        Index(
+            "ix_orders_failed_payments",
+            "workspace_id",
+            "store_id",
+            "email",
+            postgresql_where=text("payment_status = 'failed'"),
+        ),
         tenant_key("store_id", "stores"),
         tenant_key("customer_id", "customers", ondelete="RESTRICT"),
         {

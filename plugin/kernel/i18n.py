@@ -95,10 +95,6 @@ class Translator:
         """The plural form for `number`, which is also the placeholder `%(num)s`, written in the reader's digits."""
         return self._many((None, str(singular)), str(singular), str(plural), number, values)
 
-    def npgettext(self, context: str, singular: str, plural: str, number: int, /, **values: object) -> str:
-        """`ngettext` with a context."""
-        return self._many((context, str(singular)), str(singular), str(plural), number, values)
-
     def _one(self, key: Key, default: str) -> str:
         found = self.language.messages.get(key)
         if found is None:
@@ -112,7 +108,7 @@ class Translator:
         else:
             text = found if isinstance(found, str) else found[self.language.plural(abs(number))]
         try:
-            return text % {"num": self.format_number(number), **values}
+            return one_stop(text % {"num": self.format_number(number), **values})
         except (KeyError, ValueError):
             # A template's {% trans %} fills its own names afterwards.
             return text
@@ -220,8 +216,16 @@ class Translator:
         return text.translate(_ARABIC_DIGITS if self._numbering == "arab" else _LATIN_DIGITS)
 
 
+_TWO_STOPS = re.compile(r"\.([\u200e\u200f\u061c\u2066-\u2069]+)\.(?!\.)")
+
+
 def _filled(text: str, values: Mapping[str, object]) -> str:
-    return text % values if values else text
+    return one_stop(text % values) if values else text
+
+
+def one_stop(text: str) -> str:
+    """The text with one full stop where a value that ends in one of its own ("5 د.أ.") ends a sentence."""
+    return _TWO_STOPS.sub(r".\1", text)
 
 
 class Catalogues:
@@ -335,7 +339,6 @@ _KEYWORDS: dict[str, Any] = {
     "gettext": None,
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
-    "npgettext": ((1, "c"), 2, 3),
 }
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[#0\- +]*[\d.*]*([a-zA-Z])|%(%)|%([a-zA-Z])|\{(\w*)\}")
 _FOLDERS = ("plugin", "admin_ui", "integrations", "webhooks")

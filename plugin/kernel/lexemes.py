@@ -168,6 +168,18 @@ def marked(text: str, questions: Sequence[Asked]) -> list[Piece]:
     return [piece for piece in pieces if piece.text]
 
 
+def present(text: str, questions: Sequence[Asked]) -> list[bool]:
+    """Of each of these whether it stands in the text: what `marked` would mark anything for, the text read once."""
+    standing = [word for _start, _end, chunk in _pieces(text) for word in tokens(chunk)]
+    different = set(standing)
+    return [
+        any(question.finds(word) for word in different)
+        if len(parts := question.parts) == 1
+        else any(tuple(standing[at : at + len(parts)]) == parts for at in range(len(standing) - len(parts) + 1))
+        for question in questions
+    ]
+
+
 def _cuts(text: str, questions: Sequence[Asked]) -> list[tuple[int, int]]:
     """(start, end) of everything asked for, in order. Neighbours of one phrase are one stretch."""
     standing = [(word, start, end) for start, end, chunk in _pieces(text) for word in tokens(chunk)]

@@ -67,7 +67,7 @@ class Article(TenantRow, Base):
     `links`: products and policies that it leads to (plugin/knowledge/extras.py).
 
     `origin` is what it was imported from and `imported` a digest of each language as it came; `starter` names the
-    policy of the starter set that it is.
+    policy of the starter set that it is, and `answers` what it was written from.
     """
 
     __tablename__ = "articles"
@@ -89,6 +89,7 @@ class Article(TenantRow, Base):
     origin: Mapped[str] = mapped_column(server_default="")
     imported: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     starter: Mapped[str] = mapped_column(server_default="")
+    answers: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     deleted_at: Mapped[datetime | None]
 
 
@@ -241,13 +242,21 @@ async def by_ids(tx: Tx, ids: Sequence[UUID]) -> list[Listed]:
     """These articles with their texts, in this order; what is not there is left out."""
     if not ids:
         return []
-    articles = await tx.scalars(select(Article).where(Article.workspace_id == tx.workspace_id, Article.id.in_(ids)))
-    known = {one.id: one for one in articles}
+    rows: Any = await tx.execute(
+        select(Article, ArticleText)
+        .outerjoin(
+            ArticleText, (ArticleText.workspace_id == Article.workspace_id) & (ArticleText.article_id == Article.id)
+        )
+        .where(Article.workspace_id == tx.workspace_id, Article.id.in_(ids))
+    )
+    known: dict[UUID, Article] = {}
     texts: dict[UUID, dict[str, ArticleText]] = {}
-    for row in await tx.scalars(
-        select(ArticleText).where(ArticleText.workspace_id == tx.workspace_id, ArticleText.article_id.in_(ids))
-    ):
-        texts.setdefault(row.article_id, {})[row.language] = row
+    one: Article
+    row: ArticleText | None
+    for one, row in rows:
+        known[one.id] = one
+        if row is not None:
+            texts.setdefault(one.id, {})[row.language] = row
     return [Listed(known[id], texts.get(id, {})) for id in ids if id in known]
 
 
@@ -285,8 +294,16 @@ async def create(
     collection_id: UUID | None = None,
     origin: str = "",
     starter: str = "",
+    once: UUID | None = None,
 ) -> Article:
-    """An article without words yet; `language` is the one that its translations will follow."""
+    """An article without words yet; `language` is the one that its translations will follow.
+
+    `once` is the id that whoever begins it made up: sent a second time, it is the article that there is already.
+    """
+    if once is not None:
+        await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"article {once}", 0))))
+        if (there := await tx.get(Article, once)) is not None:
+            return there
     have = await tx.scalar(select(func.count()).select_from(Article).where(Article.workspace_id == tx.workspace_id))
     if have >= MOST:
         raise AhlanError(
@@ -295,8 +312,10 @@ async def create(
     last = await tx.scalar(select(func.max(Article.place)).where(Article.workspace_id == tx.workspace_id))
     article = Article(
         kind=kind, source_language=language, collection_id=collection_id, created_by=agent_id, origin=origin,
-        starter=starter, place=0 if last is None else last + 1, related=[], imported={},
+        starter=starter, place=0 if last is None else last + 1, related=[], imported={}, answers={},
     )  # fmt: skip
+    if once is not None:
+        article.id = once
     tx.add(article)
     await tx.flush()
     return article
@@ -322,10 +341,10 @@ async def write(
     title, body = _checked(article, title, body)
     found = await find(tx, article.id, lock=True)
     row, source = found.texts.get(language), found.source
-    if seen is not None and seen != (row.version if row is not None else 0):
+    same = row is not None and (row.title, row.body) == (title, body)
+    if seen is not None and seen != (row.version if row is not None else 0) and not same:
         raise Conflict(
-            _("Somebody else saved this text meanwhile."),
-            _("Your words are still below. Open the article in another window to compare."),
+            _("Somebody else saved this text meanwhile."), _("Your words are still below, and nothing is lost.")
         )
     follows = source.standing().counts if source is not None and language != article.source_language else 0
     if row is None:
@@ -335,7 +354,7 @@ async def write(
             slug=await _free_slug(tx, language, title), title="", body="",
         )  # fmt: skip
         tx.add(row)
-    elif (row.title, row.body) == (title, body):
+    elif same:
         row.source_version = follows
         await tx.flush()
         return row

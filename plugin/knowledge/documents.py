@@ -10,6 +10,7 @@ import io
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -26,6 +27,8 @@ from plugin.knowledge.files import MAX_BYTES, MOST, Draft, Unreadable
 
 MOST_PAGES = 300
 MOST_MEMBERS = 2_000
+MOST_UNREAD = 100
+"""Files of an archive that are named as not read."""
 UNPACKED = 60 * 1024 * 1024
 """Bytes that an archive may hold when it is unpacked."""
 _DEEPEST = 8
@@ -228,21 +231,27 @@ def read_zip(content: bytes) -> list[Draft]:
     archive = _archive(content)
     _bounded(archive)
     found: list[Draft] = []
+    left: list[Draft] = []
     for info in archive.infolist():
         path = PurePosixPath(info.filename)
         reader = READERS.get(path.suffix.lower())
-        hidden = any(part.startswith((".", "__")) for part in path.parts)
-        if reader is None or path.suffix.lower() == ".zip" or info.is_dir() or hidden or info.file_size > MAX_BYTES:
+        if info.is_dir() or any(part.startswith((".", "__")) for part in path.parts):
+            continue
+        if len(found) >= MOST:
+            left.append(files.unread())
+            break
+        if reader is None or path.suffix.lower() == ".zip" or info.file_size > MAX_BYTES:
+            left.append(files.unread(str(path)))
             continue
         try:
             drafts = reader(archive.read(info), path.name)
-        except (Unreadable, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-            continue
+        except (Unreadable, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            drafts = []
+        if not drafts:
+            left.append(files.unread(str(path)))
         # One article a file is the file; several are told apart within it.
         found += [one if one.way in ("export", "table") else files.keyed(one, f"{path}#{one.key}") for one in drafts]
-        if len(found) >= MOST:
-            break
-    return files.kept(found)
+    return [*files.kept(found), *left[:MOST_UNREAD]]
 
 
 def _archive(content: bytes) -> zipfile.ZipFile:

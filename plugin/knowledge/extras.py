@@ -188,14 +188,12 @@ async def goods(tx: Tx, article: Article, store_id: UUID) -> list[Goods]:
     ]
 
 
-async def products(tx: Tx, chosen: Sequence[UUID]) -> list[Product]:
-    """Products to choose from: those that are chosen, and the first of the catalogue."""
-    rows = await tx.scalars(
-        select(Product)
-        .where(Product.workspace_id == tx.workspace_id, Product.deleted_at.is_(None))
-        .order_by(Product.title, Product.id)
-        .limit(300)
-    )
+async def products(tx: Tx, chosen: Sequence[UUID], query: str, limit: int) -> list[Product]:
+    """Products to choose from: those that are chosen, and the first whose titles have all words of `query`."""
+    wanted = select(Product).where(Product.workspace_id == tx.workspace_id, Product.deleted_at.is_(None))
+    for word in query.split()[:5]:
+        wanted = wanted.where(Product.title.icontains(word, autoescape=True))
+    rows = await tx.scalars(wanted.order_by(Product.title, Product.id).limit(limit))
     here: Mapping[UUID, Any] = {one.id: one for one in [*await _products(tx, chosen), *rows]}
     return list(here.values())
 

@@ -27,6 +27,8 @@ MOST = 500
 LONGEST = 60_000
 LONGEST_TITLE = 200
 MAX_BYTES = 5 * 1024 * 1024
+UNREAD = "unread"
+"""The way of a draft that is none: a file that could not be read; without a title, all that was too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Unreadable(Exception):
 def read_page(content: bytes, *, charset: str = "", url: str = "") -> list[Draft]:
     """An HTML page: its structured data first, then what folds out, definition lists, headings with what follows."""
     html = decoded(content, charset or _declared(content))
+    said = _said_language(html)
+    return [replace(one, language=_spoken(one.language, said)) for one in _of_page(html, url)]
+
+
+def _of_page(html: str, url: str) -> list[Draft]:
     found = list(_structured(html, url))
     if found:
         return kept(found)
@@ -178,6 +185,30 @@ _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset=["']?([\w-]{3,20})""", re.IGN
 def _declared(content: bytes) -> str:
     found = _CHARSET.search(content[:4096])
     return found[1].decode() if found else ""
+
+
+_LANGUAGE = re.compile(r"""<html(?=\s)[^<>]{0,1000}?\slang\s{0,9}=\s{0,9}["']?([a-z]{2,3})(?![a-z])""", re.IGNORECASE)
+_ARABIC_LETTERS = {"ar", "ckb", "fa", "ps", "sd", "ug", "ur"}
+_HEBREW_LETTERS = {"he", "yi"}
+
+
+def _said_language(html: str) -> str:
+    """What a page says of itself (https://html.spec.whatwg.org/multipage/dom.html#attr-lang); empty: nothing."""
+    found = _LANGUAGE.search(html[:20_000])
+    code = found[1].lower() if found else ""
+    return {"iw": "he", "ji": "yi"}.get(code, code)
+
+
+def _spoken(letters: str, said: str) -> str:
+    """The language of a text by its letters, and by what its page says where that goes with them: letters know French
+    from English as little as themes that were never translated know what is written in them."""
+    if not said or not letters:
+        return said or letters
+    if letters == "ar":
+        return said if said in _ARABIC_LETTERS else letters
+    if letters == "he":
+        return said if said in _HEBREW_LETTERS else letters
+    return letters if said in _ARABIC_LETTERS | _HEBREW_LETTERS else said
 
 
 _MD_HEADING = re.compile(r"(?m)^(#{1,4})[ \t]+(.+)$")
@@ -351,6 +382,11 @@ def _outermost(node: _Node, *tags: str) -> Iterator[_Node]:
 def keyed(draft: Draft, key: str) -> Draft:
     """The same draft, told apart by another key."""
     return replace(draft, key=key[-100:])
+
+
+def unread(name: str = "") -> Draft:
+    """What could not be read, for the report."""
+    return Draft(harmless(name)[:LONGEST_TITLE], "", "", UNREAD)
 
 
 def escaped(text: str) -> str:

@@ -1,9 +1,10 @@
 """Bringing articles in: fetched or uploaded, looked at, then taken over. The same source again never doubles."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection as Many
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePath
@@ -23,7 +24,7 @@ from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import search_key
 from plugin.knowledge import articles, files, reader
-from plugin.knowledge.articles import Article, Kind, Listed
+from plugin.knowledge.articles import Article, ArticleText, Kind, Listed
 from plugin.knowledge.files import MAX_BYTES, MOST, Draft
 from plugin.platform import Connection, Platform, PlatformError
 from plugin.stores import Store
@@ -33,6 +34,7 @@ KEPT_DAYS = 30
 _REDIRECTS = 3
 _PATIENCE = 15.0
 _STORE_PAGES = 40
+_STORE_BYTES = 20 * 1024 * 1024
 KINDS: Final = (
     ".md", ".markdown", ".txt", ".html", ".htm", ".csv", ".docx", ".pdf", ".json", ".jsonl", ".zip",
 )  # fmt: skip
@@ -54,6 +56,11 @@ class ArticleImport(TenantRow, Base):
     report: Mapped[dict[str, Any]]
     done_at: Mapped[datetime | None]
 
+    @property
+    def where(self) -> str:
+        """The page's address or the file's name, to be read."""
+        return self.source.removeprefix("file:")
+
 
 class Outcome(StrEnum):
     """What taking an item over would do. `edited`: the article was changed here since it was brought in."""
@@ -63,6 +70,22 @@ class Outcome(StrEnum):
     SAME = "same"
     EDITED = "edited"
     DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A text that was taken over: as which version, which one was the latest `before` it and which one shoppers saw
+    (`shown`); `fresh`: its article was made for it, `revived`: it had been deleted. `came` is the digest of what had
+    been brought in before it."""
+
+    article: str
+    language: str
+    version: int
+    before: int
+    shown: int | None
+    fresh: bool
+    revived: bool = False
+    came: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +161,7 @@ async def read_store(platform: Platform, connection: Connection) -> tuple[str, l
                      "language": one.language, "collection": one.collection}
                 )  # fmt: skip
             cursor = page.cursor
-            if cursor is None or len(items) >= MOST or size > MAX_BYTES:
+            if cursor is None or len(items) >= MOST or size > _STORE_BYTES:
                 break
     except PlatformError as error:
         raise AhlanError(
@@ -146,24 +169,45 @@ async def read_store(platform: Platform, connection: Connection) -> tuple[str, l
             values={"why": error.said},
         ) from error  # fmt: skip
     found = await _read("writings", orjson.dumps(items), empty=True) if items else []
+    found = [*found, files.unread()] if cursor is not None or len(items) > MOST else found
     return f"store:{connection.store_id}", found, tuple(dict.fromkeys(asks))
 
 
 async def keep(
-    tx: Tx, agent: Agent, source: str, drafts: Sequence[Draft], language: str, *, asks: Sequence[str] = ()
+    tx: Tx,
+    agent: Agent,
+    source: str,
+    drafts: Sequence[Draft],
+    language: str,
+    *,
+    asks: Sequence[str] = (),
+    languages: Many[str] = (),
 ) -> ArticleImport:
-    """Keep what was found, for the preview; `asks` are permissions with which there would be more."""
+    """Keep what was found, for the preview; `asks` are permissions with which there would be more.
+
+    What could not be read, and (where `languages` are given) what is in none of them, is only reported.
+    """
+    readable = [one for one in drafts if one.way != files.UNREAD]
+    foreign = Counter(one.language for one in readable if languages and (one.language or language) not in languages)
+    unread = [one.title for one in drafts if one.way == files.UNREAD]
+    report = {
+        "asks": list(asks),
+        "foreign": dict(foreign),
+        "unread": [name for name in unread if name],
+        "more": "" in unread or len(readable) >= MOST,
+    }
     items = [
         {"title": one.title, "body": one.body, "key": one.key, "way": one.way, "language": one.language or language,
          "collection": one.collection}
-        for one in drafts
+        for one in readable
+        if one.language not in foreign
     ]  # fmt: skip
     kept = ArticleImport(
         agent_id=agent.id,
         source=source[:500],
         language=language,
         items=items,
-        report={"asks": list(asks)} if asks else {},
+        report={name: said for name, said in report.items() if said},
     )
     tx.add(kept)
     await tx.flush()
@@ -176,6 +220,17 @@ async def find(tx: Tx, import_id: UUID) -> ArticleImport:
     if found is None:
         raise NotFound(_("This import is no longer there."), _("Begin a new one."))
     return found
+
+
+async def latest(tx: Tx, limit: int = 5) -> list[ArticleImport]:
+    """What was taken over lately, the latest first."""
+    rows = await tx.scalars(
+        select(ArticleImport)
+        .where(ArticleImport.workspace_id == tx.workspace_id, ArticleImport.done_at.is_not(None))
+        .order_by(ArticleImport.id.desc())
+        .limit(limit)
+    )
+    return list(rows)
 
 
 async def store_of(tx: Tx, kept: ArticleImport) -> Store | None:
@@ -227,6 +282,7 @@ async def take(
     shelves = {search_key(name): one.id for one in await articles.collections(tx) for name in one.names.values()}
     counts = dict.fromkeys(("new", "changed", "same", "left"), 0)
     made: dict[str, Article] = {}
+    steps: list[Step] = []
     for at, one in enumerate(await plan(tx, kept)):
         if at not in chosen or one.outcome is Outcome.SAME:
             counts["same" if one.outcome is Outcome.SAME else "left"] += 1
@@ -240,17 +296,82 @@ async def take(
                 tx, by.id, Kind.ARTICLE, draft.language, collection_id=shelf, origin=_origin(kept, draft)
             )
             made[article.origin] = article
-        elif article.deleted_at is not None:
+        revived = article.deleted_at is not None
+        if revived:
             await articles.remove(tx, article, by=by, back=True)
-        await articles.write(tx, article, draft.language, draft.title, draft.body, by=by.id)
+        before = one.listed.texts.get(draft.language) if one.listed is not None else None
+        was = (before.version, before.published) if before is not None else (0, None)
+        row = await articles.write(tx, article, draft.language, draft.title, draft.body, by=by.id)
+        came = article.imported.get(draft.language)
+        steps.append(Step(str(article.id), draft.language, row.version, *was, one.listed is None, revived, came))
         article.imported = {**article.imported, draft.language: _digest(draft.title, draft.body)}
         if publish:
             await articles.publish(tx, article, draft.language, by=by)
         counts["new" if one.outcome is Outcome.NEW else "changed"] += 1
-    kept.report, kept.done_at, kept.items = {**kept.report, **counts}, datetime.now(UTC), []
+    kept.report = {**kept.report, **counts, "steps": [asdict(one) for one in steps]}
+    kept.done_at, kept.items = datetime.now(UTC), []
     audit.note(tx, "settings.articles_imported", by=by.id, subject=kept.id, changes={"source": ["", kept.source]})
     await tx.flush()
     return kept
+
+
+async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
+    """Undo a taking over: what it made or brought back is deleted, what it changed has its former words again, also for
+    shoppers; a language that it put into an article of somebody else's is a draft.
+
+    What somebody wrote on since stays as it is. Done once. Raises Forbidden for who may not change what shoppers see.
+    """
+    if kept.done_at is None or "back" in kept.report:
+        return kept
+    steps = [Step(**one) for one in kept.report.get("steps", ())]
+    counts = dict.fromkeys(("deleted", "restored", "off", "stayed"), 0)
+    for id in dict.fromkeys(one.article for one in steps):
+        mine = [one for one in steps if one.article == id]
+        found = await articles.find(tx, UUID(id), lock=True)
+        if found.article.deleted_at is not None:
+            continue
+        still = [
+            one for one in mine if one.language in found.texts and found.texts[one.language].version == one.version
+        ]
+        if mine[0].fresh and {one.language for one in still} == set(found.texts):
+            await articles.remove(tx, found.article, by=by)
+            counts["deleted"] += 1
+            continue
+        untouched = _untouched(found, mine, still, kept.done_at)
+        for one in still:
+            await _as_before(tx, found.article, found.texts[one.language], one, by)
+        if untouched and any(one.revived for one in mine):
+            await articles.remove(tx, found.article, by=by)
+            counts["deleted"] += 1
+        elif any(one.before or one.shown for one in still):
+            counts["restored"] += 1
+        else:
+            counts["off" if still else "stayed"] += 1
+    kept.report = {**kept.report, "back": counts}
+    audit.note(tx, "settings.import_taken_back", by=by.id, subject=kept.id, changes={"source": [kept.source, ""]})
+    await tx.flush()
+    return kept
+
+
+def _untouched(found: Listed, mine: Sequence[Step], still: Sequence[Step], since: datetime) -> bool:
+    """Whether nobody has written in an article since, in the languages that were brought in or in another."""
+    brought = {one.language for one in mine}
+    others = [row for code, row in found.texts.items() if code not in brought]
+    return len(still) == len(mine) and all(row.updated_at <= since for row in others)
+
+
+async def _as_before(tx: Tx, article: Article, row: ArticleText, step: Step, by: Agent) -> None:
+    shown = row.published == step.version
+    if shown and step.shown is None:
+        await articles.unpublish(tx, article, step.language, by=by)
+    elif shown and step.shown != step.version:
+        await articles.restore(tx, article, step.language, step.shown or 0, by=by.id)
+        await articles.publish(tx, article, step.language, by=by)
+    if step.before:
+        await articles.restore(tx, article, step.language, step.before, by=by.id)
+    # Else the next import would take what is here for a change that somebody made here.
+    imported = {code: came for code, came in article.imported.items() if code != step.language}
+    article.imported = imported if step.came is None else {**imported, step.language: step.came}
 
 
 async def prune(tx: Tx) -> None:
@@ -282,7 +403,7 @@ async def _read(
         drafts = await reader.read(kind, content, name=name, url=url, charset=charset)
     except files.Unreadable as error:
         raise _nothing() from error
-    if not drafts and not empty:
+    if not empty and all(one.way == files.UNREAD for one in drafts):
         raise _nothing()
     return drafts
 

@@ -95,6 +95,11 @@ class HelpDay(Tenant, Base):
     wrote: Mapped[int] = mapped_column(Integer, server_default=text("0"))
 
 
+# Whoever voted has read it, also where the reading itself did not reach us: a page that the shop keeps for a minute, a
+# browser that looks like a robot.
+_READ = func.greatest(ArticleDay.reads, ArticleDay.helped + ArticleDay.failed)
+
+
 @dataclass(frozen=True, slots=True)
 class Deflection:
     """Of those who read something, how many did not write within a day; and how many readings were said to help."""
@@ -187,7 +192,7 @@ async def searched(tx: Tx, said: str, language: str, found: int) -> None:
 async def reads(tx: Tx, ids: Sequence[UUID]) -> Mapping[UUID, int]:
     """How often these articles were read lately, in all languages."""
     rows = await tx.execute(
-        select(ArticleDay.article_id, func.sum(ArticleDay.reads).label("times"))
+        select(ArticleDay.article_id, func.sum(_READ).label("times"))
         .where(
             ArticleDay.workspace_id == tx.workspace_id,
             ArticleDay.article_id.in_(ids),
@@ -219,7 +224,7 @@ async def missed(tx: Tx, days: int, limit: int = 50) -> list[Missed]:
 async def told(tx: Tx, days: int) -> list[Told]:
     """How published texts do: those that failed most people first, then the most read."""
     since = _today() - timedelta(days=days)
-    sums = (func.sum(ArticleDay.reads), func.sum(ArticleDay.helped), func.sum(ArticleDay.failed))
+    sums = (func.sum(_READ), func.sum(ArticleDay.helped), func.sum(ArticleDay.failed))
     rows = (
         await tx.execute(
             select(ArticleDay.article_id, ArticleDay.language, *sums)
@@ -274,7 +279,7 @@ async def deflection(tx: Tx, days: int) -> Deflection:
     ).one()
     votes = (
         await tx.execute(
-            select(func.coalesce(func.sum(ArticleDay.helped), 0), func.coalesce(func.sum(ArticleDay.reads), 0)).where(
+            select(func.coalesce(func.sum(ArticleDay.helped), 0), func.coalesce(func.sum(_READ), 0)).where(
                 ArticleDay.workspace_id == tx.workspace_id, ArticleDay.day > since
             )
         )

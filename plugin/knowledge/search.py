@@ -14,7 +14,7 @@ are standard deviations and are added; without it, words answer alone.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from uuid import UUID
@@ -93,6 +93,19 @@ class Found:
         return "".join(piece.text for piece in self.title)
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What shoppers see of a text, but for its body, and how well it answers."""
+
+    article_id: UUID
+    language: str
+    slug: str
+    shown: str
+    kind: str
+    since: datetime | None
+    score: float = 0.0
+
+
 # The index
 
 
@@ -168,9 +181,34 @@ async def find(
     `meaning.near`. An article that is found in another language is shown in `language` where it is published in it,
     else as it was found and marked so (`cross`).
     """
+    asked, found = await _ranked(tx, store, text, language, kinds, near)
+    bodies = await _bodies(tx, found[:limit]) if found else {}
+    return [
+        _answer(one, bodies.get((one.article_id, one.language), ""), asked, one.score, one.language != language)
+        for one in found[:limit]
+    ]
+
+
+async def ranked(
+    tx: Tx,
+    store: UUID | None,
+    text: str,
+    language: str,
+    limit: int,
+    *,
+    kinds: Sequence[Kind] = (Kind.ARTICLE,),
+    near: Near = NOTHING,
+) -> list[Ranked]:
+    """The same texts as `find`, for whoever reads them otherwise: nothing is fetched of them, and nothing marked."""
+    return (await _ranked(tx, store, text, language, kinds, near))[1][:limit]
+
+
+async def _ranked(
+    tx: Tx, store: UUID | None, text: str, language: str, kinds: Sequence[Kind], near: Near
+) -> tuple[Sequence[Asked], list[Ranked]]:
     asked = lexemes.asked(text[:LONGEST_QUESTION].split())
     if not asked:
-        return []
+        return asked, []
     words = await _words(tx, asked, near)
     if mistyped := [one for one in words.unknown if _may_be_mistyped(one)]:
         meant = await _as_written(tx, mistyped)
@@ -179,11 +217,11 @@ async def find(
             words = await _words(tx, asked, near)
     scores = _together(words, near, language_of(text))
     if not scores:
-        return []
+        return asked, []
     best = sorted(scores, key=lambda pair: -scores[pair])[:_CANDIDATES]
     ids = list(dict.fromkeys(id for id, _language in best))
     popular = await reading.reads(tx, ids)
-    found: list[tuple[float, _Public, bool]] = []
+    found: list[Ranked] = []
     for texts in await _public(tx, ids, store, kinds):
         id = texts[0].article_id
         public = {one.language: one for one in texts}
@@ -194,13 +232,9 @@ async def find(
         own = _OWN if shown.language == language else 0.0
         score = max(matched.values())
         score = score + weak + own if near.texts else score * (1 + weak) * (1 + own)
-        found.append((score, shown, shown.language != language))
-    found.sort(key=lambda one: (-one[0], str(one[1].article_id)))
-    bodies = await _bodies(tx, [shown for _score, shown, _cross in found[:limit]])
-    return [
-        _answer(shown, bodies.get((shown.article_id, shown.language), ""), asked, score, cross)
-        for score, shown, cross in found[:limit]
-    ]
+        found.append(replace(shown, score=score))
+    found.sort(key=lambda one: (-one.score, str(one.article_id)))
+    return asked, found
 
 
 async def answers(
@@ -261,18 +295,6 @@ def _written(scores: Mapping[tuple[UUID, str], float], id: UUID) -> list[str]:
     return [code for one, code in scores if one == id]
 
 
-@dataclass(frozen=True, slots=True)
-class _Public:
-    """What shoppers see of a text, but for its body."""
-
-    article_id: UUID
-    language: str
-    slug: str
-    shown: str
-    kind: str
-    since: datetime | None
-
-
 # The index follows a moment later: what counts is what is so now.
 _PUBLIC = text(
     "SELECT t.article_id, t.language, t.slug, t.shown, a.kind, "
@@ -284,15 +306,15 @@ _PUBLIC = text(
 )
 
 
-async def _public(tx: Tx, ids: Sequence[UUID], store: UUID | None, kinds: Sequence[Kind]) -> list[list[_Public]]:
+async def _public(tx: Tx, ids: Sequence[UUID], store: UUID | None, kinds: Sequence[Kind]) -> list[list[Ranked]]:
     """The published texts of these articles, in the order of the ids; without what is of another shop or kind."""
     rows = await tx.execute(
         _PUBLIC,
         {"workspace": tx.workspace_id, "ids": ids, "store": store, "kinds": [str(kind) for kind in kinds]},
     )
-    texts: dict[UUID, list[_Public]] = defaultdict(list)
+    texts: dict[UUID, list[Ranked]] = defaultdict(list)
     for row in rows:
-        texts[row.article_id].append(_Public(row.article_id, row.language, row.slug, row.shown, row.kind, row.since))
+        texts[row.article_id].append(Ranked(row.article_id, row.language, row.slug, row.shown, row.kind, row.since))
     return [texts[id] for id in ids if id in texts]
 
 
@@ -303,7 +325,7 @@ _BODIES = text(
 )
 
 
-async def _bodies(tx: Tx, shown: Sequence[_Public]) -> dict[tuple[UUID, str], str]:
+async def _bodies(tx: Tx, shown: Sequence[Ranked]) -> dict[tuple[UUID, str], str]:
     rows = await tx.execute(
         _BODIES,
         {
@@ -315,15 +337,13 @@ async def _bodies(tx: Tx, shown: Sequence[_Public]) -> dict[tuple[UUID, str], st
     return {(row.article_id, row.language): row.html for row in rows}
 
 
-def _fresh(shown: _Public) -> float:
+def _fresh(shown: Ranked) -> float:
     """1 for what was published a moment ago, half of it two months later."""
     days = (datetime.now(UTC) - shown.since).total_seconds() / 86_400 if shown.since is not None else math.inf
     return float(0.5 ** (max(days, 0.0) / _RECENT_DAYS))
 
 
-def _language(
-    public: Mapping[str, _Public], matched: Mapping[str, float], language: str, script: str | None
-) -> _Public:
+def _language(public: Mapping[str, Ranked], matched: Mapping[str, float], language: str, script: str | None) -> Ranked:
     """The text to show: the reader's language where it is published, else the one that the question is in."""
     for code in (language, script or language, max(matched, key=lambda code: matched[code])):
         if code in public:
@@ -331,7 +351,7 @@ def _language(
     return next(iter(public.values()))
 
 
-def _answer(shown: _Public, html: str, asked: Sequence[Asked], score: float, cross: bool) -> Found:
+def _answer(shown: Ranked, html: str, asked: Sequence[Asked], score: float, cross: bool) -> Found:
     body = markdown.words_of(html)
     return Found(
         article_id=shown.article_id,

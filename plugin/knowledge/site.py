@@ -6,6 +6,7 @@ engines see one help centre and not two.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,16 +19,17 @@ from xml.sax.saxutils import escape
 
 from jinja2 import FileSystemLoader
 from markupsafe import Markup
-from sqlalchemy import select
 
 from plugin import stores
 from plugin.app import App
 from plugin.kernel.db import Tx
+from plugin.kernel.digits import whole
 from plugin.kernel.i18n import Translator
 from plugin.kernel.web import Web, script_json
-from plugin.knowledge import articles, extras, markdown, meaning, reading, search
-from plugin.knowledge.articles import Article, ArticleText, Collection, Kind, Listed
+from plugin.knowledge import articles, extras, markdown, meaning, published, reading, search
+from plugin.knowledge.articles import Article, Collection, Listed
 from plugin.knowledge.meaning import Near
+from plugin.knowledge.published import ALONE, Published, Text
 from plugin.knowledge.search import Found
 from plugin.platform import Capability
 from plugin.stores import UNINSTALLED, Store
@@ -41,6 +43,13 @@ HELP_ALONE = "help_alone"
 RESULTS = 12
 _HERE = Path(__file__).parent
 _QUESTIONS = 40
+A_PAGE = 50
+"""Articles on a page of a collection."""
+MOST_LOOSE = 30
+"""Articles without a collection on the first page."""
+_FIRST = 5
+LOOSE = "-"
+"""Where what is in no collection stands instead of a collection's own name."""
 _ROBOTS = re.compile(r"bot\b|crawl|spider|slurp|preview|headless|monitor", re.IGNORECASE)
 
 
@@ -62,6 +71,11 @@ def home(public_url: str, store: Store) -> str:
 def address(public_url: str, store: Store, language: str, slug: str) -> str:
     """An article's address."""
     return f"{home(public_url, store)}/{language}/{quote(slug)}"
+
+
+def shelf_address(base: str, language: str, slug: str) -> str:
+    """A collection's address below a help centre's (`LOOSE`: that of what stands in none)."""
+    return f"{base}/{language}/c/{quote(slug)}"
 
 
 def content_policy(public_url: str) -> str:
@@ -198,50 +212,6 @@ class Shelf:
     more: int = 0
 
 
-@dataclass(slots=True)
-class Content:
-    """Everything that is published for a shop, read once for a page."""
-
-    every: Sequence[Listed]
-    collections: Sequence[Collection]
-
-    def languages(self) -> list[str]:
-        """Languages that something is published in."""
-        return sorted({code for one in self.every for code, row in one.texts.items() if row.published is not None})
-
-    def of(self, language: str, collection_id: UUID | None = None) -> list[tuple[Listed, ArticleText]]:
-        """What is published in a language, of one shelf or of all."""
-        return [
-            (one, one.texts[language])
-            for one in self.every
-            if language in one.texts
-            and one.texts[language].published is not None
-            and collection_id in (None, one.article.collection_id)
-        ]
-
-
-async def content(tx: Tx, store: Store) -> Content:
-    """What a shop's help centre holds."""
-    ids = await tx.scalars(
-        select(Article.id)
-        .where(
-            Article.workspace_id == tx.workspace_id,
-            Article.kind == Kind.ARTICLE,
-            Article.deleted_at.is_(None),
-            (Article.store_id.is_(None)) | (Article.store_id == store.id),
-            select(ArticleText.article_id)
-            .where(
-                ArticleText.workspace_id == tx.workspace_id,
-                ArticleText.article_id == Article.id,
-                ArticleText.published.is_not(None),
-            )
-            .exists(),
-        )
-        .order_by(Article.place, Article.id)
-    )
-    return Content(await articles.by_ids(tx, list(ids)), await articles.collections(tx))
-
-
 class Site:
     """Makes the pages; one per process."""
 
@@ -265,56 +235,48 @@ class Site:
         return made
 
     async def _page(self, tx: Tx, store: Store, asked: Asked, near: Near) -> Shown:
-        held = await content(tx, store)
+        seen = self.published(tx, store)
         parts = [part for part in asked.path.split("/") if part]
         if parts == ["sitemap.xml"]:
-            return self._sitemap(store, held)
+            return await self._sitemap(store, seen)
         language, *rest = parts or [""]
         if language not in self.app.catalogues.codes:
-            return self._to_language(store, asked, held, parts)
-        page = _Page(self, store, asked, held, language)
+            return await self._to_language(store, asked, seen, parts)
+        page = _Page(self, store, asked, seen, language)
         match rest:
             case []:
-                return page.front()
+                return await page.front()
             case ["search"]:
                 return await page.search(tx, near)
             case ["c", slug]:
-                return page.shelf(slug)
+                return await page.shelf(tx, slug)
+            case ["c", slug, number] if (at := whole(number, 10_000)) is not None and at > 1:
+                return await page.shelf(tx, slug, at)
             case [slug]:
                 return await page.article(tx, slug)
-        return page.missing()
+        return await page.missing()
 
-    def _to_language(self, store: Store, asked: Asked, held: Content, parts: Sequence[str]) -> Shown:
+    def published(self, tx: Tx, store: Store) -> Published:
+        """What a shop's help centre holds."""
+        return Published(tx, store.id, self.app.catalogues.codes)
+
+    async def _to_language(self, store: Store, asked: Asked, seen: Published, parts: Sequence[str]) -> Shown:
         """Without a language in the address: to the reader's, if something is published in it."""
-        there = held.languages() or [self.app.catalogues.negotiate(store.locale)]
+        there = await seen.languages() or [self.app.catalogues.negotiate(store.locale)]
         wanted = self.app.catalogues.negotiate(asked.languages, preferred=asked.query.get("locale", ""), default="")
         fallback = self.app.catalogues.negotiate(store.locale)
         chosen = next((code for code in (wanted, fallback, *there) if code in there), there[0])
         if parts:
-            return _Page(self, store, asked, held, chosen).missing()
+            return await _Page(self, store, asked, seen, chosen).missing()
         return Shown(302, location=f"{asked.base}/{chosen}")
 
-    def _sitemap(self, store: Store, held: Content) -> Shown:
-        """https://www.sitemaps.org/protocol.html, with each page's other languages."""
-        base = home(self.app.settings.public_url, store)
-        lines = []
-        for one in held.every:
-            public = {code: row for code, row in one.texts.items() if row.published is not None}
-            links = "".join(
-                f'<xhtml:link rel="alternate" hreflang="{code}" href="{escape(f"{base}/{code}/{quote(row.slug)}")}"/>'
-                for code, row in sorted(public.items())
-            )
-            lines += [
-                f"<url><loc>{escape(f'{base}/{code}/{quote(row.slug)}')}</loc>"
-                f"<lastmod>{(row.published_at or datetime.now(UTC)).date().isoformat()}</lastmod>{links}</url>"
-                for code, row in sorted(public.items())
-            ]
-        fronts = [f"<url><loc>{escape(f'{base}/{code}')}</loc></url>" for code in held.languages()]
-        text = (
-            '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" '
-            f'xmlns:xhtml="http://www.w3.org/1999/xhtml">{"".join(fronts + lines)}</urlset>'
-        )
-        return Shown(body=Markup(text), kind="application/xml")  # noqa: S704 - escaped above
+    async def _sitemap(self, store: Store, seen: Published) -> Shown:
+        """https://www.sitemaps.org/protocol.html, with each page's other languages: 50 000 addresses are the most of a
+        file, three languages of 10 000 articles fit."""
+        every, fronts = await seen.every(), await seen.languages()
+        # Fourteen megabytes at the most: made beside the event loop.
+        text = await asyncio.to_thread(_map, home(self.app.settings.public_url, store), every, fronts)
+        return Shown(body=Markup(text), kind="application/xml")  # noqa: S704 - escaped there
 
     def document(self, store: Store, asked: Asked, made: Shown) -> str:
         """A made page as a whole document of our own, in the shop's name and colour."""
@@ -382,11 +344,11 @@ class Site:
                 await reading.searched(tx, text, language, len(found))
         return found
 
-    async def below(self, tx: Tx, store: Store, one: Listed, held: Content, language: str, base: str) -> Markup:
+    async def below(self, tx: Tx, store: Store, article: Article, seen: Published, language: str, base: str) -> Markup:
         """What stands below an article: files, products of this shop, policies."""
-        leads = extras.ids(one.article, extras.Link.POLICY)
-        public = {other.article.id: row for other, row in held.of(language)}
-        files = await extras.files(tx, one.article.id)
+        leads = extras.ids(article, extras.Link.POLICY)
+        public = await seen.some(language, leads)
+        files = await extras.files(tx, article.id)
         server = self.app.settings.public_url
         return self.web.render(
             "help/below.html",
@@ -394,18 +356,36 @@ class Site:
             files=[
                 (file, f"{server}/help/{store.public_key}/file/{file.id}/{quote(file.name, safe='')}") for file in files
             ],
-            goods=await extras.goods(tx, one.article, store.id),
+            goods=await extras.goods(tx, article, store.id),
             policies=[
                 (public[id].shown, f"{base}/{language}/{quote(public[id].slug)}") for id in leads if id in public
             ],
         )  # fmt: skip
 
 
+def _map(base: str, every: Mapping[UUID, Sequence[Text]], fronts: Sequence[str]) -> str:
+    lines = [f"<url><loc>{escape(f'{base}/{code}')}</loc></url>" for code in fronts]
+    for texts in every.values():
+        places = [(one, escape(f"{base}/{one.language}/{quote(one.slug)}")) for one in texts]
+        links = "".join(
+            f'<xhtml:link rel="alternate" hreflang="{one.language}" href="{place}"/>' for one, place in places
+        )
+        lines += [
+            f"<url><loc>{place}</loc>"
+            f"<lastmod>{(one.since or datetime.now(UTC)).date().isoformat()}</lastmod>{links}</url>"
+            for one, place in places
+        ]
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" '
+        f'xmlns:xhtml="http://www.w3.org/1999/xhtml">{"".join(lines)}</urlset>'
+    )
+
+
 class _Page:
     """One page in the making."""
 
-    def __init__(self, site: Site, store: Store, asked: Asked, held: Content, language: str) -> None:
-        self.site, self.store, self.asked, self.held, self.language = site, store, asked, held, language
+    def __init__(self, site: Site, store: Store, asked: Asked, seen: Published, language: str) -> None:
+        self.site, self.store, self.asked, self.seen, self.language = site, store, asked, seen, language
         self.t: Translator = site.app.catalogues.translator(language)
         self.shop = str(store.widget.get("name") or store.name)
         self.home = home(site.app.settings.public_url, store)
@@ -434,56 +414,71 @@ class _Page:
             direction=self.t.direction, body=page,
         )  # fmt: skip
 
-    def front(self) -> Shown:
+    async def front(self) -> Shown:
         heading = self.t.gettext("Help centre")
-        shelves = [self._shelf(one, first=5) for one in self.held.collections]
-        loose = [self._card(pair) for pair in self.held.of(self.language) if pair[0].article.collection_id is None]
-        made = self._made("front", f"{heading} · {self.shop}", "", heading=heading,
-                          shelves=[one for one in shelves if one.cards], loose=loose)  # fmt: skip
-        there = self.held.languages()
+        held = await self.seen.shelves(self.language, MOST_LOOSE)
+        collections = await articles.collections(self.seen.tx)
+        shelves = [self._shelf(one, held[one.id], _FIRST) for one in collections if one.id in held]
+        alone = held.get(None)
+        made = self._made("front", f"{heading} · {self.shop}", "", heading=heading, shelves=shelves,
+                          loose=self._loose(alone) if alone is not None else None)  # fmt: skip
+        asked = [*(text for one in collections if one.id in held for text in held[one.id].texts[:_FIRST]),
+                 *(alone.texts if alone is not None else ())][:_QUESTIONS]  # fmt: skip
+        words = await self.seen.some(self.language, [one.article_id for one in asked])
         return replace(
             made,
             description=self._about(),
-            alternates=[(code, f"{self.home}/{code}") for code in there],
-            data=self._questions(self.held.of(self.language)),
-            index=bool(self.held.of(self.language)),
+            alternates=[(code, f"{self.home}/{code}") for code in await self.seen.languages()],
+            data=self._questions([words[one.article_id] for one in asked]),
+            index=bool(held),
         )
 
-    def shelf(self, slug: str) -> Shown:
-        found = next((one for one in self.held.collections if one.slug == slug), None)
-        pairs = self.held.of(self.language, found.id) if found is not None else []
-        if found is None or not pairs:
-            return self.missing()
-        shelf = self._shelf(found)
-        made = self._made("shelf", f"{shelf.name} · {self.shop}", f"/c/{quote(slug)}", shelf=shelf)
-        there = [code for code in self.held.languages() if self.held.of(code, found.id)]
+    async def shelf(self, tx: Tx, slug: str, number: int = 1) -> Shown:
+        """A collection, fifty articles a page; `-` is what stands in none."""
+        found = next((one for one in await articles.collections(tx) if one.slug == slug), None)
+        if found is None and slug != LOOSE:
+            return await self.missing()
+        collection = found.id if found is not None else ALONE
+        held = await self.seen.shelf(self.language, collection, (number - 1) * A_PAGE, A_PAGE)
+        if not held.texts:
+            return await self.missing()
+        shelf = self._shelf(found, held) if found is not None else self._loose(held)
+        where = f"/c/{quote(slug)}"
+        path = f"{self.asked.base}/{self.language}{where}"
+        rest = where if number == 1 else f"{where}/{number}"
+        made = self._made(
+            "shelf", f"{shelf.name} · {self.shop}", rest, shelf=shelf, number=number,
+            before=path if number == 2 else f"{path}/{number - 1}" if number > 2 else "",
+            after=f"{path}/{number + 1}" if number * A_PAGE < held.many else "",
+        )  # fmt: skip
+        there = await self.seen.languages(collection)
         return replace(
             made,
             description=shelf.about or self._about(),
-            alternates=[(code, f"{self.home}/{code}/c/{quote(slug)}") for code in there],
-            data=self._questions(pairs),
-        )  # fmt: skip
+            alternates=[(code, f"{self.home}/{code}{where}") for code in there] if number == 1 else [],
+            data=self._questions(held.texts),
+        )
 
     async def article(self, tx: Tx, slug: str) -> Shown:
-        found = next((pair for pair in self.held.of(self.language) if pair[1].slug == slug), None)
-        if found is None:
-            return self._moved(slug)
-        one, row = found
+        row = await self.seen.named(self.language, slug)
+        article = await tx.get(Article, row.article_id) if row is not None else None
+        if row is None or article is None:
+            return await self._moved(slug)
         if not _ROBOTS.search(self.asked.agent):
-            await reading.read(tx, one.article.id, self.language)
-        shelf = next((shelf for shelf in self.held.collections if shelf.id == one.article.collection_id), None)
-        others = {code: text for code, text in one.texts.items() if text.published is not None}
+            await reading.read(tx, article.id, self.language)
+        shelf = await tx.get(Collection, article.collection_id) if article.collection_id is not None else None
+        others = await self.seen.texts(article.id)
         made = self._made(
             "article",
             f"{row.shown} · {self.shop}",
             f"/{quote(slug)}",
             row=row,
             html=safe(row.html),
-            updated=row.updated_at if row.published == row.version else row.published_at,
-            article_id=one.article.id,
+            updated=row.since,
+            article_id=article.id,
             shelf=self._shelf(shelf) if shelf is not None else None,
-            related=self._related(one),
-            below=await self.site.below(tx, self.store, one, self.held, self.language, self.asked.base),
+            related=await self._related(article),
+            below=await self.site.below(tx, self.store, article, self.seen, self.language, self.asked.base),
             here=self.path(slug),
             thanks=self.asked.query.get("thanks", ""),
             vote=self.asked.said("vote", 600),
@@ -492,18 +487,17 @@ class _Page:
             made,
             description=markdown.words_of(row.html).replace("\n", " ")[:160],
             alternates=[(code, f"{self.home}/{code}/{quote(text.slug)}") for code, text in sorted(others.items())],
-            data=self._questions([found]),
-            article_id=one.article.id,
+            data=self._questions([row]),
+            article_id=article.id,
         )
 
-    def _moved(self, slug: str) -> Shown:
+    async def _moved(self, slug: str) -> Shown:
         """A former address leads on; one of another language leads to this one's."""
-        for one, row in self.held.of(self.language):
-            if slug in row.former:
-                return Shown(301, location=self.path(row.slug))
-            if any(slug in (text.slug, *text.former) for text in one.texts.values() if text.published is not None):
-                return Shown(302, location=self.path(row.slug))
-        return self.missing()
+        found = await self.seen.led(self.language, slug)
+        if found is None:
+            return await self.missing()
+        text, own = found
+        return Shown(301 if own else 302, location=self.path(text.slug))
 
     async def search(self, tx: Tx, near: Near) -> Shown:
         text = self.asked.query.get("q", "")
@@ -514,43 +508,53 @@ class _Page:
         made = self._made("search", f"{heading} · {self.shop}", f"/search?{urlencode({'q': text})}", heading=heading,
                           searched=bool(text.strip()),
                           found=[(one, self.path(one.slug, one.language)) for one in found])  # fmt: skip
-        return replace(made, index=False, alternates=[(code, f"{self.home}/{code}") for code in self.held.languages()])
+        there = await self.seen.languages()
+        return replace(made, index=False, alternates=[(code, f"{self.home}/{code}") for code in there])
 
-    def missing(self) -> Shown:
+    async def missing(self) -> Shown:
         heading = self.t.gettext("This page is not here any more")
         made = self._made("missing", f"{heading} · {self.shop}", "", heading=heading)
         return replace(
-            made, status=404, index=False, alternates=[(one, f"{self.home}/{one}") for one in self.held.languages()]
+            made,
+            status=404,
+            index=False,
+            alternates=[(one, f"{self.home}/{one}") for one in await self.seen.languages()],
         )
 
     def _about(self) -> str:
         return self.t.gettext("Answers from %(shop)s: orders, delivery, returns and more.", shop=self.shop)
 
-    def _card(self, pair: tuple[Listed, ArticleText]) -> Card:
-        words = markdown.words_of(pair[1].html).replace("\n", " ")
-        return Card(pair[1].shown, self.path(pair[1].slug), words[:140])
+    def _card(self, text: Text) -> Card:
+        words = markdown.words_of(text.html).replace("\n", " ")
+        return Card(text.shown, self.path(text.slug), words[:140])
 
-    def _shelf(self, found: Collection, first: int = 0) -> Shelf:
-        pairs = self.held.of(self.language, found.id)
-        shown = pairs[:first] if first else pairs
+    def _shelf(self, found: Collection, held: published.Shelf | None = None, first: int = A_PAGE) -> Shelf:
+        texts = held.texts[:first] if held is not None else ()
         return Shelf(
             found.name(self.language), found.about(self.language) if found.words.get(self.language) else "",
-            f"{self.asked.base}/{self.language}/c/{quote(found.slug)}", [self._card(one) for one in shown],
-            len(pairs) - len(shown),
+            shelf_address(self.asked.base, self.language, found.slug), [self._card(one) for one in texts],
+            held.many - len(texts) if held is not None else 0,
         )  # fmt: skip
 
-    def _related(self, one: Listed) -> list[Card]:
-        """Those that were chosen; without any, what stands on the same shelf."""
-        public = {str(other.article.id): (other, row) for other, row in self.held.of(self.language)}
-        chosen = [public[id] for id in one.article.related if id in public]
-        if not chosen and one.article.collection_id is not None:
-            near = self.held.of(self.language, one.article.collection_id)
-            chosen = [pair for pair in near if pair[0].article.id != one.article.id][:3]
-        return [self._card(pair) for pair in chosen]
+    def _loose(self, held: published.Shelf) -> Shelf:
+        """What stands in no collection."""
+        return Shelf(
+            self.t.gettext("More answers"), "", shelf_address(self.asked.base, self.language, LOOSE),
+            [self._card(one) for one in held.texts], held.many - len(held.texts),
+        )  # fmt: skip
 
-    def _questions(self, pairs: Sequence[tuple[Listed, ArticleText]]) -> Markup:
+    async def _related(self, article: Article) -> list[Card]:
+        """Those that were chosen; without any, what stands on the same shelf."""
+        public = await self.seen.some(self.language, [UUID(id) for id in article.related])
+        chosen = [public[UUID(id)] for id in article.related if UUID(id) in public]
+        if not chosen and article.collection_id is not None:
+            near = await self.seen.shelf(self.language, article.collection_id, 0, 4)
+            chosen = [one for one in near.texts if one.article_id != article.id][:3]
+        return [self._card(one) for one in chosen]
+
+    def _questions(self, texts: Sequence[Text]) -> Markup:
         """Structured data for search engines (https://schema.org/FAQPage)."""
-        if not pairs:
+        if not texts:
             return Markup("")
         return script_json(
             {
@@ -560,10 +564,10 @@ class _Page:
                 "mainEntity": [
                     {
                         "@type": "Question",
-                        "name": row.shown,
-                        "acceptedAnswer": {"@type": "Answer", "text": markdown.words_of(row.html)[:2000]},
+                        "name": one.shown,
+                        "acceptedAnswer": {"@type": "Answer", "text": markdown.words_of(one.html)[:2000]},
                     }
-                    for _one, row in pairs[:_QUESTIONS]
+                    for one in texts[:_QUESTIONS]
                 ],
             }
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -145,6 +145,21 @@ class Standing:
     policy: Policy
     listed: Listed | None
 
+    @property
+    def answers(self) -> Mapping[str, Sequence[str]]:
+        """What it was written from the last time, to begin with the next."""
+        return self.listed.article.answers if self.listed is not None else {}
+
+    def changed(self, catalogues: Catalogues) -> list[str]:
+        """The languages whose text somebody has changed since: written anew, those words are an earlier version."""
+        if self.listed is None or not self.answers:
+            return []
+        return [
+            code
+            for code, row in sorted(self.listed.texts.items())
+            if code in catalogues.codes and row.body != written(catalogues.translator(code), self.policy, self.answers)
+        ]
+
 
 async def standing(tx: Tx) -> list[Standing]:
     """The whole set, with what has been written of it."""
@@ -165,6 +180,8 @@ async def fill_in(
     Raises AhlanError where something is missing, or is no number of days.
     """
     checked = _checked(policy, answers)
+    # Whoever clicks twice writes one article.
+    await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"starter {tx.workspace_id}", 0))))
     there = next((one.listed for one in await standing(tx) if one.policy is policy and one.listed), None)
     article = there.article if there is not None else None
     if article is None:
@@ -172,6 +189,7 @@ async def fill_in(
         article = await articles.create(
             tx, by.id, Kind.ARTICLE, source, collection_id=shelf.id, starter=policy.key
         )  # fmt: skip
+    article.answers = {name: list(given) for name, given in checked.items()}
     for code in sorted(catalogues.codes, key=lambda code: code != source):
         t = catalogues.translator(code)
         await articles.write(tx, article, code, t.gettext(policy.title), written(t, policy, checked), by=by.id)

@@ -53,17 +53,13 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a message is about: topics best first, how sure, and the two gates in between which choices are offered.
-
-    `certainty`: how probable it is that the first topic is right, if any is.
-    """
+    """What a message is about: topics best first, how sure, and the two gates in between which choices are offered."""
 
     ranking: tuple[tuple[str, float], ...]
     confidence: float
     gate: float
     answer_from: float
     offer_from: float
-    certainty: float = 1.0
 
 
 class Listener:
@@ -156,12 +152,11 @@ def answered(
     topics: Topics, reading: Reading, ranking: tuple[tuple[str, float], ...], answer_from: float, offer_from: float
 ) -> Answer:
     """The answer that a reading is, with its topics in the order of `ranking`."""
-    certainty = topics.certainty(reading, ranking[0][0])
     gate = reading.gate
-    if certainty < _CERTAIN:
+    if topics.certainty(reading, ranking[0][0]) < _CERTAIN:
         # It is about one of these, and most probably not the first: choices are offered.
         gate = min(gate, float(np.nextafter(np.float32(answer_from), np.float32(-np.inf))))
-    return Answer(ranking, reading.confidence, gate, answer_from, offer_from, certainty)
+    return Answer(ranking, reading.confidence, gate, answer_from, offer_from)
 
 
 _NAME = re.compile(r"[^\W\d_]{3,}")

@@ -11,6 +11,10 @@ MOST_BYTES = 32 * 1024 * 1024
 """A frame is no longer; passages are sent in as many as it takes."""
 
 
+AHEAD = 0.5
+"""What it counts in the gate by how much the best topic is ahead of the next: who takes topics away counts it anew."""
+
+
 class PassageIn(msgspec.Struct, frozen=True):
     """A passage; `vectors` are those that `Prepared` gave back for the same text, or empty to have them made."""
 

@@ -27,10 +27,16 @@ from plugin.language.topics import (
     block_inverse,
     gate_of,
     gate_threshold,
+    inverted,
+    nearest_of,
+    system,
 )
 
 TIGHTER = 0.1
 """The share of what is answered that a team's own outside messages can take away by the gate."""
+
+# Rows that are worked on at once, where a copy of a whole matrix would be one too many.
+_ROWS = 256
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -70,28 +76,44 @@ class OwnBook:
         shared = base.topics
         if shared.ground is None:
             raise ValueError("This book cannot be added to.")
-        self._base, self._shared, self._ground = base, shared, shared.ground
+        self.base, self._shared, self._ground = base, shared, shared.ground
         own = sorted({topic for one in taught for topic in one.topics} - set(shared.names))
         self.names = (*shared.names, *own)
         self._number = {name: at for at, name in enumerate(self.names)}
         self._spelled = OwnSpelling(shared.spelled, [one.text for one in taught])
         languages = [one.language for one in taught]
         self._known: NDArray[np.floating[Any]] = shared.centred(vectors, languages)
-        near = self._known @ shared.known.T
-        toward = alike(near, shared.spelled.of([one.text for one in taught]), shared.spelling)
-        self._topic = self._placed(taught, toward)
-        self._near = near
-        self._through: Floats = self._ground.inverse @ toward.T
-        self._inverse, self._weights = self._solved(toward)
-        self._change: NDArray[np.floating[Any]] = self._through @ self._weights
+        self._links = self._linked([one.text for one in taught])
+        self._topic = self._placed(taught)
+        self._inverse, self._weights = self._solved()
+        self._change: NDArray[np.floating[Any]] = self._changed()
         self._gates()
         # In half the room: many workspaces share this process.
         self._known = self._known.astype(np.float16)
         self._change = self._change.astype(np.float16)
 
-    def _placed(self, taught: Sequence[Taught], toward: Floats) -> NDArray[np.int64]:
+    def _linked(self, texts: Sequence[str]) -> Floats:
+        """How alike our examples are with the shared ones; a few at a time, as their pieces take more room."""
+        shared = self._shared
+        found = np.empty((len(texts), len(shared.known)), dtype=np.float32)
+        for at in range(0, len(texts), _ROWS):
+            near = np.asarray(self._known[at : at + _ROWS] @ shared.known.T, dtype=np.float32)
+            found[at : at + _ROWS] = alike(near, shared.spelled.of(texts[at : at + _ROWS]), shared.spelling)
+        return found
+
+    def _through(self, shared: slice | NDArray[np.int64]) -> Floats:
+        """Rows of the shared inverse times what links both. It is as large as the links: never made whole."""
+        found: Floats = self._ground.inverse[shared] @ self._links.T
+        return found
+
+    def _changed(self) -> Floats:
+        """What the weights of the shared examples lose by ours."""
+        found: Floats = self._ground.inverse @ (self._links.T @ self._weights)
+        return found
+
+    def _placed(self, taught: Sequence[Taught]) -> NDArray[np.int64]:
         """The topic that each example teaches; -1 is outside."""
-        said = toward @ self._shared.weights
+        said = self._links @ self._shared.weights
         placed = np.full(len(taught), -1, dtype=np.int64)
         for at, one in enumerate(taught):
             places = [self._number[topic] for topic in one.topics]
@@ -118,18 +140,19 @@ class OwnBook:
         own = np.repeat((self._other * self._ground.ones)[:, None], count, axis=1).astype(np.float32)
         return np.hstack([weights[:, :-1], own, weights[:, -1:]])
 
-    def _solved(self, toward: Floats) -> tuple[Floats, Floats]:
+    def _solved(self) -> tuple[Floats, Floats]:
         """The inverse of the complement, and the weights of the examples."""
-        ground, count = self._ground, len(self._topic)
-        among = alike(self._known @ self._known.T, self._spelled.among(), self._shared.spelling)
+        ground, links, count = self._ground, self._links, len(self._topic)
+        among = system(np.asarray(self._known, dtype=np.float32), self._spelled, self._shared.spelling)
         among[np.diag_indices(count)] += ground.smooth
-        wide = self._wide()
-        inverse = np.linalg.inv((among - toward @ self._through).astype(np.float64)).astype(np.float32)
-        return inverse, inverse @ (self._wanted(self._topic) - toward @ wide)
+        for at in range(0, count, _ROWS):
+            among[at : at + _ROWS] -= (links[at : at + _ROWS] @ ground.inverse) @ links.T
+        inverse = inverted(among) if count else among
+        return inverse, inverse @ (self._wanted(self._topic) - links @ self._wide())
 
     def _gates(self) -> None:
         """From where on is answered and offered: as by the shared book, or tighter by what the team called outside."""
-        self.answer_from, self.offer_from = self._base.answer_from, self._base.offer_from
+        self.answer_from, self.offer_from = self.base.answer_from, self.base.offer_from
         outside = self._topic < 0
         if outside.sum() < ENOUGH_OUTSIDE:
             return
@@ -146,11 +169,15 @@ class OwnBook:
         """Of each shared example, as if it were unknown: whether the right topic comes first, and the gate."""
         ground = self._ground
         weights = self._wide() - self._change
-        diagonal = np.diag(ground.inverse) + ((self._through @ self._inverse) * self._through).sum(axis=1)
+        diagonal = np.diag(ground.inverse).copy()
+        for at in range(0, len(diagonal), _ROWS):
+            through = self._through(slice(at, at + _ROWS))
+            diagonal[at : at + _ROWS] += ((through @ self._inverse) * through).sum(axis=1)
         unseen = self._wanted(ground.topic) - weights / diagonal[:, None]
-        nearest = np.maximum(ground.nearest, self._near.T[:, self._topic >= 0].max(axis=1, initial=-1))
+        known = self._known.astype(np.float32)
+        nearest = np.maximum(ground.nearest, nearest_of(self._shared.known, known, self._topic >= 0))
         first: Flags = unseen[:, :-1].argmax(axis=1) == ground.topic
-        return first, gate_of(unseen, nearest)
+        return first, gate_of(unseen.astype(np.float32), nearest)
 
     def _nearest(self, asked: Floats, own: NDArray[np.int64] | None = None) -> Floats:
         """How near the nearest example is that is inside; `own`: which of ours each of `asked` is itself."""
@@ -189,22 +216,19 @@ class OwnBook:
         """What it says of the first `count` shared examples and of held-out messages as if it had never seen them."""
         ground = self._ground
         first, gates = self._unseen()
-        answered = first & (gates >= self._base.answer_from)
-        weights = np.vstack([self._wide() - self._through @ self._weights, self._weights])
-        across = self._through @ self._inverse
+        answered = first & (gates >= self.base.answer_from)
+        weights = np.vstack([self._wide() - self._changed(), self._weights])
         wanted = self._wanted(np.concatenate([ground.topic, self._topic]))
-        inside = self._topic >= 0
+        inside, known = self._topic >= 0, self._known.astype(np.float32)
         strange = np.zeros(len(ground.topic), dtype=bool)
         for name in range(len(self._shared.names)):
             shared, own = np.flatnonzero(ground.topic == name), np.flatnonzero(self._topic == name)
-            block = block_inverse(ground.inverse, across, self._through, self._inverse, shared, own)
+            block = block_inverse(ground.inverse, self._through(shared), self._inverse, shared, own)
             rows = np.concatenate([shared, own + len(ground.topic)])
             said = (wanted[rows] - np.linalg.solve(block, weights[rows].astype(np.float64)))[: len(shared)]
             said[:, name] = -np.inf
-            others = self._near.T[np.ix_(shared, np.flatnonzero(inside & (self._topic != name)))]
-            strange[shared] = (
-                gate_of(said, np.maximum(ground.strange[shared], others.max(axis=1, initial=-1))) >= self.answer_from
-            )
+            others = nearest_of(self._shared.known[shared], known, inside & (self._topic != name))
+            strange[shared] = gate_of(said, np.maximum(ground.strange[shared], others)) >= self.answer_from
         return Check(first[:count], answered[:count], strange[:count], self._held(held, heard, vectors))
 
     def _held(self, held: Sequence[Taught], heard: Sequence[Heard], vectors: Floats) -> Flags:
@@ -216,5 +240,6 @@ class OwnBook:
 
     def settled(self) -> OwnBook:
         """Itself, without what only the check needs."""
-        self._near = self._through = self._inverse = np.zeros((0, 0), dtype=np.float32)
+        self._spelled.settled()
+        self._links = self._inverse = np.zeros((0, 0), dtype=np.float32)
         return self

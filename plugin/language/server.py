@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ from plugin.language.frames import (
     Unknown,
     Vectors,
 )  # fmt: skip
+from plugin.language.memory import give_back
 from plugin.language.own import OwnBook
 from plugin.language.own import Taught as Own
 from plugin.language.shelf import WIDTH, Passage, Rows, Shelf, embedded, packed
@@ -64,8 +65,8 @@ log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 8
 """Messages that are read together."""
 
-MOST_EXAMPLES = 6_000
-"""Examples of one book: training takes room by their square."""
+MOST_EXAMPLES = 4_000
+"""Examples of one book: training takes room by their square, which the process must have besides all else."""
 
 MOST_OWN = 2_500
 """Examples that one workspace adds, held-out ones included."""
@@ -101,6 +102,11 @@ class _Kept(Generic[_T]):
     @property
     def size(self) -> int:
         return sum(thing.size for _, thing in self.entries.values())
+
+    def forget(self, gone: Callable[[_T], bool]) -> None:
+        """Without those that are `gone`."""
+        for name in [name for name, (_version, thing) in self.entries.items() if gone(thing)]:
+            del self.entries[name]
 
     def forget_oldest(self) -> bool:
         if len(self.entries) < 2:
@@ -176,13 +182,15 @@ class Library:
         """Work that nobody waits for."""
         if isinstance(request, Prepare):
             return Prepared(tuple(self._vectors_of(one).tobytes() for one in request.passages))
-        if isinstance(request, Stock):
-            return self._stocked(request)
-        if isinstance(request, Teach):
-            return self._taught(request)
-        if isinstance(request, Fit):
-            return self._fitted(request)
-        return _packed(self._embedder.passages(request.texts))
+        if isinstance(request, Embed):
+            return _packed(self._embedder.passages(request.texts))
+        try:
+            if isinstance(request, Stock):
+                return self._stocked(request)
+            return self._taught(request) if isinstance(request, Teach) else self._fitted(request)
+        finally:
+            # Matrices that are gone leave holes: without this the process stays as large as it ever was.
+            give_back()
 
     def _stocked(self, request: Stock) -> Reply:
         shelf: Shelf | Unknown = self._shelves.get(request.shelf, request.base) if request.base else Shelf()
@@ -208,6 +216,9 @@ class Library:
         except ValueError as error:
             return Refused(str(error))
         self._books.put(request.book, request.version, book)
+        # What was built on the book before keeps all of it, and nobody asks for it any more.
+        kept = [book for _version, book in self._books.entries.values()]
+        self._own.forget(lambda own: not any(own.base is one for one in kept))
         self._make_room()
         return Taught(len(examples), float(book.topics.measured.right.mean()))
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
+from plugin.language.frames import AHEAD
 from plugin.language.grams import features
 
 Floats = NDArray[np.float32]
 
-# Tried where there are few enough examples to try; the middle one is what larger sets were best with.
+# All pairs are tried where there are few examples; of many those that `_choices` names.
 _SPELLING = (0.3, 0.15, 0.5)
 _SMOOTH = (0.1, 0.03, 0.3)
 _FEW = 2_000
@@ -149,20 +150,31 @@ class Topics:
         )
         known = centres.taken_from(vectors, languages)
         spelled = Spelling([example.text for example in examples])
-        alike_spelled = spelled.among()
         wanted = _wanted(topic, len(names))
-        near = known @ known.T
-        best: tuple[float, float, Floats, Measured] | None = None
-        kept: tuple[Floats, float] | None = None
-        for spelling, smooth in _choices(len(examples)):
-            weights, inverse = _solve(alike(near, alike_spelled, spelling), wanted, smooth)
-            measured = _measure(weights, inverse, wanted, topic, near)
+        nearest, strange = _nearest(known, topic)
+
+        def solved(spelling: float, smooth: float) -> tuple[Floats, Floats]:
+            return _solve(system(known, spelled, spelling), wanted, smooth)
+
+        best: tuple[float, tuple[float, float]] | None = None
+        for choice in (choices := _choices(len(examples))):
+            # Of two matrices there is never more than one.
+            weights, inverse = solved(*choice)
+            measured = _measure(weights, inverse, wanted, topic, nearest, strange)
             score = float(measured.right.mean())
             if best is None or score > best[0] + 1e-9:
-                best, kept = (score, spelling, weights, measured), (inverse, smooth) if grows else None
+                best, kept = (score, choice), (weights, measured)
+            if choice != choices[-1]:
+                del inverse
         assert best is not None
-        ground = _ground(*kept, topic, near) if kept is not None else None
-        return cls(names, centres, known, spelled, best[2], inside, best[1], best[3], ground)
+        spelling, smooth = best[1]
+        ground = None
+        if grows:
+            if best[1] != choices[-1]:
+                del inverse
+                inverse = solved(spelling, smooth)[1]
+            ground = Ground(inverse, inverse.sum(axis=1), topic, nearest, strange, smooth)
+        return cls(names, centres, known, spelled, kept[0], inside, spelling, kept[1], ground)
 
     def centred(self, vectors: Floats, languages: Sequence[str]) -> Floats:
         """Vectors as the examples' are: without what their language has in common."""
@@ -226,9 +238,10 @@ def gate_threshold(strange: Floats, wrong: float) -> float:
 
 
 def _choices(count: int) -> list[tuple[float, float]]:
-    """Spelling's weight and smoothness, the usual ones first."""
+    """Spelling's weight and smoothness that are tried; of many examples last what the seeds choose, as the system that
+    was solved last is the one that is there."""
     if count > _FEW:
-        return [(_SPELLING[0], _SMOOTH[0])]
+        return [(_SPELLING[1], _SMOOTH[0]), (_SPELLING[0], _SMOOTH[0]), (_SPELLING[0], _SMOOTH[1])]
     return [(spelling, smooth) for spelling in _SPELLING for smooth in _SMOOTH]
 
 
@@ -245,14 +258,10 @@ class Spelling:
         self._rows = self._weighed(counted)
         self._columns = self._rows.T.tocsr()
 
-    def among(self) -> Floats:
-        """How alike the examples are, each with each."""
-        count = self._rows.shape[0]
-        found = np.empty((count, count), dtype=np.float32)
-        # A few rows at a time: nearly every pair shares a piece, and sparse it would be three times as large.
-        for at in range(0, count, _ROWS):
-            found[at : at + _ROWS] = (self._rows[at : at + _ROWS] @ self._columns).toarray()
-        return found
+    def among(self, begin: int = 0, end: int | None = None) -> Floats:
+        """How alike these examples are with each. A few at a time: nearly every pair shares a piece, and on the way
+        it takes three times the room."""
+        return np.asarray((self._rows[begin:end] @ self._columns).toarray(), dtype=np.float32)
 
     def of(self, texts: Sequence[str]) -> Floats:
         """How alike other texts are with each of the examples."""
@@ -305,16 +314,21 @@ class OwnSpelling:
         self._base = base
         weighed = [base.weighed(text) for text in texts]
         self._keys = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(keys for keys, _ in weighed)]))
-        self._columns = self._placed(weighed).T.tocsr()
+        self._rows = self._placed(weighed)
+        self._columns = self._rows.T.tocsr()
 
-    def among(self) -> Floats:
-        """How alike these texts are, each with each."""
-        return np.asarray((self._columns.T @ self._columns).toarray(), dtype=np.float32)
+    def among(self, begin: int = 0, end: int | None = None) -> Floats:
+        """How alike these texts are with each, a few at a time."""
+        return np.asarray((self._rows[begin:end] @ self._columns).toarray(), dtype=np.float32)
 
     def of(self, texts: Sequence[str]) -> Floats:
         """How alike other texts are with each of these."""
         rows = self._placed([self._base.weighed(text) for text in texts])
         return np.asarray((rows @ self._columns).toarray(), dtype=np.float32)
+
+    def settled(self) -> None:
+        """Only `of` is asked from now on."""
+        self._rows = self._rows[:0]
 
     @property
     def size(self) -> int:
@@ -356,11 +370,19 @@ def alike(near: Floats, spelled: Floats, spelling: float) -> Floats:
     return found
 
 
-def _solve(system: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats]:
-    """The weights of the examples, and the inverse that they come from. `system` is used up: it becomes the inverse."""
-    system[np.diag_indices_from(system)] += smooth
+def system(known: Floats, spelled: Spelling | OwnSpelling, spelling: float) -> Floats:
+    """How alike all examples are, each with each: the one matrix of their square that is made."""
+    found = np.empty((len(known), len(known)), dtype=np.float32)
+    for at in range(0, len(known), _ROWS):
+        end = at + _ROWS
+        found[at:end] = alike(known[at:end] @ known.T, spelled.among(at, end), spelling)
+    return found
+
+
+def inverted(symmetric: Floats) -> Floats:
+    """The inverse of a symmetric matrix, in its own place: it is used up. Raises ArithmeticError."""
     # The other way round it is the same matrix, and as LAPACK wants it: no copy is made.
-    lower, failed = lapack.spotrf(system.T, lower=1, overwrite_a=1)
+    lower, failed = lapack.spotrf(symmetric.T, lower=1, overwrite_a=1)
     inverse, failed_too = lapack.spotri(lower, lower=1, overwrite_c=1)
     if failed or failed_too:
         raise ArithmeticError("The examples cannot be told apart.")
@@ -369,49 +391,62 @@ def _solve(system: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Float
         inverse[at:end, end:] = inverse[end:, at:end].T
         corner = inverse[at:end, at:end]
         corner[:] = np.tril(corner) + np.tril(corner, -1).T
-    return inverse @ wanted, inverse
-
-
-def _ground(inverse: Floats, smooth: float, topic: NDArray[np.int64], near: Floats) -> Ground:
-    inside = topic >= 0
-    strange = np.full(len(topic), -1, dtype=np.float32)
-    for name in np.unique(topic[inside]):
-        own = np.flatnonzero(topic == name)
-        strange[own] = near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1, initial=-1)
-    return Ground(inverse, inverse.sum(axis=1), topic, _nearest(near, inside), strange, smooth)
-
-
-def _nearest(near: Floats, inside: NDArray[np.bool_]) -> Floats:
-    """How near each example's nearest other is that is inside."""
-    found = np.empty(len(near), dtype=np.float32)
-    for at in range(0, len(near), _ROWS):
-        rows = near[at : at + _ROWS].copy()
-        rows[np.arange(len(rows)), np.arange(at, at + len(rows))] = -1
-        found[at : at + _ROWS] = rows[:, inside].max(axis=1)
+    found: Floats = inverse
     return found
 
 
+def _solve(alike: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats]:
+    """The weights of the examples, and the inverse that they come from. `alike` is used up: it becomes the inverse."""
+    alike[np.diag_indices_from(alike)] += smooth
+    inverse = inverted(alike)
+    return inverse @ wanted, inverse
+
+
+def nearest_of(asked: Floats, known: Floats, among: NDArray[np.bool_]) -> Floats:
+    """How near the nearest of `known` is that is `among` them; -1 where none is."""
+    found = np.full(len(asked), -1, dtype=np.float32)
+    if among.any():
+        for at in range(0, len(asked), _ROWS):
+            found[at : at + _ROWS] = (asked[at : at + _ROWS] @ known.T)[:, among].max(axis=1)
+    return found
+
+
+def _nearest(known: Floats, topic: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """How near each example's nearest other is that is inside, and its nearest among the other topics; -1 for none."""
+    inside = topic >= 0
+    nearest, strange = np.empty(len(known), dtype=np.float32), np.empty(len(known), dtype=np.float32)
+    for at in range(0, len(known), _ROWS):
+        rows = known[at : at + _ROWS] @ known.T
+        rows[np.arange(len(rows)), np.arange(at, at + len(rows))] = -1
+        rows[:, ~inside] = -1
+        nearest[at : at + _ROWS] = rows.max(axis=1)
+        rows[topic[at : at + _ROWS, None] == topic] = -1
+        strange[at : at + _ROWS] = rows.max(axis=1)
+    return nearest, strange
+
+
 def block_inverse(
-    inverse: Floats, across: Floats, through: Floats, own: Floats, shared: NDArray[np.int64], ours: NDArray[np.int64]
+    inverse: Floats, through: Floats, own: Floats, shared: NDArray[np.int64], ours: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Rows and columns of the larger system's inverse: `shared` ones of the smaller system, `ours` of the added rows.
 
-    `through` is the smaller inverse times what links both, `own` the inverse of the complement, `across` their product.
+    `through` is the smaller inverse times what links both, of the `shared` rows; `own` the inverse of the complement.
     """
-    top = inverse[np.ix_(shared, shared)] + across[shared] @ through[shared].T
-    side = -across[np.ix_(shared, ours)]
+    across = through @ own
+    top = inverse[np.ix_(shared, shared)] + across @ through.T
+    side = -across[:, ours]
     return np.block([[top, side], [side.T, own[np.ix_(ours, ours)]]]).astype(np.float64)
 
 
-def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], near: Floats) -> Measured:
+def _measure(
+    weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np.int64], nearest: Floats, strangers: Floats
+) -> Measured:
     """Each example by the model without it; outside by labelled messages, or by topics held out whole."""
     inside = topic >= 0
     unseen = wanted - weights / np.diag(inverse)[:, None]
-    nearest = _nearest(near, inside)
     gates = gate_of(unseen, nearest)
     right = unseen[inside][:, :-1].argmax(axis=1) == topic[inside]
-    ordered = np.sort(unseen[inside][:, :-1], axis=1)
-    margins = ordered[:, -1] - ordered[:, -2]
+    margins = _first(unseen[inside])[1]
     if (~inside).sum() >= ENOUGH_OUTSIDE:
         return Measured(right, gates[inside], gates[~inside], margins)
     strange = [gates[~inside]]
@@ -422,7 +457,7 @@ def _measure(weights: Floats, inverse: Floats, wanted: Floats, topic: NDArray[np
         block = inverse[np.ix_(own, own)].astype(np.float64)
         said = wanted[own] - np.linalg.solve(block, weights[own].astype(np.float64))
         said[:, name] = -np.inf
-        strange.append(gate_of(said, near[np.ix_(own, np.flatnonzero(inside & (topic != name)))].max(axis=1)))
+        strange.append(gate_of(said, strangers[own]))
     return Measured(right, gates[inside], np.concatenate(strange).astype(np.float32), margins)
 
 
@@ -431,9 +466,18 @@ _NEAREST = 0.5
 
 
 def gate_of(scores: Floats, nearest: Floats) -> Floats:
-    """One number that says whether any topic fits: the best one, less what speaks for outside, and what is nearest."""
-    found: Floats = scores[:, :-1].max(axis=1) - _OUTSIDE * scores[:, -1] + _NEAREST * nearest
+    """One number that says whether the best topic may be answered: how well it fits and how far it is ahead of the
+    next, less what speaks for outside, and what is nearest."""
+    best, margin = _first(scores)
+    found: Floats = best + np.float32(AHEAD) * margin - _OUTSIDE * scores[:, -1] + _NEAREST * nearest
     return found
+
+
+def _first(scores: Floats) -> tuple[Floats, Floats]:
+    """The best topic's score of each message, and how far it is ahead of the next that there is."""
+    next_one, best = np.partition(scores[:, :-1], -2, axis=1)[:, -2:].T
+    # Where the others are held out there is nobody to be ahead of.
+    return best, np.where(np.isfinite(next_one), best - next_one, 0).astype(np.float32)
 
 
 def _logistic(measured: Measured) -> tuple[float, float]:

@@ -32,7 +32,7 @@ from plugin.returns import moves, records, shipping
 from plugin.returns.records import ReturnRequest
 from plugin.returns.shipping import BOUGHT as METHODS
 from plugin.returns.shipping import Method
-from plugin.returns.states import WAITING_FOR_GOODS, State, Who
+from plugin.returns.states import WAITING_FOR_GOODS, Overdue, State, Who
 from plugin.stores import Store
 from plugin.team import Agent, Permission, audit
 
@@ -318,7 +318,7 @@ async def _stopped(tx: Tx, label: ReturnLabel, request: ReturnRequest, state: st
     """It goes no further by itself: somebody of the team has to look."""
     label.state, label.code, label.said = state, code[:80], said[:300]
     await tx.flush()
-    await moves.overdue(tx, request)
+    await moves.overdue(tx, request, Overdue.LABEL)
 
 
 async def _prepare(
@@ -427,7 +427,7 @@ async def _fetch(app: App, workspace_id: UUID, label: ReturnLabel, carrier: Carr
             # Told once; the number goes out all the same when somebody says so.
             fresh.code, fresh.said = "document", trouble[:300]
             await tx.flush()
-            await moves.overdue(tx, request)
+            await moves.overdue(tx, request, Overdue.LABEL)
             await tx.complete_job()
             return False
         file = None
@@ -478,11 +478,13 @@ async def _have_fetched(
                 await _stopped(tx, fresh, held, fresh.state, error.code, error.said)
         return True
     async with app.db.transaction(workspace_id) as tx:
-        fresh, _request = await _held(tx, label.id)
-        if fresh is not None:
+        fresh, held = await _held(tx, label.id)
+        if fresh is not None and held is not None:
             fresh.pickup_id = pickup.external_id
             fresh.pickup_state = BOOKED if pickup.booked else PREPARED
             fresh.confirmation = pickup.confirmation[:80]
+            if pickup.booked:
+                await moves.no_longer_overdue(tx, held, Overdue.LABEL)
     return True
 
 
@@ -622,7 +624,7 @@ async def moved(tx: Tx, store_id: UUID, movement: Movement) -> bool:
     trouble = movement.stage in (Stage.BACK, Stage.TROUBLE)
     if (movement.stage is Stage.DELIVERED and State(request.state) is State.IN_TRANSIT) or trouble:
         # Whether the goods are in the parcel is for somebody to see.
-        await moves.overdue(tx, request)
+        await moves.overdue(tx, request, Overdue.PARCEL)
     tx.publish("returns", {"request_id": str(request.id)})
     return True
 

@@ -5,7 +5,7 @@ What the store must hear of it is a step in the same transaction (`steps.py`); m
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -38,7 +38,7 @@ from plugin.return_desk import (
 from plugin.returns import policies, states, steps
 from plugin.returns.policy import PayWhen, Resolution
 from plugin.returns.records import OURS, REQUESTS, ReturnRequest, lines_of
-from plugin.returns.states import State, Who
+from plugin.returns.states import Overdue, State, Timer, Who
 from plugin.returns.steps import ReturnStep
 from plugin.team import Agent, Permission, audit
 
@@ -248,6 +248,8 @@ async def payment(tx: Tx, request: ReturnRequest, amount: int | None = None) -> 
         raise AhlanError(_("That is more than was promised."), _("Look again at the amount."), code="too_much")
     bonus = request.bonus if money == promised else request.bonus * money.amount // promised.amount
     fees = [fee for fee in (decision.restocking_fee, decision.shipping_fee) if fee is not None and fee.amount]
+    # What goes out instead, or again, uses up what the goods are worth; to a refund or a credit all of it goes.
+    used = request.worth - promised.amount
     return PayReturn(
         request.number,
         request.external_id,
@@ -255,6 +257,7 @@ async def payment(tx: Tx, request: ReturnRequest, amount: int | None = None) -> 
         money,
         delivery=request.money(min(request.delivery, money.amount)) if request.delivery else None,
         fees=sum(fees[1:], fees[0]) if fees else None,
+        used=request.money(used) if used > 0 else None,
         credit=bool(request.credit),
         bonus=request.money(bonus) if bonus else None,
     )
@@ -382,6 +385,7 @@ async def paid(tx: Tx, request: ReturnRequest, amount: Money, *, actor: str) -> 
         await _set(tx, request, **values)
         order = await tx.get(Order, request.order_id)
         await _record(tx, "return_request.paid", request, order, actor, data)
+        await _look_for_the_goods(tx, request)
     await _reckon(tx, request)
 
 
@@ -394,6 +398,7 @@ async def sent_instead(tx: Tx, request: ReturnRequest, done: Done, *, actor: str
     owed = request.decided.owed
     data = {"sent": done.name, "owed": owed.amount if owed is not None else 0}
     await _record(tx, "return_request.sent_instead", request, order, actor, data)
+    await _look_for_the_goods(tx, request)
     await _reckon(tx, request)
 
 
@@ -421,11 +426,37 @@ async def remind(tx: Tx, request: ReturnRequest) -> None:
     await _record(tx, "return_request.reminded", request, order, "system", {"state": request.state})
 
 
-async def overdue(tx: Tx, request: ReturnRequest) -> None:
-    """Something should have happened by now that only the team can look into."""
-    if request.waiting_since is None:
-        await _set(tx, request, waiting_since=datetime.now(UTC))
+async def overdue(tx: Tx, request: ReturnRequest, why: Overdue) -> None:
+    """Something should have happened by now that only the team can look into: it waits for them until it moves."""
+    await _set(tx, request, overdue=why)
+    await _reckon(tx, request)
     tx.publish("returns", {"request_id": str(request.id)})
+
+
+async def no_longer_overdue(tx: Tx, request: ReturnRequest, why: Overdue) -> None:
+    """That happened after all, without a move."""
+    if request.overdue == why:
+        await _set(tx, request, overdue="")
+        await _reckon(tx, request)
+
+
+def gave_before_the_goods(request: ReturnRequest) -> bool:
+    """Whether goods or money went out for goods that the shop still expects: that does not end by itself. Pure."""
+    waits = State(request.state) in _EXPECTED and not request.keep
+    return waits and (request.sent_at is not None or bool(request.paid))
+
+
+def goods_are_late(request: ReturnRequest) -> bool:
+    """Whether the time of goods for which something went out already is over. Pure."""
+    return request.overdue == Overdue.LATE and gave_before_the_goods(request)
+
+
+async def gives_with_yes(tx: Tx, request: ReturnRequest, agent: Agent) -> bool:
+    """Whether what is wanted instead goes out with this agent's yes, before anything came back."""
+    swaps = request.resolution in (Resolution.EXCHANGE, Resolution.REPLACEMENT)
+    if not swaps or request.pays != PayWhen.APPROVED or not may(request, "approve", Who.AGENT):
+        return False
+    return await _may_give(tx, request, agent)
 
 
 def may(request: ReturnRequest, name: str, who: Who) -> bool:
@@ -454,6 +485,8 @@ _REACHED: Mapping[State, PayWhen] = {
     State.INSPECTED: PayWhen.INSPECTED,
 }
 _STEPS = tuple(PayWhen)
+_EXPECTED = states.WAITING_FOR_GOODS | {State.IN_TRANSIT}
+"""That it is on its way may be the shopper's word alone."""
 
 
 def pay_is_due(request: ReturnRequest) -> bool:
@@ -614,7 +647,7 @@ async def _go_on(tx: Tx, request: ReturnRequest) -> None:
 
 async def _reckon(tx: Tx, request: ReturnRequest) -> None:
     """Whether it waits for somebody of the team, and since when; and when to look at it again by itself."""
-    waits = request.stuck or State(request.state) in (State.REQUESTED, State.RECEIVED)
+    waits = request.stuck or bool(request.overdue) or State(request.state) in (State.REQUESTED, State.RECEIVED)
     if not waits and pay_is_due(request):
         waits = await steps.payment(tx, request.id) is None
     if waits != (request.waiting_since is not None):
@@ -648,6 +681,7 @@ async def _shift(
             moved_at=datetime.now(UTC),
             reminded_at=None,
             waiting_since=None,
+            overdue="",
             **values,
         )
         .returning(REQUESTS.c.id)
@@ -664,17 +698,33 @@ async def _shift(
     if request.why and one.target in (State.DECLINED, State.CLOSED):
         told["why"] = request.why
     await _record(tx, one.event, request, order, actor or _actor(request, by), told)
-    times = await policies.times_of(tx, request.store_id, request.policy_version)
-    if (timer := states.timers(times).get(one.target)) is not None:
-        await tx.enqueue(
-            "wake_return", delay=timer.first.total_seconds(),
-            unique=f"return-wake:{request.id}:{request.moves}", request_id=request.id, count=request.moves,
-        )  # fmt: skip
+    if (timer := await timer_of(tx, request)) is not None:
+        await _wake(tx, request, timer.first)
     if isinstance(by, Agent):
         audit.note(
             tx, "orders.return_moved", by=by.id, subject=request.order_id,
             changes={"return": ["", request.number], "state": [before, one.target.value]},
         )  # fmt: skip
+
+
+async def timer_of(tx: Tx, request: ReturnRequest) -> Timer | None:
+    """How long a return may stand as it does; None for ever."""
+    times = await policies.times_of(tx, request.store_id, request.policy_version)
+    return states.timers(times, gave=gave_before_the_goods(request)).get(State(request.state))
+
+
+async def _wake(tx: Tx, request: ReturnRequest, after: timedelta) -> None:
+    await tx.enqueue(
+        "wake_return", delay=after.total_seconds(), unique=f"return-wake:{request.id}:{request.moves}",
+        request_id=request.id, count=request.moves,
+    )  # fmt: skip
+
+
+async def _look_for_the_goods(tx: Tx, request: ReturnRequest) -> None:
+    """Something went out for goods that did not come: their end is awaited, unless it is already."""
+    timer = await timer_of(tx, request) if gave_before_the_goods(request) else None
+    if timer is not None:
+        await _wake(tx, request, timer.first + (timer.then or timedelta(0)))
 
 
 async def _set(tx: Tx, request: ReturnRequest, **values: Any) -> None:

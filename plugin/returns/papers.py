@@ -40,6 +40,15 @@ _STEPS: Mapping[str, Sequence[Lazy]] = {
         _("Keep the receipt and tell us the parcel's number."),
     ),
 }  # fmt: skip
+_NOWHERE: Sequence[Lazy] = (
+    _PACK, _PUT_IN, _("Keep the parcel until the store sends you a label or tells you where to send it."),
+    _("Keep the receipt and tell us the parcel's number."),
+)  # fmt: skip
+
+
+def nowhere(request: ReturnRequest, settings: ReturnShipping | None, place: ReturnPlace | None) -> bool:
+    """Whether a parcel is to be posted without anybody having said where to: the store has no address for returns."""
+    return not request.keep and not _known(request, place) and not _address(settings)
 
 
 async def slip(app: App, tx: Tx, request: ReturnRequest, t: Translator) -> Slip | None:
@@ -69,6 +78,7 @@ def _slip(
     number = isolate(request.number, "ltr")
     shown = lines[: slips.MOST_ITEMS]
     rest = len(lines) - len(shown)
+    untold = nowhere(request, settings, place)
     return Slip(
         rtl=t.direction == "rtl",
         shop=store.name,
@@ -83,11 +93,11 @@ def _slip(
         steps_title=t.gettext("What to do"),
         steps=[
             t.gettext(step, place=_place(place), day=_day(t, request.pickup_on))
-            for step in _STEPS.get(_known(request, place), _STEPS[""])
+            for step in (_NOWHERE if untold else _STEPS[_known(request, place)])
         ],
         slip_title=t.gettext("Put this into the parcel"),
         to_title=t.gettext("Send it to"),
-        to=_to(store, settings, place),
+        to=(store.name, t.gettext("The store names the address.")) if untold else _to(store, settings, place),
         items_title=t.gettext("Goods"),
         quantity_title=t.gettext("How many"),
         items=[
@@ -107,7 +117,9 @@ def _slip(
 def _known(request: ReturnRequest, place: ReturnPlace | None) -> str:
     if request.method in (Method.POINT, Method.STORE) and place is None:
         return ""
-    return "" if request.method == Method.PICKUP and request.pickup_on is None else request.method
+    if request.method == Method.PICKUP and request.pickup_on is None:
+        return ""
+    return request.method if request.method in _STEPS else ""
 
 
 def _gets(t: Translator, request: ReturnRequest) -> str:
@@ -134,5 +146,9 @@ def _day(t: Translator, day: date | None) -> str:
 def _to(store: Store, settings: ReturnShipping | None, place: ReturnPlace | None) -> Sequence[str]:
     if place is not None:
         return (place.name, place.address)
-    lines = settings.to.lines if settings is not None else ()
-    return (store.name, *(line for line in lines if line != store.name))
+    return (store.name, *(line for line in _address(settings) if line != store.name))
+
+
+def _address(settings: ReturnShipping | None) -> Sequence[str]:
+    """Where the store's parcels go; nothing where it has not said so."""
+    return settings.to.lines if settings is not None and settings.to.line1 else ()

@@ -13,6 +13,7 @@ from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import Conflict
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
+from plugin.return_desk import Sign
 from plugin.returns.policy import Policy
 from plugin.returns.states import Times
 from plugin.stores import Store
@@ -43,11 +44,15 @@ class PolicyVersion(TenantRow, Base):
         return msgspec.convert(self.rules, Policy)
 
 
+BEGINNING = (Sign.RISK, Sign.DISPUTE)
+"""What a new shop's people look at until the shop says otherwise: where money may be gone already."""
+
+
 async def current(tx: Tx, store: Store) -> PolicyVersion:
     """The newest version; a store that has none gets the product's own as its first."""
     found = await _newest(tx, store.id)
     if found is None:
-        await _add(tx, store.id, Policy(zone=store.timezone), number=1, agent_id=None)
+        await _add(tx, store.id, Policy(zone=store.timezone, signs=BEGINNING), number=1, agent_id=None)
         found = await _newest(tx, store.id)
     if found is None:
         raise LookupError("a policy that was just written is not there")

@@ -18,7 +18,7 @@ from functools import partial
 
 from plugin.kernel.i18n import zone_of
 from plugin.kernel.money import Money
-from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
+from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder, Sign
 from plugin.returns.states import Times
 
 Amounts = tuple[Money, ...]
@@ -177,8 +177,11 @@ class Policy:
 
     `automatic`: what needs no review is agreed at once. `keep_below`: goods of less are not wanted back. `bonus`:
     percent on top of store credit, at most `bonus_most`. `review_above`: what gives back more is looked at by a person.
-    `most_returns` in `most_days`: whoever had more is looked at by a person. `whole_bundles`: parts of a bundle come
-    back together. `exchange_any`: an exchange may be for something else of the shop.
+    `most_returns` in `most_days`: whoever had more is looked at by a person. `signs`: what else a person looks at, and
+    `most_failed`: from how many failed payments on, in the same days, `Sign.PAYMENTS` holds. `whole_bundles`: parts
+    of a bundle come back together. `instant_below`: what is sent instead of goods of less goes out once it is agreed,
+    before anything came back, if it costs what they are worth and nobody of the team had a say in it. `exchange_any`:
+    an exchange may be for something else of the shop.
     """
 
     terms: Terms = Terms(days=_MONTH)
@@ -196,8 +199,11 @@ class Policy:
     review_above: Amounts = ()
     most_returns: int | None = None
     most_days: int = 180
+    signs: tuple[Sign, ...] = ()
+    most_failed: int = 3
     whole_bundles: bool = False
     times: Times = Times()  # noqa: RUF009 - it cannot be changed
+    instant_below: Amounts = ()
     exchange_any: bool = True
     zone: str = "UTC"
 
@@ -208,13 +214,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What of a customer a policy asks about. `returns`: requests within the policy's `most_days` before today.
+    """What of a customer a policy asks about, within its `most_days` before today.
 
-    `risky`: something about the order or the person asks for a second look; it is never a reason to say no by itself.
+    `returns`: requests. `failed_payments`: other orders that they could not pay. `signs`: what is known of the person.
     """
 
     returns: int = 0
-    risky: bool = False
+    failed_payments: int = 0
+    signs: tuple[Sign, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +316,8 @@ class Decision:
     `worth` is what the goods count for after fees, with `delivery`, never more than is `left` of what was paid
     (`capped` says that it was cut). Of it, `cash` goes back to the original payment, `credit` becomes store credit with
     `bonus` on top, and an exchange uses up the rest; `owed` is what the shopper still pays for dearer goods.
-    `keep`: the goods need not come back. `review`: why a person decides: terms, condition, value, returns, risk or
-    capped.
+    `keep`: the goods need not come back. `review`: why a person decides: terms, condition, value, returns, capped, or
+    one of `Sign`. `instant`: what is sent instead does not wait for the goods.
     """
 
     refused: tuple[Refusal, ...]
@@ -327,6 +334,7 @@ class Decision:
     capped: bool = False
     keep: bool = False
     review: tuple[str, ...] = ()
+    instant: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -343,13 +351,13 @@ def leaves(reasons: Iterable[Reason]) -> Iterator[Reason]:
             yield one
 
 
-def reasons_for(reasons: Iterable[Reason], product_type: str) -> tuple[Reason, ...]:
-    """The part of the tree that is asked about goods of such a type."""
+def reasons_for(reasons: Iterable[Reason], product_types: Sequence[str]) -> tuple[Reason, ...]:
+    """The part of the tree that is asked about goods of such types."""
     found = []
     for one in reasons:
-        if one.types and product_type.casefold() not in _folded(one.types):
+        if not _holds(one.types, product_types):
             continue
-        children = reasons_for(one.children, product_type)
+        children = reasons_for(one.children, product_types)
         if one.children and not children:
             continue
         found.append(Reason(one.code, one.fault, one.photo, one.types, one.words, children))
@@ -364,7 +372,7 @@ def eligibility(
     judged = partial(_judged, policy, order, line, today, gift=gift, promised=promised or Promised())
     if reason is not None:
         return judged(reason)
-    asked = [one.code for one in leaves(reasons_for(policy.reasons, line.product_type))]
+    asked = [one.code for one in leaves(reasons_for(policy.reasons, line.product_types))]
     found = [judged(code) for code in asked] or [judged("")]
     best = max(found, key=lambda one: (len(one.resolutions), one.until or date.max))
     last_days: dict[Resolution, date | None] = {}
@@ -431,7 +439,7 @@ def _fits(match: Match, order: ReturnableOrder, line: ReturnableLine, reason: st
         and _holds(match.collections, line.collections)
         and _holds(match.tags, line.tags)
         and _holds(match.vendors, (line.vendor,))
-        and _holds(match.types, (line.product_type,))
+        and _holds(match.types, line.product_types)
         and _holds(match.countries, (order.country,))
         and _holds(match.segments, order.customer_tags)
         and _holds(match.reasons, (reason,))
@@ -527,7 +535,7 @@ def quote(
             return Decision(refused=(Refusal("too_cheap"),))
         if Resolution.REFUND not in offered:
             cash, credit = nothing, cash
-    review = _review(policy, choice, chosen, terms, worth, customer, capped=worth != whole)
+    review = _review(policy, order, choice, chosen, terms, worth, customer, capped=worth != whole)
     keep_below = _in(policy.keep_below, goods)
     return Decision(
         refused=(),
@@ -549,7 +557,20 @@ def quote(
             and not review
         ),
         review=review,
+        instant=(
+            policy.automatic
+            and not review
+            # Worth what comes back: nothing is given besides, and nothing leaves that is still to be paid.
+            and not (cash.amount or credit.amount or owed.amount)
+            and _goes_at_once(policy, choice, goods)
+        ),
     )
+
+
+def _goes_at_once(policy: Policy, choice: Choice, goods: Money) -> bool:
+    below = _in(policy.instant_below, goods)
+    sends = choice.resolution in (Resolution.EXCHANGE, Resolution.REPLACEMENT)
+    return sends and below is not None and goods.amount < below
 
 
 def _as_charged(
@@ -609,7 +630,7 @@ def _line_refusals(
     today: date, promised: Promised,
 ) -> Iterator[Refusal]:  # fmt: skip
     refusal = partial(Refusal, line_external_id=line.external_id)
-    known = any(leaf.code == one.reason for leaf in leaves(reasons_for(policy.reasons, line.product_type)))
+    known = any(leaf.code == one.reason for leaf in leaves(reasons_for(policy.reasons, line.product_types)))
     judged = _judged(policy, order, line, today, one.reason if known else "", gift=choice.gift, promised=promised)
     reason = policy.reason(one.reason) if known else None
     if judged.code:
@@ -732,8 +753,8 @@ def _bonus(policy: Policy, credit: Money) -> Money:
 
 
 def _review(
-    policy: Policy, choice: Choice, chosen: Sequence[ChoiceLine], terms: Sequence[Terms], worth: Money,
-    customer: Customer, *, capped: bool,
+    policy: Policy, order: ReturnableOrder, choice: Choice, chosen: Sequence[ChoiceLine], terms: Sequence[Terms],
+    worth: Money, customer: Customer, *, capped: bool,
 ) -> tuple[str, ...]:  # fmt: skip
     """Why a person looks at it first. A limit that is not told in this currency asks a person too."""
     unkept = any(
@@ -748,10 +769,18 @@ def _review(
         "condition": unkept,
         "value": bool(policy.review_above) and gives and (above is None or worth.amount > above),
         "returns": policy.most_returns is not None and customer.returns >= policy.most_returns,
-        "risk": customer.risky,
-        "capped": capped and gives,
+        # The same again for goods whose money went back already would be both.
+        "capped": capped,
+        **{sign.value: sign in policy.signs for sign in signs_of(policy, order, customer)},
     }
     return tuple(code for code, holds in codes.items() if holds)
+
+
+def signs_of(policy: Policy, order: ReturnableOrder, customer: Customer) -> tuple[Sign, ...]:
+    """What is known against an order and its person, whether the policy asks for it or not, in one order always."""
+    failed = order.failed_payments + customer.failed_payments >= max(policy.most_failed, 1)
+    known = {*order.signs, *customer.signs, *([Sign.PAYMENTS] if failed else [])}
+    return tuple(sign for sign in Sign if sign in known)
 
 
 def _sum(amounts: Iterable[Money], nothing: Money) -> Money:

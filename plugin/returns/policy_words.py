@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
+from plugin.return_desk import Sign
 from plugin.returns.policy import Condition, Eligibility, Reason, Refusal, Resolution
 
 RESOLUTIONS: Mapping[Resolution, Lazy] = {
@@ -67,9 +68,36 @@ _REVIEWED: Mapping[str, Lazy] = {
     "condition": _("Something that you ask for was not confirmed."),
     "value": _("More money than goes by itself."),
     "returns": _("This customer has returned often."),
-    "risk": _("Something about the order asks for a second look."),
+    Sign.RISK: _("The store's own check of this order asks for a second look."),
+    Sign.DISPUTE: _("The payment is contested at the bank: the money may be gone already."),
+    Sign.PAYMENTS: _("Several payments of this customer failed."),
+    Sign.COUNTRIES: _("It was billed to one country and sent to another."),
+    Sign.MISSING: _("Of an earlier return of this customer, not everything was in the parcel."),
+    Sign.BLOCKED: _("This customer is blocked."),
     "capped": _("Less of the order's money is left than the goods are worth."),
 }
+
+
+RISKS: Mapping[str, Lazy] = {
+    "payments.risk_elevated": _("The payment provider sees a raised risk."),
+    "payments.risk_highest": _("The payment provider sees a very high risk."),
+    "payments.held": _("The payment was held for a person to look at, and nobody has let it through."),
+    "payments.blocked": _("The payment was blocked by the rules against fraud."),
+    "payments.warning": _("The card's bank warns of fraud."),
+    "payments.warning.made_with_stolen_card": _("The card's bank warns of fraud: the card was stolen."),
+    "payments.warning.made_with_lost_card": _("The card's bank warns of fraud: the card was lost."),
+    "payments.warning.made_with_counterfeit_card": _("The card's bank warns of fraud: the card was forged."),
+    "payments.warning.card_never_received": _("The card's bank warns of fraud: the card never reached its owner."),
+    "payments.warning.unauthorized_use_of_card": _("The card's bank warns of fraud: the owner did not allow it."),
+    "payments.warning.fraudulent_card_application": _(
+        "The card's bank warns of fraud: the card was applied for in another's name."
+    ),
+}
+
+
+def risks(t: Translator, found: Iterable[str]) -> list[str]:
+    """What a platform's check found: its codes in our words, its own words as they are; for the team only."""
+    return [t.gettext(RISKS[one]) if one in RISKS else one for one in found]
 
 
 def resolution(t: Translator, one: Resolution) -> str:

@@ -31,11 +31,13 @@ class ReturnRequest(TenantRow, Base):
     `worth` is what the goods count for and `cash`, `credit`, `bonus` what of it was promised, minor units of `currency`
     with `exponent` decimals; `paid` is what moved. `moves` counts the moves. `pays` is the step at which the money
     moves by itself, empty where somebody has to say so, and `payer_id` whose right it is then (null: the policy's).
-    `waiting_since`: it waits for somebody of the team; `stuck`: because the store did not do what it was told.
+    `waiting_since`: it waits for somebody of the team; `stuck`: because the store did not do what it was told;
+    `overdue` (`states.Overdue`): because something did not happen by itself, kept until its next move.
     `external_id` is the store's return, `conversation_id` where the shopper is told of it, `photos` and `label_file`
     are attachments. `method` is how the parcel comes (`shipping.Method`), with `place_id` or `pickup_on` where it needs
     one; `label_cost` is what the shop paid for labels, minor units of `label_currency`. What went out instead is the
-    store's order `sent_external_id`, since `sent_at`.
+    store's order `sent_external_id`, since `sent_at`. `risk_words`: what the platform's check of the order found, where
+    a person decides because of it; for the team alone.
     """
 
     __tablename__ = "return_requests"
@@ -88,10 +90,11 @@ class ReturnRequest(TenantRow, Base):
         {
             "info": kept(
                 "the merchant's books: what was sent back and what was given for it",
-                blank=("public_id", "choice", "note", "own_words", "tracking_number", "tracking_url", "photos"),
+                blank=("public_id", "choice", "note", "own_words", "tracking_number", "tracking_url", "photos",
+                       "risk_words"),
                 plain=("origin", "state", "resolution", "decision", "language", "method", "why", "external_id", "name",
-                       "carrier", "currency", "pays", "asked_by", "review", "label_currency", "sent_external_id",
-                       "sent_name"),
+                       "carrier", "currency", "pays", "asked_by", "review", "overdue", "label_currency",
+                       "sent_external_id", "sent_name"),
             )
         },
     )  # fmt: skip
@@ -109,6 +112,7 @@ class ReturnRequest(TenantRow, Base):
     moved_at: Mapped[datetime] = mapped_column(server_default=func.now())
     waiting_since: Mapped[datetime | None]
     stuck: Mapped[bool] = mapped_column(server_default=text("false"))
+    overdue: Mapped[str] = mapped_column(server_default="")
     reminded_at: Mapped[datetime | None]
     resolution: Mapped[str] = mapped_column(server_default="")
     policy_version: Mapped[UUID | None]
@@ -117,6 +121,7 @@ class ReturnRequest(TenantRow, Base):
     choice: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     decision: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     review: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    risk_words: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     keep: Mapped[bool] = mapped_column(server_default=text("false"))
     pays: Mapped[str] = mapped_column(server_default="")
     payer_id: Mapped[UUID | None]

@@ -5,7 +5,7 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from sqlalchemy import Text, cast, delete, func, literal, select, tuple_, union_
 from plugin import stores
 from plugin.app import App
 from plugin.conversations import conversations as threads
-from plugin.crm import actions, identities
+from plugin.crm import actions
 from plugin.crm.actions import ActionRow
 from plugin.crm.orders import Order
 from plugin.crm.products import Product, Variant
@@ -24,10 +24,10 @@ from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
-from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder
-from plugin.returns import labels, moves, policies, policy, shipping, withdrawals
+from plugin.return_desk import ExchangePart, ReturnableLine, ReturnableOrder, Sign
+from plugin.returns import labels, moves, policies, policy, shipping, signs, withdrawals
 from plugin.returns.policies import PolicyVersion
-from plugin.returns.policy import Choice, Customer, Decision, Eligibility, Policy, Promised
+from plugin.returns.policy import Choice, Customer, Decision, Eligibility, PayWhen, Policy, Promised, Resolution
 from plugin.returns.records import LINES, OURS, ReturnLine, ReturnRequest, get, held, lines_of, of_order
 from plugin.returns.shipping import Way
 from plugin.returns.states import OPEN, State, Who
@@ -202,10 +202,13 @@ async def change(
 ) -> ReturnRequest:  # fmt: skip
     """Ask for something else instead, as long as nothing was sent and nothing paid: it keeps its number and its thread.
 
-    Raises as `submit`, and Conflict once it is too late.
+    What it says already changes nothing, so that a lost answer may be asked for again. Raises as `submit`, and Conflict
+    once it is too late.
     """
     for _attempt in range(_READS):
         async with app.db.transaction(workspace_id) as tx:
+            if (known := await _says(tx, request_id, choice, way or Way(), photos)) is not None:
+                return known
             order_id = (await _changeable(tx, request_id)).order_id
             before = await standing(tx, order_id)
         read = await _read(app, workspace_id, order_id)
@@ -219,6 +222,24 @@ async def change(
                 uploader=uploader,
             )  # fmt: skip
     raise busy()
+
+
+async def _says(tx: Tx, request_id: UUID, choice: Choice, way: Way, photos: Sequence[UUID]) -> ReturnRequest | None:
+    """The return, where it was changed to exactly this before."""
+    request = await get(tx, request_id)
+    was = request.chosen
+    there = (request.method, request.place_id, request.pickup_on) == (way.method or "", way.place_id, way.on)
+    if was is None or not there or not {str(one) for one in photos} <= set(request.photos):
+        return None
+    return request if _asked(was) == _asked(choice) else None
+
+
+def _asked(choice: Choice) -> tuple[object, ...]:
+    """What somebody chose, whatever they sent of it besides: how many photos, and what the store asks for it."""
+    lines = sorted((one.line_external_id, one.quantity, one.reason, one.words, *sorted(one.kept))
+                   for one in choice.lines)  # fmt: skip
+    instead = sorted((part.variant_external_id, part.quantity) for part in choice.exchange)
+    return choice.resolution, choice.gift, lines, instead
 
 
 async def _changed(
@@ -298,8 +319,6 @@ async def by_law(
 
 
 _FIRST_NUMBER = 1001
-_NO_RETURN = (State.CANCELLED, State.DECLINED)
-"""What counts as no return when somebody's are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +371,7 @@ async def _judge(tx: Tx, order_id: UUID, *, apart: ReturnRequest | None = None) 
         store.id,
         version,
         # What is changed was counted when it was asked for.
-        Customer(returns=await _returns_of(tx, order, rules.most_days) - (apart is not None)),
+        await signs.person_of(tx, order, rules, apart=apart.id if apart is not None else None),
         await _promised(tx, under_way),
         datetime.now(ZoneInfo(rules.zone)).date(),
         under_way,
@@ -371,27 +390,6 @@ async def _without(tx: Tx, read: ReturnableOrder, request: ReturnRequest) -> Ret
         for line in read.lines
     )
     return replace(read, lines=lines)
-
-
-async def _returns_of(tx: Tx, order: Order, days: int) -> int:
-    """How many returns the order's person asked for lately."""
-    theirs = [Order.id == order.id]
-    if order.customer_id is not None:
-        theirs = [Order.customer_id.in_(await identities.family(tx, order.customer_id))]
-    elif order.email:
-        theirs = [Order.email == order.email, Order.store_id == order.store_id]
-    found = await tx.scalar(
-        select(func.count())
-        .select_from(ReturnRequest)
-        .join(Order, tuple_(Order.workspace_id, Order.id) == tuple_(ReturnRequest.workspace_id, ReturnRequest.order_id))
-        .where(
-            ReturnRequest.workspace_id == tx.workspace_id,
-            ReturnRequest.created_at > datetime.now(UTC) - timedelta(days=days),
-            ReturnRequest.state.not_in(_NO_RETURN),
-            *theirs,
-        )
-    )
-    return int(found)
 
 
 async def _promised(tx: Tx, under_way: Sequence[ReturnRequest]) -> Promised:
@@ -449,7 +447,8 @@ async def _priced(tx: Tx, store_id: UUID, read: ReturnableOrder, choice: Choice)
         there = variant is not None and (variant.stock is None or variant.stock >= wanted_of_it)
         if there and variant is not None and variant.price is not None:
             price = Money(variant.price, variant.currency, variant.exponent)
-        named = " · ".join(filter(None, (title, variant.title if variant else "")))
+        # Goods without variants have one that is called as they are.
+        named = " · ".join(dict.fromkeys(filter(None, (title, variant.title if variant else ""))))
         product = products.get(part.variant_external_id, "")
         parts.append(ExchangePart(part.variant_external_id, part.quantity, named, price, product))
     return replace(choice, exchange=tuple(parts), other=returned != instead)
@@ -512,6 +511,13 @@ def _automatic(judged: _Judged, decision: Decision, *, verified: bool) -> bool:
     return verified and judged.rules.automatic and not decision.review
 
 
+def gives_at_once(rules: Policy, choice: Choice, decision: Decision) -> bool:
+    """Whether what is wanted instead goes out as soon as it is asked for, before anything came back. Pure."""
+    swaps = choice.resolution in (Resolution.EXCHANGE, Resolution.REPLACEMENT)
+    agreed = decision.allowed and rules.automatic and not decision.review
+    return swaps and agreed and (decision.instant or rules.pay_when is PayWhen.APPROVED)
+
+
 def _told(
     read: ReturnableOrder, choice: Choice, decision: Decision, judged: _Judged, way: Way, *, verified: bool
 ) -> dict[str, Any]:
@@ -523,8 +529,10 @@ def _told(
         "choice": msgspec.to_builtins(choice),
         "decision": msgspec.to_builtins(decision),
         "review": [*decision.review, *([] if verified else ["unverified"])],
+        "risk_words": list(read.risk_words) if Sign.RISK in decision.review else [],
         "keep": decision.keep,
-        "pays": judged.rules.pay_when,
+        # No money goes with it: what is sent instead is released by the same step.
+        "pays": PayWhen.APPROVED if decision.instant and verified else judged.rules.pay_when,
         "worth": (decision.worth or nothing).amount,
         "cash": (decision.cash or nothing).amount,
         "credit": (decision.credit or nothing).amount,

@@ -153,6 +153,24 @@ async def of_store(tx: Tx, store_id: UUID) -> ReturnShipping | None:
     return found
 
 
+async def of_stores(tx: Tx, store_ids: Collection[UUID]) -> Mapping[UUID, ReturnShipping]:
+    """The settings of several stores; those without any are not in it."""
+    rows = await tx.scalars(
+        select(ReturnShipping).where(
+            ReturnShipping.workspace_id == tx.workspace_id, ReturnShipping.store_id.in_(store_ids)
+        )
+    )
+    return {one.store_id: one for one in rows}
+
+
+async def places_by_id(tx: Tx, ids: Collection[UUID]) -> Mapping[UUID, ReturnPlace]:
+    """Places that parcels are handed over at."""
+    rows = await tx.scalars(
+        select(ReturnPlace).where(ReturnPlace.workspace_id == tx.workspace_id, ReturnPlace.id.in_(ids))
+    )
+    return {one.id: one for one in rows}
+
+
 async def key_of(tx: Tx, vault: Vault, store_id: UUID) -> str:
     """What opens the store's carrier account; empty where it has none."""
     found = await stores.credential(tx, vault, store_id, KEY)

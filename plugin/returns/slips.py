@@ -1,20 +1,16 @@
-"""What a shopper prints for a parcel: instructions, and the slip that goes into it, as one PDF (`slip_pages` draws it).
+"""What a shopper prints for a parcel: instructions, and the slip that goes into it, as one PDF.
 
-A page of it costs some hundredths of a second, the first of a process about two seconds: it is made off the event loop,
-one at a time.
+`papers` finds the words, `slip_pages` draws them, `printing` has that done off the event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 MOST_ITEMS: Final = 40
 """Lines of a slip. An order of more says how many more there are: a slip is for hands, not for books."""
-
-_making = asyncio.Semaphore(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +45,3 @@ class Slip:
     more: str
     cut: str
     code: str
-
-
-async def make(slip: Slip) -> bytes:
-    """The PDF, made in a thread."""
-    async with _making:
-        return await asyncio.to_thread(_drawn, slip)
-
-
-def _drawn(slip: Slip) -> bytes:
-    # What draws brings numpy along, 30 megabytes that no process needs that draws nothing.
-    from plugin.returns.slip_pages import draw  # noqa: PLC0415 - loaded by the first slip
-
-    return draw(slip)

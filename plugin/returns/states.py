@@ -6,7 +6,7 @@ docs/returns.md draws the same; a test holds the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -102,6 +102,16 @@ OURS = frozenset({State.REQUESTED, State.RECEIVED, State.INSPECTED})
 WAITING_FOR_GOODS = frozenset({State.APPROVED, State.SENT})
 
 
+class Overdue(StrEnum):
+    """Why the team has to look at a return that nobody moved: its time is over, its label or courier could not be had,
+    or the carrier tells of the parcel what only somebody at the shop can see.
+    """
+
+    LATE = "late"
+    LABEL = "label"
+    PARCEL = "parcel"
+
+
 @dataclass(frozen=True, slots=True)
 class Times:
     """After how many days without a move something happens by itself; None: never. A shop's own, in its policy.
@@ -132,8 +142,14 @@ class Timer:
     reminds: bool = True
 
 
-def timers(times: Times) -> Mapping[State, Timer]:
-    """What does not stand still for ever, and how long it may. Pure."""
+def timers(times: Times, *, gave: bool = False) -> Mapping[State, Timer]:
+    """What does not stand still for ever, and how long it may. Pure.
+
+    With `gave` something went out before the goods came: then somebody looks for them also where the shop set no end.
+    """
+    if gave:
+        ends = Times()
+        times = replace(times, parcel_end=times.parcel_end or ends.parcel_end, transit=times.transit or ends.transit)
     parcel = _timer(times.parcel_reminder, times.parcel_end, "close")
     found = {
         State.ASKED: _timer(times.answer_reminder, times.answer_end, "cancel"),

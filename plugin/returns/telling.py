@@ -18,8 +18,8 @@ from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.returns import pages, papers, policies, self_service, slips
-from plugin.returns.policy import Resolution
+from plugin.returns import pages, papers, policies, printing, self_service
+from plugin.returns.policy import PayWhen, Resolution
 from plugin.returns.records import OURS, ReturnRequest
 from plugin.returns.states import State
 from plugin.stores import Store
@@ -51,8 +51,9 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
                 said = f"{said}\n\n{led}"
             name = store.name if store is not None else ""
             told = await messages.tell(
-                tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader
-            )
+                tx, request.conversation_id, event.id, said, name=name, files=files, uploader=uploader,
+                language=t.locale,
+            )  # fmt: skip
             if told and paper is not None:
                 request.slip_file = files[0]
         await tx.complete_job()
@@ -79,7 +80,7 @@ async def _paper(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID)
         slip = await papers.slip(app, tx, request, t)
     if slip is None:
         return None
-    return await attachments.inspect(f"{request.number}.pdf", await slips.make(slip))
+    return await attachments.inspect(f"{request.number}.pdf", await printing.make(slip))
 
 
 async def _pay_link(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID) -> str:
@@ -182,6 +183,16 @@ def _approved(t: Translator, request: ReturnRequest, data: Mapping[str, Any], va
 def _when_paid(t: Translator, request: ReturnRequest, pays: str) -> str:
     """What comes back, and at which step."""
     if request.resolution == Resolution.EXCHANGE and not request.cash and not request.credit:
+        owed = request.decided.owed
+        if owed is not None and owed.amount:
+            waits = (
+                _("What you chose instead is sent once %(amount)s is paid. Please send the goods back all the same.")
+                if request.pays == PayWhen.APPROVED
+                else _("What you chose instead is sent once the goods are here and %(amount)s is paid.")
+            )
+            return t.gettext(waits, amount=t.format_money(owed))
+        if request.pays == PayWhen.APPROVED:
+            return t.gettext("What you chose instead does not wait for the goods. Please send them back all the same.")
         return t.gettext("What you chose instead is sent once the goods are here.")
     if request.resolution == Resolution.REPLACEMENT:
         return t.gettext("The replacement is sent to the address of the order.")

@@ -12,9 +12,9 @@ from plugin.crm.orders import Order, OrderReturn
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import Conflict
 from plugin.kernel.jobs import TaskError
-from plugin.returns import moves, policies, requests, states, steps
+from plugin.returns import moves, requests, states, steps
 from plugin.returns.records import STORES, ReturnRequest
-from plugin.returns.states import State, Who
+from plugin.returns.states import Overdue, State, Who
 from plugin.returns.steps import ReturnStep
 
 _A_DAY = 86_400.0
@@ -28,8 +28,7 @@ async def wake_return(app: App, workspace_id: UUID, *, request_id: str, count: i
         await tx.complete_job()
         if request is None or request.moves != count:
             return
-        times = await policies.times_of(tx, request.store_id, request.policy_version)
-        timer = states.timers(times).get(State(request.state))
+        timer = await moves.timer_of(tx, request)
         if timer is None:
             return
         if timer.reminds and request.reminded_at is None:
@@ -37,8 +36,8 @@ async def wake_return(app: App, workspace_id: UUID, *, request_id: str, count: i
             if timer.then is not None:
                 await _again(tx, request, timer.then.total_seconds())
             return
-        if not timer.move:
-            await moves.overdue(tx, request)
+        if not timer.move or moves.gave_before_the_goods(request):
+            await moves.overdue(tx, request, Overdue.LATE)
             return
         try:
             if timer.move == "cancel":

@@ -7,7 +7,7 @@ is the store's own answer (`plugin/returns/self_service.py`). Every call is of a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from plugin import stores
 from plugin.app import App
-from plugin.crm import actions, orders, tracking
+from plugin.crm import actions, orders, swaps, tracking
 from plugin.crm.actions import DONE, FAILED, UNKNOWN, ActionRow, ByShopper
 from plugin.crm.orders import OrderView
 from plugin.crm.products import Product, Variant
@@ -43,9 +43,6 @@ from plugin.widget.wire import body, held, json, moment, money, web_address
 
 LOOKING = Limit("order looked at", 60, visitor=30, address=600)
 DOING = Limit("order changed", 3600, visitor=20, address=200)
-MOST_LINES = 100
-MOST_OF_ONE = 99
-MOST_VARIANTS = 100
 _LONG = 200
 
 
@@ -100,7 +97,7 @@ class Wanted(msgspec.Struct):
             return Cancel(reason="customer", refund=True, restock=True, notify=True)
         if self.kind == "address":
             return _address(self.address, view)
-        return _change(self.lines, view)
+        return swaps.change([LineChange(one.id, one.quantity, one.variant) for one in self.lines], view)
 
 
 class Meant(msgspec.Struct):
@@ -135,19 +132,6 @@ def _address(place: Place | None, view: OrderView) -> Readdress:
     return Readdress(**{**found, "country": country})
 
 
-def _change(lines: Sequence[Line], view: OrderView) -> Change:
-    known = {line.external_id: line for line in view.lines if orders.held(line)}
-    ids = [one.id for one in lines]
-    if (
-        not lines or len(lines) > MOST_LINES or len(set(ids)) != len(ids) or any(id not in known for id in ids)
-        or any(not 0 <= one.quantity <= MOST_OF_ONE or len(one.variant) > _LONG for one in lines)
-    ):  # fmt: skip
-        raise AhlanError(
-            _("These items are not in this order."), _("Choose them from its list once more."), code="lines"
-        )
-    return Change(tuple(LineChange(one.id, one.quantity, one.variant) for one in lines))
-
-
 class Changing:
     """The endpoints, with what they share in this process."""
 
@@ -160,8 +144,8 @@ class Changing:
         """What is in the order, and what each of it could be instead."""
         held, view, _store = await self._order(request, LOOKING)
         async with self.app.db.transaction(held.workspace_id) as tx:
-            others = await _variants(tx, held.store_id, {line.product_external_id for line in view.lines})
-        return json({"lines": [_line(view, line, others) for line in view.lines if orders.held(line)]})
+            others = await swaps.choices(tx, held.store_id, view)
+        return json({"lines": [_line(view, line, others) for line in swaps.lines(view)]})
 
     async def address(self, request: Request) -> Response:
         """Where the order goes, as the store has it now."""
@@ -177,7 +161,8 @@ class Changing:
         action = wanted.action(view)
         async with self.app.db.transaction(held.workspace_id) as tx:
             await self_service.allowed(tx, view, _standing(view), Doing(wanted.kind))
-            await _may_have(tx, held.store_id, view, action)
+            if isinstance(action, Change):
+                await swaps.may_have(tx, held.store_id, view, action)
         quote = await self._asked(self_service.look(self.app, store, view.order, action))
         t = self._words(held, store)
         refused = self_service.refusal(t, quote)
@@ -343,10 +328,9 @@ def _doing(row: ActionRow, t: Translator) -> dict[str, Any]:
 # Goods
 
 
-def _line(view: OrderView, line: orders.OrderLine, others: Mapping[str, Sequence[Variant]]) -> dict[str, Any]:
+def _line(view: OrderView, line: orders.OrderLine, others: swaps.Choices) -> dict[str, Any]:
     order = view.order
     price = Money(line.unit_price, order.currency, order.exponent) if line.unit_price is not None else None
-    own = line.variant_external_id or line.product_external_id
     return {
         "id": line.external_id,
         "title": line.title,
@@ -358,50 +342,9 @@ def _line(view: OrderView, line: orders.OrderLine, others: Mapping[str, Sequence
             {"id": one.external_id, "title": one.title,
              "price": money(Money(one.price, one.currency, one.exponent) if one.price is not None else None)}
             for one in others.get(line.product_external_id, ())
-            if one.external_id != own
+            if one.external_id != swaps.own(line)
         ],
     }  # fmt: skip
-
-
-async def _variants(tx: Tx, store_id: UUID, products: set[str]) -> Mapping[str, Sequence[Variant]]:
-    """The variants of these products that can be had, by product."""
-    rows = await tx.execute(
-        select(Variant, Product.external_id)
-        .join(Product, (Product.workspace_id == Variant.workspace_id) & (Product.id == Variant.product_id))
-        .where(
-            Variant.workspace_id == tx.workspace_id, Product.store_id == store_id,
-            Product.external_id.in_(products - {""}), Product.deleted_at.is_(None), Variant.available,
-            Variant.stock.is_(None) | (Variant.stock > 0),
-        )
-        .order_by(Variant.title, Variant.external_id)
-        .limit(MOST_LINES * MOST_VARIANTS)
-    )  # fmt: skip
-    found: dict[str, list[Variant]] = {}
-    for row in rows:
-        found.setdefault(row.external_id, []).append(row.Variant)
-    return {product: held[:MOST_VARIANTS] for product, held in found.items()}
-
-
-async def _may_have(tx: Tx, store_id: UUID, view: OrderView, action: OrderAction) -> None:
-    """Raises AhlanError for a variant of another product, and for more than the shop has."""
-    if not isinstance(action, Change):
-        return
-    lines = {line.external_id: line for line in view.lines}
-    others = await _variants(tx, store_id, {line.product_external_id for line in view.lines})
-    for one in action.lines:
-        line = lines[one.line_external_id]
-        own = line.variant_external_id or line.product_external_id
-        wanted = one.variant_external_id or own
-        found = next((held for held in others.get(line.product_external_id, ()) if held.external_id == wanted), None)
-        more = one.quantity - (orders.held(line) if wanted == own else 0)
-        if more > 0 and (found is None or (found.stock is not None and found.stock < more)):
-            raise AhlanError(
-                _("There is not enough of that."), _("Choose less, or something else."), code="out_of_stock"
-            )
-        if wanted != own and (found is None or one.quantity == 0):
-            raise AhlanError(
-                _("These items are not in this order."), _("Choose them from its list once more."), code="lines"
-            )
 
 
 async def _sold(tx: Tx, store_id: UUID, view: OrderView) -> Mapping[str, Variant]:

@@ -16,9 +16,12 @@ from plugin import stores
 from plugin.app import App
 from plugin.kernel.digits import whole
 from plugin.kernel.errors import AhlanError, NotFound, TooMany
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.web import Web, not_found, unreadable
-from plugin.knowledge import extras, markdown, reading, search, site
+from plugin.knowledge import articles, extras, markdown, reading, search, site
+from plugin.knowledge.articles import Article
+from plugin.knowledge.published import Shelf
 from plugin.knowledge.reading import Reason
 from plugin.knowledge.site import Asked, Site
 from plugin.stores import Store
@@ -109,18 +112,19 @@ class Help:
         """What the chat shows first: collections with their articles, by title; and what it says itself."""
         store, language = await self._asked(request)
         await self.limits.spend(PAGE, address=address_of(request))
+        base = site.home(self.app.settings.public_url, store)
         async with self.app.db.transaction(store.workspace_id) as tx:
-            held = await site.content(tx, store)
-        shelves = [(one.name(language), held.of(language, one.id)) for one in held.collections]
-        shelves.append(("", [pair for pair in held.of(language) if pair[0].article.collection_id is None]))
+            held = await self.site.published(tx, store).shelves(language, site.A_PAGE)
+            shelves = [(one.name(language), one.slug, held[one.id]) for one in await articles.collections(tx)
+                       if one.id in held]  # fmt: skip
+        shelves += [("", site.LOOSE, held[None])] if None in held else []
+        t = self.app.catalogues.translator(language)
         return _json(
             {
                 "shelves": [
-                    {"name": name, "articles": [{"title": row.shown, "slug": row.slug} for _one, row in pairs[:50]]}
-                    for name, pairs in shelves
-                    if pairs
+                    _shelf(t, name, site.shelf_address(base, language, slug), one) for name, slug, one in shelves
                 ],
-                "strings": help_strings(self.app.catalogues.translator(language).gettext),
+                "strings": help_strings(t.gettext),
             }
         )
 
@@ -130,18 +134,18 @@ class Help:
         await self.limits.spend(PAGE, address=address_of(request))
         slug = request.query_params.get("slug", "")
         async with self.app.db.transaction(store.workspace_id) as tx:
-            held = await site.content(tx, store)
-            found = next((pair for pair in held.of(language) if pair[1].slug == slug), None)
-            if found is None:
+            seen = self.site.published(tx, store)
+            row = await seen.named(language, slug)
+            article = await tx.get(Article, row.article_id) if row is not None else None
+            if row is None or article is None:
                 raise not_found()
-            await reading.read(tx, found[0].article.id, language)
-            below = await self.site.below(tx, store, found[0], held, language, site.home(self.web.public_url, store))
+            await reading.read(tx, article.id, language)
+            below = await self.site.below(tx, store, article, seen, language, site.home(self.web.public_url, store))
         await readers.has_read(self.app, store.workspace_id, store.id, request)
-        one, row = found
         t = self.app.catalogues.translator(language)
         return _json(
             {
-                "id": str(one.article.id), "language": language, "title": row.shown, "html": f"{row.html}{below}",
+                "id": str(article.id), "language": language, "title": row.shown, "html": f"{row.html}{below}",
                 "direction": t.direction, "summary": markdown.words_of(row.html)[:140],
                 "address": site.address(self.app.settings.public_url, store, language, slug),
             }
@@ -251,6 +255,17 @@ class Help:
         if language not in self.app.catalogues.codes:
             raise not_found()
         return await self._store(request), language
+
+
+def _shelf(t: Translator, name: str, address: str, held: Shelf) -> dict[str, Any]:
+    """A collection for the chat; where it holds more than is sent, the page that shows all of it."""
+    said: dict[str, Any] = {
+        "name": name, "articles": [{"title": one.shown, "slug": one.slug} for one in held.texts],
+    }  # fmt: skip
+    if held.many > len(held.texts):
+        words = t.ngettext("All %(num)s articles", "All %(num)s articles", held.many)
+        said["all"] = {"words": words, "address": address}
+    return said
 
 
 def _as_id(text: str) -> UUID:

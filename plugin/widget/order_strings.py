@@ -20,6 +20,11 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.loading": _("One moment"),
         "o.failed": _("This could not be loaded. Nothing is lost."),
         "o.again": _("Try again"),
+        "o.unsent": _("The connection did not hold. Nothing is lost: press the button again, nothing is done twice."),
+        "o.code_lost": _(
+            "The connection did not hold. A code may be on its way already; pressing again sends a new one."
+        ),
+        "o.slow": _("This takes longer than usual. Stay on this page; nothing is lost."),
         "o.mine": _("Your orders"),
         "o.none": _("There are no orders in this account yet."),
         "o.other": _("Find another order"),
@@ -153,7 +158,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.see": _("See the order in the shop"),
         "o.call_why": _("Without a code nothing is shown here. The shop calls you before anything is done."),
         "o.thanks": _("Thank you"),
-        "o.photo_kind": _("Photos as JPEG, PNG or WebP and videos as MP4 can be sent here."),
+        "o.photo_kind": _("Photos as JPEG, PNG or WebP and videos as MP4 or MOV can be sent here."),
         "o.photos_needed": _("Photos (needed for this reason)"),
         "o.photos_optional": _("Photos (optional)"),
         "o.photo_missing": _("A photo of {item} is needed, so that the shop sees what is wrong."),

@@ -49,7 +49,7 @@ from plugin.widget.wire import body, held, json, moment, money, web_address
 LOOKING = Limit("returns", 60, visitor=60, address=1200)
 DOING = Limit("return made", 3600, visitor=20, address=200)
 MOST_LINES = 200
-TAKEN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4"})
+TAKEN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4", "video/quicktime"})
 """What the team can look at in any browser. Phones make HEIC into JPEG where a page asks for that."""
 MOST_VARIANTS = 100
 
@@ -338,7 +338,7 @@ async def pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:
     )
     if any(kind not in TAKEN for kind in kinds):
         raise AhlanError(
-            _("Only photos (JPEG, PNG, WebP) and MP4 videos can be taken here."),
+            _("Only photos (JPEG, PNG, WebP) and videos (MP4, MOV) can be taken here."),
             _("Take the photo again, or send a picture of the screen."),
             code="photo_kind",
             status=415,
@@ -425,7 +425,7 @@ def _line(
         "why_not": policy_words.eligibility(t, judged),
         "until": until.isoformat() if until and judged.resolutions else None,
         "resolutions": sorted(judged.resolutions),
-        "reasons": [_reason(one, t) for one in reasons_for(rules.reasons, line.product_type)],
+        "reasons": [_reason(one, t) for one in reasons_for(rules.reasons, line.product_types)],
         "conditions": [{"code": one.code, "words": policy_words.condition(t, one)} for one in judged.terms.conditions],
         "photo": judged.terms.photo,
         "instead": [

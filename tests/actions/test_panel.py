@@ -94,11 +94,11 @@ def confirmed(html: str) -> tuple[str, str]:
 
 async def test_the_menu_offers_what_the_platform_and_the_agent_can(till: Till, desk: Window) -> None:
     offered = choices((await desk.get(f"{desk.order}/actions")).text)
-    everything = ["refund", "cancel", "address", "duplicate", "discount", "note", "tags"]
+    everything = ["refund", "cancel", "address", "goods", "duplicate", "discount", "note", "tags"]
     assert offered == [name for name in everything if name != "tags" or till.kind == "shopify"]
     agent = await window(till, await till.person(Role.AGENT))
     without = choices((await agent.get(f"{agent.order}/actions")).text)
-    assert {"refund", "discount"}.isdisjoint(without)
+    assert {"refund", "goods", "discount"}.isdisjoint(without)
     assert "note" in without
     assert (await agent.get(f"{agent.order}/refund")).status_code == 403
     assert (await agent.post(f"{agent.order}/refund")).status_code == 403

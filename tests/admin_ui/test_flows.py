@@ -105,7 +105,9 @@ async def test_steps_move_go_and_come_back(app: App, shop: Shop, maya: Browser) 
     page = (await maya.get(f"{LIST}/{id}")).text
     for kind in ("say", "question", "hand_over"):
         page = await press(maya, id, f"add:{kind}:", page)
+    assert re.findall(r'id="step-(\w+)"[^>]* autofocus', page) == ["s3"], "the added step has the focus"
     page = await press(maya, id, "down:s1", page)
+    assert "autofocus" not in page, "the button that was pressed keeps it"
     assert [step.id for step in (await row_of(app, shop, id)).flow.steps] == ["s2", "s1", "s3"]
     page = await press(maya, id, "save", page, **{"s2.to": "s3"})
     page = await press(maya, id, "out:s3", page)
@@ -148,10 +150,14 @@ async def test_versions_are_brought_back_and_flows_deleted_and_restored(app: App
     async with app.db.transaction(shop.workspace_id) as tx:
         row = (await flow_book.all_flows(tx))[0]
     id = str(row.id)
+    step_texts = [f"{at}. " for at in range(1, len(row.flow.steps) + 1)]
     page = await press(maya, id, "publish", (await maya.get(f"{LIST}/{id}")).text)
     page = await press(maya, id, "save", page, words="something else")
     page = await press(maya, id, "publish", page)
     assert (await row_of(app, shop, id)).live == 2
+    page = (await maya.get(f"{LIST}/{id}")).text
+    for text in step_texts:
+        assert page.count(text) >= 3, "in the editor, and to be read in each of the two versions"
     assert (await maya.post(f"{LIST}/{id}/back", data={"version": "1"})).status_code == 303
     assert (await row_of(app, shop, id)).flow.trigger.words == ()
     assert (await row_of(app, shop, id)).live == 2
@@ -211,18 +217,27 @@ async def test_discounts_are_off_until_they_are_set_and_bad_figures_are_refused(
     app: App, shop: Shop, maya: Browser, store: UUID
 ) -> None:
     figures = {
+        "public_code": " AHLAN10 ",
         "part": "discount", "on": "1", "percent": "15", "amount": "25.50", "free_percent": "5", "free_amount": "",
         "per_customer": "1", "within_days": "30", "per_day": "10", "days": "14", "asked_percent": "5",
     }  # fmt: skip
     async with app.db.transaction(shop.workspace_id) as tx:
         assert not (await bots.ready(tx, store)).giving.on
-    for wrong in ({"percent": "101"}, {"percent": "x"}, {"amount": "x"}, {"asked_percent": "20"}, {"days": "0"}):
+    for wrong in (
+        {"percent": "101"},
+        {"percent": "x"},
+        {"amount": "x"},
+        {"asked_percent": "20"},
+        {"days": "0"},
+        {"public_code": "two words"},
+    ):
         answer = await maya.post(f"/panel/settings/bot/{store}/terms", data={**figures, **wrong})
         assert answer.status_code == 400, wrong
     assert (await maya.post(f"/panel/settings/bot/{store}/terms", data=figures)).status_code == 303
     async with app.db.transaction(shop.workspace_id) as tx:
         giving = (await bots.ready(tx, store)).giving
     assert (giving.on, giving.percent, giving.amount, giving.free_amount, giving.days) == (True, 15, 2550, 0, 14)
+    assert giving.public_code == "AHLAN10"
     assert "25.50" in (await maya.get(f"/panel/settings/bot/{store}")).text
 
 

@@ -158,6 +158,16 @@ async def test_a_policy_is_written_in_every_language_from_its_answers(app: App, 
     async with app.db.transaction(shop.workspace_id) as tx:
         assert len(await articles.listed(tx, Kind.ARTICLE)) == 1
     assert "within 1 day " in (await look(app, shop, id)).texts["en"].body
+    again = await maya.get("/panel/help/policies/returns")
+    assert 'name="days" value="1"' in again.text, "it begins with what was answered the last time"
+    assert re.search(r'name="pays" value="shop" checked', again.text)
+    assert "Somebody has changed" not in again.text
+    page = {"kind": "article", "language": "en", "title": found.texts["en"].title, "body": "Ours.", "seen": "2"}
+    await maya.post(f"/panel/help/{id}", data=page)
+    again = await maya.get("/panel/help/policies/returns")
+    assert "Somebody has changed what was written: \u2068English\u2069" in again.text or (
+        "Somebody has changed what was written: English" in again.text
+    )
 
 
 async def test_a_file_is_looked_at_before_it_is_taken_over(app: App, shop: Shop, maya: Browser) -> None:
@@ -173,9 +183,19 @@ async def test_a_file_is_looked_at_before_it_is_taken_over(app: App, shop: Shop,
     report = await maya.get(done.headers["location"])
     assert "1 new article" in report.text
     assert "2 left out" in report.text
+    assert "1 new article" in (await maya.get("/panel/help/import")).text, "what was brought in lately is found again"
     async with app.db.transaction(shop.workspace_id) as tx:
         (one,) = await articles.listed(tx, Kind.ARTICLE)
     assert one.state("en") == "published"
+    back = await maya.post(f"{answer.headers['location']}/back", data={})
+    assert "1 article deleted" in (await maya.get(back.headers["location"])).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        assert await articles.listed(tx, Kind.ARTICLE) == []
+    other = await maya.post("/panel/help/import", data={"language": "en"},
+                            files={"file": ("faq.csv", "question,answer,language\nVersand?,Ja,de\n")})  # fmt: skip
+    page = await maya.get(other.headers["location"])
+    assert "Nothing here is in a language of the help centre" in page.text
+    assert "1 text is in a language" in page.text
     bad = await maya.post("/panel/help/import", data={"language": "en", "address": "http://127.0.0.1/"}, headers=HX)
     assert bad.status_code == 422
 
@@ -187,6 +207,14 @@ async def test_a_missed_search_becomes_a_draft(app: App, shop: Shop, maya: Brows
     assert "تغليف هدايا" in page.text
     made = await maya.post("/panel/help/draft", data={"title": "تغليف هدايا", "language": "ar"})
     assert "تغليف هدايا" in (await maya.get(made.headers["location"])).text
+    again = await maya.post("/panel/help/draft", data={"title": "تغليف هدايا", "language": "ar"})
+    assert again.headers["location"] == made.headers["location"], "clicked twice it is one draft"
+    assert "Open the draft" in (await maya.get("/panel/help/reports")).text
+    (id,) = re.findall(r"/help/([0-9a-f-]{36})", made.headers["location"])
+    await maya.post(f"/panel/help/{id}/remove", data={})
+    assert "Open the draft" not in (await maya.get("/panel/help/reports")).text
+    await maya.post("/panel/help/draft", data={"title": "تغليف هدايا", "language": "ar"})
+    assert (await look(app, shop, UUID(id))).article.deleted_at is None
 
 
 async def test_the_reply_box_offers_what_answers_and_puts_it_in(app: App, shop: Shop, maya: Browser) -> None:
@@ -226,3 +254,102 @@ async def test_agents_search_titles_and_texts_as_shoppers_do_and_drafts_by_their
     assert "<mark>working</mark>" in page
     assert f"/help/{other}" in (await maya.get("/panel/help?q=wraping")).text, "past a typing error"
     assert "Nothing answers this" in (await maya.get("/panel/help?q=qqqqzzzz")).text
+
+
+async def test_two_authors_at_once_see_what_the_other_wrote_and_choose(app: App, shop: Shop, maya: Browser) -> None:
+    id = await write(maya, "Delivery", "Three days.")
+    form = {"kind": "article", "language": "en", "title": "Delivery", "seen": "1"}
+    assert (await maya.post(f"/panel/help/{id}", data={**form, "body": "Four days."})).status_code == 303
+    late = await maya.post(f"/panel/help/{id}", data={**form, "body": "Five days."}, headers=HX)
+    assert late.status_code == 422
+    assert "saved version 2" in late.text
+    assert "<del>Four</del>" in late.text
+    assert "<ins>Five</ins>" in late.text
+    assert 'form="article" name="over" value="2"' in late.text
+    assert (await look(app, shop, id)).texts["en"].body == "Four days."
+    mine = await maya.post(f"/panel/help/{id}", data={**form, "body": "Five days.", "over": "2"})
+    assert mine.status_code == 303
+    assert (await look(app, shop, id)).texts["en"].body == "Five days."
+    stale = await maya.post(f"/panel/help/{id}", data={**form, "body": "Six days.", "over": "2"}, headers=HX)
+    assert stale.status_code == 422, "what was looked at is not the latest any more"
+
+
+async def test_a_double_click_makes_one_article(app: App, shop: Shop, maya: Browser) -> None:
+    page = await maya.get("/panel/help/new")
+    (once,) = re.findall(r'name="once" value="([^"]+)"', page.text)
+    first = await write(maya, "Once", "x", once=once)
+    assert await write(maya, "Once", "x", once=once) == first
+    more = {"kind": "article", "language": "en", "title": "Once", "body": "y", "seen": "0", "once": once}
+    assert (await maya.post("/panel/help", data=more, headers=HX)).status_code == 422, "other words are no double click"
+    async with app.db.transaction(shop.workspace_id) as tx:
+        assert [one.article.id for one in await articles.listed(tx, Kind.ARTICLE, query="once")] == [first]
+
+
+async def test_a_first_save_whose_answer_was_lost_goes_on_in_the_article_that_it_made(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    page = await maya.get("/panel/help/new")
+    (once,) = re.findall(r'name="once" value="([^"]+)"', page.text)
+    form = {"kind": "article", "language": "en", "title": "Once", "seen": "0", "once": once}
+    untitled = await maya.post("/panel/help", data={**form, "title": " ", "body": "x"}, headers=HX)
+    assert re.findall(r'name="once" value="([^"]+)"', untitled.text) == [once], "what could not be kept is the same one"
+    id = await write(maya, "Once", "First words.", once=once)
+    late = await maya.post("/panel/help", data={**form, "body": "Further words."}, headers=HX)
+    assert late.status_code == 422
+    assert f'id="article" hx-post="/panel/help/{id}"' in late.text, "the next save is of that article"
+    assert 'name="once"' not in late.text
+    assert "<del>First</del>" in late.text
+    assert 'form="article" name="over" value="1"' in late.text
+    assert "Further words." in late.text
+    await maya.post(f"/panel/help/{id}", data={**form, "once": "", "body": "Further words.", "over": "1"})
+    long = await maya.post("/panel/help", data={**form, "title": " ", "body": "y"}, headers=HX)
+    assert f'hx-post="/panel/help/{id}"' in long.text, "and so it is where the words cannot be kept"
+    async with app.db.transaction(shop.workspace_id) as tx:
+        (one,) = await articles.listed(tx, Kind.ARTICLE, query="once")
+    assert one.texts["en"].body == "Further words."
+
+
+async def test_words_that_are_kept_in_the_browser_are_of_one_agent_of_one_workspace(
+    shop: Shop, maya: Browser, sign_in: SignIn
+) -> None:
+    id = await write(maya, "Delivery", "x")
+    agent = await sign_in(shop.colleagues["noa"].email or "")
+    scopes = []
+    for browser in (maya, agent):
+        (scope,) = re.findall(r'data-words-whose="([^"]+)"', (await browser.get("/panel/help")).text)
+        assert scope.startswith(f"{shop.workspace_id}:")
+        assert f'data-words-of="{scope}:{id}:en"' in (await browser.get(f"/panel/help/{id}")).text
+        page = (await browser.get("/panel/help/new?kind=snippet")).text
+        (once,) = re.findall(r'name="once" value="([^"]+)"', page)
+        assert f'data-words-of="{scope}:snippet:{once}"' in page
+        scopes.append(scope)
+    assert len(set(scopes)) == 2
+
+
+async def test_what_an_article_leads_to_is_found_while_typing_and_what_is_ticked_stays(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    id = await write(maya, "Delivery", "x")
+    others = [await write(maya, f"Question {number}", "x") for number in range(12)]
+    page = await maya.get(f"/panel/help/{id}")
+    assert page.text.count('name="related"') == 8, "the first ones, not all that there are"
+    typed = {"of": "related", "find-related": "question 11", "related": str(others[3])}
+    found = await maya.get(f"/panel/help/{id}/choose", params=typed, headers=HX)
+    assert re.findall(r'value="([^"]+)" (checked)?', found.text) == [(str(others[3]), "checked"), (str(others[11]), "")]
+    await maya.post(f"/panel/help/{id}/arrange", data={"language": "en", "related": [str(others[11])]})
+    assert (await look(app, shop, id)).article.related == [str(others[11])]
+    none = await maya.get(f"/panel/help/{id}/choose", params={"of": "product", "find-product": "zzz"}, headers=HX)
+    assert "Nothing has these words." in none.text
+    assert (await maya.get(f"/panel/help/{id}/choose", params={"of": "x"})).status_code == 404
+
+
+async def test_who_wrote_stands_beside_an_article_and_a_first_version_is_called_so(shop: Shop, maya: Browser) -> None:
+    id = await write(maya, "Delivery", "x")
+    page = await maya.get(f"/panel/help/{id}")
+    assert "Begun by" in page.text
+    assert "Last written by" in page.text
+    history = await maya.get(f"/panel/help/{id}/versions?language=en")
+    assert "The first version:" in history.text
+    assert re.search(r'class="hidden">Put in:</span><span class="diff-words" dir="auto">', history.text), (
+        "a word of the panel does not turn an article's line around"
+    )

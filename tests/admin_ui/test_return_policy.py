@@ -17,7 +17,7 @@ from plugin.crm.products import Product
 from plugin.kernel.db import new_id
 from plugin.kernel.money import Money
 from plugin.platform import PlatformError
-from plugin.return_desk import ReturnableLine, ReturnableOrder, Shipped
+from plugin.return_desk import ReturnableLine, ReturnableOrder, Shipped, Sign
 from plugin.returns import policies
 from plugin.returns.policies import PolicyVersion
 from plugin.returns.policy import (
@@ -64,6 +64,9 @@ RICH = Policy(
     review_above=(Money(99950, "SAR", 2),),
     most_returns=0,
     most_days=90,
+    signs=(Sign.RISK, Sign.PAYMENTS, Sign.BLOCKED),
+    most_failed=4,
+    instant_below=(Money(30000, "SAR", 2),),
     whole_bundles=True,
     times=Times(None, 10, 2, None, 365, 1),
     zone="Asia/Riyadh",
@@ -216,6 +219,19 @@ async def test_without_any_reason_nothing_could_be_asked(app: App, shop: Shop, o
     assert "Ask for one reason at least." in answer.text
 
 
+async def test_one_reason_at_least_is_about_every_kind_of_goods(
+    app: App, shop: Shop, oud: Store, owner: Browser
+) -> None:
+    sent = {name: value for name, value in fields((await owner.get(at(oud))).text).items() if "reason" not in name}
+    only = {"reason-style": ["on"], "reason-style-types": ["Shirts"]}
+    before = (await now(app, shop, oud)).number
+    answer = await owner.post(at(oud), data=sent | only)
+    assert "Leave one reason at least for every kind of goods." in answer.text
+    assert (await now(app, shop, oud)).number == before
+    await owner.post(at(oud), data=sent | only | {"reason-other": ["on"]})
+    assert (await now(app, shop, oud)).number == before + 1
+
+
 async def test_an_exception_is_added_changed_moved_and_taken_out(
     app: App, shop: Shop, oud: Store, owner: Browser
 ) -> None:
@@ -308,3 +324,40 @@ async def test_the_preview_says_when_the_store_is_away_or_a_number_cannot_be_rea
 ) -> None:
     assert "The store does not answer just now" in await looked(app, shop, oud, owner)
     assert "no number that can be used" in await looked(app, shop, oud, owner, **{"days-refund": "soon"})
+
+
+async def test_the_preview_shows_what_is_known_of_the_order_and_whether_anybody_is_asked(
+    app: App, shop: Shop, oud: Store, owner: Browser, admin: Desk
+) -> None:
+    held = standing(datetime.now(UTC) - timedelta(days=2))
+    admin.standing = replace(
+        held, signs=(Sign.DISPUTE, Sign.RISK), risk_words=("Two countries", "payments.risk_elevated")
+    )
+    await publish(app, shop, oud, replace(RICH, rules=(), signs=()))
+    idle = await looked(app, shop, oud, owner)
+    assert "Known, but nobody is asked: The payment is contested at the bank" in idle
+    assert "Two countries" not in idle
+    asked = await looked(app, shop, oud, owner, sign="risk")
+    assert "The store&#39;s own check of this order asks for a second look." in asked
+    assert "Two countries" in asked
+    assert "The payment provider sees a raised risk." in asked
+    assert "nobody is asked: The payment is contested" in asked
+
+
+async def test_a_reason_may_stand_under_a_heading_and_be_asked_about_some_goods_only(
+    app: App, shop: Shop, oud: Store, owner: Browser
+) -> None:
+    tree = replace(RICH, reasons=(
+        Reason("size", children=(
+            Reason("too_small", types=("Abayas", "Shoes")), Reason("own_reason_2", words={"en": "Too wide"}),
+        )),
+        Reason("own_reason_1", types=("Mugs",), words={"en": "Broken handle"}),
+    ))  # fmt: skip
+    before = await publish(app, shop, oud, tree)
+    sent = fields((await owner.get(at(oud))).text)
+    await owner.post(at(oud), data=sent)
+    assert (await now(app, shop, oud)).policy == before.policy, "what the form shows is what is stored"
+    without = {name: value for name, value in sent.items() if name != "reason-too_small"}
+    await owner.post(at(oud), data=without | {"own-reason-0-under": [""]})
+    reasons = (await now(app, shop, oud)).policy.reasons
+    assert [(one.code, one.children) for one in reasons] == [("own_reason_2", ()), ("own_reason_1", ())]

@@ -199,5 +199,8 @@ async def test_an_agent_changes_a_return(till: Till, maya: Browser) -> None:
     assert done.status_code == 204, done.text
     found = await till.request(request)
     assert (found.number, found.resolution, found.credit) == (request.number, "credit", 10_000)
-    stale = await maya.post(f"/panel/returns/{request.id}/change", data={**form, "digest": "x"}, headers=HX)
+    again = await maya.post(f"/panel/returns/{request.id}/change", data={**form, "digest": digest[1]}, headers=HX)
+    assert again.status_code == 204, "it stands so already: the first answer was lost"
+    other = {**form, f"line:{SHIRT}": "1", "digest": digest[1]}
+    stale = await maya.post(f"/panel/returns/{request.id}/change", data=other, headers=HX)
     assert stale.status_code == 409

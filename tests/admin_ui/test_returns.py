@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from plugin import workspaces
 from plugin.app import App
 from plugin.crm.orders import Order
+from plugin.kernel.money import Money
 from plugin.platform import PlatformError
-from plugin.returns import records, steps
-from plugin.returns.policy import PayWhen, Policy
+from plugin.return_desk import Sign
+from plugin.returns import records, shipping, steps
+from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.returns.states import State
 from plugin.stores import Store
@@ -84,6 +87,23 @@ async def test_a_store_that_does_not_allow_returns_is_named_above_the_queue(
     page = (await maya.get("/panel/returns")).text
     assert said in page
     assert f"/panel/stores/{till.store.id}" in page
+
+
+async def test_a_store_without_an_address_for_parcels_is_named_before_the_yes(
+    app: App, till: Till, maya: Browser
+) -> None:
+    request = await till.submit()
+    page = (await maya.get(f"/panel/returns/{request.id}")).text
+    assert "no address for returned parcels" in page
+    assert f"/panel/settings/shipping/{till.store.id}" in page
+    look = (await maya.get("/panel/returns/approve", params={"id": [str(request.id)]}, headers=HX)).text
+    assert "For 1 of them the store has no address" in look
+    async with app.db.transaction(till.store.workspace_id) as tx:
+        wished = shipping.checked({"line1": "12 Olaya Street", "city": "Riyadh", "country": "SA"}, ())
+        await shipping.save(tx, app.vault, till.store.id, wished, actor="system")
+    assert "no address for returned parcels" not in (await maya.get(f"/panel/returns/{request.id}")).text
+    look = (await maya.get("/panel/returns/approve", params={"id": [str(request.id)]}, headers=HX)).text
+    assert "the store has no address" not in look
 
 
 async def test_one_return_from_its_request_to_the_money(till: Till, maya: Browser) -> None:
@@ -242,6 +262,89 @@ async def test_a_return_is_begun_from_an_order_and_stands_beside_the_conversatio
     beside = await maya.get(f"/panel/conversations/{talk}/returns", headers=HX)
     assert request.number in beside.text
     assert f"/panel/inbox/{talk}" in (await maya.get(f"/panel/returns/{request.id}")).text
+
+
+async def test_an_agent_changes_a_return_as_long_as_nothing_was_sent(till: Till, maya: Browser) -> None:
+    request = await till.submit(want((SHIRT, 1)))
+    path = f"/panel/returns/{request.id}/change"
+    page = (await maya.get(path)).text
+    assert f"Change return {request.number}" in bare(page)
+    chosen = page.split(f'name="line:{SHIRT}"')[1].split(">")[0]
+    assert 'value="1"' in chosen, "what it says so far is chosen"
+    form = {f"line:{SHIRT}": "2", f"reason:{SHIRT}": "too_large", f"line:{MUG}": "1", f"reason:{MUG}": "changed_mind",
+            "resolution": "credit"}  # fmt: skip
+    shown = (await maya.post(f"{path}/preview", data=form, headers=HX)).text
+    assert "₪120.00" in shown
+    assert (await till.request(request)).moves == request.moves, "looking changes nothing"
+    form["digest"] = shown.split('name="digest" value="')[1].split('"')[0]
+    stale = await maya.post(path, data={**form, f"line:{SHIRT}": "1"}, headers=HX)
+    assert stale.status_code == 409, "what is confirmed is what was shown"
+    assert (await maya.post(path, data=form, headers=HX)).status_code == 204
+    found = await till.request(request)
+    assert (found.number, found.resolution, found.credit, found.cash) == (request.number, "credit", 12_000, 0)
+    async with till.app.db.transaction(till.workspace) as tx:
+        lines = await records.lines_of(tx, request.id)
+    assert [(line.title, line.quantity, line.reason) for line in lines] == [
+        ("Linen shirt", 2, "too_large"), ("Mug", 1, "changed_mind"),
+    ]  # fmt: skip
+    await moved(maya, found, "approve")
+    await till.move(found, "ship")
+    late = await maya.get(path)
+    assert late.status_code == 409
+    assert "This return has moved on meanwhile." in late.text
+
+
+async def test_why_a_person_decides_is_said_with_what_the_check_found(till: Till, maya: Browser) -> None:
+    till.desk.order = replace(till.desk.order, signs=(Sign.RISK,), risk_words=("Card used from <two> countries",))
+    await till.policy(replace(BY_HAND, automatic=True, signs=(Sign.RISK,)))
+    request = await till.submit()
+    page = (await maya.get(f"/panel/returns/{request.id}")).text
+    assert "The store&#39;s own check of this order asks for a second look." in page
+    assert "Card used from &lt;two&gt; countries" in page
+
+
+async def test_goods_that_never_come_for_what_went_out_are_named_with_what_they_were_worth(
+    till: Till, maya: Browser
+) -> None:
+    await till.policy(replace(BY_HAND, automatic=True, instant_below=(Money(999_999, "ILS", 2),)))
+    request = await till.submit(want((SHIRT, 1), resolution=Resolution.REPLACEMENT))
+    await till.work()
+    page = f"/panel/returns/{request.id}"
+    assert "The goods have not come" not in (await maya.get(page)).text
+    for _look in range(2):
+        await till.hurry("wake_return")
+        await till.work()
+    late = bare((await maya.get(page)).text)
+    assert "The goods have not come" in late
+    assert "goods for ₪50.00 are missing" in late
+    assert request.number in (await maya.get("/panel/returns")).text, "it waits for the team"
+
+
+async def test_what_goes_out_with_the_yes_is_said_before_it(till: Till, maya: Browser) -> None:
+    sentence = "goes out as soon as you approve"
+    await till.policy(replace(BY_HAND, automatic=False, pay_when=PayWhen.INSPECTED))
+    waits = await till.submit(want((SHIRT, 1), resolution=Resolution.REPLACEMENT))
+    await till.policy(replace(BY_HAND, automatic=False, pay_when=PayWhen.APPROVED))
+    goes = await till.submit(want((SHIRT, 1), resolution=Resolution.REPLACEMENT))
+    for request, said in ((waits, False), (goes, True)):
+        assert (sentence in (await maya.get(f"/panel/returns/{request.id}")).text) is said
+        many = await maya.get("/panel/returns/approve", params={"id": [str(request.id)]}, headers=HX)
+        assert (sentence in many.text) is said
+    begun = {f"line:{MUG}": "1", f"reason:{MUG}": "other", "resolution": "replacement"}
+    for rules, said in ((replace(BY_HAND, automatic=True, instant_below=(Money(999_999, "ILS", 2),)), True),
+                        (BY_HAND, False)):  # fmt: skip
+        await till.policy(rules)
+        page = (await maya.post(f"/panel/orders/{till.order_id}/returns/preview", data=begun, headers=HX)).text
+        assert ("goes out at once" in page) is said
+
+
+async def test_an_orders_total_is_the_sum_of_what_is_shown(till: Till, maya: Browser) -> None:
+    async with till.app.db.transaction(till.workspace) as tx:
+        order = await tx.get(Order, till.order_id, lock=True)
+        assert order is not None
+        order.shipping_total, order.discount_total = 1_500, 300
+    page = re.sub(r"<[^>]+>", " ", bare((await maya.get(f"/panel/orders/{till.order_id}")).text))
+    assert re.search(r"Discount\s+-₪3.00\s+Delivery\s+₪15.00", page)
 
 
 async def test_a_store_that_does_not_answer_is_said(till: Till, maya: Browser, admin: Admin) -> None:

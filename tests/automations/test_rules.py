@@ -207,7 +207,7 @@ def test_turned_round_a_condition_says_the_opposite(term: Term, facts: Facts) ->
     assert holds(term, facts) != holds(replace(term, negated=not term.negated), facts)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(RULES, KNOWN)
 def test_order_end_and_determinism(every: list[Rule], facts: Facts) -> None:
     outcomes = rules.decide(every, facts)

@@ -132,7 +132,7 @@ async def test_a_model_that_fails_changes_nothing_and_nothing_is_lost(talking: C
     stub.answer = lambda body: answer
     text, because = await reason(talking)
     assert len(stub.bodies) == 1
-    assert "a colleague takes over" in text
+    assert "A colleague takes over" in text
     assert because == "outside"
 
 

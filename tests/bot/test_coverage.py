@@ -132,6 +132,10 @@ async def test_a_topic_counts_as_not_answered_until_an_article_answers_it(
         with pytest.raises(NotFound):
             await coverage.draft_topic(tx, "nothing", "en", by=noa)
     assert again.id == made.id, "one click twice is one article"
+    async with speaking.db.transaction(workspace) as tx:
+        await articles.remove(tx, (await articles.find(tx, made.id)).article, by=noa)
+        again = await coverage.draft_topic(tx, "gift_wrapping", "ar", by=noa)
+    assert (again.id, again.deleted_at) == (made.id, None), "a deleted one comes back, and is not opened as deleted"
     assert {code: row.title for code, row in found.texts.items()} == PACK[0].title
     await publish(speaking, workspace, noa, "Do you wrap gifts?", "Do you wrap gifts")
     await talk(speaking, workspace, "do you wrap gifts")

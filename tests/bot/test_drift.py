@@ -33,7 +33,7 @@ def week(chance: np.random.Generator, talks: int, *, unsure: float, handed: floa
 def test_weeks_that_are_alike_alarm_at_most_once_in_a_hundred(talks: int, weeks: int) -> None:
     chance = np.random.default_rng(talks + weeks)
     usual = {"unsure": 0.3, "handed": 0.25, "corrected": 0.04}
-    trials = 1_500
+    trials = 600
     alarms = sum(
         bool(drift.alarms(week(chance, talks, **usual), [week(chance, talks, **usual) for _ in range(weeks)]))
         for _ in range(trials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -140,8 +141,57 @@ def test_files_that_are_not_there_or_say_a_thing_twice_are_named(put: Put, capsy
     assert "latin.jsonl, line 1" in capsys.readouterr().err
 
 
+def test_a_file_may_be_packed_and_begin_with_a_mark(put: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    path = put("q", QUESTIONS)
+    packed = path.with_name("q.jsonl.gz")
+    packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n\r\n")))
+    assert evaluate.main(["bot", str(packed), "--help-centre", str(put("a", ARTICLES)), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["all"]["questions"] == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [("a".encode("utf-16"), "is UTF-16, not UTF-8"), (gzip.compress(GOOD.encode())[:-9], "cannot be read")],
+    ids=["another encoding", "half of a packed file"],
+)
+def test_a_file_of_another_kind_is_said(
+    put: Put, capsys: pytest.CaptureFixture[str], written: bytes, words: str
+) -> None:
+    path = put("q", QUESTIONS)
+    path.write_bytes(written)
+    assert evaluate.main(["bot", str(path), "--help-centre", str(put("a", ARTICLES))]) == 1
+    assert words in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_questions_that_are_all_outside_have_only_the_figures_of_those(
+    put: Put, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bot", str(put("q", QUESTIONS[3:])), "--help-centre", str(put("a", ARTICLES))]
+    assert evaluate.main([*arguments, "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)["figures"]["all"]
+    assert whole["wrong_acceptance"] is not None
+    assert {name for name, value in whole.items() if value is None} == {
+        "accuracy", "accuracy_low", "accuracy_high", "recall_at_1", "recall_at_3", "auroc", "answered_correctly",
+        "precision_at_80",
+    }  # fmt: skip
+    assert evaluate.main(arguments) == 0
+    assert "wrong accepted" in capsys.readouterr().out
+
+
+def test_messages_of_one_topic_teach_nothing(put: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--train", str(put("t", MESSAGES[:3])), "--test", str(put("q", MESSAGES[:1]))]
+    assert evaluate.main(arguments) == 1
+    assert "messages of at least two topics" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_precision_goes_by_the_order_in_which_would_be_answered() -> None:
+    """Four of five are answered: those with the highest gates, and of these three are right."""
+    found = bot_figures([tried(5), tried(4, place=1), tried(3), tried(2), tried(1, place=2)], seed=0)
+    assert found.precision_at_80 == 0.75
+
+
 def tried(gate: float, *, inside: bool = True, place: int | None = 0, accepted: bool = False) -> Tried:
-    return Tried("en", inside, place if inside else None, gate, accepted, gate)
+    return Tried("en", inside, place if inside else None, gate, accepted)
 
 
 def test_figures_are_what_they_are_called() -> None:

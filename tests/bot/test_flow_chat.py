@@ -179,7 +179,7 @@ async def test_switched_off_it_ends_and_nothing_begins(
     async with app.db.transaction(workspace) as tx:
         await flow_book.switch(tx, await flow_book.find(tx, flow.id), False, by=maya)
     said = await chat.say("1001")
-    assert said is None or "What is it" not in said.text
+    assert said is None or "What is it, " not in said.text
     assert (await run_of(app, workspace)).ending == flow_book.LEFT
 
 

@@ -98,7 +98,7 @@ def walk(flow: Flow, said: list[str], facts: Facts) -> list[Turn]:
 
 
 @given(_FLOWS, st.lists(_SAID, min_size=20, max_size=20), _FACTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_walk_always_ends_and_no_step_asks_more_than_twice(flow: Flow, said: list[str], facts: Facts) -> None:
     turns = walk(flow, said, facts)
     assert turns[-1].ending is not Ending.WAITS
@@ -131,7 +131,7 @@ def test_it_goes_on_from_what_a_table_kept(flow: Flow, said: list[str], facts: F
 
 
 @given(_FLOWS, st.lists(_SAID, min_size=12, max_size=12), _FACTS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_flow_with_nothing_wrong_never_breaks_and_never_circles(flow: Flow, said: list[str], facts: Facts) -> None:
     whole = Flow(Trigger(words=("go",)), flow.steps)
     if not flows.problems(whole) and not facts.known:

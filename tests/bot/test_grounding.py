@@ -106,7 +106,7 @@ def test_what_somebody_tells_an_obedient_model_to_say_is_not_said(told: str) -> 
 
 
 @given(st.text(max_size=300), st.lists(st.integers(-3, 9), max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_nothing_is_said_that_has_a_number_no_cited_passage_has(text: str, cited: list[int]) -> None:
     found = verdict(text, *cited)
     if isinstance(found, Written):
@@ -120,7 +120,7 @@ def test_nothing_is_said_that_has_a_number_no_cited_passage_has(text: str, cited
     st.text(max_size=200)
     | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(json.dumps)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_reply_is_judged(reply: str) -> None:
     assert isinstance(judged(reply, "?", PASSAGES, language="en"), Flaw)
 

@@ -80,7 +80,7 @@ async def test_a_taught_question_counts_before_what_the_models_say(
     assert "ten letters" in (said.text if said else "")
     said = await chat.say("how is your mother?")
     assert reason(said) == "learnt"
-    assert "a colleague takes over" in (said.text if said else "")
+    assert "A colleague takes over" in (said.text if said else "")
 
 
 async def test_a_lesson_cannot_keep_anybody_from_a_person(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin.bot.understand import MOST, MOST_QUESTIONS, Found, Message, Product, understand
+from plugin.bot.understand import MOST, MOST_QUESTIONS, Found, Message, Product, continues, dialled, understand
 
 TODAY = date(2026, 11, 22)
 _DIGITS = {"ascii": "0123456789", "arabic": "٠١٢٣٤٥٦٧٨٩", "persian": "۰۱۲۳۴۵۶۷۸۹"}
@@ -95,6 +95,49 @@ def test_addresses_are_found_whatever_stands_around_them(local: str, domain: str
 )
 def test_phones_are_told_by_their_zero_or_plus(text: str, region: str | None, phones: list[str]) -> None:
     assert values(read(text, region).phones) == phones
+
+
+@pytest.mark.parametrize("region", ["LB", "IL", "EG", "AE", "SA"])
+def test_a_day_with_its_year_is_no_phone_wherever_the_shop_is(region: str) -> None:
+    said = read("it was on 03/11/2026", region)
+    assert values(said.phones) == []
+    assert values(said.dates) == ["2026-11-03"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("050 123 4567", "050 123 4567"),
+        ("my number is 0501234567", "0501234567"),
+        ("رقم ٠٥٠١٢٣٤٥٦٧", "0501234567"),
+        ("call me back about order 10012345", ""),
+        ("my order is 10012345", ""),
+        ("طلبي رقم 10012345", ""),
+        ("הזמנה 10012345", ""),
+        ("#10012345", ""),
+        ("I bought it on 23/11/2026", ""),
+        ("mine1234567@shop.example", ""),
+        ("order 10012345, reach me at 0501234567", "0501234567"),
+    ],
+)
+def test_a_number_to_call_is_no_order_no_day_and_no_address(text: str, number: str) -> None:
+    assert dialled(text) == number
+
+
+def test_who_says_much_more_than_a_number_gives_none() -> None:
+    story = "I stood in the shop and they told me the parcel 10012345 would come by the end of the week"
+    assert dialled(story) == "10012345"
+    assert dialled(story, alone=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "goes_on"),
+    [("and to Haifa?", True), ("وكم ياخذ وقت", True), ("והאם זה עולה כסף", True), ("ولو رجعته؟", True),
+     ("وين طلبي؟", False), ("وش الحل؟", False), ("واش كاين توصيل؟", False), ("وقتاش يوصل؟", False),
+     ("وصلني ناقص", False), ("where is it", False)],
+)  # fmt: skip
+def test_a_question_word_that_begins_like_and_goes_on_from_nothing(text: str, goes_on: bool) -> None:
+    assert continues(text) is goes_on
 
 
 @pytest.mark.parametrize(

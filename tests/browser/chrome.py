@@ -13,8 +13,25 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 
 CHROME: Final = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+# Two pages of Chromium's own behind the address field of every window, which cost as much as ours in each new context.
+_POPUPS: Final = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
+# Chromium hears the last `--disable-features` only: these are Playwright's (chromiumSwitches.js of its driver).
+_PLAYWRIGHTS: Final = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect", "TcpPortRandomizationWin", "OptimizationHints",
+    "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch", "msForceBrowserSignIn",
+    "msEdgeUpdateLaunchServicesPreferredVersion",
+)  # fmt: skip
+
+
+def without(*features: str) -> str:
+    """The argument that switches these features of Chromium off, beside those that no test wants."""
+    return f"--disable-features={','.join((*_PLAYWRIGHTS, *_POPUPS, *features))}"
+
+
 ARGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-               "--disable-sync", "--no-first-run"]  # fmt: skip
+               "--disable-sync", "--no-first-run", without()]  # fmt: skip
 PHONE: Final[dict[str, Any]] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1440, "height": 900}}
 # The launcher's root is closed to the shop's own scripts; the test looks in.

@@ -33,7 +33,7 @@ from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
 from plugin.team import Agent, Role
 from plugin.widget.order_strings import strings
-from tests.browser.chrome import ARGS, CHROME, DESKTOP, OPEN_ROOTS, PHONE, Person, needs_browser
+from tests.browser.chrome import ARGS, CHROME, DESKTOP, OPEN_ROOTS, PHONE, Person, needs_browser, without
 from tests.browser.chrome import playwright as playwright
 from tests.browser.test_returns import Place, looks, signed_in, translator
 from tests.browser.test_returns import place as place
@@ -137,7 +137,7 @@ class Scene:
 async def browser(playwright: Playwright) -> AsyncIterator[Browser]:
     """One to which the stores' pages, which come from nowhere on a network, may load our server on this machine."""
     browser = await playwright.chromium.launch(
-        executable_path=CHROME, args=[*ARGS, "--disable-features=LocalNetworkAccessChecks"]
+        executable_path=CHROME, args=[*ARGS, without("LocalNetworkAccessChecks")]
     )
     yield browser
     await browser.close()

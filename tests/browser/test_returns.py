@@ -178,9 +178,8 @@ async def looks(page: Page, language: str) -> None:
     ("platform", "language", "device", "fee"),
     [
         ("shopify", "ar", "phone", 10),
-        ("shopify", "he", "desktop", 0),
+        ("woocommerce", "he", "desktop", 0),
         ("woocommerce", "en", "phone", 15),
-        ("woocommerce", "ar", "desktop", 5),
     ],
 )
 async def test_from_the_shoppers_hand_to_the_stores_books(

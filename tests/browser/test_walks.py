@@ -479,10 +479,7 @@ async def test_a_stranger_who_types_a_customers_address_sees_nothing_of_theirs(d
     ("kind", "locale", "device"),
     [
         ("woo", "ar", "phone"),
-        ("woo", "he", "desktop"),
-        ("woo", "en", "phone"),
         ("shopify", "he", "phone"),
-        ("shopify", "ar", "desktop"),
         ("shopify", "en", "desktop"),
     ],
 )
@@ -796,7 +793,8 @@ PUBLIC = ("/", "/sign-in", "/sign-up")
 PLACES = ("", "/inbox", "/customers", "/stores", "/team", "/settings")
 
 
-@pytest.mark.parametrize("locale", DIRECTION)
+# In the other languages: test_panel.py.
+@pytest.mark.parametrize("locale", ["he"])
 async def test_every_page_is_tidy(demo: Demo, meet: Meet, locale: str) -> None:
     """In the reader's direction, nothing wider than the screen, no error: on a desktop and on a phone."""
     agent = await meet(locale)

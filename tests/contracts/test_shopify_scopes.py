@@ -51,7 +51,7 @@ NEEDS = {
         ("Order", "LineItem", "Fulfillment", "FulfillmentLineItem", "FulfillmentTrackingInfo", "Refund",
          "RefundLineItem", "SuggestedRefund", "SuggestedOrderTransaction", "ShippingRefund", "OrderTransaction",
          "OrderPaymentCollectionDetails", "ShippingLine", "TaxLine", "DiscountAllocation", "RefundShippingLine",
-         "LineItemGroup"),
+         "LineItemGroup", "OrderRiskSummary", "OrderRiskAssessment", "RiskFact", "OrderDisputeSummary"),
         "read_orders",
     ),
     **dict.fromkeys(
@@ -234,6 +234,7 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         "ProductVariants": {"id": shop.state.all("products")[0]["admin_graphql_api_id"], **first},
         "RefundQuote": {"id": order["admin_graphql_api_id"], "whole": True},
         "OrderState": {"id": order["admin_graphql_api_id"]},
+        "OrderPayments": {"id": order["admin_graphql_api_id"]},
         "EditState": {"id": order["admin_graphql_api_id"]},
         "OrderLink": {"id": order["admin_graphql_api_id"]},
         **_writing(order),

@@ -430,7 +430,7 @@ def _returning(sim: Simulator, order: dict[str, Any]) -> dict[str, dict[str, Any
         "StoreCredit": {"id": sim.shop.state.all("customers")[0]["admin_graphql_api_id"]},
         "GiveCredit": {"id": gid("Customer", 1), "credit": {"creditAmount": {"amount": "1.00", "currencyCode": "ILS"}}},
     }
-    variables |= {name: {"id": id} for name in ("ReturnableOrder", "OrderReturns", "Shelves")}
+    variables |= {name: {"id": id} for name in ("ReturnableOrder", "OrderPayments", "OrderReturns", "Shelves")}
     variables |= {name: {"id": held} for name in ("ReturnState", "ReturnParcels", "ReturnOrder")}
     return variables | dict.fromkeys(("CancelReturn", "CloseReturn", "ReopenReturn"), none)
 

@@ -139,6 +139,25 @@ async def test_answers_follow_as_one_mail_with_nothing_but_themselves(
     assert mail.mails[0]["Message-ID"] != mail.mails[1]["Message-ID"]
 
 
+@pytest.mark.parametrize(("spoken", "frame"), [(("en", "en"), "en"), (("en", ""), "ar"), (("en", "he"), "ar")])
+async def test_a_letter_of_our_own_words_is_in_their_language(
+    mailing: App, workspace: UUID, shopper: Shopper, mail: MailServer, spoken: tuple[str, ...], frame: str
+) -> None:
+    """A return made in English is told in English, in an Arabic conversation too; beside other words it is theirs."""
+    await begin(mailing, workspace, shopper, "layla@example.com")
+    async with mailing.db.transaction(workspace) as tx:
+        conversation = (await tx.scalars(select(Conversation))).one()
+        conversation.locale = "ar"
+        for language in spoken:
+            assert await messages.tell(tx, conversation.id, uuid4(), "Your return.", name="Dukkan", language=language)
+        await tx.enqueue("deliver_reply", event_id=new_id(), subject_id=conversation.id)
+    await work(mailing, workspace)
+    (letter,) = mail.mails
+    html = letter.get_body(("html",)).get_content()
+    assert f'<html lang="{frame}" dir="{"ltr" if frame == "en" else "rtl"}">' in html
+    assert ("An answer from" in letter["Subject"]) == (frame == "en")
+
+
 async def test_what_was_read_in_the_chat_is_not_mailed(
     mailing: App, workspace: UUID, shopper: Shopper, noa: Agent, mail: MailServer
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
@@ -213,6 +213,7 @@ async def test_what_came_meanwhile_stays_with_the_one_that_goes_on(
         max_size=14,
     )
 )
+@example(steps=[("merge", 0), ("split", 0), ("undo", 1)])
 async def test_whatever_is_done_every_message_is_there_once_and_in_order(
     app: App, workspace: UUID, make_shopper: MakeShopper, noa: Agent, steps: list[tuple[str, int]]
 ) -> None:

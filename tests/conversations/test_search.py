@@ -131,7 +131,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
 @given(st.sampled_from(sorted(_WORDS)).flatmap(lambda key: st.permutations([key, *_WORDS[key]])))
 async def test_written_one_way_found_every_other(app: App, workspace: UUID, say: Say, forms: Sequence[str]) -> None:
     written, typed = forms[:2]

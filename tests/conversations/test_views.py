@@ -194,7 +194,7 @@ _TERMS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
 @given(st.lists(_TERMS, min_size=1, max_size=4, unique=True))
 async def test_a_condition_and_its_contrary_part_the_whole(
     app: App, workspace: UUID, make: Make, noa: Agent, terms: list[str]

@@ -173,7 +173,7 @@ def cut(records: Sequence[Any], cuts: Sequence[int]) -> list[Sequence[Any]]:
 
 
 @given(history=histories())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_any_order_gives_the_same_state(
     app: App,
     connect: Callable[[Tx, str], Awaitable[Store]],
@@ -192,7 +192,7 @@ async def test_any_order_gives_the_same_state(
 
 
 @given(history=histories())
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_telling_it_again_changes_nothing(
     app: App,
     connect: Callable[[Tx, str], Awaitable[Store]],

@@ -255,7 +255,7 @@ ACCOUNTS = st.tuples(
     drawn=st.lists(ACCOUNTS, min_size=2, max_size=6, unique_by=lambda one: one[:2]),
     merges=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=4),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_undoing_merges_backwards_restores_exactly(
     app: App, connect: Connect, state: State, drawn: list[Any], merges: list[tuple[int, int]]
 ) -> None:

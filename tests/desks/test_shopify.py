@@ -52,7 +52,7 @@ async def test_an_order_is_read_with_all_that_a_policy_asks_about(shopify: Count
     assert second.paid.amount == full - round(full / 10), "the order's own discount is off"
     assert 0 < second.tax.amount < second.paid.amount
     assert (order.refunded.amount, order.delivery_gone.amount) == (0, 0)
-    assert first.product_type
+    assert first.product_types
     assert first.tags
     assert first.collections == first.tags, "the demo shop has a collection for each tag"
     assert first.image_url

@@ -104,6 +104,17 @@ async def ids_of(app: App, workspace_id: UUID) -> dict[str, UUID]:
     return found
 
 
+async def tables_of(app: App, workspace_id: UUID, id: UUID) -> set[str]:
+    """The tables in which a workspace has a row of this id."""
+    found = set()
+    async with app.db.transaction(workspace_id) as tx:
+        for table in metadata.sorted_tables:
+            ours = table.info.get("access", "tenant") == "tenant" and {"id", "workspace_id"} <= set(table.c.keys())
+            if ours and await tx.scalar(select(table.c.id).where(table.c.id == id)):
+                found.add(table.name)
+    return found
+
+
 async def _words(app: App, workspace_id: UUID) -> set[str]:
     """Ids that only this workspace knows, in both spellings."""
     async with app.db.transaction(workspace_id) as tx:

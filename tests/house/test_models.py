@@ -15,10 +15,16 @@ def test_web_and_worker_load_no_model() -> None:
         "import sys\n"
         "import plugin.bootstrap, plugin.cli, plugin.worker, plugin.bot.understand\n"
         "import plugin.bot.decide, plugin.bot.seeds\n"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
+        "print(*{line.split()[-1].rpartition('/')[2] for line in open('/proc/self/maps') if '/' in line})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) & _MODELS == set()
+    modules, mapped = done.stdout.splitlines()
+    assert set(modules.split()) & _MODELS == set()
+    assert "libc" in mapped, "what is mapped is read at all"
+    assert [
+        name for name in mapped.split() if name.startswith(("e5-", "_engine", "libonnx", "onnx")) or "blas" in name
+    ] == []
 
 
 async def test_the_commands_that_measure_begin_without_a_server() -> None:

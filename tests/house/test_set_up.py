@@ -243,12 +243,12 @@ def test_without_a_browser_the_rest_runs_and_the_last_lines_say_so(
 ) -> None:
     monkeypatch.setattr(runner.subprocess, "run", _search(1, ""))
     assert runner.main() == 0
-    assert all(runner.BROWSER not in arguments for arguments, _ in ran)
+    assert [browser for arguments, browser in ran if f"--ignore={runner.BROWSER}" in arguments] == [""]
     *said, closing = capsys.readouterr().out.strip().splitlines()
     assert any("NOT RUN: the browser tests" in line for line in said[-10:])
     assert any("apt-get install chromium" in line for line in said[-10:])
     assert sum(line == "!" * 100 for line in said) >= 2, "framed, so that nobody overlooks it"
-    assert "4 passed in" in closing, "both runs, added up"
+    assert "2 passed in" in closing
 
 
 def test_with_a_browser_its_tests_run_too(
@@ -256,19 +256,24 @@ def test_with_a_browser_its_tests_run_too(
 ) -> None:
     monkeypatch.setattr(runner.subprocess, "run", _search(0, "Installing chromium\n/usr/bin/chromium\n"))
     assert runner.main() == 0
-    assert [browser for arguments, browser in ran if runner.BROWSER in arguments] == ["/usr/bin/chromium"]
+    assert [(f"--ignore={runner.BROWSER}" in arguments, browser) for arguments, browser in ran] == [
+        (False, "/usr/bin/chromium")
+    ]
     assert "Chrome or Chromium" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("failing", ["--ignore", "tests/browser", "tests/wordpress"])
-def test_what_fails_anywhere_fails_the_whole(
-    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str
+@pytest.mark.parametrize(("alone", "code"), [("failed", 1), ("passed", 0)])
+def test_what_fails_beside_others_and_alone_fails_the_whole(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], alone: str, code: int
 ) -> None:
     def run(*arguments: str, browser: str = "") -> tuple[int, Counter[str]]:
-        bad = any(argument.startswith(failing) for argument in arguments)
-        return int(bad), Counter({"failed" if bad else "passed": 1})
+        if "--last-failed" in arguments:
+            return int(alone == "failed"), Counter({alone: 1})
+        return 1, Counter({"failed": 1, "passed": 3})
 
     monkeypatch.setattr(runner.subprocess, "run", _search(0, "/usr/bin/chromium\n"))
     monkeypatch.setattr(runner, "run", run)
-    assert runner.main() == 1
-    assert "failed" in capsys.readouterr().out.splitlines()[-1]
+    assert runner.main() == code
+    *said, closing = capsys.readouterr().out.splitlines()
+    assert ("failed" in closing) == (alone == "failed")
+    assert any("Failed beside others, passed alone" in line for line in said) == (alone == "passed")

@@ -147,6 +147,10 @@ async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
         yield made
 
 
+# Where the queues of each begin, one for every pytest worker: two of these live side by side in one.
+QUEUES = {"journeys": 8, "returning": 16}
+
+
 @contextlib.asynccontextmanager
 async def running(
     servers: Servers, folder: Path, called: str, *, seeded: bool = True, **options: Any
@@ -155,10 +159,10 @@ async def running(
 
     `options` are of `Settings`.
 
-    On databases of its own: its worker would take the jobs of other tests.
+    On databases of its own, `called` in QUEUES: its worker would take the jobs of other tests.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    name, redis_url = f"{called}_{number}", f"{servers.redis_url}?db={number + 8}"
+    name, redis_url = f"{called}_{number}", f"{servers.redis_url}?db={QUEUES[called] + number}"
     admin = await asyncpg.connect(servers.database_url)
     await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     await admin.execute(f"CREATE DATABASE {name}")

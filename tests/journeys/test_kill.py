@@ -36,7 +36,7 @@ from plugin.kernel.embedded import Servers
 from plugin.platform import StoreProfile
 from plugin.processes import Child
 
-ROUNDS = int(os.environ.get("AHLAN_KILL_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("AHLAN_KILL_ROUNDS", "1"))
 SECRET = "a-secret-of-the-kill-test"
 SHOP = "killed.myshopify.com"
 ORIGIN = "https://killed.example"
@@ -174,7 +174,7 @@ async def deliver(installation: Installation, numbers: "itertools.count[int]") -
                 while await _status(http, "/webhooks/shopify", content=body, headers=headers) != 200:
                     await asyncio.sleep(0.05)
             installation.orders.append(number)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
 
 async def _status(http: httpx.AsyncClient, path: str, **request: Any) -> int:

@@ -150,6 +150,22 @@ def test_money(catalogues: i18n.Catalogues, language: str, digits: str, money: M
     assert catalogues.translator(language, digits=digits).format_money(money) == text
 
 
+def test_an_amount_that_ends_in_a_full_stop_ends_its_sentence() -> None:
+    t = i18n.load().translator("ar")
+    amount = t.format_money(Money(5000, "JOD", 3))
+    assert amount.rstrip("\u200f\u2069").endswith("."), "the dinar's own sign"
+    told = [t.gettext(text, amount=amount, number="R-1", names="x") for text in (
+        "You have %(amount)s of store credit for your return %(number)s.", "At most %(amount)s was promised.",
+        "On approval %(amount)s.",
+    )]  # fmt: skip
+    told.append(t.ngettext("%(num)s for %(amount)s.", "%(num)s for %(amount)s.", 2, amount=amount))
+    for one in told:
+        assert amount in one
+        assert f"{amount}." not in one
+    assert t.gettext("Wait ... %(name)s.", name="x") == "Wait ... x."
+    assert t.gettext("%(name)s...", name=amount) == f"{amount}...", "what goes on is no end"
+
+
 def test_times_are_in_the_readers_zone_and_digits(catalogues: i18n.Catalogues) -> None:
     moment = datetime(2026, 11, 22, 22, 30, tzinfo=UTC)
     english = catalogues.translator("en", timezone="Asia/Riyadh")

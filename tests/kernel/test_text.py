@@ -67,7 +67,7 @@ def test_search_keys(written: str, key: str) -> None:
     assert search_key(written) == key
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.one_of(_OURS, st.text(max_size=40)))
 @example("\u0345")
 @example("ΐ")

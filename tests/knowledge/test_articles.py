@@ -239,6 +239,11 @@ async def test_what_does_not_help_is_counted_without_who(app: App, workspace: UU
         await reading.searched(tx, "returns", "en", 3)
         (told,) = await reading.told(tx, 30)
         missed = await reading.missed(tx, 30)
+        for _again in range(3):
+            await reading.vote(tx, id, "en", helped=False)
+        (voted,) = await reading.told(tx, 30)
+        assert (voted.reads, voted.failed) == (4, 4), "whoever voted has read it, whether that reached us or not"
+        assert (await reading.deflection(tx, 30)).reads == 4
     assert (told.reads, told.failed, told.reasons) == (2, 1, {"missing": 1})
     assert "050" not in told.comments[0]
     assert "@" not in told.comments[0]

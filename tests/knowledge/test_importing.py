@@ -1,8 +1,11 @@
 """Bringing articles in: what is recognised, what is done the second time, and pages that mean harm."""
 
+import asyncio
 import gzip
 import json
+import socket
 import time
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from plugin.app import App
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.http import Http
-from plugin.knowledge import articles, files, importing
+from plugin.knowledge import articles, files, importing, markdown
 from plugin.knowledge.articles import Kind
 from plugin.knowledge.files import Draft
 from plugin.knowledge.importing import Outcome
@@ -55,6 +58,23 @@ def test_questions_are_recognised_however_a_page_is_built(way: str) -> None:
         "Do you ship abroad?", "Yes, to **20** countries.", "en", way,
     )  # fmt: skip
     assert (second.title, second.body, second.language) == ("هل يوجد دفع عند الاستلام؟", "نعم.", "ar")
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "found"),
+    [('lang="fr"', "Expédiez-vous à l'étranger ?", "fr"), ("lang=en-GB", "Do you ship abroad?", "en"),
+     ('class="no-js" LANG="FR_ca"', "Expédiez-vous ?", "fr"), ('lang="fa"', "آیا ارسال می‌شود؟", "fa"),
+     # A theme that was never translated says English over Arabic words.
+     ('lang="en"', "هل يوجد دفع عند الاستلام؟", "ar"), ('lang="ar" dir="rtl"', "Do you ship abroad?", "en"),
+     ('lang="iw"', "האם יש משלוחים?", "he"), ('lang=""', "Do you ship abroad?", "en"),
+     ('data-lang="fr"', "Do you ship abroad?", "en"), ('lang="ru"', "Есть ли доставка?", "ru")],
+)  # fmt: skip
+def test_a_page_is_in_the_language_that_it_says_where_its_letters_can_be_of_it(
+    said: str, words: str, found: str
+) -> None:
+    page = f"<!doctype html><html {said}><body><details><summary>{words}</summary>20</details></body></html>"
+    (one,) = files.read_page(page.encode())
+    assert one.language == found
 
 
 def test_links_of_a_page_lead_where_they_led() -> None:
@@ -130,7 +150,8 @@ async def test_a_page_is_fetched_through_its_redirects() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["http://127.0.0.1:5432/", "http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://localhost/x",
+    ["http://127.0.0.1:5432/", "http://2130706433/", "http://0x7f.1/", "http://127.1/", "http://[::ffff:127.0.0.1]/",
+     "http://[fd00:ec2::254]/", "http://0.0.0.0/", "http://169.254.169.254/latest/meta-data/", "http://[::1]/", "http://localhost/x",
      "file:///etc/passwd", "ftp://a.example/x", "https://user:pw@shop.example/", "javascript:alert(1)"],
 )  # fmt: skip
 async def test_private_addresses_and_other_schemes_are_refused(address: str) -> None:
@@ -158,6 +179,44 @@ async def test_a_redirect_into_the_house_is_refused() -> None:
     assert caught.value.code == "import_unreachable"
 
 
+async def test_a_name_that_is_public_once_and_private_on_its_redirect_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DNS rebinding across a redirect: each hop is resolved, checked and connected to anew."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def rebinding(host: str, port: int, *rest: Any, **options: Any) -> list[Any]:
+        if host != "rebind.example":
+            return real(host, port, *rest, **options)
+        asked.append(host)
+        # 127.0.0.2 stands for a public address (allowed below).
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2" if len(asked) == 1 else "127.0.0.1", port))]
+
+    reached: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append((await reader.readline()).decode())
+        port = writer.get_extra_info("sockname")[1]
+        head = f"HTTP/1.1 302 Found\r\nLocation: http://rebind.example:{port}/inside\r\n"
+        writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.2", 0)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    http = Http(allow_private_hosts=["127.0.0.2"])
+    try:
+        with pytest.raises(AhlanError) as caught:
+            await importing.fetch(http, f"http://rebind.example:{server.sockets[0].getsockname()[1]}/faq")
+    finally:
+        await http.close()
+        server.close()
+    assert caught.value.code == "import_unreachable"
+    assert len(asked) == 2
+    assert len(reached) == 1, "only the public address was spoken to"
+
+
 async def test_pages_without_end_are_not_read() -> None:
     loop = _http(lambda request: httpx.Response(302, headers={"location": request.url.path + "x"}))
     with pytest.raises(AhlanError) as caught:
@@ -176,6 +235,16 @@ async def test_pages_without_end_are_not_read() -> None:
     with pytest.raises(AhlanError):
         await importing.fetch(huge, "https://shop.example/")
     assert sent < 20 << 20
+
+    said = _http(
+        lambda request: httpx.Response(
+            200, content=endless(), headers={"content-type": "text/html", "content-length": str(100 << 20)}
+        )
+    )
+    sent = 0
+    with pytest.raises(AhlanError):
+        await importing.fetch(said, "https://shop.example/")
+    assert sent <= 1 << 20, "a page that says how long it is is not begun"
 
     bomb = gzip.compress(b"x" * (50 << 20))
     packed = _http(
@@ -216,7 +285,7 @@ async def bring(
         which = set(range(len(drafts))) if chosen is None else chosen
         done = await importing.take(tx, kept, which, by=by, collection_id=None, publish=publish)
         assert await importing.take(tx, kept, which, by=by, collection_id=None, publish=publish) is done
-        return dict(done.report), planned
+        return {name: done.report[name] for name in ("new", "changed", "same", "left")}, planned
 
 
 async def count(app: App, workspace: UUID) -> int:
@@ -260,6 +329,111 @@ async def test_a_deleted_article_comes_back_only_when_it_is_chosen(app: App, wor
     assert await count(app, workspace) == 1
     await bring(app, workspace, maya, drafts)
     assert await count(app, workspace) == 2
+
+
+async def test_an_import_is_taken_back_and_what_was_written_since_stays(app: App, workspace: UUID, maya: Agent) -> None:
+    first = files.read_page(PAGES["faq"].encode())
+    await bring(app, workspace, maya, first[:1], publish=True)
+    async with app.db.transaction(workspace) as tx:
+        (old,) = await articles.listed(tx, Kind.ARTICLE)
+        await articles.write(tx, old.article, "en", "Do you ship abroad?", "Ours.", by=maya.id)
+    newer = files.read_page(PAGES["faq"].replace("20", "25").encode())
+    async with app.db.transaction(workspace) as tx:
+        kept = await importing.keep(tx, maya, "https://shop.example/faq", newer, "en")
+        await importing.take(tx, kept, {0, 1}, by=maya, collection_id=None, publish=True)
+        assert (await articles.find(tx, old.article.id)).texts["en"].shown == newer[0].title
+        await importing.take_back(tx, kept, by=maya)
+        assert kept.report["back"] == {"deleted": 1, "restored": 1, "off": 0, "stayed": 0}
+        assert await importing.take_back(tx, kept, by=maya) is kept
+        (left,) = await articles.listed(tx, Kind.ARTICLE)
+        row = left.texts["en"]
+        assert (row.body, row.published) == ("Ours.", row.version - 1), "the draft is the draft again"
+        assert markdown.words_of(row.html) == first[0].body.replace("*", ""), "and shoppers see what they saw"
+        kept = await importing.keep(tx, maya, "https://shop.example/other", newer, "en")
+        await importing.take(tx, kept, {0}, by=maya, collection_id=None, publish=False)
+        made = next(one for one in await articles.listed(tx, Kind.ARTICLE) if one.article.id != old.article.id)
+        await articles.write(tx, made.article, "en", "Mine", "Written on.", by=maya.id)
+        assert (await importing.take_back(tx, kept, by=maya)).report["back"]["stayed"] == 1
+        assert (await articles.find(tx, made.article.id)).article.deleted_at is None
+
+
+async def taken(app: App, workspace: UUID, by: Agent, drafts: list[Draft], *, publish: bool = False) -> UUID:
+    """Everything taken over; the import's id."""
+    async with app.db.transaction(workspace) as tx:
+        kept = await importing.keep(tx, by, "https://shop.example/faq", drafts, "en")
+        await importing.take(tx, kept, set(range(len(drafts))), by=by, collection_id=None, publish=publish)
+        return kept.id
+
+
+async def undone(app: App, workspace: UUID, by: Agent, id: UUID) -> dict[str, int]:
+    async with app.db.transaction(workspace) as tx:
+        kept = await importing.take_back(tx, await importing.find(tx, id), by=by)
+        return dict(kept.report["back"])
+
+
+async def test_what_was_taken_back_can_be_brought_in_again(app: App, workspace: UUID, maya: Agent) -> None:
+    first = [Draft("Shipping", "To 20 countries.", "1", "export", "en")]
+    second = [Draft("Shipping", "To 25 countries.", "1", "export", "en")]
+    third = [Draft("Shipping", "To 30 countries.", "1", "export", "en")]
+    await taken(app, workspace, maya, first)
+    for _time in range(2):
+        id = await taken(app, workspace, maya, second)
+        assert (await undone(app, workspace, maya, id))["restored"] == 1
+        assert (await bring(app, workspace, maya, second, set()))[1] == [Outcome.CHANGED], "it is not here"
+        assert (await bring(app, workspace, maya, third, set()))[1] == [Outcome.CHANGED], "nobody changed it here"
+    report, planned = await bring(app, workspace, maya, second)
+    assert (report["changed"], planned) == (1, [Outcome.CHANGED])
+    async with app.db.transaction(workspace) as tx:
+        (one,) = await articles.listed(tx, Kind.ARTICLE)
+        assert one.texts["en"].body == second[0].body
+
+
+async def test_a_deleted_article_that_an_import_brought_back_is_deleted_again(
+    app: App, workspace: UUID, maya: Agent
+) -> None:
+    both = [Draft("Shipping", "Abroad.", "1", "export", "en"), Draft("الشحن", "للخارج.", "1", "export", "ar")]
+    newer = [Draft("Shipping", "To 25 countries.", "1", "export", "en")]
+    await taken(app, workspace, maya, both, publish=True)
+    async with app.db.transaction(workspace) as tx:
+        (old,) = await articles.listed(tx, Kind.ARTICLE)
+        await articles.remove(tx, old.article, by=maya)
+    for drafts in (newer, both):
+        id = await taken(app, workspace, maya, drafts, publish=True)
+        assert await count(app, workspace) == 1
+        assert await undone(app, workspace, maya, id) == {"deleted": 1, "restored": 0, "off": 0, "stayed": 0}
+        assert await count(app, workspace) == 0
+        async with app.db.transaction(workspace) as tx:
+            now = await articles.find(tx, old.article.id)
+            assert (now.texts["en"].body, now.texts["en"].published is not None) == ("Abroad.", True)
+            assert (now.texts["ar"].body, now.texts["ar"].published) == ("للخارج.", 1), "all as it was"
+    id = await taken(app, workspace, maya, newer)
+    async with app.db.transaction(workspace) as tx:
+        back = await articles.find(tx, old.article.id)
+        await articles.write(tx, back.article, "ar", "الشحن", "خمسة أيام.", by=maya.id)
+    assert (await undone(app, workspace, maya, id))["restored"] == 1
+    assert await count(app, workspace) == 1, "somebody went on writing in it"
+
+
+async def test_the_report_of_taking_back_says_what_was_done(app: App, workspace: UUID, maya: Agent) -> None:
+    both = [Draft("Shipping", "Abroad.", "1", "export", "en"), Draft("الشحن", "للخارج.", "1", "export", "ar")]
+    id = await taken(app, workspace, maya, both, publish=True)
+    async with app.db.transaction(workspace) as tx:
+        (made,) = await articles.listed(tx, Kind.ARTICLE)
+        await articles.write(tx, made.article, "en", "Shipping", "Ours.", by=maya.id)
+    said = await undone(app, workspace, maya, id)
+    assert said == {"deleted": 0, "restored": 0, "off": 1, "stayed": 0}, "it has no former words"
+    async with app.db.transaction(workspace) as tx:
+        now = await articles.find(tx, made.article.id)
+        assert (now.state("ar"), now.texts["en"].body) == ("draft", "Ours.")
+
+
+async def test_what_is_not_read_is_said(app: App, workspace: UUID, maya: Agent) -> None:
+    drafts = [Draft("Versand", "Drei Tage", "1", "export", "de"), Draft("Ship", "x", "1", "export", "en"),
+              files.unread("photo.jpg"), files.unread()]  # fmt: skip
+    async with app.db.transaction(workspace) as tx:
+        kept = await importing.keep(tx, maya, "file:x.zip", drafts, "en", languages=("en", "ar", "he"))
+    assert [one["title"] for one in kept.items] == ["Ship"]
+    assert kept.report == {"foreign": {"de": 1}, "unread": ["photo.jpg"], "more": True}
 
 
 _LD = b'<script type="application/ld+json">'

@@ -9,13 +9,14 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+from sqlalchemy import text
 from starlette.requests import HTTPConnection
 
 from plugin import bootstrap, stores
 from plugin.app import App
 from plugin.crm.products import Product
 from plugin.kernel.errors import Forbidden
-from plugin.knowledge import articles, extras, reading, search
+from plugin.knowledge import articles, extras, reading, search, site
 from plugin.platform import StoreProfile
 from plugin.stores import Store
 from plugin.team import Agent
@@ -126,6 +127,48 @@ async def test_the_site_map_lists_every_published_text_once(
     places = [one.text for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
     assert len(places) == len(set(places)) == 5
     assert not [place for place in places if place and "secret" in place]
+
+
+async def test_many_articles_are_shown_by_pages(
+    app: App, workspace: UUID, reader: httpx.AsyncClient, store: Store, maya: Agent
+) -> None:
+    many = site.A_PAGE + 3
+    async with app.db.transaction(workspace) as tx:
+        shelf = await articles.write_collection(tx, {"en": "Orders"}, {})
+        # Half of them in the collection, half in none.
+        await tx.execute(
+            text(
+                "INSERT INTO articles (workspace_id, id, kind, source_language, place, collection_id) "
+                "SELECT :workspace, gen_random_uuid(), 'article', 'en', g, "
+                "CASE WHEN g <= :many THEN CAST(:shelf AS uuid) END "
+                "FROM generate_series(1, 2 * :many) g"
+            ),
+            {"workspace": workspace, "shelf": shelf.id, "many": many},
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO article_texts (workspace_id, article_id, language, slug, title, body, key, version, "
+                "published, published_at, shown, html) SELECT workspace_id, id, 'en', 'a' || place, 'A ' || place, '', "
+                "'', 1, 1, now(), 'A ' || place, '<p>x</p>' FROM articles WHERE workspace_id = :workspace"
+            ),
+            {"workspace": workspace},
+        )
+    front = (await reader.get(at(store, "/en"))).text
+    assert f'<a href="{at(store, "/en/c/orders")}">{many - 5} more</a>' in front
+    assert f'<a href="{at(store, "/en/c/-")}">{many - site.MOST_LOOSE} more</a>' in front
+    first, second = [(await reader.get(at(store, f"/en/c/orders{tail}"))).text for tail in ("", "/2")]
+    assert (first.count("<li>"), second.count("<li>")) == (site.A_PAGE, 3)
+    assert f'href="{at(store, "/en/c/orders/2")}" rel="next"' in first
+    assert f'href="{at(store, "/en/c/orders")}" rel="prev"' in second
+    assert f'<link rel="canonical" href="{URL}{at(store, "/en/c/orders/2")}">' in second
+    assert (await reader.get(at(store, "/en/c/-/2"))).text.count("<li>") == 3
+    for path in ("/en/c/orders/3", "/en/c/orders/1", "/en/c/orders/x", "/ar/c/orders", "/ar/c/-"):
+        assert (await reader.get(at(store, path))).status_code == 404, path
+    home = (await reader.get(at(store, "/home.json"), params={"language": "en"})).json()
+    assert [len(one["articles"]) for one in home["shelves"]] == [site.A_PAGE, site.A_PAGE]
+    assert [one["all"] for one in home["shelves"]] == [
+        {"words": f"All {many} articles", "address": f"{URL}{at(store, f'/en/c/{slug}')}"} for slug in ("orders", "-")
+    ], "what the chat does not show is a page away"
 
 
 async def test_a_former_address_leads_on(
@@ -259,6 +302,7 @@ async def test_the_chat_is_given_the_same_articles(
 ) -> None:
     home = (await reader.get(at(store, "/home.json"), params={"language": "en"})).json()
     assert [shelf["name"] for shelf in home["shelves"]] == ["Orders", ""]
+    assert not any("all" in shelf for shelf in home["shelves"]), "all of them are there"
     one = (await reader.get(at(store, "/article.json"), params={"language": "en", "slug": "returns"})).json()
     assert (one["title"], "Within 14 days." in one["html"]) == ("Returns", True)
     assert (

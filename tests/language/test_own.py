@@ -158,7 +158,7 @@ def test_an_article_becomes_a_topic_and_what_is_like_it_is_known() -> None:
 
 
 def test_held_out_messages_are_judged_by_what_would_be_done() -> None:
-    book, _ = base()
+    book, _ = base(1)
     own = made(book, OWN)
     held = [
         Taught("can you sign the ring with sign", ("article:ring",), "en"),

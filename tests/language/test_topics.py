@@ -53,7 +53,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     topic = np.array([at % 4 for at in range(20)] + [-1] * 4)
     near = points @ points.T
-    return near, topics.alike(near, np.eye(24, dtype=np.float32), 0.1), topics._wanted(topic, 4), topic
+    return points, topics.alike(near, np.eye(24, dtype=np.float32), 0.1), topics._wanted(topic, 4), topic
 
 
 def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(system) -> None:  # type: ignore[no-untyped-def]
@@ -67,9 +67,12 @@ def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(syste
 
 
 def test_what_is_said_of_an_unseen_topic_is_what_a_model_without_it_says(system) -> None:  # type: ignore[no-untyped-def]
-    near, alike, wanted, topic = system
+    points, alike, wanted, topic = system
+    near = points @ points.T
     weights, inverse = topics._solve(alike.copy(), wanted, 0.1)
-    strange = topics._measure(weights, inverse, wanted, topic, near).outside[4:]  # labelled ones stand first
+    strange = topics._measure(weights, inverse, wanted, topic, *topics._nearest(points, topic)).outside[
+        4:
+    ]  # labelled ones stand first
     for name in range(4):
         own, others = topic == name, topic != name
         without, _ = topics._solve(alike[np.ix_(others, others)], wanted[others], 0.1)
@@ -118,3 +121,25 @@ def test_a_message_between_two_topics_is_less_certain_than_one_that_is_clearly_a
     assert model.certainty(clear, "track") > model.certainty(between, between.ranking[0][0])
     first, second = (name for name, _score in clear.ranking[:2])
     assert model.certainty(clear, second) <= model.certainty(clear, first), "not the topic that is ahead"
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_spelling_and_smoothness_are_those_that_are_right_most_often_of_unseen_examples(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "_FEW", few)
+    vectors = WordEmbedder().messages([one.text for one in EXAMPLES])
+    tried = topics._choices(len(EXAMPLES))
+    alone = {}
+    for choice in tried:
+        monkeypatch.setattr(topics, "_choices", lambda count, choice=choice: [choice])
+        alone[choice] = float(Topics.learn(EXAMPLES, vectors).measured.right.mean())
+    # What was chosen, wherever it stood among the tried ones, is what others are added to.
+    for order in (tried, tried[::-1]):
+        monkeypatch.setattr(topics, "_choices", lambda count, order=order: order)
+        model = Topics.learn(EXAMPLES, vectors, grows=True)
+        assert model.ground is not None
+        assert alone[model.spelling, model.ground.smooth] == max(alone.values()) == model.measured.right.mean()
+        among = topics.system(model.known, model.spelled, model.spelling)
+        among[np.diag_indices_from(among)] += model.ground.smooth
+        assert np.allclose(model.ground.inverse @ among, np.eye(len(among)), atol=1e-3)

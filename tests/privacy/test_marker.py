@@ -305,16 +305,18 @@ async def whereabouts(connection: asyncpg.Connection, metadata: MetaData, mark: 
     """How many rows hold the marker, per table and column: the whole database, every column of every table."""
     found: Counter[str] = Counter()
     for table in metadata.sorted_tables:
-        for column in table.c:
-            name = f'"{table.name}"."{column.name}"'
-            # Binary too: as the text it was, whatever else it holds.
-            shown = f"encode({name}, 'escape')" if isinstance(column.type, LargeBinary) else f"{name}::text"
-            count = await connection.fetchval(
-                f"SELECT count(*) FROM {table.name} WHERE position($1 IN lower({shown})) > 0",
-                mark,
-            )
-            if count:
-                found[f"{table.name}.{column.name}"] = count
+        # Binary too: as the text it was, whatever else it holds. Each table is read once, however many columns it has.
+        names = {column.name: f'"{column.name}"' for column in table.c}
+        shown = [
+            f"encode({names[column.name]}, 'escape')"
+            if isinstance(column.type, LargeBinary)
+            else f"{names[column.name]}::text"
+            for column in table.c
+        ]
+        counts = ", ".join(f"count(*) FILTER (WHERE position($1 IN lower({text})) > 0)" for text in shown)
+        row = await connection.fetchrow(f"SELECT {counts} FROM {table.name}", mark)
+        assert row is not None
+        found.update({f"{table.name}.{name}": count for name, count in zip(names, row.values(), strict=True) if count})
     return found
 
 

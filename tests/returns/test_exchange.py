@@ -14,12 +14,12 @@ from integrations.shopify.identity import gid
 from plugin.crm.products import Product, Variant
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import AhlanError, Conflict
-from plugin.kernel.money import parse
-from plugin.return_desk import ExchangePart
+from plugin.kernel.money import Money, parse
+from plugin.return_desk import ExchangePart, Sign
 from plugin.returns import moves, records, requests, steps
-from plugin.returns.policy import Choice, ChoiceLine, PayWhen, Policy, Resolution, Terms
+from plugin.returns.policy import Choice, ChoiceLine, PayWhen, Policy, Resolution, Terms, share
 from plugin.returns.records import ReturnRequest
-from plugin.returns.states import State, Who
+from plugin.returns.states import State, Times, Who
 from plugin.stores import Store
 from plugin.team import Agent, Role
 from tests.desks.conftest import Counter, rest
@@ -53,7 +53,7 @@ async def shelf(till: Shop, counter: Counter) -> Sequence[Variant]:
             await tx.flush()
             money = parse(str(price), paid.currency, paid.exponent)[0]
             variant = Variant(id=new_id(), store_id=till.store.id, product_id=product.id, external_id=variant_id,
-                              version=datetime.now(UTC), title="", price=money.amount,
+                              version=datetime.now(UTC), title=title, price=money.amount,
                               currency=money.currency, exponent=money.exponent, stock=9, available=True)  # fmt: skip
             tx.add(variant)
             made.append(variant)
@@ -67,6 +67,10 @@ async def settled(till: Shop, choice: Choice) -> ReturnRequest:
     found = await till.request(request)
     told = [(step.kind, step.state, step.code, step.said) for step in await till.steps(request)]
     assert {state for _kind, state, _code, _said in told} == {steps.DONE}, told
+    for step in await till.steps(request):
+        # What WooCommerce reckons is of the same things: what new goods use up is off it, too.
+        if step.kind == steps.PAY and till.store.platform == "woocommerce":
+            assert step.quoted.amount == step.money
     return found
 
 
@@ -92,6 +96,7 @@ async def test_an_exchange_for_another_product_pays_or_owes_the_difference(
                     (ExchangePart(new.external_id, 1),))  # fmt: skip
     request = await settled(till, choice)
     assert new.price is not None
+    assert [part.title for part in request.chosen.exchange] == [new.title], "one name is said once"
     owed = request.decided.owed.amount if request.decided.owed else 0
     assert (owed, request.cash) == (max(0, new.price - request.worth), max(0, request.worth - new.price))
     assert sum(await counter.moved()) == request.cash == request.paid
@@ -127,6 +132,99 @@ async def test_a_replacement_goes_out_for_nothing(till: Shop, counter: Counter) 
     if counter.kind == "woocommerce":
         assert (made["status"], float(made["total"])) == ("processing", 0)
         assert made["line_items"][0]["product_id"] == int(line.product_external_id)
+
+
+@pytest.mark.parametrize(("dearer", "below"), [(0, True), (0, False), (1_000, True)])
+async def test_for_goods_of_less_an_exchange_goes_out_before_they_are_here(
+    till: Shop, counter: Counter, dearer: int, below: bool
+) -> None:
+    new = (await shelf(till, counter))[-1]
+    line = min(await counter.lines(), key=lambda one: one.paid.amount / one.quantity)
+    worth = share(line.paid.amount, line.quantity, line.gone, 1)
+    async with till.app.db.transaction(till.workspace) as tx:
+        priced = await tx.get(Variant, new.id, lock=True)
+        assert priced is not None
+        priced.price = worth + dearer
+    limit = replace(line.paid, amount=worth + 1 if below else 1)
+    await till.policy(replace(AT_ONCE, pay_when=PayWhen.INSPECTED, instant_below=(limit,)))
+    choice = Choice((ChoiceLine(line.external_id, 1, "changed_mind"),), Resolution.EXCHANGE,
+                    (ExchangePart(new.external_id, 1),))  # fmt: skip
+    request = await settled(till, choice)
+    assert request.state == State.APPROVED
+    # What is still to be paid leaves no shop before it is.
+    goes = below and not dearer
+    assert (bool(request.sent_external_id), await counter.moved()) == (goes, [])
+    told = " ".join(await till.said(request))
+    assert ("does not wait for the goods" in told, "once the goods are here" in told) == (goes, not goes)
+    assert ("is paid" in told) is bool(dearer)
+    for _look in range(2):
+        await till.hurry("wake_return")
+        await till.work("wake_return")
+    late = await till.request(request)
+    # What went out for nothing does not end by itself: the team is told what is missing.
+    assert (late.state, late.waiting_since is not None) == ((State.APPROVED, True) if goes else (State.CLOSED, False))
+
+
+@pytest.mark.parametrize("says_sent", [False, True])
+@pytest.mark.parametrize("times", [Times(), Times(parcel_reminder=None, parcel_end=None, transit=None),
+                                   Times(parcel_end=None, transit=None)])  # fmt: skip
+async def test_goods_that_do_not_come_for_what_went_out_are_looked_for_by_the_team(
+    till_in_memory: Shop, times: Times, says_sent: bool
+) -> None:
+    shop = till_in_memory
+    await shop.policy(Policy(pay_when=PayWhen.INSPECTED, instant_below=(Money(999_999, "ILS", 2),), times=times))
+    request = await shop.submit(Choice((ChoiceLine(SHIRT, 1, "too_small"),), Resolution.REPLACEMENT))
+    await shop.work()
+    if says_sent:
+        request = await shop.move(request, "ship", by=Who.SHOPPER)
+    assert not moves.goods_are_late(await shop.request(request))
+    for _look in range(2):
+        await shop.hurry("wake_return")
+        await shop.work("wake_return")
+    late = await shop.request(request)
+    assert moves.goods_are_late(late)
+    assert late.waiting_since is not None
+    found = await shop.move(late, "receive")
+    assert not moves.goods_are_late(found)
+
+
+async def test_what_the_shop_lets_stand_for_ever_stands_where_nothing_went_out(till_in_memory: Shop) -> None:
+    shop = till_in_memory
+    await shop.policy(Policy(times=Times(parcel_end=None)))
+    request = await shop.submit()
+    for _look in range(2):
+        await shop.hurry("wake_return")
+        await shop.work("wake_return")
+    assert (await shop.request(request)).waiting_since is None
+    paid = await shop.move(request, "pay")
+    await shop.work()
+    assert (paid.waiting_since, shop.desk.moved) == (None, 5_000)
+    await shop.hurry("wake_return")
+    await shop.work("wake_return")
+    assert moves.goods_are_late(await shop.request(request)), "money went back before the goods came"
+
+
+async def test_what_a_person_had_to_look_at_waits_for_the_goods(till_in_memory: Shop) -> None:
+    shop = till_in_memory
+    shop.desk.order = replace(shop.desk.order, signs=(Sign.RISK,))
+    rules = Policy(pay_when=PayWhen.INSPECTED, instant_below=(Money(999_999, "ILS", 2),))
+    wanted = Choice((ChoiceLine(SHIRT, 1, "too_small"),), Resolution.REPLACEMENT)
+    for signs, sent in (((Sign.RISK,), False), ((), True)):
+        await shop.policy(replace(rules, signs=signs))
+        request = await shop.submit(wanted)
+        if signs:
+            await shop.move(request, "approve")
+        await shop.work()
+        assert ((await shop.request(request)).sent_at is not None) is sent
+    await shop.policy(replace(rules, automatic=False))
+    by_hand = await shop.submit(replace(wanted, lines=(ChoiceLine(MUG, 1, "other"),)))
+    await shop.move(by_hand, "approve")
+    await shop.work()
+    assert (await shop.request(by_hand)).sent_at is None, "the shop agrees to nothing by itself"
+    await shop.move(by_hand, "cancel")
+    await shop.policy(rules)
+    unproven = await shop.submit(replace(wanted, lines=(ChoiceLine(MUG, 1, "other"),)), verified=False)
+    assert unproven.pays == PayWhen.INSPECTED
 
 
 async def test_what_need_not_come_back_is_paid_all_the_same(till: Shop, counter: Counter) -> None:

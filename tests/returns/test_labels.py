@@ -21,14 +21,15 @@ from plugin.carrier import Movement, Parcel, Place, Stage, Wanted
 from plugin.crm.orders import Order
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.http import Http
-from plugin.platform import Answer, Delivery
-from plugin.returns import labels, pages, records, shipping
+from plugin.platform import Answer, Delivery, PlatformError
+from plugin.returns import labels, moves, pages, records, shipping
 from plugin.returns.labels import ReturnLabel
+from plugin.returns.policy import Choice, ChoiceLine, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.returns.shipping import Method, Way, Wished
 from plugin.returns.states import State
 from plugin.stores import Store
-from tests.returns.desk import Killed, Shop
+from tests.returns.desk import SHIRT, Killed, Shop, ils
 from webhooks import inbox, parcels
 from webhooks.receiver import Inbox, Receiver
 
@@ -354,6 +355,47 @@ async def test_an_order_without_an_address_waits_for_a_person(depot: Depot) -> N
     await depot.work()
     label = await depot.label(request)
     assert (label.state, label.code) == (labels.FAILED, "no_address")
+
+
+async def test_a_label_that_cannot_be_bought_waits_for_a_person_whatever_the_store_does_meanwhile(depot: Depot) -> None:
+    shop = depot.shop
+    await shop.policy(Policy(instant_below=(ils(999_999),)))
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        order = await tx.get(Order, shop.order_id)
+        assert order is not None
+        order.shipping_address = None
+    again = Choice((ChoiceLine(SHIRT, 1, "too_small"),), Resolution.REPLACEMENT)
+    request = await shop.submit(again, way=Way(Method.LABEL))
+    await depot.work()
+    assert (await depot.label(request)).state == labels.FAILED
+    await shop.work("carry_return")
+    found = await shop.request(request)
+    assert found.sent_at is not None, "what they chose went out"
+    assert found.waiting_since is not None, "and they still have no label"
+    assert moves.goods_are_late(found) is False, "their time is not over"
+    found = await shop.move(found, "label", tracking_number="RR 1")
+    assert (found.waiting_since, found.overdue) == (None, "")
+
+
+async def test_a_courier_that_could_be_booked_in_the_end_waits_for_nobody(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_asked: object) -> None:
+        raise PlatformError("no courier there", retry=False, code="PICKUP.UNAVAILABLE")
+
+    monkeypatch.setattr(depot.carrier, "book_pickup", refused)
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    request = await depot.approved(Method.PICKUP, on=day)
+    await depot.work()
+    label = await depot.label(request)
+    assert label.pickup_state == labels.FAILED
+    assert (await depot.shop.request(request)).waiting_since is not None
+    monkeypatch.undo()
+    async with depot.shop.app.db.transaction(depot.shop.workspace) as tx:
+        await labels.look_again(tx, await records.held(tx, request.id), label.id, by=depot.shop.agent)
+    await depot.work()
+    assert (await depot.label(request)).pickup_state == labels.BOOKED
+    assert (await depot.shop.request(request)).waiting_since is None
 
 
 async def settings_without_address(depot: Depot) -> None:

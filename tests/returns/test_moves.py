@@ -89,7 +89,7 @@ def walk(app: App, workspace: Any, store: Store, owner: Agent) -> _Walk:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
 @given(deeds=_DEEDS, automatic=st.booleans(), when=st.sampled_from(list(PayWhen)))

@@ -19,7 +19,7 @@ async def test_a_store_begins_with_the_products_own_in_its_time_zone(app: App, w
         first = await policies.current(tx, store)
         again = await policies.current(tx, store)
     assert (first.number, first.agent_id, first.id) == (1, None, again.id)
-    assert first.policy == Policy(zone="Asia/Riyadh")
+    assert first.policy == Policy(zone="Asia/Riyadh", signs=policies.BEGINNING)
 
 
 async def test_what_was_judged_by_an_older_version_still_has_it(

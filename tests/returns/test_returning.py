@@ -219,13 +219,15 @@ async def test_a_photo_of_the_shoppers_own_comes_along_and_nothing_else(shop: Sh
         made = await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)
         assert made.json()["error"]["code"] in ("photo_kind", "file_missing")
     assert await count(shop) == 0
+    # As an iPhone's camera films.
+    film = (await upload(http, "e.mov", b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  " + b"\x00" * 64)).json()["id"]
     good = (await upload(http, "e.jpg", photo())).json()["id"]
-    wanted = wish({"line": MUG, "reason": "defective", "photos": [good]})
+    wanted = wish({"line": MUG, "reason": "defective", "photos": [good, film]})
     decided = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=wanted)).json()
     asked = {"client_id": str(uuid4()), "wish": wanted, "digest": decided["digest"]}
     assert (await http.post(f"/widget/orders/{shop.order_id}/returns", json=asked)).status_code == 200
     async with shop.app.db.transaction(shop.workspace) as tx:
-        assert (await tx.scalars(select(ReturnRequest.photos))).one() == [good]
+        assert (await tx.scalars(select(ReturnRequest.photos))).one() == [good, film]
 
 
 async def test_a_store_that_does_not_answer_is_said_in_words(

@@ -96,6 +96,24 @@ async def test_a_slip_says_where_the_goods_go(shop: Shop, workspace: UUID) -> No
     assert made.code.endswith(f"/panel/returns/{request.id}")
 
 
+async def test_a_slip_speaks_of_no_address_that_nobody_gave(shop: Shop, workspace: UUID) -> None:
+    request = await shop.submit()
+    english = i18n.load().translator("en")
+    async with shop.app.db.transaction(workspace) as tx:
+        made = await papers.slip(shop.app, tx, await records.get(tx, request.id), english)
+    assert made is not None
+    assert made.to == (shop.store.name, "The store names the address.")
+    assert not any("address below" in step for step in made.steps)
+    assert any("tells you where to send it" in step for step in made.steps)
+    async with shop.app.db.transaction(workspace) as tx:
+        address = {"name": "Dukkan", "line1": "12 Olaya Street", "city": "Riyadh", "country": "SA", "weight": "500"}
+        await shipping.save(tx, shop.app.vault, shop.store.id, shipping.checked(address, ()), actor="system")
+        made = await papers.slip(shop.app, tx, await records.get(tx, request.id), english)
+    assert made is not None
+    assert "12 Olaya Street" in made.to
+    assert any("address below" in step for step in made.steps)
+
+
 async def test_what_need_not_come_back_has_no_papers(shop: Shop, workspace: UUID) -> None:
     request = await shop.submit()
     async with shop.app.db.transaction(workspace) as tx:

@@ -10,7 +10,7 @@ import pytest
 
 from plugin.crm.products import Product, Variant
 from plugin.kernel.db import new_id
-from plugin.returns import shipping
+from plugin.returns import records, shipping
 from tests.returns.desk import MUG, SHIRT, Shop
 from tests.returns.test_labels import Depot, settings
 from tests.returns.test_labels import depot as depot
@@ -91,7 +91,12 @@ async def test_a_return_is_changed_and_keeps_its_number(depot: Depot, client: Cl
     assert [(line["title"], line["quantity"]) for line in found["lines"]] == [("Linen shirt", 2), ("Mug", 1)]
     assert "change" in found["may"]
     await http.post(f"/widget/returns/{id}/sent", json={})
-    late = await http.post(f"/widget/returns/{id}/change", json={"wish": wanted, "digest": "x"})
+    again = await http.post(f"/widget/returns/{id}/change", json={"wish": wanted, "digest": "x"})
+    assert again.json() == first.json(), "an answer that got lost is asked for again: nothing is done twice"
+    async with depot.shop.app.db.transaction(depot.shop.workspace) as tx:
+        (kept,) = await records.of_order(tx, depot.shop.order_id)
+    assert (await depot.shop.events(kept)).count("changed") == 1
+    late = await http.post(f"/widget/returns/{id}/change", json={"wish": wish(method="label"), "digest": "x"})
     assert late.json()["error"]["code"] == "moved_on"
 
 

@@ -127,7 +127,7 @@ def test_what_was_not_sent_is_counted_and_not_sent_back() -> None:
 def test_exempt_goods_stay_and_what_depends_on_opening_waits_for_a_person() -> None:
     order = delivered(NOW)
     shirt, mug = order.lines
-    order = replace(order, lines=(replace(shirt, tags=("Engraved",)), replace(mug, product_type="Cosmetics")))
+    order = replace(order, lines=(replace(shirt, tags=("Engraved",)), replace(mug, product_types=("Cosmetics",))))
     rules = Rules(exemptions=(
         Exemption(Ground.MADE_TO_ORDER, Match(tags=("engraved",))),
         Exemption(Ground.UNSEALED, Match(types=("cosmetics",))),

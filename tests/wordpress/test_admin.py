@@ -304,6 +304,37 @@ async def test_the_support_tab_goes_when_it_is_switched_off(shop: Shop, visitor:
     assert "ahlan-support" in (await layla.get(f"{shop.site.url}/my-account/")).text
 
 
+async def test_the_button_below_the_settings_saves_what_the_form_shows(shop: Shop, meet: Meet) -> None:
+    """Every field by its label, pressed as people do, kept as chosen, and shown so when the page comes back."""
+    owner = await meet()
+    await owner.sign_in(shop.site, ADMIN)
+    page = await owner.open(f"{shop.site.url}{SETTINGS}")
+    try:
+        await page.get_by_label("Show the chat to shoppers").uncheck()
+        for kind in ("Products", "Checkout"):
+            await page.get_by_label(kind, exact=True).uncheck()
+        await page.get_by_label("Add a Support tab").uncheck()
+        await page.get_by_label("Right of withdrawal (EU)").select_option(label="No link")
+        await page.get_by_label("Side of the page").select_option(label="Where lines begin")
+        await page.get_by_label("Colour").fill("#A02040")
+        await page.get_by_role("button", name="Save changes").click()
+        await page.wait_for_url("**said=saved**")
+        assert await shop.site.run("return Ahlan_Settings::all();") == {
+            "widget": False, "off": ["product", "checkout"], "side": "start", "accent": "#a02040", "support_tab": False,
+            "withdrawal": "off",
+        }  # fmt: skip
+        await expect(page.get_by_label("Products", exact=True)).not_to_be_checked()
+        await expect(page.get_by_label("Cart", exact=True)).to_be_checked()
+        await expect(page.get_by_label("Add a Support tab")).not_to_be_checked()
+        await expect(page.get_by_label("Right of withdrawal (EU)")).to_have_value("off")
+        await expect(page.get_by_label("Side of the page")).to_have_value("start")
+        await expect(page.get_by_label("Colour")).to_have_value("#a02040")
+    finally:
+        await shop.site.run(
+            "delete_option( 'wc_ahlan_settings' ); update_option( 'wc_ahlan_flush', '1' ); return true;"
+        )
+
+
 async def test_site_health_speaks_of_us(shop: Shop) -> None:
     tests = await shop.site.run(
         "require_once ABSPATH . 'wp-admin/includes/class-wp-site-health.php'; $all = WP_Site_Health::get_tests();"

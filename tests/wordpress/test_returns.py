@@ -14,6 +14,7 @@ from plugin.kernel.db import Tx
 from plugin.stores import Store
 from tests.wordpress.conftest import Meet, Shop, Visitor, attribute
 from tests.wordpress.test_storefront import look_of
+from tests.wordpress.wordpress import ADMIN
 
 WAYS = {"shortcode": "[ahlan_returns]", "block": "<!-- wp:wc-ahlan/returns /-->"}
 
@@ -49,11 +50,54 @@ async def test_a_page_holds_the_screens_and_nothing_about_anybody(
             assert (await shop.connection())["secret"] not in html
 
 
+async def test_the_editor_offers_a_block_for_each(shop: Shop, meet: Meet) -> None:
+    person = await meet()
+    page = await person.sign_in(shop.site, ADMIN)
+    # The picture of the editor's welcome lies elsewhere.
+    await page.route("https://s.w.org/**", lambda route: route.fulfill(body=""))
+    await page.goto(f"{shop.site.url}/wp-admin/post-new.php?post_type=page")
+    offered = await page.wait_for_function(
+        "() => window.wp?.blocks?.getBlockType('wc-ahlan/withdrawal')"
+        " && wp.blocks.getBlockTypes().filter(one => one.name.startsWith('wc-ahlan/'))"
+        ".map(one => [one.name, one.title, one.icon.src, Object.keys(one.attributes).includes('product')])"
+    )
+    assert sorted(await offered.json_value()) == [
+        ["wc-ahlan/fit", "Fit from returns", "tag", True],
+        ["wc-ahlan/returns", "Returns", "undo", False],
+        ["wc-ahlan/withdrawal", "Withdraw from contract here", "dismiss", False],
+    ]
+
+
 async def test_the_tab_in_my_account_holds_them_too(shop: Shop, visitor: Callable[[], Visitor]) -> None:
     layla = visitor()
     await layla.sign_in(shop.site, "layla")
     html = (await layla.get(f"{shop.site.url}/my-account/ahlan-returns/")).text
     assert len(re.findall(r"<script\b[^>]*widget/page\.js", html)) == 1
+
+
+async def test_every_order_that_was_sent_has_a_button_that_leads_to_it(
+    shop: Shop, visitor: Callable[[], Visitor]
+) -> None:
+    made = await shop.site.run(
+        """$ids = array();
+        foreach ( array( 'completed', 'processing' ) as $status ) {
+            $order = new WC_Order();
+            $order->set_customer_id( $who );
+            $order->save();
+            $order->update_status( $status );
+            $ids[ $status ] = $order->get_id();
+        }
+        return $ids;""",
+        who=shop.customers["layla"],
+    )
+    layla = visitor()
+    await layla.sign_in(shop.site, "layla")
+    page = (await layla.get(f"{shop.site.url}/my-account/orders/")).text
+    rows = re.findall(r"<tr\b.*?</tr>", page, re.DOTALL)
+    (sent,) = (row for row in rows if f"#{made['completed']}<" in row)
+    (fresh,) = (row for row in rows if f"#{made['processing']}<" in row)
+    assert f"/my-account/ahlan-returns/?order={made['completed']}" in sent
+    assert "ahlan-return" not in fresh, "nothing was sent: nothing can come back"
 
 
 async def test_the_plugin_says_where_letters_lead_to(shop: Shop) -> None:

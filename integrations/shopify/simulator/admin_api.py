@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
+    DocumentNode,
     FieldNode,
     FragmentSpreadNode,
     GraphQLError,
@@ -456,13 +458,9 @@ class AdminApi:
 
     def execute(self, document: str, variables: dict[str, Any], operation_name: str | None = None) -> Doc:
         """One GraphQL request: validated, priced, run, paid."""
-        try:
-            parsed = parse(document)
-        except GraphQLError as error:
-            return {"errors": [error.formatted]}
-        wrong = validate(SCHEMA, parsed)
-        if wrong:
-            return {"errors": [error.formatted for error in wrong]}
+        parsed, wrong = _read(document)
+        if parsed is None:
+            return {"errors": wrong}
         operations = [node for node in parsed.definitions if isinstance(node, OperationDefinitionNode)]
         chosen = [node for node in operations if operation_name is None or (
             node.name is not None and node.name.value == operation_name
@@ -511,6 +509,19 @@ class AdminApi:
             }
         }
         return answer
+
+
+@lru_cache(maxsize=512)
+def _read(document: str) -> tuple[DocumentNode | None, list[Doc]]:
+    """What was asked, or what is wrong with it: apps ask the same questions in the same words, over and over."""
+    try:
+        parsed = parse(document)
+    except GraphQLError as error:
+        # graphql-core's typed dict of an error is a plain one to us.
+        return None, [cast(Doc, error.formatted)]
+    wrong = validate(SCHEMA, parsed)
+    said = [cast(Doc, error.formatted) for error in wrong]
+    return (None, said) if wrong else (parsed, said)
 
 
 async def _operation(request: Request) -> str:

@@ -37,7 +37,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import accounts, doings, oauth, returns, seed, topics, trade
+from integrations.shopify.simulator import accounts, doings, oauth, returns, risk, seed, topics, trade
 from integrations.shopify.simulator.admin_api import Throttle
 from integrations.shopify.simulator.shop import Fault, Shop, gid
 from integrations.shopify.simulator.state import Doc
@@ -217,6 +217,8 @@ def routes(shop: Shop, deliveries: Deliveries, bucket: Throttle) -> list[Route]:
             made = trade.request_return(shop, number, quantities=quantities or {}, note=sent.get("note", ""))
         elif verb in ADMIN_RETURNS:
             made = ADMIN_RETURNS[verb](shop, number, sent)
+        elif verb in risk.VERBS:
+            made = risk.VERBS[verb](shop, number, sent)
         elif verb.removeprefix("return-") in trade.RETURN_STEPS:
             made = trade.move_return(shop, number, int(sent["return_id"]), verb.removeprefix("return-"))
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from integrations.shopify.simulator import doings, nodes, trade
+from integrations.shopify.simulator import doings, nodes, risk, trade
 from integrations.shopify.simulator.shop import Shop, amount, gid, minor, number_of
 from integrations.shopify.simulator.state import Doc
 from plugin.kernel.money import parse
@@ -771,7 +771,10 @@ def order_fields(shop: Shop, order: Doc) -> Doc:
         for held in order["refunds"] for one in held["transactions"]
     ]  # fmt: skip
     return {
-        "transactions": lambda **asked: [*([payment] if paid else []), *back][: asked.get("first")],
+        **risk.fields(order),
+        "transactions": lambda **asked: [*risk.failed(order, payment), *([payment] if paid else []), *back][
+            : asked.get("first")
+        ],
         "returns": lambda **asked: nodes.guarded(
             shop, "read_returns", "returns",
             lambda: nodes.positions(order["_returns"], lambda held: node(shop, order, held))(**asked),

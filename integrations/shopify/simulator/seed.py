@@ -15,8 +15,8 @@ ORDERS = 300
 DAYS = 730
 LANGUAGES = ("he", "ar", "en")
 
-_ANY_DOMAIN = "the-domain-of-this-shop"
-_made: dict[tuple[int, int, int, str], str] = {}
+_ANY_DOMAIN = b"the-domain-of-this-shop"
+_made: dict[tuple[int, int, int, str], dict[str, bytes]] = {}
 """Shops in memory that were filled in this hour, for the next ones: tests make hundreds."""
 
 
@@ -26,7 +26,7 @@ def seed(shop: Shop, *, customers: int = CUSTOMERS, orders: int = ORDERS, number
         return
     like = customers, orders, number, f"{shop.now():%Y%m%d%H}"
     if shop.state.forgetful and like in _made:
-        shop.state.read(_made[like].replace(_ANY_DOMAIN, shop.domain))
+        shop.state.read(_renamed(_made[like], _ANY_DOMAIN, shop.domain.encode()))
         return
     dice = random.Random(number)  # noqa: S311 - a shop must come out the same each time
     with shop.state.batch():
@@ -36,7 +36,11 @@ def seed(shop: Shop, *, customers: int = CUSTOMERS, orders: int = ORDERS, number
         shop.state.set("seeded", True)
         shop.state.set("embed", {"enabled": False})
     if shop.state.forgetful:
-        _made[like] = shop.state.written().replace(shop.domain, _ANY_DOMAIN)
+        _made[like] = _renamed(shop.state.written(), shop.domain.encode(), _ANY_DOMAIN)
+
+
+def _renamed(written: dict[str, bytes], old: bytes, new: bytes) -> dict[str, bytes]:
+    return {kind: held.replace(old, new) for kind, held in written.items()}
 
 
 def _products(shop: Shop, dice: random.Random) -> None:

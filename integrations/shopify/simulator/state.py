@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 Doc = dict[str, Any]
 Key = int | str
 
@@ -53,21 +55,22 @@ class ShopState:
         self._db.execute("CREATE TABLE IF NOT EXISTS doc (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key))")
         self.forgetful = path is None
         self._docs: dict[str, dict[Key, Doc]] = {}
+        self._unread: dict[str, bytes] = {}
         for kind, body in self._db.execute("SELECT kind, body FROM doc ORDER BY rowid"):
             held = json.loads(body)
             self._docs.setdefault(kind, {})[held["key"]] = held["doc"]
 
     def get(self, kind: str, key: Key) -> Doc | None:
-        return self._docs.get(kind, {}).get(key)
+        return self._held(kind).get(key)
 
     def all(self, kind: str) -> list[Doc]:
-        return list(self._docs.get(kind, {}).values())
+        return list(self._held(kind).values())
 
     def count(self, kind: str) -> int:
-        return len(self._docs.get(kind, {}))
+        return len(self._held(kind))
 
     def put(self, kind: str, key: Key, doc: Doc) -> Doc:
-        self._docs.setdefault(kind, {})[key] = doc
+        self._held(kind)[key] = doc
         body = json.dumps({"key": key, "doc": doc}, ensure_ascii=False)
         self._db.execute(
             "INSERT INTO doc VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
@@ -77,19 +80,27 @@ class ShopState:
 
     def delete(self, kind: str, key: Key) -> Doc | None:
         self._db.execute("DELETE FROM doc WHERE kind = ? AND key = ?", (kind, str(key)))
-        return self._docs.get(kind, {}).pop(key, None)
+        return self._held(kind).pop(key, None)
 
     def clear(self, kind: str) -> None:
         self._db.execute("DELETE FROM doc WHERE kind = ?", (kind,))
+        self._unread.pop(kind, None)
         self._docs.pop(kind, None)
 
-    def written(self) -> str:
-        """Everything that is kept, as `read` takes it."""
-        return json.dumps([[kind, list(docs.items())] for kind, docs in self._docs.items()], ensure_ascii=False)
+    def _held(self, kind: str) -> dict[Key, Doc]:
+        if kind in self._unread:
+            self._docs[kind] = dict(orjson.loads(self._unread.pop(kind)))
+        return self._docs.setdefault(kind, {})
 
-    def read(self, written: str) -> None:
-        """Hold this instead of what is held; only for a shop that is forgotten at the end."""
-        self._docs = {kind: dict(docs) for kind, docs in json.loads(written)}
+    def written(self) -> dict[str, bytes]:
+        """Everything that is kept, as `read` takes it."""
+        return {
+            kind: orjson.dumps(list(docs.items()), option=orjson.OPT_NON_STR_KEYS) for kind, docs in self._docs.items()
+        } | self._unread
+
+    def read(self, written: dict[str, bytes]) -> None:
+        """Hold this instead of what is held, each kind once it is asked for; only for a shop that is forgotten."""
+        self._docs, self._unread = {}, dict(written)
 
     def next_id(self, kind: str) -> int:
         """A new id of Shopify's look; never handed out twice, also after a restart."""

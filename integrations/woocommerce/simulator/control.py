@@ -194,6 +194,16 @@ class Control:
         held = self._shop.documents.put("option", "gateway", {"mode": mode, "left": int(body.get("count", 1))})
         return JSONResponse(held)
 
+    async def assess(self, request: Request) -> Response:
+        """What WooPayments found out: `{"order": 12, "meta": {"_charge_risk_level": "elevated"}}`."""
+        body = await _json(request)
+        return JSONResponse(self._shop.assess(int(body["order"]), body["meta"]))
+
+    async def set_role(self, request: Request) -> Response:
+        """`{"customer": 2, "role": "wholesale"}`."""
+        body = await _json(request)
+        return JSONResponse(self._shop.set_role(int(body["customer"]), str(body["role"])))
+
     async def make_key(self, request: Request) -> Response:
         """An API key without the grant page: `{"permissions": "read_write"}`."""
         body = await _json(request)
@@ -245,6 +255,8 @@ class Control:
             ("deliveries", self.deliveries, "GET"),
             ("options", self.set_options, "POST"),
             ("failure", self.set_failure, "POST"),
+            ("assess", self.assess, "POST"),
+            ("role", self.set_role, "POST"),
             ("gateway", self.set_gateway, "POST"),
             ("ledger", self.ledger, "GET"),
             ("keys", self.make_key, "POST"),

@@ -146,6 +146,18 @@ class Shop:
             product["price"] = product["regular_price"]
         if "stock_quantity" in changes and product["manage_stock"]:
             product["stock_quantity"] = int(changes["stock_quantity"])
+        for name in ("categories", "tags", "brands"):
+            if name in changes:
+                # WooCommerce takes ids of terms that exist; here they come to be by their names.
+                product[name] = [
+                    {"id": 500 + place, "name": term["name"], "slug": term["name"].casefold().replace(" ", "-")}
+                    for place, term in enumerate(changes[name])
+                ]
+        if "virtual" in changes:
+            product["virtual"] = bool(changes["virtual"])
+        # `gift-card` is a type of gift-card plugins (https://woocommerce.com/document/gift-cards/).
+        if changes.get("type") in ("simple", "gift-card"):
+            product["type"] = changes["type"]
         self._touch_product(product)
         return product
 
@@ -226,6 +238,13 @@ class Shop:
         self.documents.put("customer", customer_id, customer)
         self.emit("customer.updated", customer_id)
         return customer
+
+    def set_role(self, customer_id: int, role: str) -> Json:
+        """What WordPress' own user screen and plugins do; the REST API shows a role and does not change it."""
+        customer = self._existing("customer", customer_id, "woocommerce_rest_invalid_id")
+        customer["role"] = role
+        self.documents.put("customer", customer_id, customer)
+        return self.update_customer(customer_id, {})
 
     def seen(self, customer_id: int) -> None:
         """A user was active: WooCommerce keeps the day in metadata, which makes a customer.updated."""
@@ -475,6 +494,10 @@ class Shop:
             known[0]["value"] = value
             return
         order["meta_data"].append(self._meta(key, value))
+
+    def assess(self, order_id: int, told: Json) -> Json:
+        """What WooPayments writes on an order about its payment, by the names of its own metadata."""
+        return self.update_order(order_id, {"meta_data": [{"key": key, "value": told[key]} for key in told]})
 
     def ship(self, order_id: int, carrier: str, number: str, *, at: str | None = None) -> Json:
         """What shipping plugins do: tracking in metadata and a note to the customer, order completed."""

@@ -30,8 +30,15 @@
 
   // Shopify keeps the theme's language at the beginning of an address (/ar/apps/…): whoever reads there stays there.
   const { base } = root.dataset;
-  const before = location.pathname.slice(0, location.pathname.indexOf(`${base}/`));
+  const before = location.pathname.slice(0, Math.max(location.pathname.indexOf(base), 0));
   if (/^\/[a-z]{2}(-[a-z]{2})?$/i.test(before)) {
+    // Without a language of ours behind it such an address was answered in the browser's: the shop's one goes first.
+    const spoken = before.slice(1, 3).toLowerCase();
+    const here = location.pathname.replace(/\/$/, "");
+    if (here === before + base && spoken !== root.dataset.language && head.alternates.some(([code]) => code === spoken)) {
+      location.replace(`${here}/${spoken}${location.search}`);
+      return;
+    }
     root.dataset.base = before + base;
     for (const link of root.querySelectorAll("a[href]")) {
       const to = link.getAttribute("href");

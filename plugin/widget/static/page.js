@@ -1,5 +1,5 @@
 // The shopper's orders in a page of the store: a frame where the script stands, as tall as what it shows.
-// data-*: server store identity locale accent theme screen (orders, withdrawal) title. `?return=` opens a return.
+// data-*: server store identity locale accent theme screen (orders, withdrawal) title. `?return=` opens a return, `?order=` an order.
 (() => {
   const script = document.currentScript;
   const set = script.dataset;
@@ -52,11 +52,22 @@
   const frame = document.createElement("iframe");
   frame.title = title;
   frame.src = `${origin}/widget/frame?store=${encodeURIComponent(set.store)}&locale=${encodeURIComponent(locale)}`;
-  frame.style.cssText = "display:block;inline-size:100%;block-size:640px;border:0";
+  // Until its first screen is there: three pale bars, as it draws them itself.
+  frame.style.cssText = "display:block;inline-size:100%;block-size:640px;border:0;background:repeating-linear-gradient(#8882 0 76px,#0000 0 92px) 0 72px/100% 260px no-repeat";
+  const late = setTimeout(() => {
+    const said = { ar: "لم يُحمَّل هذا الجزء من الصفحة. يمكن إعادة تحميل الصفحة؛ لم يُفقد شيء.", he: "החלק הזה של הדף לא נטען. אפשר לטעון את הדף מחדש; דבר לא אבד." };
+    const words = document.createElement("p");
+    words.setAttribute("role", "status");
+    words.textContent = said[locale.slice(0, 2)] || "This part of the page did not load. Load the page once more; nothing is lost.";
+    frame.before(words);
+    there = () => words.remove();
+  }, 20000);
+  let there = () => clearTimeout(late);
   const identity = ask();
   frame.onload = async () => {
     const back = asked.get("return") || "";
-    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: set.screen || "orders", back };
+    const order = asked.get("order") || "";
+    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: set.screen || "orders", back, order };
     frame.contentWindow.postMessage(hello, origin);
   };
   addEventListener("message", ({ source, origin: from, data }) => {
@@ -64,6 +75,8 @@
     const { type, key, value } = data;
     if (type === "ahlan:keep" && /^(secret|unread|live|draft|flow|out:[\w-]+)$/.test(key)) keep(key, value);
     if (type === "ahlan:identity") ask().then((found) => frame.contentWindow.postMessage({ type, identity: found }, origin));
+    if (type === "ahlan:ready") there();
+    if (type === "ahlan:tall" && data.height > 120) frame.style.background = "";
     if (type === "ahlan:tall" && data.height > 0) frame.style.blockSize = `${Math.min(20000, Math.ceil(data.height))}px`;
     if (type === "ahlan:top") frame.getBoundingClientRect().top < 0 && frame.scrollIntoView();
   });

@@ -251,7 +251,7 @@ def whole() -> bytes:
 WHOLE = whole()
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 40), st.binary(max_size=20)), min_size=1, max_size=8)
 )
@@ -262,7 +262,7 @@ def test_a_mangled_mail_is_read_all_the_same(cuts: list[tuple[int, int, bytes]])
     _is_sound(raw)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.binary(max_size=400))
 def test_bytes_that_are_no_mail_are_read_all_the_same(raw: bytes) -> None:
     _is_sound(raw)

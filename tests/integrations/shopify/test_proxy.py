@@ -120,7 +120,7 @@ async def test_a3_3_their_own_order_is_signed_as_well(world: World, browser: htt
     assert (await browser.get(good.replace("x=1&x=2", "x=2&x=1"))).status_code == 401
 
 
-@hypothesis(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from(["consentGiven", "consented", "_", "A", "a", "a_b", "aB", "Z", "é", "שם", "~"]), max_size=8

@@ -66,7 +66,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(orders(), steps, st.integers(0, 50_000))
 def test_whatever_goes_back_in_whatever_order_is_never_more_than_was_paid(
     order: dict[str, Any], wanted: list[Any], money: int
@@ -98,7 +98,7 @@ def test_whatever_goes_back_in_whatever_order_is_never_more_than_was_paid(
             assert all(0 <= part.taxes_left[tax] <= part.taxes[tax] for tax in part.taxes)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(orders())
 def test_one_unit_after_the_other_sums_to_the_whole(order: dict[str, Any]) -> None:
     places, refunds, number = refund_mapping.places(order), [], 0

@@ -83,9 +83,10 @@ class Help {
     this.#put(t("help.title"), this.field, list);
     if (this.field.value.trim().length > 1) return this.#look(false);
     list.replaceChildren(
-      ...this.shelves.flatMap(({ name, articles }) => [
+      ...this.shelves.flatMap(({ name, articles, all }) => [
         (name || this.shelves.length > 1) && el("h2", { dir: "auto" }, name || t("help.more")),
         el("ul", {}, articles.map((one) => this.#line(one))),
+        all && el("a", { class: "help-line help-all", href: all.address, target: "_blank", rel: "noopener noreferrer" }, el("span", {}, all.words), icon("chevron-right")),
       ]).filter(Boolean),
     );
     if (!this.shelves.length) list.replaceChildren(el("p", { class: "help-none" }, t("help.empty")));

@@ -3,9 +3,8 @@ import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { instead } from "./instead.js";
 import { method } from "./method.js";
-import { goods } from "./order.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, part, stepper } from "./pieces.js";
+import { action, complaint, date, field, form, goods, part, stepper } from "./pieces.js";
 
 /** `change`: the return that is asked for anew; what it says so far is where one begins. */
 export async function back(orders, { order, step = 1, change = "" }) {

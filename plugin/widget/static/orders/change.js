@@ -1,24 +1,10 @@
 // What shoppers do to an order themselves: cancel it, send it elsewhere, other goods, the same again.
-// First what would happen, as the shop's own system counts it; then yes, and how it went.
+// First what would happen, as the shop's own system counts it; then yes, and how it went. Loaded when one of them is opened.
 import { announce, el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
-import { goods, order } from "./order.js";
-import { action, complaint, field, form, part, stepper } from "./pieces.js";
+import { action, complaint, field, form, goods, part, stepper } from "./pieces.js";
 
 const PAUSES = [700, 900, 1200, 1600, 2000, 2500, 3000];
-
-/** The doors of an order's page that lead here; `alone` is what the shop lets its shoppers do. */
-export function doors(orders, id, alone) {
-  return ["address", "change", "cancel"].filter((kind) => alone[kind]).map((kind) => action(t(`o.do.${kind}`), () => orders.go(kind, { id }), { quiet: true }));
-}
-
-/** What they did to this order lately, if it is still under way, did not work, or is to be paid. */
-export function lately(orders, id, { doings }) {
-  const shown = doings.filter(({ state, owed }, place) => place === 0 && (state !== "done" || owed));
-  return shown.map(({ doing, id: key, kind, state }) =>
-    el("button", { type: "button", class: `notice doing-state ${state === "done" || state === "sent" ? "" : "warn"}`, on: { click: () => orders.go("doing", { id, doing: doing ?? key }) } }, icon(state === "sent" ? "clock" : "circle-alert"), el("span", {}, `${t(`o.did.${kind}`)} · ${t(`o.went.${state}`)}`)),
-  );
-}
 
 /** Look at what would happen, then ask whether it is meant. */
 async function look(orders, id, asked) {
@@ -91,9 +77,8 @@ export async function change(orders, { id }) {
   return { title: t("o.do.change"), nodes: [part("", el("p", { class: "quiet" }, t("o.change_why")), form(send, el("ul", { class: "items" }, rows), view))] };
 }
 
-/** What would happen, in amounts; nothing does before they say so. */
+/** What would happen, in amounts; nothing does before they say so. It is there once it was looked at: `orders.meant`. */
 export async function sure(orders, { id }) {
-  if (orders.meant?.id !== id) return order(orders, { id });
   const { view, say } = complaint();
   const { asked, seen } = orders.meant;
   const { kind } = asked;

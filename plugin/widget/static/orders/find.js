@@ -8,6 +8,9 @@ const ARABIC = /[\u0660-\u0669\u06f0-\u06f9]/g;
 /** Arabic-Indic digits as the ones that codes are compared in. */
 export const digits = (text) => text.replace(ARABIC, (sign) => String(sign.charCodeAt(0) & 15)).replace(/\D/g, "");
 
+// A second press sends a second code: only the last one opens the order.
+const lost = (error) => (error && !error.message ? t("o.code_lost") : error);
+
 export async function find(orders, { why = "" }) {
   const { signed_in: signedIn, sign_in: path, codes } = await orders.api.get("orders");
   if (!codes) return call(orders, { number: orders.state.number ?? "", uncoded: true, path });
@@ -24,7 +27,7 @@ export async function find(orders, { why = "" }) {
       orders.contact = contact.input.value;
       await orders.go("code", { asked: asked.asked, minutes: asked.minutes, number: number.input.value });
     },
-    { complain: (error) => say(error, { order_number: number.input, contact: contact.input }[error.code]), type: "submit" },
+    { complain: (error) => say(lost(error), { order_number: number.input, contact: contact.input }[error.code]), type: "submit" },
   );
   return {
     title: t("o.find"),
@@ -50,7 +53,7 @@ export async function code(orders, { asked, minutes, number }) {
       const next = await orders.api.post("orders/find", { number, contact: orders.contact });
       await orders.go("code", { asked: next.asked, minutes: next.minutes, number }, { instead: true });
     },
-    { complain: say, quiet: true },
+    { complain: (error) => say(lost(error)), quiet: true },
   );
   return {
     title: t("o.code"),

@@ -2,9 +2,8 @@
 import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { spot } from "./method.js";
-import { goods } from "./order.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, ltr, part } from "./pieces.js";
+import { action, complaint, date, field, form, goods, ltr, part } from "./pieces.js";
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];

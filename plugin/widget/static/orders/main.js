@@ -4,13 +4,34 @@ import { announce, el, iconButton } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 import { arrive } from "./account.js";
 import { back } from "./back.js";
-import { address, again, cancel, change, doing, refused, sure } from "./change.js";
 import { call, code, find } from "./find.js";
 import { made } from "./made.js";
 import { list, order, problem } from "./order.js";
-import { action, part } from "./pieces.js";
+import { action, part, patience } from "./pieces.js";
 
-const SCREENS = { list, find, code, call, order, problem, back, made, told, cancel, address, change, sure, doing, refused, again };
+/** What few shoppers open comes when it is opened. */
+const changing = (name) => async (orders, given) => (await import("./change.js"))[name](orders, given);
+const sure = changing("sure");
+
+const SCREENS = {
+  list,
+  find,
+  code,
+  call,
+  order,
+  problem,
+  back,
+  made,
+  told,
+  cancel: changing("cancel"),
+  address: changing("address"),
+  change: changing("change"),
+  // What was looked at is not kept: who comes back to it later finds the order.
+  sure: (orders, given) => (orders.meant?.id === given.id ? sure : order)(orders, given),
+  doing: changing("doing"),
+  refused: changing("refused"),
+  again: changing("again"),
+};
 
 /** The end of something: what happens next, and where the answer comes. */
 async function told(orders, { words }) {
@@ -153,7 +174,7 @@ class Orders {
 
 function skeleton() {
   announce(t("o.loading"));
-  return el("div", { class: "bones", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+  return el("div", {}, el("div", { class: "bones", "aria-hidden": "true" }, el("i"), el("i"), el("i")), patience());
 }
 
 function trouble(error, again) {

@@ -2,10 +2,9 @@
 import { el, icon } from "../panel/dom.js";
 import { money, plural, t } from "../panel/words.js";
 import { signIn, signOut } from "./account.js";
-import { doors as changes, lately } from "./change.js";
 import { find } from "./find.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, ltr, part, picture, stepper } from "./pieces.js";
+import { action, complaint, date, field, form, goods, ltr, part, picture, stepper } from "./pieces.js";
 
 function row({ id, name, at, items, total, picture: url, step, late }, open) {
   return el(
@@ -27,9 +26,14 @@ function row({ id, name, at, items, total, picture: url, step, late }, open) {
   );
 }
 
-export async function list(orders) {
+const digits = (name) => name.replace(/\D/g, "");
+
+/** All that are known to be theirs; with `number` that one of them, where it is one. */
+export async function list(orders, { number = "" } = {}) {
   const { signed_in: signedIn, sign_in: path, sign_out: out, orders: found } = await orders.api.get("orders");
   if (found.length === 0 && !signedIn) return find(orders, {});
+  const meant = digits(number) && found.find(({ name }) => digits(name) === digits(number));
+  if (meant) return order(orders, { id: meant.id });
   // The answer to what most people come for.
   const [newest] = found;
   return {
@@ -88,14 +92,16 @@ function proven(url) {
   return frame;
 }
 
-/** A line of goods. Some stores name the kind in the title already: it is not said twice. */
-export function goods({ title, variant: kind, quantity, picture: url }, ...more) {
-  const variant = title.endsWith(kind ?? "") ? "" : kind;
-  return el(
-    "li",
-    { class: "goods" },
-    picture(url),
-    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, variant && el("bdi", {}, variant), variant && quantity > 0 && " · ", quantity > 0 && t("o.quantity", { count: String(quantity) })), ...more),
+/** The doors to what shoppers do to it themselves; `alone` is what the shop lets them do. */
+function changes(orders, id, alone) {
+  return ["address", "change", "cancel"].filter((kind) => alone[kind]).map((kind) => action(t(`o.do.${kind}`), () => orders.go(kind, { id }), { quiet: true }));
+}
+
+/** What they did to this order lately, if it is still under way, did not work, or is to be paid. */
+function lately(orders, id, { doings }) {
+  const shown = doings.filter(({ state, owed }, place) => place === 0 && (state !== "done" || owed));
+  return shown.map(({ doing, id: key, kind, state }) =>
+    el("button", { type: "button", class: `notice doing-state ${state === "done" || state === "sent" ? "" : "warn"}`, on: { click: () => orders.go("doing", { id, doing: doing ?? key }) } }, icon(state === "sent" ? "clock" : "circle-alert"), el("span", {}, `${t(`o.did.${kind}`)} · ${t(`o.went.${state}`)}`)),
   );
 }
 

@@ -3,8 +3,8 @@ import { el, icon } from "../panel/dom.js";
 import { Files } from "../panel/files.js";
 import { t } from "../panel/words.js";
 
-// A phone that is asked for these turns its own format into one of them by itself.
-const TAKEN = ["image/jpeg", "image/png", "image/webp", "video/mp4"];
+// A phone that is asked for these turns its own pictures into one of them by itself; its videos an iPhone does not.
+const TAKEN = ["image/jpeg", "image/png", "image/webp", "video/mp4", "video/quicktime"];
 
 export class Photos {
   /** `complain(text)` says what was wrong with a file; `changed` hears of every upload that ended. */

@@ -1,5 +1,5 @@
 // What all screens about orders are made of.
-import { el } from "../panel/dom.js";
+import { announce, el } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 
 const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
@@ -37,9 +37,22 @@ export function complaint() {
     wrong = input || null;
     wrong?.setAttribute("aria-invalid", "true");
     wrong?.focus();
-    view.textContent = typeof error === "string" ? error : [error?.message || t("o.failed"), error?.hint].filter(Boolean).join(" ");
+    view.textContent = typeof error === "string" ? error : [error?.message || t("o.unsent"), error?.hint].filter(Boolean).join(" ");
   };
   return { view, say };
+}
+
+const SLOW = 4000;
+
+/** Stands beside what is waited for, and says so once the wait is longer than anybody expects. */
+export function patience() {
+  const view = el("p", { class: "patience" });
+  setTimeout(() => {
+    if (!view.isConnected) return;
+    view.textContent = t("o.slow");
+    announce(t("o.slow"));
+  }, SLOW);
+  return view;
 }
 
 /** A button that does one thing at a time: `act` may take as long as it likes, a second press waits for nothing. */
@@ -51,12 +64,15 @@ export function action(label, act, { complain, quiet = false, type = "button" } 
     button.disabled = true;
     button.setAttribute("aria-busy", "true");
     complain?.("");
+    const waiting = patience();
+    button.after(waiting);
     try {
       await act();
     } catch (error) {
       if (!complain) throw error;
       complain(error);
     } finally {
+      waiting.remove();
       button.disabled = false;
       button.removeAttribute("aria-busy");
     }
@@ -79,6 +95,17 @@ export function picture(url) {
     frame.append(image);
   }
   return frame;
+}
+
+/** A line of goods. Some stores name the kind in the title already: it is not said twice. */
+export function goods({ title, variant: kind, quantity, picture: url }, ...more) {
+  const variant = title.endsWith(kind ?? "") ? "" : kind;
+  return el(
+    "li",
+    { class: "goods" },
+    picture(url),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), el("span", { class: "detail" }, variant && el("bdi", {}, variant), variant && quantity > 0 && " · ", quantity > 0 && t("o.quantity", { count: String(quantity) })), ...more),
+  );
 }
 
 /** Order numbers and codes read from left to right in any text. */

@@ -36,7 +36,7 @@ let typingUntil = null;
 
 bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
 
-function begin({ kept = {}, identity, page: around = null, accent, theme, screen, back }) {
+function begin({ kept = {}, identity, page: around = null, accent, theme, screen, back, order }) {
   flow = kept.flow;
   page = Boolean(screen);
   dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
@@ -86,7 +86,7 @@ function begin({ kept = {}, identity, page: around = null, accent, theme, screen
   if (page) {
     document.documentElement.classList.add("page");
     new ResizeObserver(() => bridge.tell({ type: "ahlan:tall", height: app.offsetHeight })).observe(app);
-    openPart(screen, back);
+    openPart(screen, back || (order && screen === "orders" && { screen: "list", given: { number: order } }));
   } else show("home");
   appear();
   connect();

@@ -12,7 +12,8 @@ const isolate = (text) => `\u2068${text}\u2069`;
 
 /** The text of `key` with {placeholders} filled; values are isolated. */
 export function t(key, values = {}) {
-  return strings[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? isolate(values[name]) : whole));
+  // An amount may end in a full stop of its own: then it ends the sentence, too.
+  return strings[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? isolate(values[name]) : whole)).replace(/(\.\u200f?\u2069)\./g, "$1");
 }
 
 /** The text of `key` in the plural form that `count` asks for in this language. */

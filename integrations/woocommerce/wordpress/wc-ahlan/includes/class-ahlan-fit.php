@@ -30,19 +30,7 @@ final class Ahlan_Fit {
 	 */
 	public static function register() {
 		add_shortcode( self::SHORTCODE, array( __CLASS__, 'markup' ) );
-		wp_register_script( 'wc-ahlan-fit-block', plugins_url( 'assets/fit-block.js', WC_AHLAN_FILE ), array( 'wp-blocks', 'wp-element' ), WC_AHLAN_VERSION, true );
-		wp_localize_script( 'wc-ahlan-fit-block', 'wcAhlanFit', array( 'title' => self::title() ) );
-		register_block_type(
-			self::BLOCK,
-			array(
-				'api_version'           => 2,
-				'title'                 => self::title(),
-				'category'              => 'woocommerce',
-				'editor_script_handles' => array( 'wc-ahlan-fit-block' ),
-				'attributes'            => array( 'product' => array( 'type' => 'integer' ) ),
-				'render_callback'       => array( __CLASS__, 'markup' ),
-			)
-		);
+		Ahlan_Blocks::register( self::BLOCK, self::title(), 'tag', array( __CLASS__, 'markup' ), array( 'product' => array( 'type' => 'integer' ) ) );
 	}
 
 	/**

@@ -8,8 +8,7 @@
 defined( 'ABSPATH' ) || exit;
 
 /**
- * A shortcode, a block, a tab in My Account and a button on each order: all lead to the same screens, which Ahlan draws in
- * a frame where the script stands. Nothing about a shopper is printed: page caches hand the page to the next one.
+ * A shortcode, a block, a tab in My Account and a button on each order: all lead to the same screens.
  */
 final class Ahlan_Self_Service {
 
@@ -34,41 +33,16 @@ final class Ahlan_Self_Service {
 	 */
 	public static function register() {
 		add_shortcode( self::SHORTCODE, array( __CLASS__, 'markup' ) );
-		wp_register_script( 'wc-ahlan-returns-block', plugins_url( 'assets/returns-block.js', WC_AHLAN_FILE ), array( 'wp-blocks', 'wp-element' ), WC_AHLAN_VERSION, true );
-		wp_localize_script( 'wc-ahlan-returns-block', 'wcAhlanReturns', array( 'title' => self::title() ) );
-		register_block_type(
-			self::BLOCK,
-			array(
-				'api_version'           => 2,
-				'title'                 => self::title(),
-				'category'              => 'woocommerce',
-				'editor_script_handles' => array( 'wc-ahlan-returns-block' ),
-				'render_callback'       => array( __CLASS__, 'markup' ),
-			)
-		);
+		Ahlan_Blocks::register( self::BLOCK, self::title(), 'undo', array( __CLASS__, 'markup' ) );
 	}
 
 	/**
-	 * The script that draws the screens where it stands; nothing while the shop is not connected.
+	 * The screens.
 	 *
 	 * @return string
 	 */
 	public static function markup() {
-		$connection = Ahlan_Connection::current();
-		if ( null === $connection ) {
-			return '';
-		}
-		$settings = Ahlan_Settings::all();
-		return wp_get_script_tag(
-			array(
-				'src'           => $connection['server'] . '/widget/page.js',
-				'data-server'   => $connection['server'],
-				'data-store'    => $connection['public_key'],
-				'data-identity' => Ahlan_Rest::identity_path(),
-				'data-locale'   => strtolower( substr( determine_locale(), 0, 2 ) ),
-				'data-accent'   => $settings['accent'],
-			)
-		);
+		return Ahlan_Screens::markup();
 	}
 
 	/**
@@ -129,7 +103,7 @@ final class Ahlan_Self_Service {
 	public static function actions( $actions, $order ) {
 		if ( null !== Ahlan_Connection::current() && $order->has_status( 'completed' ) ) {
 			$actions['ahlan-return'] = array(
-				'url'  => wc_get_account_endpoint_url( self::ENDPOINT ),
+				'url'  => add_query_arg( 'order', rawurlencode( $order->get_order_number() ), wc_get_account_endpoint_url( self::ENDPOINT ) ),
 				'name' => __( 'Return something', 'wc-ahlan' ),
 			);
 		}

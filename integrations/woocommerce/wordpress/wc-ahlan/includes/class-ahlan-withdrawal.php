@@ -9,8 +9,7 @@ defined( 'ABSPATH' ) || exit;
 
 /**
  * Article 11a of Directive 2011/83/EU: a link at the end of every page, a page of the shop, a shortcode, a block and a
- * button on each order. All lead to the same screens, which Ahlan draws in a frame. Nobody has to sign in, and nothing
- * about a shopper is printed: page caches hand the page to the next one.
+ * button on each order. All lead to the same screens. Nobody has to sign in.
  */
 final class Ahlan_Withdrawal {
 
@@ -111,41 +110,19 @@ final class Ahlan_Withdrawal {
 	 */
 	public static function register() {
 		add_shortcode( self::SHORTCODE, array( __CLASS__, 'markup' ) );
-		wp_register_script( 'wc-ahlan-withdrawal-block', plugins_url( 'assets/withdrawal-block.js', WC_AHLAN_FILE ), array( 'wp-blocks', 'wp-element' ), WC_AHLAN_VERSION, true );
-		wp_localize_script( 'wc-ahlan-withdrawal-block', 'wcAhlanWithdrawal', array( 'title' => self::label() ) );
-		register_block_type(
-			self::BLOCK,
-			array(
-				'api_version'           => 2,
-				'title'                 => self::label(),
-				'category'              => 'woocommerce',
-				'editor_script_handles' => array( 'wc-ahlan-withdrawal-block' ),
-				'render_callback'       => array( __CLASS__, 'markup' ),
-			)
-		);
+		Ahlan_Blocks::register( self::BLOCK, self::label(), 'dismiss', array( __CLASS__, 'markup' ) );
 	}
 
 	/**
-	 * The script that draws the screens where it stands; nothing while the shop is not connected.
+	 * The screens.
 	 *
 	 * @return string
 	 */
 	public static function markup() {
-		$connection = Ahlan_Connection::current();
-		if ( null === $connection ) {
-			return '';
-		}
-		$settings = Ahlan_Settings::all();
-		return wp_get_script_tag(
+		return Ahlan_Screens::markup(
 			array(
-				'src'           => $connection['server'] . '/widget/page.js',
-				'data-server'   => $connection['server'],
-				'data-store'    => $connection['public_key'],
-				'data-identity' => Ahlan_Rest::identity_path(),
-				'data-locale'   => strtolower( substr( determine_locale(), 0, 2 ) ),
-				'data-accent'   => $settings['accent'],
-				'data-screen'   => 'withdrawal',
-				'data-title'    => self::label(),
+				'data-screen' => 'withdrawal',
+				'data-title'  => self::label(),
 			)
 		);
 	}

@@ -169,6 +169,20 @@ function wc_standin_checkout_page() {
 	return ob_get_clean();
 }
 
+// The table of orders as WooCommerce's template myaccount/orders.php draws it: what plugins offer on an order are buttons.
+function wc_standin_account_orders() {
+	echo '<table class="woocommerce-orders-table shop_table shop_table_responsive my_account_orders"><tbody>';
+	foreach ( wc_get_orders( array( 'customer_id' => get_current_user_id(), 'limit' => 10 ) ) as $order ) {
+		echo '<tr class="woocommerce-orders-table__row"><th scope="row">#' . esc_html( $order->get_order_number() ) . '</th><td>' . esc_html( apply_filters( 'wc_order_statuses', array() )[ 'wc-' . $order->get_status() ] ?? $order->get_status() ) . '</td><td>' . esc_html( $order->get_total() ) . '</td><td>';
+		foreach ( apply_filters( 'woocommerce_my_account_my_orders_actions', array(), $order ) as $key => $action ) {
+			echo '<a href="' . esc_url( $action['url'] ) . '" class="woocommerce-button wp-element-button button ' . sanitize_html_class( $key ) . '">' . esc_html( $action['name'] ) . '</a> ';
+		}
+		echo '</td></tr>';
+	}
+	echo '</tbody></table>';
+}
+add_action( 'woocommerce_account_orders_endpoint', 'wc_standin_account_orders' );
+
 function wc_standin_account_page() {
 	global $wp;
 	if ( ! is_user_logged_in() ) {
