@@ -35,7 +35,7 @@ from playwright.async_api import (
 )
 
 from tests.browser import chrome
-from tests.browser.chrome import ARGS, CHROME, DESKTOP, OPEN_ROOTS, PHONE, needs_browser
+from tests.browser.chrome import ARGS, CHROME, DESKTOP, OPEN_ROOTS, PHONE, is_sent, needs_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "owner@ahlan-demo.example", "marhaba-shalom-hello"
@@ -316,13 +316,7 @@ class Panel:
     async def answer(self, words: str) -> None:
         await self.find("#words").fill(words)
         await self.find("#words").press("Control+Enter")
-        sent = self.find(".message.by-agent:not(.is-pending):not(.is-held) .text", has_text=words)
-        held = self.find(".message.is-held [data-send-held]")
-        await expect(sent.or_(held)).to_be_visible()
-        if await held.is_visible():
-            # Something came while it was written: it is read, and this is sent all the same.
-            await held.click()
-        await expect(sent).to_be_visible()
+        await is_sent(self.find, words)
 
     async def show_customer(self) -> Locator:
         """The customer beside the conversation; on small screens it is one touch away."""
@@ -775,6 +769,7 @@ async def test_by_keyboard_alone(demo: Demo, meet: Meet) -> None:
     await expect(panel.find("#words")).to_be_focused()
     await keys.type(f"גם כאן {token}")
     await keys.press("Control+Enter")
+    await is_sent(panel.find, f"גם כאן {token}")
     await expect(chat.bubble(f"גם כאן {token}")).to_be_visible()
     await keys.press("Escape")
     await keys.press("n")

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from plugin.conversations.conversations import Conversation
 from plugin.crm.orders import Order
+from tests.browser.chrome import is_sent
 from tests.wordpress.conftest import Meet, Shop, until
 from tests.wordpress.test_admin import PANEL
 from tests.wordpress.test_carts import Classic, deliver, set_pages
@@ -76,4 +77,5 @@ async def test_a_shopper_orders_asks_and_is_answered(shop: Shop, meet: Meet, loc
         await expect(order.first).to_be_attached()
         await panel.locator("#words").fill(answered)
         await panel.locator("#words").press("Control+Enter")
+        await is_sent(panel.locator, answered)
         await expect(chat.locator(".message .text", has_text=answered)).to_be_visible()
