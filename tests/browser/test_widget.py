@@ -673,6 +673,22 @@ async def test_a_gap_is_noticed_and_filled(visit: Visit, peer: Peer) -> None:
 
 
 @needs_browser
+async def test_a_slow_shop_that_says_late_who_is_signed_in_is_heard(visit: Visit, peer: Peer) -> None:
+    """Nobody waits for it; what was begun as a stranger goes on as whom the shop vouches for."""
+    peer.identity, peer.shop_takes = "Maya Cohen", 5.0
+    shopper = await visit()
+    await shopper.open()
+    await expect(shopper.find(".door").first).to_be_visible(timeout=4000)
+    await shopper.find(".door").first.click()
+    await shopper.send("Where is it?")
+    await until(lambda: bool(peer.visitors) and peer.texts() == ["Where is it?"])
+    assert peer.visitor().name != "Maya Cohen"
+    await until(lambda: peer.visitor().name == "Maya Cohen")
+    assert len(peer.visitors) == 1
+    assert peer.calls["identity"] == 1
+
+
+@needs_browser
 async def test_an_expired_token_is_renewed_with_a_fresh_identity(visit: Visit, peer: Peer) -> None:
     peer.identity = "Maya"
     peer.sockets_refused = True

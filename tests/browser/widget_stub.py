@@ -93,6 +93,7 @@ class Peer:
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.calls: Counter[str] = Counter()
         self.identity: str | None = None
+        self.shop_takes = 0.0
         self.config: dict[str, Any] = {
             "agents": 1,
             "answers": "",
@@ -519,6 +520,7 @@ class Peer:
 
     async def _who_is_signed_in(self, request: Request) -> Response:
         self.calls["identity"] += 1
+        await asyncio.sleep(self.shop_takes)
         return JSONResponse({"token": self.identity}) if self.identity else Response(status_code=204)
 
     async def _shop_page(self, request: Request) -> Response:

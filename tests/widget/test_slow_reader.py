@@ -59,7 +59,8 @@ async def test_who_does_not_read_stops_the_pulse_of_nobody_else(
         )
         for wire, held in zip(wires, passes, strict=True)
     ]  # fmt: skip
-    while len(all_of_them._open) < 2:
+    # Both were taken, and the one that reads has looked for its conversation.
+    while len(all_of_them._open) < 2 or len(wires[1].sent) < 2:
         await asyncio.sleep(0.01)
     (reader,) = (one for one in all_of_them._open if one.held is passes[1])
     reader._conversation = talk

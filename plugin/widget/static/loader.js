@@ -89,7 +89,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   const panel = make("div", { role: "dialog", "aria-label": label });
   root.append(panel, teaser, launcher);
 
-  let [frame, ready, timer, due, before, address, told, text] = [];
+  let [frame, ready, timer, due, before, address, told, text, who] = [];
   let shown = false;
   let locked = false;
   let unread = +kept().unread || 0;
@@ -112,7 +112,7 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
     try {
       const url = new URL(set.identity, location.href);
       if (!set.identity || url.origin !== location.origin) return;
-      const answer = await fetch(url, { signal: AbortSignal.timeout(2500) });
+      const answer = await fetch(url, { signal: AbortSignal.timeout(2e4) });
       return answer.status === 204 ? null : (await answer.json()).token;
     } catch {}
   };
@@ -176,12 +176,10 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
   };
 
   const load = () => {
-    const identity = ask();
+    who = ask();
     const mine = (frame = make("iframe", { title: label, src: `${origin}/widget/frame?store=${set.store}&locale=${locale}` }));
-    mine.onload = async () => {
-      const token = await identity;
-      if (mine !== frame) return;
-      mine.contentWindow.postMessage({ type: "ahlan:hello", identity: token, page: page(), kept: kept(), accent, theme: set.theme, open: shown, full: locked }, origin);
+    mine.onload = () => {
+      mine.contentWindow.postMessage({ type: "ahlan:hello", page: page(), kept: kept(), accent, theme: set.theme, open: shown, full: locked }, origin);
       clearTimeout(timer);
       timer = setTimeout(fail, 4e3);
     };
@@ -239,7 +237,10 @@ svg{fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-lin
       keep(key, value);
       if (key === "unread") count(value);
     }
-    if (type === "ahlan:identity") ask().then((identity) => tell({ type, identity }));
+    if (type === "ahlan:identity") {
+      (who || ask()).then((identity) => tell({ type, identity }));
+      who = 0;
+    }
   });
   addEventListener("storage", ({ key, newValue }) => key === prefix + "unread" && count(newValue));
   for (const type of ["scroll", "resize", "click"]) {

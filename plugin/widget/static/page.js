@@ -37,7 +37,7 @@
     try {
       const url = new URL(set.identity, location.href);
       if (!set.identity || url.origin !== location.origin) return;
-      const answer = await fetch(url, { signal: AbortSignal.timeout(2500) });
+      const answer = await fetch(url, { signal: AbortSignal.timeout(2e4) });
       return answer.status === 204 ? null : (await answer.json()).token;
     } catch {}
   };
@@ -63,18 +63,21 @@
     there = () => words.remove();
   }, 20000);
   let there = () => clearTimeout(late);
-  const identity = ask();
-  frame.onload = async () => {
+  let who = ask();
+  frame.onload = () => {
     const back = asked.get("return") || "";
     const order = asked.get("order") || "";
-    const hello = { type: "ahlan:hello", identity: await identity, page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: set.screen || "orders", back, order };
+    const hello = { type: "ahlan:hello", page: page(), kept: kept(), accent: set.accent, theme, open: true, full: false, screen: set.screen || "orders", back, order };
     frame.contentWindow.postMessage(hello, origin);
   };
   addEventListener("message", ({ source, origin: from, data }) => {
     if (source !== frame.contentWindow || from !== origin || !data) return;
     const { type, key, value } = data;
     if (type === "ahlan:keep" && /^(secret|unread|live|draft|flow|out:[\w-]+)$/.test(key)) keep(key, value);
-    if (type === "ahlan:identity") ask().then((found) => frame.contentWindow.postMessage({ type, identity: found }, origin));
+    if (type === "ahlan:identity") {
+      (who || ask()).then((identity) => frame.contentWindow.postMessage({ type, identity }, origin));
+      who = 0;
+    }
     if (type === "ahlan:ready") there();
     if (type === "ahlan:tall" && data.height > 120) frame.style.background = "";
     if (type === "ahlan:tall" && data.height > 0) frame.style.blockSize = `${Math.min(20000, Math.ceil(data.height))}px`;

@@ -26,19 +26,16 @@ async function refusal(response) {
 export class Api {
   #token = null;
   #opening = null;
-  #identity;
   #page;
 
   /**
-   * `secret` is the visitor's long-lived proof, `identity` the shop's statement of who is signed in (null: nobody,
-   * undefined: not known);
-   * `renew()` gets a newer statement, `opened(session)` hears of every session.
+   * `secret` is the visitor's long-lived proof, `vouch()` gets the shop's statement of who is signed in (null: nobody,
+   * undefined: not known), `opened(session)` hears of every session.
    */
-  constructor({ secret, identity, page, renew, opened }) {
+  constructor({ secret, page, vouch, opened }) {
     this.secret = secret;
-    this.#identity = identity;
     this.#page = page;
-    this.renew = renew;
+    this.vouch = vouch;
     this.opened = opened;
   }
 
@@ -46,14 +43,15 @@ export class Api {
     this.#page = page;
   }
 
-  /** Open a session, or join the opening that is under way. */
-  session() {
-    this.#opening ??= this.#open().finally(() => (this.#opening = null));
+  /** Open a session, or join the opening that is under way. `vouched`: the shop's statement, where it came by itself. */
+  async session(vouched) {
+    if (vouched) await this.#opening?.catch(() => {});
+    this.#opening ??= this.#open(vouched).finally(() => (this.#opening = null));
     return this.#opening;
   }
 
-  async #open() {
-    const identity = this.#token === null ? this.#identity : await this.renew();
+  async #open(vouched) {
+    const identity = vouched ?? (await this.vouch());
     const body = { store: config.store, secret: this.secret, identity, locale: config.locale, page: this.#page };
     const response = await this.#send("session", { method: "POST", json: body });
     if (!response.ok) throw await refusal(response);

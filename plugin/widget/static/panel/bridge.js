@@ -31,8 +31,8 @@ export class Bridge extends EventTarget {
         this.#origin = origin;
         this.open = data.open === true;
         this.full = data.full === true;
+        this.tell({ type: "ahlan:ready" }); // what is asked of it from now on is answered
         this.dispatchEvent(new CustomEvent("hello", { detail: data }));
-        this.tell({ type: "ahlan:ready" });
         return;
       case "ahlan:visible":
         if (this.open === data.open && this.full === data.full) return;
@@ -44,7 +44,9 @@ export class Bridge extends EventTarget {
         this.dispatchEvent(new CustomEvent("page", { detail: data.page }));
         return;
       case "ahlan:identity":
-        this.#identity?.(data.identity);
+        if (this.#identity) this.#identity(data.identity);
+        else if (data.identity) this.dispatchEvent(new CustomEvent("vouched", { detail: data.identity }));
+        this.#identity = null;
     }
   }
 
@@ -61,11 +63,18 @@ export class Bridge extends EventTarget {
     this.tell({ type: "ahlan:close" });
   }
 
-  /** A fresh proof of who is signed in on the shop: null for nobody, undefined when it could not be asked in time. */
+  /**
+   * A fresh proof of who is signed in on the shop: null for nobody, undefined when it could not be asked in time. What a
+   * slow shop says after that comes as the event "vouched".
+   */
   identity() {
+    if (!this.#origin) return Promise.resolve();
     return new Promise((resolve) => {
       this.#identity = resolve;
-      setTimeout(resolve, 3000);
+      setTimeout(() => {
+        if (this.#identity === resolve) this.#identity = null;
+        resolve();
+      }, 3000);
       this.tell({ type: "ahlan:identity" });
     });
   }

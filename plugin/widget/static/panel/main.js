@@ -36,11 +36,11 @@ let typingUntil = null;
 
 bridge.addEventListener("hello", ({ detail }) => begin(detail), { once: true });
 
-function begin({ kept = {}, identity, page: around = null, accent, theme, screen, back, order }) {
+function begin({ kept = {}, page: around = null, accent, theme, screen, back, order }) {
   flow = kept.flow;
   page = Boolean(screen);
   dress(/^#[\da-f]{6}$/i.test(accent) ? accent : config.accent, theme);
-  api = new Api({ secret: kept.secret ?? null, identity, page: around, renew: () => bridge.identity(), opened });
+  api = new Api({ secret: kept.secret ?? null, page: around, vouch: () => bridge.identity(), opened });
   state.outbox = new Outbox({
     deliver,
     keep: (key, value) => bridge.keep(key, value),
@@ -70,6 +70,7 @@ function begin({ kept = {}, identity, page: around = null, accent, theme, screen
   });
   if (kept.draft) composer.restore(kept.draft);
   stream = new Stream({ api, after: () => state.thread.last, mark: () => state.thread.mark ?? "", known: () => state.thread.id ?? "", news, changed: connection });
+  bridge.addEventListener("vouched", ({ detail }) => vouched(detail));
   bridge.addEventListener("visible", appear);
   bridge.addEventListener("page", ({ detail }) => (api.page = detail));
   document.addEventListener("visibilitychange", () => look());
@@ -112,6 +113,15 @@ async function connect() {
   draw();
   stream.start();
   state.outbox.flush();
+}
+
+/** A slow shop says only now who is signed in: they were served as a stranger until here. */
+async function vouched(identity) {
+  if (state.visitor?.identified) return;
+  await api.session(identity).catch(() => {});
+  if (!state.visitor?.identified || state.screen !== "orders") return;
+  parts.orders = null;
+  openPart("orders");
 }
 
 /** Every session the server opens or renews tells who we are and where the conversation stands. */
