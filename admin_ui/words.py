@@ -191,6 +191,10 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("The shop's policies"),
         _("With it delivery, returns and the other policies are brought into the help centre."),
     ),
+    "deliveries_unread": (
+        _("Delivery zones and rates"),
+        _("With it the bot says what delivery to a place costs, as your checkout does."),
+    ),
 }
 
 

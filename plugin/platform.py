@@ -552,6 +552,49 @@ class WritingPage:
     asks: tuple[str, ...] = ()
 
 
+# Where the shop delivers
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRate:
+    """A way of delivering to a zone. `price` None: the store reckons it when the address is known.
+
+    `least` and `most`: only for baskets worth so much. `by_weight`: only for some weights.
+    """
+
+    name: str
+    price: Money | None
+    least: Money | None = None
+    most: Money | None = None
+    by_weight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryZone:
+    """Places that cost the same. `countries`: ISO 3166 codes, each with the names of those of its regions that are
+    meant; none: all of it. `everywhere`: every country that is in no other zone. `partly`: only some postcodes of it.
+    """
+
+    countries: dict[str, tuple[str, ...]]
+    rates: tuple[DeliveryRate, ...]
+    everywhere: bool = False
+    partly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """Where a store delivers, its zones in the order in which they count. `varies`: some goods cost something else.
+    `taxed`: tax comes on top of the prices.
+
+    `ask`: the permission that is missing for looking at it; then there are no zones.
+    """
+
+    zones: tuple[DeliveryZone, ...] = ()
+    varies: bool = False
+    taxed: bool = False
+    ask: str = ""
+
+
 # Acting on an order
 
 
@@ -830,6 +873,10 @@ class Platform(OrderDesk, ReturnDesk, Protocol):
 
     async def writings(self, connection: Connection, cursor: str | None) -> WritingPage:
         """The next of the shop's published pages, posts and policies; `cursor` is that of the page before."""
+        ...
+
+    async def deliveries(self, connection: Connection) -> Deliveries:
+        """Where the shop delivers and at what price, as its checkout goes by it; read once a day."""
         ...
 
     async def register_webhooks(self, connection: Connection) -> Sequence[Finding]:

@@ -59,6 +59,8 @@ class Store(TenantRow, Base):
     history_from: Mapped[datetime | None]
     history_limited_by: Mapped[str] = mapped_column(server_default="")
     widget: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    # `Deliveries` as plain values, as the platform told them last; empty: it never did.
+    deliveries: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     installed_at: Mapped[datetime] = mapped_column(server_default=func.now())
     uninstalled_at: Mapped[datetime | None]
     # On its way into another workspace (plugin/joining): what is written to it now waits.

@@ -13,7 +13,17 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from integrations.shopify import identity, mapping, queries, return_queries, webhooks, writing_queries, writings
+from integrations.shopify import (
+    identity,
+    mapping,
+    queries,
+    return_queries,
+    shipping,
+    shipping_queries,
+    webhooks,
+    writing_queries,
+    writings,
+)
 from integrations.shopify.account import AccountDesk, Accounts
 from integrations.shopify.actions import OrderDesk
 from integrations.shopify.client import AdminClient, UserErrors
@@ -31,6 +41,7 @@ from plugin.platform import (
     AdminSession,
     Capability,
     Connection,
+    Deliveries,
     Finding,
     Page,
     PlatformError,
@@ -65,6 +76,7 @@ PERMISSIONS: Final = {
     NAVIGATION: "navigation_untouched",
     writing_queries.CONTENT: "pages_unread",
     writing_queries.POLICIES: "policies_unread",
+    shipping_queries.SHIPPING: "deliveries_unread",
 }
 """Optional scopes, and what is found while one of them is not granted."""
 VISIBLE: Final = timedelta(days=60)
@@ -235,6 +247,10 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk, RedirectDesk):
     async def writings(self, connection: Connection, cursor: str | None) -> WritingPage:
         """Policies, pages, posts; each kind with a permission of its own that the merchant may give."""
         return await writings.read(self.client, connection, cursor)
+
+    async def deliveries(self, connection: Connection) -> Deliveries:
+        """The general delivery profile, with a permission of its own that the merchant may give."""
+        return await shipping.read(self.client, connection)
 
     # --- history
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from integrations.shopify import action_queries, redirect_queries, return_queries, writing_queries
+from integrations.shopify import action_queries, redirect_queries, return_queries, shipping_queries, writing_queries
 
 API_VERSION: Final = "2026-10"
 
@@ -401,6 +401,7 @@ OPERATIONS: Final[dict[str, str]] = {
     **return_queries.OPERATIONS,
     **redirect_queries.OPERATIONS,
     **writing_queries.OPERATIONS,
+    **shipping_queries.OPERATIONS,
 }
 """Every operation by its operation name, as sent."""
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import delete
 
-from integrations.woocommerce import identity, mapping, pairing, webhooks, writings
+from integrations.woocommerce import identity, mapping, pairing, shipping, webhooks, writings
 from integrations.woocommerce.actions import OrderDesk
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.returns import ReturnDesk
@@ -29,6 +29,7 @@ from plugin.platform import (
     AdminSession,
     Capability,
     Connection,
+    Deliveries,
     Finding,
     Page,
     PlatformError,
@@ -133,6 +134,10 @@ class WooCommercePlatform(OrderDesk, ReturnDesk):
     async def writings(self, connection: Connection, cursor: str | None) -> WritingPage:
         """The site's published pages and posts; policies are pages there."""
         return await writings.read(self._http, connection, cursor)
+
+    async def deliveries(self, connection: Connection) -> Deliveries:
+        """The store's shipping zones; the keys of the connection show them."""
+        return await shipping.read(await self._client(connection), connection)
 
     async def _walk(
         self,

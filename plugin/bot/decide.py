@@ -7,11 +7,11 @@ whatever touches an order goes through proof of ownership, never through free te
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from plugin.bot import lexicon
 from plugin.bot.understand import Message
 from plugin.kernel.text import search_key
 
@@ -88,80 +88,7 @@ class Decision:
 # A person, please: whole wishes, not words that also stand in other questions. Compared by `search_key`, so final
 # letters of Hebrew and marks of Arabic are folded. Whoever wants to *speak* may name anybody; whoever just *wants* must
 # name staff, and at once: "I want to send it to someone" is about a parcel.
-_STAFF = (
-    r"(?:person|human|agent|representative|rep|operator|someone|somebody|manager|supervisor|staff"
-    r"|support team|employee|advisor)"
-)
-_PHONE = r"(?:phone|telephone|whatsapp|contact|support|customer service|customer care)"
-_AR_STAFF = (
-    r"(?:ال|لل|ل|ب|بال|ع|عال)?(?:موظفا?|موظفه|شخصا?|انسانا?|بشر|حد|احدا?|حدا|خدم[هت] (?:ال)?(?:عمل[اه]|زباين)"
-    r"|سرفيس كليان|ممثل|مندوب خدمه|مشرف|مشرفه|مدير|مديره|مسوول|مسؤول|مسءول|مسيول)(?:كم|كن|كو)?"
-)
-_AR_PHONE = r"(?:ال|لل|ل)?(?:هاتف|تليفون|تلفون|تيليفون|جوال|موبايل|محمول|واتس|واتساب|واتس اب)"
-_AR_ASKED = (
-    r"(?:ممكن|ابي|ابغي|ابغا|اريد|عايز|عايزه|عاوز|عاوزه|بدي|بغيت|عطني|عطيني|عطوني|عطيوني|اعطني|اعطوني|اعطيني|هات|فيه|في"
-    r"|هل يوجد|هل هناك|عندكم|عندكن|عندكو|كاين|ما|ما هو|شو|ايش|وش|شنو|ايه)"
-)
-_HE_STAFF = (
-    r"(?:ה|ל)?(?:נציג|נציגה|נציגת|בנ אדמ|בנאדמ|אדמ אמיתי|מישהו|מישהי|גורמ אנושי|מענה אנושי|מנהל|מנהלת|שירות לקוחות"
-    r"|שירות הלקוחות|מוקדנ|מוקדנית)"
-)
-# Not "call me before you come": that is for the courier.
-_NOT_FOR_COURIER = r"(?! (?:before|when|if|once|قبل|لما|عند|اذا|لو وصل|לפני|כש|אמ|ברגע))"
-_PERSON = (
-    r"\b(?:(?:talk|speak|chat|connect me|transfer me|put me through|get me)(?: (?:to|with))?"
-    r"|(?:want|need|give me|can i have|call)) "
-    rf"(?:an? |the |some |your |with |to )*(?:real |live |actual |human )*{_STAFF}\b",
-    r"\b(?:real|live|human|actual) (?:person|human|agent|being|support)\b",
-    r"^(?:agent|human|person|operator|representative|customer service|support)(?: please| pls)?$",
-    r"\b(?:human|agent|representative|operator) (?:please|pls|plz)\b",
-    r"\b(?:not|stop|hate|no|enough)(?: of)?(?: with)?(?: a| the| talking to(?: an?| the)?| this)? (?:ro)?bots?\b",
-    rf"\b(?:is there|have you got|do you have|what s|whats|what is|give me|send me|need|want|can i (?:have|get)|your)"
-    rf"(?: an?| the| your)? {_PHONE} (?:phone )?(?:number|line)\b",
-    rf"^{_PHONE} (?:phone )?number\b",
-    r"\bnumber (?:i can|to|can i|that i can) (?:call|ring|phone|text)\b",
-    r"\b(?:someone|somebody|anyone|anybody)(?: please)? (?:to )?(?:call|phone|ring) me\b" + _NOT_FOR_COURIER,
-    r"\bcall me back\b" + _NOT_FOR_COURIER,
-    # Arabic
-    r"\b(?:[انتي]?(?:كلم|تكلم|حكي|حاكي)|نهدر|نهضر|[ان]?تواصل|التواصل|التحدث|[انت]?تحدث|مخاطبه|[ان]خاطب|حولني|حولوني)"
-    rf"(?: \S+){{0,2}}? (?:مع |الي |علي |ل |ب )?(?:{_AR_STAFF}|(?:شي )?واحد|عبد)\b",
-    r"\b(?:اريد|ابي|ابغي|ابغا|عايز|عايزه|عاوز|عاوزه|بدي|بغيت|نحب|هاتلي|هاتولي|هاتوا|عطني|اعطوني)"
-    rf" (?:شي |اي )?{_AR_STAFF}\b",
-    r"\b(?:وين|فين|اين|مين|شكون) (?:هو )?ال(?:مدير|مديره|مسوول|مسؤول|مسءول|مشرف)\b",
-    rf"\bوصل(?:ني|وني|يني) (?:مع |الي )?(?:ب|بال){_AR_STAFF}\b",
-    r"^(?:موظف|انسان|خدمه العملا|شخص حقيقي)(?: لو سمحت| من فضلك)?$",
-    r"\b(?:رقم|نمره|نمرت)(?:كم|كن|كو)\b(?! ال?ضريبي)",
-    rf"\b(?:رقم|نمره) {_AR_PHONE}(?:كم|كن|كو| (?:الخاص ب\S+|بتاعكم|بتاعكو|تاعكم|تبعكن|تبعكم|حقكم|ديالكم))\b",
-    rf"\b{_AR_ASKED} (?:شي |اي )?(?:رقم|نمره) (?:{_AR_PHONE}|خدم[هت] (?:ال)?(?:عمل[اه]|زباين)|ال?دعم|ديالكم|تاعكم)\b",
-    r"\b(?:فيه|في|عندكم|عندكن|عندكو|كاين|هل يوجد|هل لديكم) (?:رقم )?(?:ال)?(?:واتس|واتساب|واتس اب)\b",
-    r"\b(?:حد|احد|حدا|واحد)(?: \S+){0,2}? (?:يكلمني|يحاكيني|يسمعني|(?:يتصل|يتسل|يرد|يدق|يعيط)"
-    r" (?:علي|في|ب|ل)\S*)" + _NOT_FOR_COURIER,
-    r"(?<!لم )\bيتصل بي[ا]? (?:احد|حد|حدا|شخص)\b" + _NOT_FOR_COURIER,
-    r"\b(?:كلموني|عيطو لي[ا]?|عيطوا لي[ا]?|اتصلوا (?:بي|بيا|فيني|فيي|علي))\b" + _NOT_FOR_COURIER,
-    r"\b(?:لا اريد|ما ابي|مابي|مش عايز|ما بدي|كفايه|باراكا|بركا|زهقت|مليت|طفشت)(?: \S+){0,2}? (?:ال)?"
-    r"(?:بوت|روبوت|روبو|(?:رد|ردود|ردودا) (?:ال)?(?:الي|اليه|اوتوماتيك\S*))\b",
-    # Hebrew
-    r"(?<!\w)(?:לדבר|לשוחח|להתכתב|תעביר[וי]? (?:אותי )?|העביר[וי]? (?:אותי )?|תחבר[וי]? אותי|חבר[וי]? אותי)"
-    rf"(?: ?\S+){{0,2}}? ?(?:עמ |אל |ל)?{_HE_STAFF}\b",
-    rf"(?<!\w)(?:צריכ|צריכה|רוצה|תנו לי|אפשר|מבקש|מבקשת|איפה)(?: איזה)? (?:עמ |אל |את )?{_HE_STAFF}\b",
-    r"^(?:נציג|נציגה|נציג אנושי|בנ אדמ|שירות לקוחות)(?: בבקשה)?$",
-    r"(?<!\w)(?:מה|תנו לי|אפשר|יש)(?: לכמ)?(?: את)? (?:ה?טלפונ|ה?ווטסאפ|ה?וואטסאפ)"
-    r" (?:שלכמ|של (?:החנות|השירות|שירות|הנציג)\S*|לשירות|שאפשר|להתקשר|לבירורימ)",
-    r"(?<!\w)(?:מה|תנו לי|אפשר|יש)(?: לכמ)? (?:ה?מספר(?: ה?(?:טלפונ|ווטסאפ|וואטסאפ))(?: שלכמ)?)(?! שלי|\w)",
-    r"(?<!\w)(?:ש?מישהו י|ש?מישהי ת|ת|שי)(?:חזור|חזרו|תקשר|תקשרו) אלי+\b" + _NOT_FOR_COURIER,
-    r"(?<!\w)(?:נמאס|די|מספיק)(?: לי)? (?:מ|עמ )(?:ה)?(?:בוט\S*|תשובות (?:ה?אוטומטיות)|מענה אוטומטי)",
-    # Arabizi as it was typed: a transliteration may miss the word that counts
-    r"\b(?:[ant]*kal+[ei]m|at?kal+em|[anet]*7ki|[anet]*hki|nhd?er|nahdar|7aw+[ei]lni|hawelni)\b(?: \S+){0,3}? "
-    r"(?:7ada?|hada?|wa7ed|wahed|mowaz+af\w*|mwaz+af\w*|mowadhaf\w*|shakhs|insan|ensan|bashar|3abd|modir|mudir|mas2ou?l\w*"
-    r"|khed?me?t el 3omala\w*)\b",
-    r"(?:^|\b(?:3a?tini|a3tini|momken|mumkin|shu|ma|abi|bde|baddi|3ayez|3ayza|fi|fih|wesh|chno) )"
-    r"(?:ra2a?m|raqa?m|rakam|nemra|nimra|nemret)(?: el| l| al)?"
-    r" (?:te?le?(?:ph|f)one?|tilifon|whats\w*|wats\w*|phone|hatef|jawal|khed?me?t|dyalkom|dyalkum)"
-    r"(?= ?$| law| lw| 3afak| please| pls| a7ki| ahki)",
-    r"\b(?:fin|wein|wen|wain|wayn|fein|feen) (?:el |al |l)?(?:modir|mudir|mudeer|mas2ou?l)\b",
-    r"\b(?:7ada?|hada?) y[ei]t+[ae]s+[ei]l\b",
-)  # fmt: skip
-_WANTS_PERSON = re.compile("|".join(f"(?:{pattern})" for pattern in _PERSON))
+_WANTS_PERSON = lexicon.patterns(lambda person: person.wishes)
 
 
 def wants_person(text: str) -> bool:
@@ -169,14 +96,7 @@ def wants_person(text: str) -> bool:
     return _WANTS_PERSON.search(search_key(text)) is not None
 
 
-_CALL = re.compile(
-    r"\b(?:call|phone|ring) me\b|\bcall(?: me)? back\b|\bcallback\b|\bgive me a (?:call|ring)\b"
-    r"|\b(?:اتصل|اتصلو|اتصلوا|يتصل|تتصل|تتصلو|تتصلوا|يكلمني|كلموني|تكلموني|دقو|دقوا|تدقو|رنو|رنوا|عيطو|عيطوا|يعيط|تعيطو"
-    r"|يدق|مكالمه|هاتفوني)\b"
-    r"|(?<!\w)(?:תתקשר[וי]?|שיתקשרו|שיתקשר|שתתקשרו|התקשרו|תחזרו אליי|תחזרו אלי|שיחזרו אליי|שיחזרו אלי|חזרו אליי"
-    r"|שיחה חוזרת|תצלצלו)\b"
-    r"|\b(?:it+as+l[iou]+|yetesel|tetes[ie]l\w*|kal+[ei]?mo?u?ni|3ay+[ei]?to?u?li?|do2o?u?li?)\b"
-)
+_CALL = lexicon.patterns(lambda person: person.calls)
 
 
 def wants_call(text: str) -> bool:

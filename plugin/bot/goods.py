@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
+from plugin.bot import lexicon
 from plugin.kernel import lexemes
 from plugin.kernel.text import search_key
 
@@ -29,62 +30,12 @@ class Want(StrEnum):
     RESTOCK = "restock"
 
 
-def _folded(lines: str) -> frozenset[str]:
-    return frozenset(key for one in re.split(r"[|\n]", lines) if (key := search_key(one)))
+def _asked_by(want: Want) -> frozenset[str]:
+    """Whole words and phrases that ask for it."""
+    return lexicon.keys(lambda one: str(getattr(one.wants, want)))
 
 
-# Whole words and phrases, as they are typed: English, standard and spoken Arabic, Arabizi, Hebrew.
-_WORDS: dict[Want, frozenset[str]] = {
-    Want.CHEAPEST: _folded("""
-cheaper | cheapest | less expensive | least expensive | lowest price
-ارخص | الارخص | اقل سعر | اقل سعرا | رخيص | arkhas | ar5as | rkhis | r5is
-יותר זול | הכי זול | זול יותר | הזול | הזולה | זול | זולה | זולים
-"""),
-    Want.DEAREST: _folded("""
-most expensive | dearest | highest price | اغلى | الاغلى | اعلى سعر | aghla | a8la | יקר יותר | הכי יקר | היקר
-"""),
-    Want.COMPARE: _folded("""
-compare | comparison | difference | differences | different | differ | vs | versus | better | which is best
-الفرق | فرق | قارن | قارني | قارنوا | مقارنة | المقارنة | احسن | افضل | الافضل | يختلف | تختلف | يفرق | تفرق
-fare2 | el fare2 | far2 | farq | lfer9 | a7san | ahsan
-הבדל | ההבדל | הבדלים | ההבדלים | להשוות | השוואה | השוו | תשוו | עדיף | שונה | שונים
-"""),
-    Want.RESTOCK: _folded("""
-back in stock | come back | comes back | be back | restock | restocking | there again | available again | notify me
-when will you have | when will you get
-متى يرجع | متى ترجع | يرجع | ترجع | متى يتوفر | متى تتوفر | يتوفر | تتوفر | امتى هيرجع | هيرجع | هتوفروه | ايمتى بيرجع
-بيرجع | بترجع | وقتاش يرجع | emta yerja3 | yerja3 | imta byerja3 | byerja3
-יחזור | תחזור | יחזרו | חוזר | חוזרת | חוזרים | חזרה למלאי | מתי יהיה | מתי תהיה
-"""),
-    Want.PRICE: _folded("""
-how much | price | prices | priced | pricing | cost | costs | how many dollars | how many shekels
-كم سعر | سعر | السعر | سعره | سعرها | اسعار | الاسعار | بكم | بكام | بقديش | قديش | اديش | بكديش | كم حق | شحال
-بشحال | بشحل | قداش | بقداش
-كم ثمن | ثمن | الثمن | ثمنه | ثمنها | تمن | التمن | تمنه | كم يكلف | كم تكلف | تكلفته | حقه | حقها | كم يطلع | يسوى
-bkam | bekam | bikam | b kam | kam se3er | se3r | se3ro | sa3r | el se3r | addesh | addeish | adesh | adeish
-2addesh | bchhal | bch7al | ch7al | chhal | shhal | b9addesh | 9addech | taman
-כמה עולה | כמה עולים | כמה זה | כמה הוא | כמה היא | כמה המחיר | מחיר | המחיר | מחירים | המחירים | בכמה | כמה עולות
-מה המחיר | עולה | עולים
-"""),
-    Want.CHOICE: _folded("""
-which colours | which colors | what colours | what colors | colours | colors | colour | color | sizes | which sizes
-what sizes | which size | variants | options | flavours | flavors | what kinds
-الوان | الالوان | لون | اللون | الوانه | الوانها | مقاسات | المقاسات | مقاس | احجام | الاحجام | حجم | الحجم | انواع
-خيارات
-alwan | el alwan | lon | loun | ma2asat | ma2as | a7jam
-צבעים | הצבעים | צבע | מידות | המידות | גדלים | הגדלים | אילו צבעים | איזה צבעים | סוגים | אפשרויות
-"""),
-    Want.STOCK: _folded("""
-in stock | available | availability | do you have | do you sell | have you got | got any | have any | any left | sell
-looking for | still have | sold out | which do you have | show me | what do you have
-متوفر | متوفرة | متوفره | متاح | متاحة | موجود | موجودة | عندكم | عندكن | عندكو | عندكوا | عندك | لديكم | هل يوجد
-يوجد | في عندكن | فيه | باقي | ضل | كاين | كاينة | واش عندكم | تبيعون | تبيعوا | بتبيعوا | بدور على | ادور | ابحث عن
-3andkon | 3andkom | 3andko | 3ndkm | 3ndkom | 3andak | andkom | mawjood | mawjoud | mawgood | mawgoud | mtwafer
-mtwafr | mtawafer | kayn | kayen | fi 3andkon | bet2i3o | btbe3o | 3ndk
-יש לכם | במלאי | זמין | זמינה | נשאר | נשארו | נשארה | מוכרים | אתם מוכרים | יש אצלכם | מחפש | מחפשת | יש לך | אזל
-"""),
-}  # fmt: skip
-
+_WORDS = {want: _asked_by(want) for want in Want}
 _LONGEST_PHRASE = max(len(phrase.split()) for known in _WORDS.values() for phrase in known)
 
 
@@ -104,37 +55,9 @@ def wants(text: str, title: Collection[str] = ()) -> frozenset[Want]:
 
 
 _ASKING = frozenset(word for known in _WORDS.values() for phrase in known for word in phrase.split())
-_SMALL = frozenset(
-    search_key(
-        "a an the is are was do does did can could would will i you we he she it they my your our me us to of in "
-        "on at "
-        "for from and or if so how many much what when where which who why please pls plz tell want wanna need "
-        "have has "
-        "got be there this that these those one ones with about any some also too ok okay between than more most "
-        "best "
-        "new nice good buy get by as no not just only hi hello hey thanks now today currently still really product "
-        "products item items come comes "
-        "هل ما ماذا من في على الى إلى عن مع هو هي انا أنا انت أنت كيف متى اين أين وين فين كم شو ايش وش ايه إيه "
-        "شنو ليش لو "
-        "سمحت سمحتوا فضلك ممكن هناك او أو ان أن لي لكم اريد أريد ابغى ابي أبي بدي عايز عايزة حاب حابة هذا هذه هاد "
-        "هاي "
-        "ده دي دا هيدا هيدي منه منها منو اي أي كل بين ولا لا طيب و يا اللي الي واحد واحدة تكون يكون مرحبا هلا "
-        "السلام عليكم "
-        "المنتج منتج المنتجات القطعة قطعة حبة الان الحين هلق دلوقتي "
-        "el al l w wa fi fe ya law lw sama7t ma3 bein bayn da de di dah hay hayda hada shu chno wesh eh mn men 3la "
-        "האם מה מי איך איפה מתי כמה למה אני אתם אתה את אנחנו יש אין של על עם לי לכם לך זה זו זאת אלה אפשר רוצה "
-        "צריך צריכה או "
-        "גם אם בבקשה בין לבין הוא היא הם איזה אילו איזו כל כך עוד היי שלום מוצר המוצר מוצרים עכשיו כרגע האלה הזה הזאת"
-    ).split()
-)
+_SMALL = lexicon.keys(lambda one: f"{one.small}, {one.goods.small}")
 # Measures say which size, and name nothing.
-_UNITS = frozenset(
-    search_key(
-        "g gr gram grams kg kilo kilos ml l liter litre cm mm m oz lb pcs pc غ غم جم غرام جرام كغ كجم كيلو مل ل "
-        "لتر سم م قطع "
-        "גרם גר קג קילו מל ליטר סמ מטר יח יחידות"
-    ).split()
-)
+_UNITS = lexicon.keys(lambda one: one.goods.units)
 
 
 # "500" and "500g", but not "sham3a", which is written so where there are no Arabic letters.

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from plugin.bot import lexicon
 from plugin.kernel import lexemes
 from plugin.kernel.text import harmless, language_of, normalise, search_key
 from plugin.model.masking import places
@@ -173,25 +174,14 @@ def _ours(address: str, known: str, hosts: Collection[str]) -> bool:
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SIGNS = {"$": "usd", "€": "eur", "£": "gbp", "₪": "ils", "﷼": "sar", "¥": "jpy", "₺": "try", "%": "percent"}
-_COUNTED: Mapping[str, str] = {
-    "2": "two twice couple اثنان اثنين يومان يومين اسبوعان اسبوعين شهران شهرين ساعتان ساعتين مرتين سنتين عامين "
-    "שתיים שניים שני שתי יומיים שבועיים חודשיים שעתיים פעמיים שנתיים",
-    "3": "three ثلاثه ثلاث שלוש שלושה שלושת", "4": "four اربعه اربع ארבע ארבעה",
-    "5": "five خمسه خمس חמש חמישה חמשת", "6": "six سته ست שש שישה", "7": "seven سبعه سبع שבע שבעה שבעת",
-    "8": "eight ثمانيه ثماني ثمان שמונה", "9": "nine تسعه تسع תשע תשעה", "10": "ten عشره عشر עשר עשרה עשרת",
-    "12": "twelve dozen", "14": "fourteen fortnight", "15": "fifteen", "20": "twenty عشرون عشرين עשרים",
-    "30": "thirty ثلاثون ثلاثين שלושים", "40": "forty اربعون اربعين ארבעים", "50": "fifty خمسون خمسين חמישים",
-    "60": "sixty ستون ستين שישים", "70": "seventy سبعون سبعين שבעים", "80": "eighty ثمانون ثمانين שמונים",
-    "90": "ninety تسعون تسعين תשעים", "100": "hundred مائه مئه ميه מאה", "1000": "thousand الف אלף",
-}  # fmt: skip
-_VALUES = {search_key(word): value for value, words in _COUNTED.items() for word in words.split()}
+_VALUES = lexicon.by_name(lambda one: one.numbers)
 
 
 def numbers(text: str) -> frozenset[str]:
     """Numbers, amounts and currency signs of a text, in one spelling; written-out ones up to a thousand too."""
     found = {_plain(one[0]) for one in _NUMBER.finditer(normalise(text))}
     found |= {name for sign, name in _SIGNS.items() if sign in text or sign in normalise(text)}
-    return frozenset(found | {_VALUES[word] for word in _bare_words(text) if word in _VALUES})
+    return frozenset(found).union(*(_VALUES.get(word, ()) for word in _bare_words(text)))
 
 
 def _plain(number: str) -> str:
@@ -203,60 +193,8 @@ def _plain(number: str) -> str:
     return re.sub(r"[.,]", "", number).lstrip("0") or "0"
 
 
-_CLAIMS: Mapping[str, str] = {
-    "free": "free gratis complimentary مجاني مجانا مجانيه بلاش ببلاش חינם בחינם חינמי חינמית",
-    "discount": "discount discounts coupon voucher promo sale rebate خصم خصومات تخفيض تخفيضات قسيمه كوبون "
-    "הנחה הנחות קופון שובר מבצע",
-    "refund": "refund refunds refunded reimburse reimbursed reimbursement cashback استرداد استرجاع تعويض نرد "
-    "החזר החזרים זיכוי נחזיר תזוכו",
-    "compensation": "compensation compensate compensated تعويض تعويضات פיצוי נפצה",
-    "gift": "gift gifts bonus prize هديه هدايا جائزه מתנה מתנות פרס בונוס",
-    "guarantee": "guarantee guarantees guaranteed warranty promise promised promises ضمان نضمن مضمون نعد "
-    "אחריות מובטח מבטיחים הבטחה",
-    "credit": "credit credits رصيد קרדיט",
-    "cancel": "cancel cancelled canceled cancellation الغاء يلغي تلغي ביטול לבטל בוטל",
-    "unlimited": "unlimited forever lifetime unconditional unconditionally مدي الحياه לצמיתות לנצח",
-    "today": "today tonight اليوم الليله היום הלילה", "tomorrow": "tomorrow غدا بكره بكرا מחר",
-    "yesterday": "yesterday امس אתמול", "now": "immediately instantly فورا حالا מיד מיידי מיידית",
-    "monday": "monday الاثنين الاتنين", "tuesday": "tuesday الثلاثاء التلات", "wednesday": "wednesday الاربعاء",
-    "thursday": "thursday الخميس", "friday": "friday الجمعه", "saturday": "saturday السبت שבת",
-    "sunday": "sunday الاحد", "january": "january jan يناير ינואר", "february": "february feb فبراير פברואר",
-    "march": "مارس מרץ", "april": "april apr ابريل نيسان אפריל", "june": "june jun يونيو يونيه حزيران יוני",
-    "july": "july jul يوليو يوليه تموز יולי", "august": "august aug اغسطس אוגוסט",
-    "september": "september sep sept سبتمبر ايلول ספטמבר", "october": "october oct اكتوبر אוקטובר",
-    "november": "november nov نوفمبر נובמבר", "december": "december dec ديسمبر דצמבר",
-    "usd": "usd dollar dollars دولار דולר דולרים", "eur": "eur euro euros يورو אירו יורו",
-    "ils": "ils nis shekel shekels شيكل شيقل שקל שקלים", "sar": "sar riyal riyals ريال ريالا ريالات ריאל ריאלים",
-    "aed": "aed dirham dirhams درهم دراهم דירהם", "egp": "egp pound pounds جنيه جنيها לירה",
-    "free_of": "always never دائما ابدا תמיד לעולם",
-    "deed": "done cancelled refunded shipped changed updated booked processed approved تم تمت בוצע אושר עודכן נשלח",
-}  # fmt: skip
-_CLAIMED: dict[str, set[str]] = {}
-for _claim, _words in _CLAIMS.items():
-    for _one in _words.split():
-        _CLAIMED.setdefault(search_key(_one), set()).add(_claim)
-_PREFIXES = (
-    "وبال",
-    "وال",
-    "فال",
-    "بال",
-    "كال",
-    "ولل",
-    "لل",
-    "ال",
-    "و",
-    "ف",
-    "ب",
-    "ل",
-    "ك",
-    "ו",
-    "ה",
-    "ב",
-    "ל",
-    "מ",
-    "ש",
-    "כ",
-)
+_CLAIMED = lexicon.by_name(lambda one: one.claims)
+_PREFIXES = lexicon.said(lambda one: one.prefixes)
 
 
 def claims(text: str) -> frozenset[str]:

@@ -9,33 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from plugin.bot import lexicon
 from plugin.kernel.text import search_key
 
 LAST = -1
 
 
-def _keys(words: str) -> frozenset[str]:
-    return frozenset(search_key(word) for word in words.split())
-
-
 _ORDINALS: Mapping[int, frozenset[str]] = {
-    0: _keys("first 1st one الاول الأول الأولى اولى اول واحد הראשון הראשונה ראשון ראשונה אחד awal el2awal lawel"),
-    1: _keys("second 2nd two الثاني الثانية التاني التانية تاني ثاني ثانية اثنين השני השנייה השניה שני שנייה שתיים "
-        "tani eltani"),
-    2: _keys("third 3rd three الثالث الثالثة التالت التالتة ثالث ثالثة تالت ثلاثة השלישי השלישית שלישי שלישית שלוש "
-        "talet"),
-    3: _keys("fourth 4th four الرابع الرابعة رابع رابعة اربعة הרביעי הרביעית רביעי רביעית ארבע rabe3"),
-    LAST: _keys("last الاخير الأخير الاخيرة الأخيرة اخير האחרון האחרונה אחרון אחרונה akhir"),
-}  # fmt: skip
-_AROUND = _keys(
-    "the that this please pls number no option choice i want take mean item product من فضلك لو سمحت رقم "
-    "الخيار خيار اريد ابغى "
-    "بدي عايز ابي هذا هاي ده دا المنتج القطعة את ה זה הזה מספר אפשרות רוצה בבקשה המוצר הפריט ال el al"
-)
-_IT = _keys(
-    "it its this that them these those one اياه هذا هذه هاد هاي هيدا ده دي دا هذي منه منها عنه عنها عليه عليها هو هي "
-    "لها له فيه فيها سعره سعرها لونه الوانه مقاسه مقاساته זה זאת הזה הזאת אותו אותה אותם שלו שלה ממנו ממנה בזה הוא היא"
-)
+    0: lexicon.keys(lambda one: one.pointing.first),
+    1: lexicon.keys(lambda one: one.pointing.second),
+    2: lexicon.keys(lambda one: one.pointing.third),
+    3: lexicon.keys(lambda one: one.pointing.fourth),
+    LAST: lexicon.keys(lambda one: one.pointing.last),
+}
+_ONE = lexicon.keys(lambda one: one.pointing.one)
+_AROUND = lexicon.keys(lambda one: one.pointing.around)
+_IT = lexicon.keys(lambda one: one.pointing.it)
 _MOST_WORDS = 5
 
 
@@ -87,7 +76,7 @@ def picked(text: str, count: int) -> int | None:
         if at != 0 and any(word in known for word in words):
             found = count - 1 if at == LAST else at
             return found if found < count else None
-    first = _ORDINALS[0] - _keys("one واحد אחד")
+    first = _ORDINALS[0] - _ONE
     return 0 if count and any(word in first for word in words) else None
 
 

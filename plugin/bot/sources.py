@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from plugin.bot import lexicon
 from plugin.kernel import lexemes
 from plugin.kernel.db import Tx
 from plugin.kernel.lexemes import Asked
-from plugin.kernel.text import language_of, search_key
+from plugin.kernel.text import language_of
 from plugin.knowledge import articles, markdown, search, site
 from plugin.knowledge.articles import ArticleText, Kind, Listed
 from plugin.knowledge.meaning import NOTHING, Near
@@ -39,16 +40,7 @@ _KNOWN_SURE, _KNOWN_LEAD = 0.6, 0.42
 
 _KINDS = (Kind.ARTICLE, Kind.SNIPPET)
 _READ = 20_000
-_SMALL = frozenset(
-    search_key(
-        "a an the is are was do does did can could would will i you we he she it my your our me us to of in on at for "
-        "from and or if how what when where which who why please tell want need have has be there this that with "
-        "about any "
-        "هل ما ماذا من في على الى إلى عن مع هو هي انا أنا انت أنت كيف متى اين أين وين فين كم بكم شو ايش وش ليش لو سمحت "
-        "ممكن عندكم عندكن عندكو لديكم يوجد هناك او أو ان أن لي لكم اريد أريد ابغى ابي بدي عايز هذا هذه "
-        "האם מה מי איך איפה מתי כמה למה אני אתם אתה את יש אין של על עם לי לכם זה זו אפשר רוצה צריך או גם אם בבקשה"
-    ).split()
-)
+_SMALL = lexicon.keys(lambda one: one.small)
 
 
 @dataclass(frozen=True, slots=True)

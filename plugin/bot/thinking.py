@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from plugin.app import App
-from plugin.bot import catalogue, gifts, seeds, sources, tools
+from plugin.bot import catalogue, delivering, gifts, lexicon, seeds, sources, tools
 from plugin.bot.alike import Phrasings
 from plugin.bot.allowed import GIVES, Deed, Verdict, Wish
 from plugin.bot.book import BOOK, examples, topics, version
@@ -472,6 +472,9 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         )  # fmt: skip
         if say is not None:
             return _once(scene, say)
+    placed = delivering.to_place(scene, topic, f"{heard.question.text}\n{heard.text}")
+    if placed is not None:
+        return _once(scene, placed)
     if topic == tools.HOURS and scene.bot.article(topic) is None:
         say = await tools.opening(tx, scene)
         if say is not None:
@@ -480,8 +483,7 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
 
 
 _ASKS = re.compile(
-    r"^(?:hi |hello |hey )*(?:how|can|could|may|who|until|within|is it|do you|what|when"
-    r"|كيف|هل|ممكن|كم|متي|مين|شلون|ازاي|كيفاش|ايش|شو|وش|איכ|אפשר|כמה|מי|האמ|עד מתי|מה)\b"
+    rf"^(?:{lexicon.any_key(lambda one: one.manners.greetings)} )*{lexicon.any_key(lambda one: one.questions.asks)}\b"
 )
 _RULES = frozenset({"return_item", "exchange", "cancel_order", "change_address", "change_order"})
 

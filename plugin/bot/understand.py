@@ -11,7 +11,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import pairwise
 
+from plugin.bot import lexicon
 from plugin.kernel.text import harmless, language_of, normalise_email, normalise_phone, search_key
 from plugin.language.arabizi import is_arabizi
 
@@ -81,13 +83,11 @@ def understand(text: str, *, today: date, region: str | None = None, products: S
     )  # fmt: skip
 
 
-_OWN = {
-    "en": "the is are was do does did can could how much many what when where which have has in stock price you your",
-    "ar": "هل ما ماذا من في على عن مع كيف متى اين وين فين كم بكم بكام بقديش قديش شو ايش وش ممكن عندكم عندكن عندكو "
-    "لديكم سعر السعر اريد ابغى ابي بدي عايز متوفر متوفرة موجود موجودة هذا هذه هاد ده دي شحال واش كاين",
-    "he": "האם מה מי איך איפה מתי כמה עולה יש אין של על עם לכם זה זו אפשר רוצה את מחיר המחיר במלאי",
+_OWN_KEYS = {
+    language: own
+    for language, one in lexicon.languages().items()
+    if (own := frozenset(map(search_key, lexicon.split(one.own))))
 }
-_OWN_KEYS = {language: frozenset(search_key(words).split()) for language, words in _OWN.items()}
 
 
 def spoken_in(text: str) -> str | None:
@@ -102,22 +102,22 @@ def spoken_in(text: str) -> str | None:
 # A Latin brand name may hold an English word or two; Arabic and Hebrew ones stand in no other script by chance.
 _ENOUGH = {"en": 2, "ar": 1, "he": 1}
 
-_CONTINUES = re.compile(r"^(?:(?:and|also|plus|or|او|كمان)\b|[וو])", re.IGNORECASE)
-# These begin with the letter and do not say "and".
-_NO_AND = frozenset(
-    search_key(
-        "وين وينه وينها وينهم وينك وينكم وينو ويني وش وشو ويش ويشو واش وقتاش وقتيش وقت وصل وصلت وصلني وصلتني وصلنا "
-        "وصله وصول واتس واتساب واحد واحدة ورد ورق وزن وزنه وزنها وسط وراء ודא וידאו ווטסאפ וואטסאפ ורוד ורודה"
-    ).split()
+_JOINED = tuple(lexicon.said(lambda one: one.questions.joined))
+"""Letters that say "and", written onto the next word."""
+
+_CONTINUES = re.compile(
+    rf"^(?:{lexicon.any_said(lambda one: one.questions.goes_on)}\b|(?:{'|'.join(_JOINED)}))", re.IGNORECASE
 )
-_POINTS = frozenset(search_key("it that this them عنه عليه له لها فيه منه هو هي זה אותו אותה הוא היא").split())
+# These begin with the letter and do not say "and".
+_NOT_AND = lexicon.keys(lambda one: one.questions.not_and)
+_POINTS = lexicon.keys(lambda one: one.questions.points)
 _FEW_WORDS = 4
 
 
 def continues(question: str) -> bool:
     """Whether a question goes on from the one before it: "and who pays for it", "وكم ياخذ وقت"."""
     words = search_key(question).split()
-    if not words or words[0] in _NO_AND or not _CONTINUES.match(question.strip()):
+    if not words or words[0] in _NOT_AND or not _CONTINUES.match(question.strip()):
         return False
     return len(words) <= _FEW_WORDS or not _POINTS.isdisjoint(words)
 
@@ -145,15 +145,6 @@ def _without(text: str, found: Sequence[Found]) -> str:
 
 # Where one question ends: a question mark, the end of a sentence or line.
 _END = re.compile(r"(?<=[?؟!])\s*|(?<=[.۔])\s+|\n+")
-# And where a new one begins in the same sentence: "… and also how much is …".
-_ALSO = re.compile(
-    r"[,،;؛]?(?<!\band)(?<!\bplus)\s+(?="
-    r"(?:and|also|plus)\s+(?:also\s+)?(?:how|when|where|what|which|who|why|can|could|do|does|is|are|will|would)\b"
-    r"|و?(?:كمان|برضه|كذلك|ايضا|أيضا|بعد)\s+(?:متى|امتى|كم|بكم|وين|فين|كيف|هل|ممكن|شو|ايش|قديش)\s"
-    r"|و(?:متى|امتى|كم|بكم|وين|فين|كيف|هل|قديش|شلون)\s"
-    r"|ו(?:גם\s+)?(?:איך|כמה|מתי|איפה|מה|האם|אפשר|למה|לאן)\s)",
-    re.IGNORECASE,
-)
 _WORDS = re.compile(r"[^\W_]{2,}")
 _MARKS = ("?", "؟")
 
@@ -163,8 +154,52 @@ def _questions(text: str) -> tuple[str, ...]:
 
     A greeting alone belongs to the question behind it, and a story told before one question is part of that.
     """
-    found = [question for part in _ALSO.split(text) for question in _sentences(part)]
+    found = [question for part in _asked_apart(text) for question in _sentences(part)]
     return tuple(found[:MOST_QUESTIONS])
+
+
+_ALSO = lexicon.keys(lambda one: one.questions.also)
+_OPENERS = lexicon.keys(lambda one: one.questions.openers)
+_EMPTY = lexicon.keys(lambda one: one.questions.empty)
+_GREETINGS = frozenset(word for said in lexicon.keys(lambda one: one.manners.greetings) for word in said.split())
+_PAUSED = re.compile(r"[,،;؛.۔]\s|\n")
+
+
+def _asked_apart(text: str) -> list[str]:
+    """A text in parts, each from where a question begins: "… and also how much is …", "how much is it, can I …".
+
+    "And" before a question word begins one wherever it stands; a pause only between two questions that ask something.
+    What somebody tells before they ask stays with it, and "can you help me, where is …" is one.
+    """
+    words = list(re.finditer(r"\S+", text))
+    keys = [search_key(word[0]) for word in words]
+    starts = [0]
+    asking = joined = False
+    for at, word in enumerate(words):
+        said = keys[starts[-1] : at]
+        paused = at > 0 and _PAUSED.search(text, words[at - 1].end() - 1, word.start() + 1) is not None
+        opens = keys[at] in _OPENERS and at + 1 < len(words)
+        if not joined and _joins(keys, at):
+            starts.append(at)
+            asking = True
+        elif opens and paused and asking and not _EMPTY.issuperset(said) and not _EMPTY.issuperset(keys[at:]):
+            starts.append(at)
+        elif opens and (paused or _GREETINGS.issuperset(said)):
+            asking = True
+        joined = keys[at] in _ALSO
+    places = [*(words[at].start() for at in dict.fromkeys(starts)), len(text)] if words else []
+    return [text[begin:end].rstrip(" \t\n,،;؛") for begin, end in pairwise(places)]
+
+
+def _joins(keys: Sequence[str], at: int) -> bool:
+    """Whether a word says "and", or has it written onto it, and a question begins behind that."""
+    word = keys[at]
+    if word.startswith(_JOINED) and word not in _NOT_AND and word[1:] in _OPENERS:
+        return at + 1 < len(keys)
+    if word not in _ALSO and not (word.startswith(_JOINED) and word[1:] in _ALSO):
+        return False
+    behind = next((place for place in range(at + 1, len(keys)) if keys[place] not in _ALSO), len(keys))
+    return behind + 1 < len(keys) and keys[behind] in _OPENERS
 
 
 def _sentences(text: str) -> list[str]:
@@ -186,19 +221,18 @@ def _sentences(text: str) -> list[str]:
 
 # Orders
 
-_ORDER_WORD = (
-    r"(?:orders?|order\s*(?:no|number|id)|ord|purchase|طلب(?:ي|ية|يتي|يه|ات)?|الطلب(?:ية)?|طلبيه|اوردر|أوردر|الاوردر|اوردري|رقم|"
-    r"הזמנה|ההזמנה|הזמנתי|מספר|מס'?|talab(?:i|y|iya)?|commande|raqa?m)"
-)
+_NUMBER_WORD = lexicon.any_said(lambda one: one.orders.number)
+_ORDER_WORD = lexicon.any_said(lambda one: f"{one.orders.names}, {one.orders.number}")
+_BETWEEN = lexicon.any_said(lambda one: f"{one.orders.between}, {one.orders.number}")
 _NAMED_ORDER = re.compile(
-    rf"(?<![^\W_]){_ORDER_WORD}(?:[\s:.\-]|(?:no|number|nr|num|رقم|هو|מספר|מס'?|is|id|ra2am|raqam)\b)*#?\s*"
+    rf"(?<![^\W_]){_ORDER_WORD}(?:[\s:.'’׳\-]|{_BETWEEN}\b)*#?\s*"
     r"(?P<number>[a-z]{0,5}-?\d{3,12}(?:-[a-z0-9]{1,5})?)(?![\d@])",
     re.IGNORECASE,
 )
 _MARKED_ORDER = re.compile(r"(?<![\w&])#\s?(?P<number>[a-z]{0,5}-?\d{2,12}(?:-[a-z0-9]{1,5})?)\b", re.IGNORECASE)
 _BARE_ORDER = re.compile(
     r"(?<![\w.,#/\-+])(?P<number>[a-z]{1,5}-?\d{4,12}|\d{4,10})"
-    r"(?![\w/\-]|[.,]\d|\s*(?:sar|aed|ils|usd|egp|ريال|درهم|شيكل|جنيه|ש\"ח|₪|\$|€|%))",
+    rf"(?![\w/\-]|[.,]\d|\s*(?:{lexicon.any_said(lambda one: one.orders.currencies)}|₪|\$|€|%))",
     re.IGNORECASE,
 )
 
@@ -248,7 +282,7 @@ def _phones(text: str, region: str | None) -> list[Found]:
 
 _DIALLED = re.compile(r"(?<!\w)\+?\d(?:[ ()./-]{0,2}\d){6,14}(?!\w)")
 # "Number" alone may be a telephone's.
-_ANY_NUMBER = re.compile("(?:رقم|מספר|מס|raqa?m|ra2am)", re.IGNORECASE)
+_ANY_NUMBER = re.compile(_NUMBER_WORD, re.IGNORECASE)
 _MOST_BESIDE = 8
 _BLANKED = re.compile(r"[\d\W]+")
 
@@ -277,17 +311,23 @@ def dialled(text: str, *, alone: bool = False) -> str:
 
 _ISO = re.compile(r"(?<!\d)(20\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _DAY_FIRST = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})(?:[-/.](20\d\d|\d\d))?(?!\d|[-/.]\d)")
-_NAMED_DAY = {
-    0: ("today", "اليوم", "النهارده", "النهاردة", "היום", "el youm", "lyoum"),
-    -1: ("yesterday", "امس", "أمس", "امبارح", "مبارح", "البارح", "البارحة", "אתמול", "embare7", "mbere7", "ams"),
-    1: ("tomorrow", "بكرا", "بكرة", "بكره", "غدا", "غدوة", "باكر", "מחר", "bokra", "bukra", "ghodwa"),
-    -2: ("day before yesterday", "اول امس", "أول أمس", "اول امبارح", "שלשום"),
-    2: ("day after tomorrow", "بعد بكرة", "بعد بكرا", "بعد غد", "מחרתיים"),
+_DAYS = {
+    day: days
+    for days, listed in (
+        (0, lexicon.keys(lambda one: one.days.today)),
+        (-1, lexicon.keys(lambda one: one.days.yesterday)),
+        (1, lexicon.keys(lambda one: one.days.tomorrow)),
+        (-2, lexicon.keys(lambda one: one.days.before_yesterday)),
+        (2, lexicon.keys(lambda one: one.days.after_tomorrow)),
+    )
+    for day in listed
 }
-_DAYS = {word: days for days, words in _NAMED_DAY.items() for word in words}
-_DAY_WORD = re.compile(
-    rf"(?<![^\W_])(?:{'|'.join(sorted(map(re.escape, _DAYS), key=len, reverse=True))})(?![^\W_])", re.IGNORECASE
+_NAMED_DAYS = lexicon.any_said(
+    lambda one: ",".join(
+        (one.days.today, one.days.yesterday, one.days.tomorrow, one.days.before_yesterday, one.days.after_tomorrow)
+    )
 )
+_DAY_WORD = re.compile(rf"(?<![^\W_]){_NAMED_DAYS}(?![^\W_])", re.IGNORECASE)
 
 
 def _dates(text: str, today: date) -> list[Found]:
@@ -307,7 +347,7 @@ def _dates(text: str, today: date) -> list[Found]:
         near = [one for year in (today.year - 1, today.year, today.year + 1) if (one := _day(year, month, day))]
         _keep(found, match, min(near, key=lambda one: abs(one - today), default=None))
     for match in _DAY_WORD.finditer(text):
-        _keep(found, match, today + timedelta(days=_DAYS[match[0].lower()]))
+        _keep(found, match, today + timedelta(days=_DAYS[search_key(match[0])]))
     return [found[start] for start in sorted(found)][:_MOST_FOUND]
 
 

@@ -46,6 +46,7 @@ TOOLS: Mapping[str, Lazy] = {
     "proof": _("asked for proof of the order"),
     "catalogue": _("looked into the catalogue"),
     "hours": _("looked at the team's hours"),
+    "deliveries": _("looked at the store's delivery zones"),
     "discount": _("weighed a discount"),
 }
 MODEL: Mapping[str, Lazy] = {

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -28,6 +29,7 @@ from plugin.kernel.personal import nobody
 from plugin.platform import (
     ACCESS_DENIED,
     CustomerRecord,
+    Deliveries,
     Finding,
     OrderRecord,
     Page,
@@ -227,6 +229,7 @@ async def check_store(
     if store is None or store.status == stores.UNINSTALLED:
         return
     platform, connection, told = app.platforms[store.platform], store.connection(), None
+    deliveries: Deliveries | None = None
     try:
         # Two at once would both miss the same webhook and register it twice, and then all of it comes twice.
         async with turn(app.db, f"webhooks:{store.id}"):
@@ -235,6 +238,9 @@ async def check_store(
         findings += [*await platform.check(connection), await platform.embed_state(connection)]
         if profile or store.profiled_at is None or datetime.now(UTC) - store.profiled_at >= PROFILE_EVERY:
             told = await platform.profile(connection)
+        allowed = any(one.ask == store.deliveries.get("ask") and one.ok for one in findings if one.ask)
+        if told is not None or not store.deliveries or allowed:
+            deliveries = await _deliveries(app, store)
     except PlatformError as error:
         await _complain(app, workspace_id, store.id, error)
         raise TaskError(error.said, retry=error.retry, after=error.after) from error
@@ -246,6 +252,8 @@ async def check_store(
             return
         if told is not None:
             stores.apply_profile(fresh, told)
+        if deliveries is not None:
+            fresh.deliveries = msgspec.to_builtins(deliveries)
         findings += _lost(fresh, findings)
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)
@@ -254,6 +262,15 @@ async def check_store(
         if any(finding.code in _MENDED and not finding.ok for finding in findings):
             await compare_now(tx, store.id)
         await stores.watch(tx, store.id)
+
+
+async def _deliveries(app: App, store: Store) -> Deliveries | None:
+    """Where it delivers; None where it did not say: then what it said last goes on, and the rest of the check too."""
+    try:
+        return await app.platforms[store.platform].deliveries(store.connection())
+    except PlatformError as error:
+        log.warning("deliveries_unread", store_id=str(store.id), said=error.said)
+        return None
 
 
 def _lost(store: Store, findings: Sequence[Finding]) -> list[Finding]:

@@ -131,11 +131,12 @@ def _known(values: Iterable[str], least: int) -> str:
     kept = {re.sub(_MARKS, "", " ".join(one.split())) for one in values}
     return "|".join(
         # ve-, le-, wa-, bi- and their like are written onto a name.
-        rf"(?:(?<!\w)|(?<=\b[ولبفكהובכלמש]))(?i:{_spelled(one)})(?!\w)"
+        rf"(?:(?<!\w)|(?<=\b[ولبفكהובכלמש]))(?i:{spelled(one)})(?!\w)"
         for one in sorted(kept, key=len, reverse=True)
         if len(one) >= least and any(sign.isalnum() for sign in one)
     )
 
 
-def _spelled(value: str) -> str:
+def spelled(value: str) -> str:
+    """A pattern for a value as people type it: marks between letters, blanks of any kind, exchanged Arabic letters."""
     return "".join(r"[\s,\u00a0]+" if sign == " " else f"{_TWIN.get(sign, re.escape(sign))}{_MARKS}" for sign in value)

@@ -204,6 +204,27 @@ async def test_of_several_questions_what_is_unsure_stands_once_and_last(
     assert offered(said)[-1] == "Talk to a person"
 
 
+@pytest.mark.parametrize(
+    ("text", "order", "delivery"),
+    [
+        ("where is my order, how much is delivery", "where is my order", "how much is delivery"),
+        ("where is my order\nand how much is delivery", "where is my order", "and how much is delivery"),
+        ("وين طلبي، بكم التوصيل", "وين طلبي", "بكم التوصيل"),
+        ("איפה ההזמנה שלי, כמה עולה משלוח", "איפה ההזמנה שלי", "כמה עולה משלוח"),
+    ],
+)
+async def test_several_questions_without_question_marks_are_each_answered(
+    chat: Chat, shop: dict[str, UUID], models: Models, text: str, order: str, delivery: str
+) -> None:
+    models.reads("How long does delivery take, and what does it cost?", "delivery_cost")
+    models.reads(order, "track_order")
+    models.reads(delivery, "delivery_cost")
+    said = await chat.say(text)
+    assert said is not None
+    assert "25" in plain(said)
+    assert {card["kind"] for card in said.data["cards"]} == {"article", "door"}
+
+
 async def test_beside_a_hand_over_nothing_is_asked_back(chat: Chat, shop: dict[str, UUID], models: Models) -> None:
     models.reads("can I send it back to you?", "return_item", "exchange", gate=UNSURE)
     said = await chat.say("is the boss married at all? can I send it back to you?")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from plugin.bot import seeds
-from plugin.kernel.text import language_of
+from plugin.kernel.text import language_of, search_key
 from plugin.language.arabizi import is_arabizi
 
 WHOLE = (Path(seeds.__file__).parent / "track_order.toml").read_text()
@@ -16,7 +16,12 @@ WHOLE = (Path(seeds.__file__).parent / "track_order.toml").read_text()
 def test_every_topic_is_there_in_every_variety() -> None:
     topics = seeds.pack()
     assert {"track_order", "return_item", "delivery_cost"} <= {topic.id for topic in topics}
+    assert len(topics) >= 30
+    assert {"en", "ar", "ar-gulf", "ar-egypt", "ar-levant", "ar-maghreb", "ar-latin", "he"} == set(seeds.VARIETIES)
     for topic in topics:
+        for variety, lines in topic.phrasings.items():
+            # Not one again with other marks or letters.
+            assert len({search_key(line) for line in lines}) == len(lines) >= 8, (topic.id, variety)
         assert set(topic.phrasings) == set(seeds.VARIETIES)
         assert len(list(topic.examples())) >= len(seeds.VARIETIES) * seeds.LEAST + len(seeds.LANGUAGES)
 

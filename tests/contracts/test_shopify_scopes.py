@@ -28,6 +28,7 @@ from integrations.shopify import (
     redirect_queries,
     return_queries,
     routes,
+    shipping_queries,
     webhooks,
     writing_queries,
 )
@@ -41,7 +42,7 @@ SCOPES = tomllib.loads((ROOT / "integrations/shopify/app/shopify.app.toml").read
 REQUIRED = set(SCOPES["scopes"].split(","))
 OPTIONAL = set(SCOPES["optional_scopes"])
 OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL, **writing_queries.OPTIONAL,
-                 **redirect_queries.OPTIONAL}  # fmt: skip
+                 **redirect_queries.OPTIONAL, **shipping_queries.OPTIONAL}  # fmt: skip
 SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").read_text("utf-8"))
 
 # What has to be granted before an object can be read at all (https://shopify.dev/docs/api/usage/access-scopes). A type
@@ -82,13 +83,20 @@ NEEDS = {
     # https://shopify.dev/docs/api/admin-graphql/latest/objects/Page, …/Article, …/ShopPolicy
     **dict.fromkeys(("Page", "Article", "Blog"), "read_content"),
     "ShopPolicy": "read_legal_policies",
+    # https://shopify.dev/docs/api/admin-graphql/latest/objects/DeliveryProfile and the pages of its parts
+    **dict.fromkeys(
+        ("DeliveryProfile", "DeliveryProfileLocationGroup", "DeliveryLocationGroupZone", "DeliveryZone",
+         "DeliveryCountry", "DeliveryCountryCodeOrRestOfWorld", "DeliveryProvince", "DeliveryMethodDefinition",
+         "DeliveryRateDefinition", "DeliveryParticipant", "DeliveryCondition"),
+        "read_shipping",
+    ),
 }  # fmt: skip
 FREE = {
     # The shop, our installation, our subscriptions, our bulk operations, our own metafields.
     "Shop", "Domain", "DomainLocalization", "ShopPlan", "AppInstallation", "AccessScope", "Metafield",
     "WebhookSubscription", "BulkOperation",
     # Parts without a life of their own: they are inside something that needs a scope.
-    "PageInfo", "MoneyBag", "MoneyV2", "MailingAddress", "Image", "MediaPreviewImage", "Media", "MediaImage",
+    "PageInfo", "MoneyBag", "MoneyV2", "Weight", "MailingAddress", "Image", "MediaPreviewImage", "Media", "MediaImage",
     # A job of ours, and whatever was tagged.
     "Job", "Node",
 }  # fmt: skip
@@ -186,7 +194,12 @@ def test_each_optional_scope_has_its_own_finding_and_topic_history_or_action() -
     returning = {scope for scopes in return_queries.OPTIONAL.values() for scope in scopes}
     reading = {scope for scopes in writing_queries.OPTIONAL.values() for scope in scopes}
     assert (
-        topics | {"read_all_orders"} | set(actions.NEEDS.values()) | returning | reading | {redirect_queries.NAVIGATION}
+        topics
+        | {"read_all_orders"}
+        | set(actions.NEEDS.values())
+        | returning
+        | reading
+        | {redirect_queries.NAVIGATION, shipping_queries.SHIPPING}
         == OPTIONAL
     )
 
@@ -240,6 +253,8 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         **_writing(order),
         **dict.fromkeys(("PagesPage", "PostsPage"), first),
         "PoliciesList": {},
+        "DeliveryProfilesList": first,
+        "DeliveryZonesPage": {**first, "id": gid("DeliveryProfile", 1)},
         **_returning(sim),
     }[name]
 

@@ -17,7 +17,7 @@ import httpx
 import jwt
 import pytest
 
-from integrations.shopify import queries, return_queries, writing_queries
+from integrations.shopify import queries, return_queries, shipping_queries, writing_queries
 from integrations.shopify.simulator import Simulator, create_app, oauth, topics, trade, webhooks
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
@@ -287,7 +287,7 @@ def test_the_launch_url_carries_what_shopify_adds(sim: Simulator) -> None:
 ACTING = (
     "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
     "read_store_credit_accounts", "write_store_credit_account_transactions",
-    "read_content", "read_legal_policies", "write_online_store_navigation",
+    "read_content", "read_legal_policies", "write_online_store_navigation", "read_shipping",
 )  # fmt: skip
 
 
@@ -465,6 +465,8 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         "WebhooksList": {"first": queries.WEBHOOKS_PAGE},
         "RevokeScopes": {"scopes": ["read_all_orders"]},
         **{key: {"first": writing_queries.PAGE} for key in ("PagesPage", "PostsPage")},
+        "DeliveryProfilesList": {"first": shipping_queries.PROFILES},
+        "DeliveryZonesPage": {"id": gid("DeliveryProfile", 1), "first": shipping_queries.ZONES},
         **_acting(sim),
         **_returning(sim, order),
     }  # fmt: skip

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import select, text, update
 
@@ -23,6 +24,9 @@ from plugin.platform import (
     Capability,
     Connection,
     CustomerRecord,
+    Deliveries,
+    DeliveryRate,
+    DeliveryZone,
     Finding,
     OrderRecord,
     Page,
@@ -58,6 +62,9 @@ class Shop:
     limited: datetime | None = None
     findings: list[Finding] = field(default_factory=lambda: [Finding("scopes", False, "read_all_orders")])
     registered: int = 0
+    delivers: Deliveries = field(default_factory=Deliveries)
+    deliveries_read: int = 0
+    deaf: bool = False
 
     def _page(self, resource: Resource, cursor: str | None) -> Page:
         if self.errors:
@@ -88,6 +95,13 @@ class Shop:
 
     async def rotate(self, connection: Connection, older_than: timedelta) -> bool:
         return False
+
+    async def deliveries(self, connection: Connection) -> Deliveries:
+        """Where it delivers, as it was set."""
+        if self.deaf:
+            raise PlatformError("not now", retry=True)
+        self.deliveries_read += 1
+        return self.delivers
 
     async def embed_state(self, connection: Connection) -> Finding:
         return Finding("embed", True)
@@ -358,6 +372,28 @@ async def test_a_store_that_says_it_changed_is_read_at_once(
     async with shopping.db.transaction(workspace) as tx:
         assert (fresh := await stores.get(tx, store.id)) is not None
         assert fresh.name == "New name"
+
+
+async def test_where_a_store_delivers_is_read_once_a_day_and_once_it_may_be(
+    shopping: App, shop: Shop, workspace: UUID, store: Store
+) -> None:
+    async def check(*, profile: bool = False) -> dict[str, Any]:
+        await reconcile.check_store(shopping, workspace, store_id=str(store.id), profile=profile)
+        async with shopping.db.transaction(workspace) as tx:
+            fresh = await stores.get(tx, store.id)
+            assert fresh is not None
+            return fresh.deliveries
+
+    shop.delivers = Deliveries(ask="read_shipping")
+    assert (await check(profile=True))["ask"] == "read_shipping"
+    await check()
+    assert shop.deliveries_read == 1, "once a day is enough while nothing changed"
+    zone = DeliveryZone({"SA": ()}, (DeliveryRate("Van", Money(2500, "SAR", 2)),))
+    shop.delivers, shop.findings = Deliveries((zone,)), [Finding("deliveries_unread", True, "", "read_shipping")]
+    known = await check()
+    assert msgspec.convert(known, Deliveries) == Deliveries((zone,))
+    shop.deaf = True
+    assert await check(profile=True) == known, "what it said last goes on, and the rest of the check too"
 
 
 async def test_the_health_check_says_what_it_found(shopping: App, shop: Shop, workspace: UUID, store: Store) -> None:

@@ -38,7 +38,18 @@ from graphql.execution.values import VariableValues
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from integrations.shopify.simulator import bulk, doings, edits, nodes, oauth, redirects, returns, topics, writings
+from integrations.shopify.simulator import (
+    bulk,
+    doings,
+    edits,
+    nodes,
+    oauth,
+    redirects,
+    returns,
+    shipping,
+    topics,
+    writings,
+)
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
 from integrations.shopify.simulator.state import Doc
 
@@ -252,6 +263,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         **returns.questions(shop),
         **redirects.questions(shop),
         **writings.questions(shop),
+        **shipping.questions(shop),
     }
 
 
@@ -273,6 +285,8 @@ def shop_node(shop: Shop) -> Doc:
         "myshopifyDomain": shop.domain,
         "url": first,
         "currencyCode": "ILS",
+        "taxShipping": True,
+        "taxesIncluded": shop.state.setting("taxes_included", True),
         "ianaTimezone": "Asia/Jerusalem",
         "primaryDomain": primary,
         "domains": [primary, *domains[1:]],

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from integrations.woocommerce.simulator import wire
+from integrations.woocommerce.simulator import shipping, wire
 from integrations.woocommerce.simulator.database import Json
 from integrations.woocommerce.simulator.hooks import Hooks
 from integrations.woocommerce.simulator.shop import GATEWAYS, STATUSES, Shop, Wanted, invalid_status
@@ -567,6 +567,18 @@ def _list_gateways(rest: Rest, call: Call) -> Answer:
     return Answer([rest.shown(call, gateway) for gateway in body], headers=headers)
 
 
+def _list_zones(rest: Rest, call: Call) -> Answer:
+    return Answer([rest.shown(call, zone) for zone in shipping.zones()])
+
+
+def _list_of_zone(rest: Rest, call: Call) -> Answer:
+    read = shipping.methods if call.path.endswith("methods") else shipping.locations
+    found = read(int(call.path.split("/")[-2]))
+    if found is None:
+        raise WpError("woocommerce_rest_shipping_zone_invalid", "Resource does not exist.", 404)
+    return Answer([rest.shown(call, one) for one in found])
+
+
 def _system_status(rest: Rest, call: Call) -> Answer:
     environment = {
         "home_url": call.base,
@@ -667,6 +679,8 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ("GET", r"coupons/(\d+)", _get_coupon),
         ("DELETE", r"coupons/(\d+)", _delete_coupon),
         ("GET", r"payment_gateways", _list_gateways),
+        ("GET", r"shipping/zones", _list_zones),
+        ("GET", r"shipping/zones/(\d+)/(locations|methods)", _list_of_zone),
         ("GET", r"system_status", _system_status),
         ("GET", r"settings/general", _list_settings),
         ("GET", r"settings/general/([a-z_]+)", _get_setting),

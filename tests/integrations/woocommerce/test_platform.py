@@ -734,6 +734,15 @@ def test_what_a_site_calls_its_home_slips_nothing_into_a_policy(address: str, or
     assert _origin(address) == origin
 
 
+async def test_where_the_store_delivers_is_read_from_its_zones(shop: Shop) -> None:
+    connection = replace(await shop.connect(), currency="JOD")
+    known = await shop.platform.deliveries(connection)
+    assert [(list(zone.countries), zone.everywhere, len(zone.rates)) for zone in known.zones] == [
+        (["JO"], False, 2), (["SA", "AE"], False, 1), ([], True, 0),
+    ]  # fmt: skip
+    assert (known.varies, known.taxed, known.ask) == (False, False, "")
+
+
 async def test_what_the_site_has_written_is_read_without_keys_and_without_the_shop_itself(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

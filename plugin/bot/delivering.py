@@ -1,0 +1,106 @@
+"""What delivery to a place costs, by the store's own zones as its checkout goes by them (`Platform.deliveries`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from plugin.bot import places
+from plugin.bot.decide import Outcome, Reason
+from plugin.bot.scene import Say, Scene
+from plugin.kernel.i18n import Translator
+from plugin.kernel.lazy import _
+from plugin.kernel.text import isolate
+from plugin.platform import Deliveries, DeliveryRate, DeliveryZone
+
+COST, AREA, TIME = "delivery_cost", "delivery_area", "delivery_time"
+TOPICS = frozenset({COST, AREA, TIME})
+_MOST_RATES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How a place is served. `zone` None: not at all. `sure`: nothing smaller than the country decides about it."""
+
+    zone: DeliveryZone | None
+    sure: bool = True
+
+
+def reached(deliveries: Deliveries, country: str, text: str = "") -> Reached:
+    """Which zone counts for a country, or for one of its regions that a text names: the first that fits. Pure."""
+    unsure = False
+    for zone in deliveries.zones:
+        names = zone.countries.get(country)
+        if names is None and not zone.everywhere:
+            continue
+        if names and not places.regions(text, names):
+            unsure = True
+            continue
+        if zone.partly:
+            unsure = True
+            continue
+        if zone.rates:
+            return Reached(zone, sure=not unsure)
+        break
+    return Reached(None, sure=not unsure)
+
+
+def to_place(scene: Scene, topic: str, text: str) -> Say | None:
+    """What delivery to the place costs that is named, or that nothing is delivered there.
+
+    None: no place is named, the store's zones are not known, they do not decide, the merchant chose an article for the
+    topic, or it is asked how long it takes to where something is delivered: that is the articles' to say.
+    """
+    deliveries = msgspec.convert(scene.store.deliveries, Deliveries)
+    if topic not in TOPICS or topic in scene.bot.answers or not any(zone.rates for zone in deliveries.zones):
+        return None
+    named = places.countries(text, scene.store.country) or ()
+    found = {code: reached(deliveries, code, text) for code in named}
+    if not found or not all(one.sure for one in found.values()):
+        return None
+    if deliveries.varies and any(one.zone is None for one in found.values()):
+        # Some goods may be sent there all the same.
+        return None
+    if topic == TIME and any(one.zone is not None for one in found.values()):
+        return None
+    said = [_said(scene.t, code, one.zone) for code, one in found.items()]
+    if deliveries.varies and any(one.zone is not None for one in found.values()):
+        said.append(scene.t.gettext(_("Some goods cost something else to deliver; the checkout shows it.")))
+    if deliveries.taxed and any(one.zone is not None for one in found.values()):
+        said.append(scene.t.gettext(_("Tax may come on top; the checkout shows it.")))
+    return Say(
+        Outcome.ANSWER, Reason.SURE, topic, "\n".join(said), tool="deliveries",
+        told=f"deliveries {' '.join(named)}", sad=all(one.zone is None for one in found.values()),
+    )  # fmt: skip
+
+
+def _said(t: Translator, code: str, zone: DeliveryZone | None) -> str:
+    name = t.language.locale.territories.get(code, code)
+    if zone is None:
+        return t.gettext(_("Nothing is delivered to this place: %(place)s."), place=name)
+    head = t.gettext(_("What delivery costs to this place: %(place)s"), place=name)
+    return "\n".join([head, *(f"• {_rate(t, rate)}" for rate in _told(zone.rates))])
+
+
+def _told(rates: Sequence[DeliveryRate]) -> list[DeliveryRate]:
+    """The cheapest first; what the checkout reckons last."""
+    return sorted(rates, key=lambda one: (one.price is None, one.price.amount if one.price else 0))[:_MOST_RATES]
+
+
+def _rate(t: Translator, rate: DeliveryRate) -> str:
+    if rate.price is None:
+        price = t.gettext(_("reckoned at checkout"))
+    elif rate.price.amount == 0:
+        price = t.gettext(_("free"))
+    else:
+        price = t.format_money(rate.price)
+    said = t.gettext(_("%(way)s: %(price)s"), way=isolate(rate.name), price=price)
+    limits = [
+        t.gettext(_("from a basket of %(amount)s on"), amount=t.format_money(rate.least)) if rate.least else "",
+        t.gettext(_("up to a basket of %(amount)s"), amount=t.format_money(rate.most)) if rate.most else "",
+        t.gettext(_("by weight")) if rate.by_weight else "",
+    ]
+    told = t.listing([one for one in limits if one])
+    return f"{said} ({told})" if told else said

@@ -1,0 +1,119 @@
+"""What delivery to a place costs is said by the store's own zones; what they do not decide is left to the articles."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from plugin.app import App
+from plugin.bot.delivering import reached
+from plugin.kernel.money import parse
+from plugin.platform import Deliveries, DeliveryRate, DeliveryZone
+from plugin.stores import Store
+from plugin.team import Agent
+from tests.bot.conftest import Chat, Models, set_bot
+from tests.bot.test_dialogues import plain
+
+
+def rate(name: str, price: str | None, least: str = "", most: str = "") -> DeliveryRate:
+    money = [parse(one, "ILS")[0] if one else None for one in (price or "", least, most)]
+    return DeliveryRate(name, money[0], least=money[1], most=money[2])
+
+
+HOME = DeliveryZone({"IL": ()}, (rate("Courier", "25", most="300"), rate("Big basket", "0", least="300")))
+NEAR = DeliveryZone({"JO": (), "EG": ("Cairo", "Giza")}, (rate("International", "60"), rate("DHL", None)))
+EMPTY = DeliveryZone({"LB": ()}, ())
+REST = DeliveryZone({}, (rate("Post", "90"),), everywhere=True)
+
+
+def test_the_first_zone_that_fits_counts() -> None:
+    known = Deliveries((HOME, NEAR, EMPTY, REST))
+    assert reached(known, "IL").zone is HOME
+    assert reached(known, "US").zone is REST
+    assert reached(known, "EG", "to Giza").zone is NEAR
+    assert not reached(known, "EG", "to Egypt").sure
+    # A zone without a way of delivering serves nobody.
+    assert reached(known, "LB").zone is None
+    assert reached(Deliveries((HOME,)), "US").zone is None
+
+
+def test_a_zone_of_some_postcodes_decides_nothing() -> None:
+    some = DeliveryZone({"IL": ()}, (rate("Same day", "40"),), partly=True)
+    assert not reached(Deliveries((some, HOME)), "IL").sure
+
+
+@pytest.fixture
+async def zones(app: App, workspace: UUID, store: Store, models: Models) -> None:
+    for text, topic in (
+        ("how much is delivery to Jordan", "delivery_cost"), ("كم التوصيل لإسرائيل", "delivery_cost"),
+        ("כמה עולה משלוח לירדן", "delivery_cost"), ("do you ship to Lebanon", "delivery_area"),
+        ("how much is delivery", "delivery_cost"), ("how long does it take to Jordan", "delivery_time"),
+        ("how long does it take to Lebanon", "delivery_time"), ("how much is delivery to Egypt", "delivery_cost"),
+        ("How long does delivery take, and what does it cost?", "delivery_cost"),
+    ):  # fmt: skip
+        models.reads(text, topic)
+    await keep(app, workspace, store, Deliveries((HOME, NEAR, EMPTY)))
+
+
+async def keep(app: App, workspace: UUID, store: Store, known: Deliveries) -> None:
+    async with app.db.transaction(workspace) as tx:
+        row = await tx.get(Store, store.id)
+        assert row is not None
+        row.deliveries = msgspec.to_builtins(known)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("how much is delivery to Jordan", ("Jordan", "International: ₪60", "DHL: reckoned at checkout")),
+        ("كم التوصيل لإسرائيل", ("إسرائيل", "Courier", "25", "Big basket: مجانًا", "300")),
+        ("כמה עולה משלוח לירדן", ("ירדן", "International", "60")),
+        ("do you ship to Lebanon", ("Nothing is delivered to this place: Lebanon.",)),
+        ("how long does it take to Lebanon", ("Nothing is delivered to this place: Lebanon.",)),
+    ],
+)
+async def test_the_price_to_a_place_is_told_in_the_language_of_the_question(
+    chat: Chat, zones: None, shop: dict[str, UUID], text: str, words: tuple[str, ...]
+) -> None:
+    said = await chat.say(text)
+    assert [word for word in words if word not in plain(said)] == []
+    assert said is not None
+    assert said.data["bot"]["parts"][0]["tool"] == "deliveries"
+
+
+@pytest.mark.parametrize(
+    "text", ["how much is delivery", "how much is delivery to Egypt", "how long does it take to Jordan"]
+)
+async def test_without_a_place_or_where_its_region_decides_an_article_answers(
+    chat: Chat, zones: None, shop: dict[str, UUID], text: str
+) -> None:
+    assert "Parcels arrive in five days" in plain(await chat.say(text))
+
+
+async def test_where_some_goods_have_zones_of_their_own_nobody_is_told_no(
+    app: App, workspace: UUID, store: Store, chat: Chat, zones: None, shop: dict[str, UUID]
+) -> None:
+    await keep(app, workspace, store, Deliveries((HOME, NEAR, EMPTY), varies=True))
+    assert "Nothing is delivered" not in plain(await chat.say("do you ship to Lebanon"))
+    assert "Some goods cost something else" in plain(await chat.say("how much is delivery to Jordan"))
+
+
+async def test_tax_on_top_is_said(
+    app: App, workspace: UUID, store: Store, chat: Chat, zones: None, shop: dict[str, UUID]
+) -> None:
+    await keep(app, workspace, store, Deliveries((HOME, NEAR), taxed=True))
+    assert "Tax may come on top" in plain(await chat.say("how much is delivery to Jordan"))
+
+
+async def test_an_article_that_the_merchant_chose_goes_before_the_zones(
+    app: App, workspace: UUID, store: Store, maya: Agent, chat: Chat, zones: None, shop: dict[str, UUID]
+) -> None:
+    await set_bot(app, workspace, store, maya, answers={"delivery_cost": str(shop["delivery"])})
+    assert "Parcels arrive in five days" in plain(await chat.say("how much is delivery to Jordan"))
+
+
+async def test_what_was_told_already_is_for_a_person(chat: Chat, zones: None, shop: dict[str, UUID]) -> None:
+    await chat.say("how much is delivery to Jordan")
+    assert "a colleague looks into it" in plain(await chat.say("how much is delivery to Jordan"))

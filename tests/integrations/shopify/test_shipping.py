@@ -1,0 +1,67 @@
+"""Where a Shopify shop delivers: with which permission it is read, and what is made of its zones."""
+
+from __future__ import annotations
+
+import pytest
+
+from integrations.shopify import shipping
+from integrations.shopify.simulator import oauth
+from plugin.kernel.money import Money
+from plugin.platform import Deliveries, DeliveryRate, DeliveryZone, PlatformError
+from tests.integrations.shopify.conftest import World
+
+
+def shekels(units: int) -> Money:
+    return Money(units * 100, "ILS", 2)
+
+
+ISRAEL = DeliveryZone(
+    {"IL": ()},
+    (
+        DeliveryRate("Standard", shekels(25), most=shekels(300)),
+        DeliveryRate("Free delivery", shekels(0), least=shekels(300)),
+        DeliveryRate("Express", shekels(45)),
+    ),
+)
+NEIGHBOURS = DeliveryZone({"JO": (), "EG": ("Cairo", "Giza")}, (DeliveryRate("International", shekels(60)),))
+GULF = DeliveryZone({"SA": (), "AE": (), "QA": ()}, (DeliveryRate("DHL", None),))
+
+
+async def test_without_the_permission_it_is_named_and_with_it_the_zones_are_read(world: World) -> None:
+    connection = await world.connect()
+    assert await world.platform.deliveries(connection) == Deliveries(ask="read_shipping")
+    oauth.change_scopes(world.sim.shop, [*world.sim.shop.granted, "read_shipping"])
+    assert await world.platform.deliveries(connection) == Deliveries((ISRAEL, NEIGHBOURS, GULF))
+
+
+async def test_zones_come_by_pages_and_the_rest_of_the_world_counts_last(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    oauth.change_scopes(shop, [*shop.granted, "read_shipping"])
+    post = {"id": 1, "name": "Rest", "countries": {"*": []}, "rates": [{"name": "Post", "price": "90.00"}]}
+    jordan = {"id": 2, "name": "Jordan", "countries": {"JO": []}, "rates": [{"name": "Van", "price": "7.50"}]}
+    shop.state.set("delivery_zones", [post, jordan])
+    shop.state.set("profiles", 2)
+    shop.state.set("taxes_included", False)
+    monkeypatch.setattr(shipping, "ZONES", 1)
+    assert await world.platform.deliveries(connection) == Deliveries(
+        (
+            DeliveryZone({"JO": ()}, (DeliveryRate("Van", Money(750, "ILS", 2)),)),
+            DeliveryZone({}, (DeliveryRate("Post", shekels(90)),), everywhere=True),
+        ),
+        varies=True,
+        taxed=True,
+    )
+
+
+async def test_an_answer_of_another_shape_is_said_to_be_one(world: World) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    oauth.change_scopes(shop, [*shop.granted, "read_shipping"])
+    shop.state.set(
+        "delivery_zones", [{"id": 1, "name": "Odd", "countries": {}, "rates": [{"name": "X", "price": "dear"}]}]
+    )
+    with pytest.raises(PlatformError):
+        await world.platform.deliveries(connection)
