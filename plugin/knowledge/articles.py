@@ -72,7 +72,7 @@ class Article(TenantRow, Base):
 
     __tablename__ = "articles"
     __table_args__ = (
-        Index(None, "workspace_id", "collection_id"),
+        Index(None, "workspace_id", "collection_id", "place", "id"),
         Index("uq_articles_origin", "workspace_id", "origin", unique=True, postgresql_where=text("origin <> ''")),
         tenant_key("collection_id", "help_collections", ondelete="NO ACTION"),
         {"info": _OWN},
