@@ -49,17 +49,16 @@ _SEEN = (
     "AND (a.store_id IS NULL OR a.store_id = :store)"
 )
 
-# As many rows are read as a page shows: a shelf is walked in its order, and what stands in LATERAL … LIMIT is looked up by
-# its key. As a plain join PostgreSQL reads and sorts every text of the workspace.
-_ARTICLE = (
-    "a.kind = 'article' AND a.deleted_at IS NULL AND (a.store_id IS NULL OR a.store_id = :store)"
-)
+# As many rows are read as a page shows: a shelf is walked in its order, and what stands in LATERAL … LIMIT is looked up
+# by its key. As a plain join PostgreSQL reads and sorts every text of the workspace.
+_ARTICLE = "a.kind = 'article' AND a.deleted_at IS NULL AND (a.store_id IS NULL OR a.store_id = :store)"
 _A_TEXT = (
     " CROSS JOIN LATERAL (SELECT * FROM article_texts WHERE workspace_id = :workspace AND article_id = a.id "
     "AND language = {language} AND published IS NOT NULL LIMIT 1) t"
 )
-_ON_SHELF = "FROM articles a" + _A_TEXT + f" WHERE a.workspace_id = :workspace AND {_ARTICLE} AND a.collection_id "
-_IN_ORDER = " ORDER BY a.place, a.id LIMIT :"
+_ON_SHELF = f"FROM articles a{_A_TEXT} WHERE a.workspace_id = :workspace AND {_ARTICLE} AND a.collection_id "
+# The collection too, all of which is the same: without it the index has no order for those that are in none.
+_IN_ORDER = " ORDER BY a.collection_id, a.place, a.id LIMIT :"
 
 _LANGUAGES = text(
     "SELECT c FROM unnest(CAST(:codes AS text[])) AS c CROSS JOIN LATERAL (SELECT 1 FROM article_texts t "
@@ -90,7 +89,10 @@ _FIRST = text(
     "ORDER BY place, article_id"
 )
 _NAMED = text(f"SELECT {_COLUMNS}, t.html" + _SEEN + " AND t.language = :language AND t.slug = :slug")
-_SOME = text(f"SELECT {_COLUMNS}, t.html" + _SEEN + " AND t.language = :language AND t.article_id = ANY(:ids)")
+_SOME = text(
+    f"SELECT {_COLUMNS}, t.html FROM articles a{_A_TEXT.format(language=':language')} "
+    f"WHERE a.workspace_id = :workspace AND {_ARTICLE} AND a.id = ANY(:ids)"
+)
 _TEXTS = text(f"SELECT {_COLUMNS}, '' AS html" + _SEEN + " AND t.article_id = :id ORDER BY t.language")
 _LED = text(
     f"SELECT {_COLUMNS}, '' AS html, t.former ? :slug AS own"
@@ -112,11 +114,11 @@ class Published:
 
     async def languages(self, collection: UUID | None = None) -> list[str]:
         """Languages that something is published in, in all or on one shelf (`ALONE`: on none)."""
+        there = [row.c for row in await self._rows(_LANGUAGES, codes=list(self.codes))]
         if collection is None:
-            rows = await self._rows(_LANGUAGES, codes=list(self.codes))
-        else:
-            statement = _SHELF_LANGUAGES[collection == ALONE]
-            rows = await self._rows(statement, codes=list(self.codes), collection=collection)
+            return there
+        # Only those are looked for on the shelf: one that nothing is in would be looked for to its end.
+        rows = await self._rows(_SHELF_LANGUAGES[collection == ALONE], codes=there, collection=collection)
         return [row.c for row in rows]
 
     async def shelves(self, language: str, first: int, loose: int) -> Mapping[UUID | None, Shelf]:
