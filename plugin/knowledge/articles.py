@@ -471,6 +471,17 @@ async def unpublish(tx: Tx, article: Article, language: str, *, by: Agent) -> No
     await _told(tx, article, by, language, row.title, shown=False)
 
 
+async def drop(tx: Tx, article: Article, language: str) -> None:
+    """Throw a language away with its versions: there is nothing in it any more. Not for what shoppers see: unpublish
+    it first."""
+    for model in (ArticleVersion, ArticleText):
+        await tx.execute(
+            delete(model).where(
+                model.workspace_id == tx.workspace_id, model.article_id == article.id, model.language == language
+            )
+        )
+
+
 async def schedule(tx: Tx, article: Article, language: str, at: datetime, *, by: Agent) -> None:
     """Publish the latest version at `at` (UTC); what is saved until then goes along."""
     _allowed(by)
