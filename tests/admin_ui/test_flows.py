@@ -133,6 +133,7 @@ async def test_it_is_tried_by_the_engine_in_any_language_and_nothing_happens(
     await maya.post("/panel/settings/me", data={"locale": "he"})
     hebrew = (await maya.get(f"{LIST}/{row.id}")).text
     assert '<option value="he" selected>' in hebrew, "it begins in the language of who tries it"
+    await maya.post("/panel/settings/me", data={"locale": ""})
     whole = form(page)
     tried = (await maya.post(f"{LIST}/{row.id}/try", data={**whole, "try-language": "ar", "say": "2"})).text
     assert "ما رقم الطلب؟" in tried
