@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from admin_ui import order_links, words
 from admin_ui.keys import KEYS
 from plugin.conversations import mentions
+from plugin.conversations.wording import SNIPPET
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate, language_of
@@ -78,6 +79,7 @@ def furnish(web: Web) -> None:
         calling=mentions.parts,
         script_of=language_of,
         filled_words=filled_words,
+        missing_words=missing_words,
         keys=KEYS,
         statuses=words.STATUSES,
         ranks=words.PRIORITIES,
@@ -162,7 +164,13 @@ def file_size(t: Translator, size: int) -> str:
 def filled_words(t: Translator) -> Markup:
     """What can be filled into a text, by its name in it, as JSON for a data attribute."""
     named = {name.value: t.gettext(text) for name, text in words.FILLED.items()}
+    named[SNIPPET] = words.filled(t, f"{SNIPPET}{{name}}")
     return script_json(named).replace("'", "\\u0027")
+
+
+def missing_words(t: Translator, names: Sequence[str]) -> str:
+    """What could not be filled into a text, as a list in a sentence."""
+    return t.listing([words.filled(t, name) for name in names])
 
 
 def panel_words(t: Translator) -> Markup:

@@ -250,6 +250,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/settings/macros/new", macros.new, reply),
         *door.routes("/settings/macros/starters", macros.plant, reply, "POST"),
         *door.routes("/settings/macros/preview", macros.preview, reply, "POST"),
+        *door.routes("/settings/macros/snippets", macros.known_snippets, reply),
         *door.routes("/settings/macros/{id}", macros.one, reply),
         *door.routes("/settings/macros/{id}", macros.save, reply, "POST"),
         *door.routes("/settings/macros/{id}/move", macros.move, reply, "POST"),

@@ -14,7 +14,7 @@ from plugin.automations.conditions import Key, Shape, Term, Value
 from plugin.automations.rules import TIMED, Deed, Do, Held, Rule, Trigger
 from plugin.conversations.conversations import Priority, Status
 from plugin.conversations.filters import NOBODY, SOMEBODY, WEEKDAYS
-from plugin.conversations.wording import Name, glimpse
+from plugin.conversations.wording import SNIPPET, Name, glimpse
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
@@ -264,7 +264,7 @@ def why(t: Translator, held: str, detail: str = "") -> str:
     if held not in set(Held):
         return ""
     if held == Held.MISSING:
-        known = [t.gettext(words.FILLED[Name(one)]) for one in detail.split(", ") if one in set(Name)]
+        known = [words.filled(t, one) for one in detail.split(", ") if one in set(Name) or one.startswith(SNIPPET)]
         detail = t.listing(known)
     return t.gettext(WHY[Held(held)], detail=detail)
 

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from admin_ui.desk import Desk, as_id
-from admin_ui.words import FILLED
+from admin_ui.words import filled
 from plugin.conversations import macros, meanwhile, wording
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.meanwhile import News
@@ -33,7 +33,7 @@ async def held(tx: Tx, desk: Desk, talk: Conversation, form: Any) -> Response | 
         reasons += _told(t, news)
     left = wording.unfilled(str(form.get("text", ""))) if not form.get("as_it_is") else ()
     if left:
-        names = t.listing([t.gettext(FILLED[name]) for name in left])
+        names = t.listing([filled(t, name) for name in left])
         reasons.append(t.gettext("Still to be filled in: %(names)s.", names=names))
     if not reasons:
         return None

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plugin.conversations.conversations import Priority, Status
-from plugin.conversations.wording import Name
+from plugin.conversations.wording import SNIPPET, Name
+from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
 
@@ -242,3 +243,10 @@ FILLED: Mapping[Name, Lazy] = {
     Name.STORE_NAME: _("the store's name"),
     Name.STORE_LINK: _("the store's address"),
 }
+
+
+def filled(t: Translator, name: str) -> str:
+    """What can be filled into a text, in words."""
+    if name.startswith(SNIPPET):
+        return t.gettext("the snippet %(name)s", name=isolate(name.removeprefix(SNIPPET)))
+    return t.gettext(FILLED[Name(name)])

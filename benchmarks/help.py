@@ -178,8 +178,7 @@ async def pages(app: App, large: UUID, small: UUID, process: psutil.Process) -> 
     for kind in ("first page", "article", "shelf"):
         many, few = (median(took[kind, workspace_id][5:]) for workspace_id in (large, small))
         print(f"  {kind:<13} {many:6.1f} ms of {ARTICLES} articles, {few:6.1f} ms of {FEW}", flush=True)
-        if kind != "shelf":
-            good &= ratio(f"help.{kind.replace(' ', '_')}_of_{ARTICLES}_to_{FEW}", many / few, "<=", 2)
+        good &= ratio(f"help.{kind.replace(' ', '_')}_of_{ARTICLES}_to_{FEW}", many / few, "<=", 2)
     return good
 
 

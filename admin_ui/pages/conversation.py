@@ -47,6 +47,8 @@ from plugin.kernel.events import Event
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
+from plugin.model import settings
+from plugin.model.settings import Use
 from plugin.team import Agent
 
 CHANNELS: dict[str, tuple[str, Lazy]] = {"widget": ("message-circle", _("Chat")), "email": ("mail", _("E-mail"))}
@@ -131,6 +133,7 @@ class Thread:
     tags: Sequence[str]
     known_tags: Sequence[str]
     laters: Sequence[Later]
+    sums_up: bool
     assignee_id: UUID | None
     colleagues: Sequence[Agent]
     items: Sequence[Said | Happened]
@@ -363,6 +366,7 @@ async def _thread(
         tags=(await tags.of_conversations(tx, [talk.id])).get(talk.id, ()),
         known_tags=await tags.all_tags(tx),
         laters=laters(desk.t, datetime.now(UTC)),
+        sums_up=desk.may("reply") and Use.SUMMARY in await settings.offered(tx),
         assignee_id=talk.assignee_id,
         colleagues=await team.colleagues(tx) if colleagues is None else colleagues,
         items=items,

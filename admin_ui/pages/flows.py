@@ -325,7 +325,10 @@ async def attempt(desk: Desk) -> Response:
 def _walk(
     desk: Desk, flow: Flow, said: Sequence[str], form: FormData, names: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    language = str(form.get("try-language") or (flow.languages[0] if flow.languages else "en"))
+    mine = _code(desk.t)
+    language = str(
+        form.get("try-language") or next((one for one in (mine, *flow.languages) if one in flow.languages), mine)
+    )
     order = str(form.get("try-order") or "unproven")
     facts = Facts(
         language, str(form.get("try-channel") or "chat"), str(form.get("try-store") or ""),

@@ -327,13 +327,15 @@ async def _since(tx: Tx, found: Listed, language: str) -> list[rules.Line]:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An article or snippet to put into a reply: `words` is what is put in."""
+    """An article or snippet to put into a reply: `words` is what is put in; `language` and `written_in`, its name,
+    where that is another one than the conversation's."""
 
     name: str
     excerpt: Sequence[Piece]
     words: str
     snippet: bool
     language: str
+    written_in: str
     suggested: bool
 
 
@@ -359,6 +361,7 @@ async def _offers(tx: Tx, desk: Desk, talk: Conversation, text: str, suggested: 
     )  # fmt: skip
     every = {one.article.id: one for one in await articles.by_ids(tx, [one.article_id for one in found])}
     store = await tx.get(Store, talk.store_id) if talk.store_id else None
+    names = {one.code: one.name for one in desk.app.catalogues.languages}
     return [
         Offer(
             name=one.name,
@@ -366,6 +369,7 @@ async def _offers(tx: Tx, desk: Desk, talk: Conversation, text: str, suggested: 
             words=_words(desk, store, every[one.article_id], one.language, one.slug),
             snippet=one.kind == Kind.SNIPPET,
             language=one.language if one.cross else "",
+            written_in=names[one.language] if one.cross else "",
             suggested=suggested,
         )
         for one in found

@@ -23,9 +23,11 @@ from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
+from plugin.knowledge import snippets
 
 _OFFERED = 30
 _RECENT = 12
+_SNIPPETS = 8
 
 _SIGNS = {
     Do.TAG: "tag",
@@ -94,7 +96,7 @@ async def chosen(desk: Desk) -> Response:
         code = macros.in_language(
             macro.texts, desk.request.query_params.get("locale", ""), talk.locale, desk.workspace.locale
         )
-        filled = await _filled(tx, desk, talk, macro.texts.get(code, ""), code)
+        filled, abroad = await _filled(tx, desk, talk, macro.texts.get(code, ""), code)
         names = await _names(tx)
         deeds = [_deed(desk.t, action, names) for action in macro.deeds()]
     return desk.page(
@@ -104,6 +106,7 @@ async def chosen(desk: Desk) -> Response:
         code=code,
         languages=[(one.code, one.name) for one in _languages(desk) if macro.texts.get(one.code)],
         filled=filled,
+        abroad=abroad,
         deeds=deeds,
         conversation_id=desk.path_id(),
     )
@@ -122,9 +125,18 @@ async def do(desk: Desk) -> Response:
     return Response(status_code=204, headers=desk.headers())
 
 
-async def _filled(tx: Tx, desk: Desk, talk: Conversation, text: str, code: str) -> Filled:
+async def _filled(tx: Tx, desk: Desk, talk: Conversation, text: str, code: str) -> tuple[Filled, list[str]]:
+    """A text filled in, and the snippets in it that are not there in its language, in words."""
     t = desk.app.catalogues.translator(code, timezone=desk.t.timezone)
-    return wording.fill(text, await filling.values(tx, talk, desk.agent, t))
+    used = await snippets.named(tx, wording.snippets(text), talk.store_id, code)
+    values = {f"{wording.SNIPPET}{name}": one.words for name, one in used.items()}
+    languages = {one.code: one.name for one in _languages(desk)}
+    abroad = [
+        desk.t.gettext("%(title)s: not there in the language of the answer, put in as %(language)s",
+                       title=isolate(one.title), language=isolate(languages[one.language]))
+        for one in used.values() if one.language != code
+    ]  # fmt: skip
+    return wording.fill(text, {**await filling.values(tx, talk, desk.agent, t), **values}), abroad
 
 
 def _first_words(texts: Mapping[str, str], code: str) -> str:
@@ -239,6 +251,7 @@ async def save(desk: Desk) -> Response:
     async with desk.transaction() as tx:
         macro = await macros.find(tx, desk.agent, desk.path_id()) if "id" in desk.request.path_params else None
         try:
+            await snippets.check(tx, [name for said in draft.texts.values() for name in wording.snippets(said)])
             await macros.write(tx, desk.agent, draft, macro)
         except AhlanError as error:
             if error.status not in (400, 422):
@@ -256,7 +269,7 @@ async def preview(desk: Desk) -> Response:
     form = await desk.request.form()
     texts = _draft(desk, form).texts
     asked = str(form.get("conversation", ""))
-    shown: list[tuple[str, str, Filled | None, str]] = []
+    shown: list[tuple[str, str, Filled | None, Sequence[str]]] = []
     async with desk.transaction() as tx:
         talk = await conversation.find(tx, as_id(asked)) if asked else None
         for language in _languages(desk):
@@ -265,10 +278,18 @@ async def preview(desk: Desk) -> Response:
                 continue
             try:
                 wording.check(text)
-                shown.append((language.code, language.name, await _filled(tx, desk, talk, text, language.code), ""))
+                shown.append((language.code, language.name, *await _filled(tx, desk, talk, text, language.code)))
             except AhlanError as error:
-                shown.append((language.code, language.name, None, desk.t.gettext(error.message, **error.values)))
-    return desk.page("macro.html", block="preview", previews=shown, filled_names=words.FILLED)
+                shown.append((language.code, language.name, None, [desk.t.gettext(error.message, **error.values)]))
+    return desk.page("macro.html", block="preview", previews=shown)
+
+
+async def known_snippets(desk: Desk) -> Response:
+    """The snippets that can be put into a macro: those whose titles have what is typed."""
+    query = desk.request.query_params.get("find-snippet", "")[:80]
+    async with desk.transaction() as tx:
+        every = await snippets.offered(tx, query, desk.t.locale, _SNIPPETS)
+    return desk.page("macro.html", block="snippets", known=every, query=query)
 
 
 async def move(desk: Desk) -> Response:
@@ -355,6 +376,6 @@ async def _form(tx: Tx, desk: Desk, draft: Draft, macro: Macro | None) -> dict[s
         "others": macro is not None and macro.created_by not in (None, desk.agent.id),
         "recent": recent,
         "previews": [],
-        "filled_names": words.FILLED,
+        "known": await snippets.offered(tx, "", t.locale, _SNIPPETS),
         "errors": {},
     }

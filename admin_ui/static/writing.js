@@ -3,7 +3,7 @@
 
 // --- what is typed before the cursor -------------------------------------------------------------------------------
 
-const UNFILLED = /\{\{\s*([a-z_.]+)\s*(?:\|[^{}]*)?\}\}/g;
+const UNFILLED = /\{\{\s*([a-z_]+\.[^\s{}|]+)\s*(?:\|[^{}]*)?\}\}/g;
 const token = (sign) => new RegExp(`(?:^|\\s)${sign}((?:[^\\s${sign}][^\\n${sign}]{0,39})?)$`);
 const macroToken = token("/");
 const mentionToken = token("@");
@@ -160,15 +160,17 @@ async function useMacro(id, sought, locale = "") {
 
 function nextUnfilled(from = 0) {
   const box = wordsBox();
-  const all = [...box.value.matchAll(UNFILLED)].filter((found) => found[1] in names(box.form));
+  const all = [...box.value.matchAll(UNFILLED)].filter((found) => nameOf(box.form, found[1]));
   const found = all.find((one) => one.index >= from) || all[0];
   if (!found) return;
   box.focus();
   box.setSelectionRange(found.index, found.index + found[0].length);
 }
 
-function names(form) {
-  return JSON.parse(form.dataset.names);
+// What a name is called; a snippet by its own.
+function nameOf(form, said) {
+  const names = JSON.parse(form.dataset.names);
+  return names[said] || (said.startsWith("snippet.") && names["snippet."].replace("{name}", () => said.slice(8)));
 }
 
 // What is missing is told while it is missing, wherever the text came from.
@@ -176,8 +178,7 @@ function tellUnfilled() {
   const box = wordsBox();
   const line = $("#unfilled");
   if (!box || !line) return;
-  const known = names(box.form);
-  const left = new Set([...box.value.matchAll(UNFILLED)].map((found) => known[found[1]]).filter(Boolean));
+  const left = new Set([...box.value.matchAll(UNFILLED)].map((found) => nameOf(box.form, found[1])).filter(Boolean));
   line.hidden = !left.size || mode() === "note";
   const list = new Intl.ListFormat(document.documentElement.lang, { type: "conjunction" });
   $("[data-unfilled]", line).textContent = list.format(left);
@@ -374,6 +375,16 @@ function putName(name) {
   field.setRangeText(name, field.selectionStart, field.selectionEnd, "end");
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
+
+// Enter puts in the first that was found for what stands there; it saves nothing.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing || event.target.id !== "find-snippet") return;
+  event.preventDefault();
+  const wanted = event.target.value.trim();
+  const found = $("#snippets");
+  const first = $("[data-put]", found);
+  if (wanted && found.dataset.foundFor.trim() === wanted && first) putName(first.dataset.put);
+});
 
 const showWritten = later(async () => {
   const form = $("form[data-preview-of]");

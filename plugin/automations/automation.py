@@ -21,6 +21,7 @@ from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
+from plugin.knowledge import snippets
 from plugin.team import Agent, Permission, audit
 
 MOST = 100
@@ -447,6 +448,7 @@ async def _fits_reply(tx: Tx, deed: Deed) -> bool:
         if len(said) > MAX_TEXT:
             raise AhlanError(_("An answer has at most 4000 characters."), code="rule_text")
         wording.check(said)
+        await snippets.check(tx, wording.snippets(said))
     return any(said.strip() for said in deed.texts.values())
 
 

@@ -30,6 +30,7 @@ from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
+from plugin.knowledge import snippets
 from plugin.stores import Store
 from plugin.team import Agent, Permission
 
@@ -349,7 +350,11 @@ async def _reply(app: App, tx: Tx, known: Known, talk: Conversation, deed: Deed,
     code = macros.in_language(said, known.locale, workspace.locale if workspace else "")
     if not code:
         return Result(deed, Held.NO_TEXT)
-    filled = wording.fill(said[code], await filling.values(tx, talk, None, await _speaker(app, tx, talk, code)))
+    values = await filling.values(tx, talk, None, await _speaker(app, tx, talk, code))
+    # Nobody reads it before it is sent: a snippet in another language is none.
+    used = await snippets.named(tx, wording.snippets(said[code]), talk.store_id, code, across=False)
+    texts = {f"{wording.SNIPPET}{name}": one.words for name, one in used.items()}
+    filled = wording.fill(said[code], {**values, **texts})
     if filled.missing:
         return Result(deed, Held.MISSING, ", ".join(filled.missing))
     if await _too_often(tx, talk):

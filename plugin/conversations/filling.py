@@ -19,7 +19,7 @@ from plugin.team import Agent
 _ORDERS = 10
 
 
-async def values(tx: Tx, conversation: Conversation, agent: Agent | None, t: Translator) -> Mapping[Name, str]:
+async def values(tx: Tx, conversation: Conversation, agent: Agent | None, t: Translator) -> Mapping[str, str]:
     """What is known here, and who answers: nobody where a rule does.
 
     `t` speaks the language of the answer, in the time zone of the store.

@@ -72,7 +72,7 @@ class Article(TenantRow, Base):
 
     __tablename__ = "articles"
     __table_args__ = (
-        Index(None, "workspace_id", "collection_id"),
+        Index(None, "workspace_id", "collection_id", "place", "id"),
         Index("uq_articles_origin", "workspace_id", "origin", unique=True, postgresql_where=text("origin <> ''")),
         tenant_key("collection_id", "help_collections", ondelete="NO ACTION"),
         {"info": _OWN},
@@ -469,6 +469,17 @@ async def unpublish(tx: Tx, article: Article, language: str, *, by: Agent) -> No
     row.shown = row.html = ""
     await tx.flush()
     await _told(tx, article, by, language, row.title, shown=False)
+
+
+async def drop(tx: Tx, article: Article, language: str) -> None:
+    """Throw a language away with its versions: there is nothing in it any more. Not for what shoppers see: unpublish
+    it first."""
+    for model in (ArticleVersion, ArticleText):
+        await tx.execute(
+            delete(model).where(
+                model.workspace_id == tx.workspace_id, model.article_id == article.id, model.language == language
+            )
+        )
 
 
 async def schedule(tx: Tx, article: Article, language: str, at: datetime, *, by: Agent) -> None:

@@ -317,14 +317,14 @@ async def take(
 
 async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
     """Undo a taking over: what it made or brought back is deleted, what it changed has its former words again, also for
-    shoppers; a language that it put into an article of somebody else's is a draft.
+    shoppers, and a language that it added is gone again. Where that is the one that others follow, it stays as a draft.
 
     What somebody wrote on since stays as it is. Done once. Raises Forbidden for who may not change what shoppers see.
     """
     if kept.done_at is None or "back" in kept.report:
         return kept
     steps = [Step(**one) for one in kept.report.get("steps", ())]
-    counts = dict.fromkeys(("deleted", "restored", "off", "stayed"), 0)
+    counts = dict.fromkeys(("deleted", "restored", "gone", "off", "stayed"), 0)
     for id in dict.fromkeys(one.article for one in steps):
         mine = [one for one in steps if one.article == id]
         found = await articles.find(tx, UUID(id), lock=True)
@@ -345,6 +345,8 @@ async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
             counts["deleted"] += 1
         elif any(one.before or one.shown for one in still):
             counts["restored"] += 1
+        elif any(_added(found.article, one) for one in still):
+            counts["gone"] += 1
         else:
             counts["off" if still else "stayed"] += 1
     kept.report = {**kept.report, "back": counts}
@@ -360,6 +362,11 @@ def _untouched(found: Listed, mine: Sequence[Step], still: Sequence[Step], since
     return len(still) == len(mine) and all(row.updated_at <= since for row in others)
 
 
+def _added(article: Article, step: Step) -> bool:
+    """Whether there was nothing in this language, which others do not follow."""
+    return not step.before and step.language != article.source_language
+
+
 async def _as_before(tx: Tx, article: Article, row: ArticleText, step: Step, by: Agent) -> None:
     shown = row.published == step.version
     if shown and step.shown is None:
@@ -369,6 +376,8 @@ async def _as_before(tx: Tx, article: Article, row: ArticleText, step: Step, by:
         await articles.publish(tx, article, step.language, by=by)
     if step.before:
         await articles.restore(tx, article, step.language, step.before, by=by.id)
+    elif _added(article, step):
+        await articles.drop(tx, article, step.language)
     # Else the next import would take what is here for a change that somebody made here.
     imported = {code: came for code, came in article.imported.items() if code != step.language}
     article.imported = imported if step.came is None else {**imported, step.language: step.came}

@@ -32,11 +32,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The texts of a collection (None: of no collection) that were asked for, of how many."""
+    """The texts of a collection (None: of no collection) that were asked for. `more`: there are others behind them."""
 
     collection_id: UUID | None
     texts: Sequence[Text]
-    many: int
+    more: bool
 
 
 _COLUMNS = (
@@ -49,35 +49,50 @@ _SEEN = (
     "AND (a.store_id IS NULL OR a.store_id = :store)"
 )
 
+# As many rows are read as a page shows: a shelf is walked in its order, and what stands in LATERAL … LIMIT is looked up
+# by its key. As a plain join PostgreSQL reads and sorts every text of the workspace.
+_ARTICLE = "a.kind = 'article' AND a.deleted_at IS NULL AND (a.store_id IS NULL OR a.store_id = :store)"
+_A_TEXT = (
+    " CROSS JOIN LATERAL (SELECT * FROM article_texts WHERE workspace_id = :workspace AND article_id = a.id "
+    "AND language = {language} AND published IS NOT NULL LIMIT 1) t"
+)
+_ON_SHELF = f"FROM articles a{_A_TEXT} WHERE a.workspace_id = :workspace AND {_ARTICLE} AND a.collection_id "
+# The collection too, all of which is the same: without it the index has no order for those that are in none.
+_IN_ORDER = " ORDER BY a.collection_id, a.place, a.id LIMIT :"
+
 _LANGUAGES = text(
-    "SELECT c FROM unnest(CAST(:codes AS text[])) AS c WHERE EXISTS (SELECT 1"
-    + _SEEN
-    + " AND t.language = c) ORDER BY c"
+    "SELECT c FROM unnest(CAST(:codes AS text[])) AS c CROSS JOIN LATERAL (SELECT 1 FROM article_texts t "
+    "CROSS JOIN LATERAL (SELECT 1 FROM articles a WHERE a.workspace_id = :workspace AND a.id = t.article_id "
+    f"AND {_ARTICLE} LIMIT 1) a WHERE t.workspace_id = :workspace AND t.language = c AND t.published IS NOT NULL "
+    "LIMIT 1) t ORDER BY c"
 )
-_SHELF_LANGUAGES = text(
-    "SELECT c FROM unnest(CAST(:codes AS text[])) AS c WHERE EXISTS (SELECT 1" + _SEEN + " AND t.language = c "
-    f"AND coalesce(a.collection_id, '{ALONE}') = :collection) ORDER BY c"
-)
-# What is counted and put in order is only ids; the words are fetched for those that are shown.
-_ORDERED = "SELECT a.id, a.place, t.language AS spoken, count(*) OVER (PARTITION BY a.collection_id) AS many"
-_JOINED = (
-    "JOIN articles a ON a.workspace_id = :workspace AND a.id = x.id "
-    "JOIN article_texts t ON t.workspace_id = :workspace AND t.article_id = x.id AND t.language = x.spoken"
-)
+
+
+def _shelf_languages(which: str) -> TextClause:
+    found = f"SELECT 1 {_ON_SHELF.format(language='c')} {which} LIMIT 1"
+    return text(f"SELECT c FROM unnest(CAST(:codes AS text[])) AS c CROSS JOIN LATERAL ({found}) x ORDER BY c")
+
+
+def _shelf(which: str) -> TextClause:
+    return text(
+        f"SELECT {_COLUMNS}, t.html {_ON_SHELF.format(language=':language')} {which}{_IN_ORDER}most OFFSET :begin"
+    )
+
+
+_OF_ONE, _OF_NONE = "= :collection", "IS NULL"
+_SHELF_LANGUAGES = {False: _shelf_languages(_OF_ONE), True: _shelf_languages(_OF_NONE)}
+_SHELF = {False: _shelf(_OF_ONE), True: _shelf(_OF_NONE)}
+_TITLES = f"SELECT {_COLUMNS}, '' AS html, a.place {_ON_SHELF.format(language=':language')}"
 _FIRST = text(
-    f"SELECT {_COLUMNS}, '' AS html, x.many FROM ({_ORDERED}, "
-    "row_number() OVER (PARTITION BY a.collection_id ORDER BY a.place, a.id) AS n"
-    + _SEEN
-    + f" AND t.language = :language) x {_JOINED} WHERE x.n <= :first ORDER BY x.n"
-)
-_SHELF = text(
-    f"SELECT {_COLUMNS}, t.html, x.many FROM ({_ORDERED}"
-    + _SEEN
-    + f" AND t.language = :language AND coalesce(a.collection_id, '{ALONE}') = :collection "
-    f"ORDER BY a.place, a.id LIMIT :most OFFSET :begin) x {_JOINED} ORDER BY x.place, x.id"
+    f"SELECT x.* FROM help_collections c CROSS JOIN LATERAL ({_TITLES} = c.id{_IN_ORDER}first) x "
+    f"WHERE c.workspace_id = :workspace UNION ALL ({_TITLES} IS NULL{_IN_ORDER}loose) "
+    "ORDER BY place, article_id"
 )
 _NAMED = text(f"SELECT {_COLUMNS}, t.html" + _SEEN + " AND t.language = :language AND t.slug = :slug")
-_SOME = text(f"SELECT {_COLUMNS}, t.html" + _SEEN + " AND t.language = :language AND t.article_id = ANY(:ids)")
+_SOME = text(
+    f"SELECT {_COLUMNS}, t.html FROM articles a{_A_TEXT.format(language=':language')} "
+    f"WHERE a.workspace_id = :workspace AND {_ARTICLE} AND a.id = ANY(:ids)"
+)
 _TEXTS = text(f"SELECT {_COLUMNS}, '' AS html" + _SEEN + " AND t.article_id = :id ORDER BY t.language")
 _LED = text(
     f"SELECT {_COLUMNS}, '' AS html, t.former ? :slug AS own"
@@ -99,26 +114,28 @@ class Published:
 
     async def languages(self, collection: UUID | None = None) -> list[str]:
         """Languages that something is published in, in all or on one shelf (`ALONE`: on none)."""
+        there = [row.c for row in await self._rows(_LANGUAGES, codes=list(self.codes))]
         if collection is None:
-            rows = await self._rows(_LANGUAGES, codes=list(self.codes))
-        else:
-            rows = await self._rows(_SHELF_LANGUAGES, codes=list(self.codes), collection=collection)
+            return there
+        # Only those are looked for on the shelf: one that nothing is in would be looked for to its end.
+        rows = await self._rows(_SHELF_LANGUAGES[collection == ALONE], codes=there, collection=collection)
         return [row.c for row in rows]
 
-    async def shelves(self, language: str, first: int) -> Mapping[UUID | None, Shelf]:
-        """The first texts of each collection, without their words, by the collection's id."""
-        rows = await self._rows(_FIRST, language=language, first=first)
-        found: dict[UUID | None, Shelf] = {}
+    async def shelves(self, language: str, first: int, loose: int) -> Mapping[UUID | None, Shelf]:
+        """The first texts of each collection and the first that are in none, without their words, by the
+        collection's id."""
+        rows = await self._rows(_FIRST, language=language, first=first + 1, loose=loose + 1)
+        texts: dict[UUID | None, list[Text]] = {}
         for row in rows:
-            before = found.get(row.collection_id, Shelf(row.collection_id, (), row.many))
-            found[row.collection_id] = Shelf(row.collection_id, [*before.texts, _text(row)], row.many)
-        return found
+            texts.setdefault(row.collection_id, []).append(_text(row))
+        return {id: _first(id, every, first if id is not None else loose) for id, every in texts.items()}
 
     async def shelf(self, language: str, collection: UUID, begin: int, most: int) -> Shelf:
         """So many texts of a collection (`ALONE`: of none) from a place on."""
-        rows = await self._rows(_SHELF, language=language, collection=collection, begin=begin, most=most)
-        id = None if collection == ALONE else collection
-        return Shelf(id, [_text(row) for row in rows], rows[0].many if rows else 0)
+        rows = await self._rows(
+            _SHELF[collection == ALONE], language=language, collection=collection, begin=begin, most=most + 1
+        )
+        return _first(None if collection == ALONE else collection, [_text(row) for row in rows], most)
 
     async def named(self, language: str, slug: str) -> Text | None:
         """The text with this address."""
@@ -151,6 +168,10 @@ class Published:
         return (
             await self.tx.execute(statement, {"workspace": self.tx.workspace_id, "store": self.store, **values})
         ).all()
+
+
+def _first(collection: UUID | None, texts: Sequence[Text], most: int) -> Shelf:
+    return Shelf(collection, texts[:most], len(texts) > most)
 
 
 def _text(row: Any) -> Text:

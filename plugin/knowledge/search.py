@@ -209,13 +209,10 @@ async def _ranked(
     asked = lexemes.asked(text[:LONGEST_QUESTION].split())
     if not asked:
         return asked, []
-    words = await _words(tx, asked, near)
-    if mistyped := [one for one in words.unknown if _may_be_mistyped(one)]:
-        meant = await _as_written(tx, mistyped)
-        if meant:
-            asked = tuple(meant.get(one, one) for one in asked)
-            words = await _words(tx, asked, near)
-    scores = _together(words, near, language_of(text))
+    if maybe := [one for one in asked if _may_be_mistyped(one)]:
+        meant = await _as_written(tx, maybe)
+        asked = tuple(meant.get(one, one) for one in asked)
+    scores = _together(await _words(tx, asked, near), near, language_of(text))
     if not scores:
         return asked, []
     best = sorted(scores, key=lambda pair: -scores[pair])[:_CANDIDATES]
@@ -266,7 +263,6 @@ class _Words:
     sum: float
     squares: float
     total: int
-    unknown: frozenset[Asked]
 
 
 def _together(words: _Words, near: Near, spoken: str | None) -> dict[tuple[UUID, str], float]:
@@ -384,7 +380,7 @@ _PHRASES = (
 )
 _SCORED = (
     "total AS MATERIALIZED (SELECT count(*) AS texts FROM article_texts WHERE workspace_id = :workspace), "
-    "rare AS MATERIALIZED (SELECT g AS k, coalesce(c.many, 0) AS many, "
+    "rare AS MATERIALIZED (SELECT g AS k, "
     "ln(1 + greatest(1, total.texts) / coalesce(c.many, 0.5)::float8) AS rarity "
     "FROM generate_series(0, cardinality(CAST(:parts AS int[])) - 1) AS g CROSS JOIN total "
     "LEFT JOIN (SELECT k, count(*) AS many FROM wholes GROUP BY 1) c ON c.k = g), "
@@ -392,12 +388,11 @@ _SCORED = (
     "FROM wholes JOIN rare USING (k) GROUP BY 1, 2), "
     "kept AS MATERIALIZED (SELECT article_id, language, score * had / worth AS score FROM scored "
     f"CROSS JOIN (SELECT sum(rarity) AS worth FROM rare) w WHERE had >= {_ENOUGH} * worth) "
-    "(SELECT article_id, language, score, CAST(NULL AS int) AS k, 0 AS many, 0 AS total, 0 AS squares "
+    "(SELECT article_id, language, score, 0 AS many, 0 AS total, 0 AS squares "
     f"FROM kept ORDER BY score DESC, article_id LIMIT {_CANDIDATES}) "
-    "UNION ALL SELECT article_id, language, score, NULL, 0, 0, 0 FROM kept "
+    "UNION ALL SELECT article_id, language, score, 0, 0, 0 FROM kept "
     "WHERE (article_id, language) IN (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:languages AS text[]))) "
-    "UNION ALL SELECT NULL, NULL, 0, k, many, 0, 0 FROM rare "
-    "UNION ALL SELECT NULL, NULL, coalesce(sum(score), 0), -1, count(*), (SELECT texts FROM total), "
+    "UNION ALL SELECT NULL, NULL, coalesce(sum(score), 0), count(*), (SELECT texts FROM total), "
     "coalesce(sum(score * score), 0) FROM kept"
 )
 _OF_WORDS, _OF_PHRASES = text(_HITS + _SINGLE + _SCORED), text(_HITS + _PHRASES + _SCORED)
@@ -405,14 +400,7 @@ _OF_WORDS, _OF_PHRASES = text(_HITS + _SINGLE + _SCORED), text(_HITS + _PHRASES 
 
 async def _words(tx: Tx, asked: Sequence[Asked], near: Near) -> _Words:
     """How well texts answer by their words: those that few texts have say more. One statement for all words."""
-    wanted = [
-        (k, n, term)
-        for k, one in enumerate(asked)
-        for n, part in enumerate(one.parts)
-        for term in (sorted(one.exact) if len(one.parts) == 1 and one.exact else [part])
-    ]
-    begun = next((k for k, one in enumerate(asked) if one.prefix), -1)
-    first = asked[begun].parts[0] if begun >= 0 else ""
+    wanted = _wanted(asked)
     rows = await tx.execute(
         _OF_PHRASES if any(len(one.parts) > 1 for one in asked) else _OF_WORDS,
         {
@@ -421,37 +409,55 @@ async def _words(tx: Tx, asked: Sequence[Asked], near: Near) -> _Words:
             "n": [n for _k, n, _term in wanted],
             "term": [term for _k, _n, term in wanted],
             "parts": [len(one.parts) for one in asked],
-            "begun": max(begun, 0),
-            "first": first,
-            # Without an unfinished word nothing is greater than nothing and less than it.
-            "last": f"{first}\U0010ffff" if begun >= 0 else "",
+            **_begun(asked),
             "ids": [id for id, _language in near.texts],
             "languages": [language for _id, language in near.texts],
         },
     )
     scores: dict[tuple[UUID, str], float] = {}
-    unknown = set()
     many = total = 0
     sum = squares = 0.0
     for row in rows:
-        if row.k is None:
+        if row.article_id is not None:
             scores[row.article_id, row.language] = float(row.score)
-        elif row.k < 0:
+        else:
             many, total, sum, squares = row.many, row.total, float(row.score), float(row.squares)
-        elif not row.many:
-            unknown.add(asked[row.k])
-    return _Words(scores, many, sum, squares, total, frozenset(unknown))
+    return _Words(scores, many, sum, squares, total)
+
+
+def _wanted(asked: Sequence[Asked]) -> list[tuple[int, int, str]]:
+    """(word, part of it, form) of everything that is looked for."""
+    return [
+        (k, n, term)
+        for k, one in enumerate(asked)
+        for n, part in enumerate(one.parts)
+        for term in (sorted(one.exact) if len(one.parts) == 1 and one.exact else [part])
+    ]
+
+
+def _begun(asked: Sequence[Asked]) -> dict[str, object]:
+    """The unfinished word and what lies between it and all that begins with it."""
+    begun = next((k for k, one in enumerate(asked) if one.prefix), -1)
+    first = asked[begun].parts[0] if begun >= 0 else ""
+    # Without an unfinished word nothing is greater than nothing and less than it.
+    return {"begun": max(begun, 0), "first": first, "last": f"{first}\U0010ffff" if begun >= 0 else ""}
 
 
 def _may_be_mistyped(one: Asked) -> bool:
     return len(one.parts) == 1 and len(one.parts[0]) >= 4 and not one.parts[0].isdigit()
 
 
-# For each word the thirty texts whose titles share most groups of three letters with it.
+# For each word that no text has the thirty texts whose titles share most groups of three letters with it. Asked before
+# the words are scored: most questions would have to be scored twice.
 _ALIKE_TITLES = text(
-    "WITH shared AS (SELECT w.k, t.article_id, t.language, row_number() OVER ("
+    "WITH missing AS MATERIALIZED (SELECT unnest(CAST(:k AS int[])) AS k "
+    "EXCEPT SELECT w.k FROM unnest(CAST(:k AS int[]), CAST(:term AS text[])) AS w(k, term) CROSS JOIN LATERAL ("
+    'SELECT 1 FROM article_terms WHERE workspace_id = :workspace AND term = w.term COLLATE "C" LIMIT 1) t '
+    "EXCEPT (SELECT CAST(:begun AS int) FROM article_terms "
+    "WHERE workspace_id = :workspace AND term > :first AND term < :last LIMIT 1)), "
+    "shared AS (SELECT w.k, t.article_id, t.language, row_number() OVER ("
     "PARTITION BY w.k ORDER BY count(*) DESC, t.article_id) AS place "
-    "FROM unnest(CAST(:k AS int[]), CAST(:gram AS text[])) AS w(k, gram) "
+    "FROM unnest(CAST(:of AS int[]), CAST(:gram AS text[])) AS w(k, gram) JOIN missing ON missing.k = w.k "
     'JOIN article_terms t ON t.workspace_id = :workspace AND t.term = w.gram COLLATE "C" GROUP BY 1, 2, 3) '
     # One look by its key for each: joined, every text of the workspace would be read.
     "SELECT s.k, x.shown FROM (SELECT * FROM shared WHERE place <= 30 OFFSET 0) s CROSS JOIN LATERAL ("
@@ -460,22 +466,30 @@ _ALIKE_TITLES = text(
 )
 
 
-async def _as_written(tx: Tx, unknown: Sequence[Asked]) -> dict[Asked, Asked]:
-    """For words that no text has, the words of titles that they are mistyped forms of, where there are such."""
-    pieces = [(k, f"#{gram}") for k, one in enumerate(unknown) for gram in dict.fromkeys(grams(one.parts[0]))]
+async def _as_written(tx: Tx, asked: Sequence[Asked]) -> dict[Asked, Asked]:
+    """For those words that no text has, the words of titles that they are mistyped forms of, where there are such."""
+    wanted = _wanted(asked)
+    pieces = [(k, f"#{gram}") for k, one in enumerate(asked) for gram in dict.fromkeys(grams(one.parts[0]))]
     rows = await tx.execute(
         _ALIKE_TITLES,
-        {"workspace": tx.workspace_id, "k": [k for k, _gram in pieces], "gram": [gram for _k, gram in pieces]},
+        {
+            "workspace": tx.workspace_id,
+            "k": [k for k, _n, _term in wanted],
+            "term": [term for _k, _n, term in wanted],
+            **_begun(asked),
+            "of": [k for k, _gram in pieces],
+            "gram": [gram for _k, gram in pieces],
+        },
     )
     titles: dict[int, set[str]] = defaultdict(set)
     for row in rows:
         titles[row.k].update(lexemes.words(row.shown))
     found = {}
     for k, known in titles.items():
-        word = unknown[k].parts[0]
+        word = asked[k].parts[0]
         best = max(known, key=lambda said: (alike(word, said), said), default="")
         if best and alike(word, best) >= _ALIKE and (meant := lexemes.asked([best])):
-            found[unknown[k]] = meant[0]
+            found[asked[k]] = meant[0]
     return found
 
 

@@ -203,13 +203,13 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A collection with its first articles."""
+    """A collection with its first articles. `more`: there are others."""
 
     name: str
     about: str
     path: str
     cards: Sequence[Card]
-    more: int = 0
+    more: bool = False
 
 
 class Site:
@@ -416,13 +416,13 @@ class _Page:
 
     async def front(self) -> Shown:
         heading = self.t.gettext("Help centre")
-        held = await self.seen.shelves(self.language, MOST_LOOSE)
+        held = await self.seen.shelves(self.language, _FIRST, MOST_LOOSE)
         collections = await articles.collections(self.seen.tx)
-        shelves = [self._shelf(one, held[one.id], _FIRST) for one in collections if one.id in held]
+        shelves = [self._shelf(one, held[one.id]) for one in collections if one.id in held]
         alone = held.get(None)
         made = self._made("front", f"{heading} · {self.shop}", "", heading=heading, shelves=shelves,
                           loose=self._loose(alone) if alone is not None else None)  # fmt: skip
-        asked = [*(text for one in collections if one.id in held for text in held[one.id].texts[:_FIRST]),
+        asked = [*(text for one in collections if one.id in held for text in held[one.id].texts),
                  *(alone.texts if alone is not None else ())][:_QUESTIONS]  # fmt: skip
         words = await self.seen.some(self.language, [one.article_id for one in asked])
         return replace(
@@ -449,7 +449,7 @@ class _Page:
         made = self._made(
             "shelf", f"{shelf.name} · {self.shop}", rest, shelf=shelf, number=number,
             before=path if number == 2 else f"{path}/{number - 1}" if number > 2 else "",
-            after=f"{path}/{number + 1}" if number * A_PAGE < held.many else "",
+            after=f"{path}/{number + 1}" if held.more else "",
         )  # fmt: skip
         there = await self.seen.languages(collection)
         return replace(
@@ -528,19 +528,19 @@ class _Page:
         words = markdown.words_of(text.html).replace("\n", " ")
         return Card(text.shown, self.path(text.slug), words[:140])
 
-    def _shelf(self, found: Collection, held: published.Shelf | None = None, first: int = A_PAGE) -> Shelf:
-        texts = held.texts[:first] if held is not None else ()
+    def _shelf(self, found: Collection, held: published.Shelf | None = None) -> Shelf:
         return Shelf(
             found.name(self.language), found.about(self.language) if found.words.get(self.language) else "",
-            shelf_address(self.asked.base, self.language, found.slug), [self._card(one) for one in texts],
-            held.many - len(texts) if held is not None else 0,
+            shelf_address(self.asked.base, self.language, found.slug),
+            [self._card(one) for one in held.texts] if held is not None else [],
+            held.more if held is not None else False,
         )  # fmt: skip
 
     def _loose(self, held: published.Shelf) -> Shelf:
         """What stands in no collection."""
         return Shelf(
             self.t.gettext("More answers"), "", shelf_address(self.asked.base, self.language, LOOSE),
-            [self._card(one) for one in held.texts], held.many - len(held.texts),
+            [self._card(one) for one in held.texts], held.more,
         )  # fmt: skip
 
     async def _related(self, article: Article) -> list[Card]:

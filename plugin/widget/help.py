@@ -114,7 +114,7 @@ class Help:
         await self.limits.spend(PAGE, address=address_of(request))
         base = site.home(self.app.settings.public_url, store)
         async with self.app.db.transaction(store.workspace_id) as tx:
-            held = await self.site.published(tx, store).shelves(language, site.A_PAGE)
+            held = await self.site.published(tx, store).shelves(language, site.A_PAGE, site.A_PAGE)
             shelves = [(one.name(language), one.slug, held[one.id]) for one in await articles.collections(tx)
                        if one.id in held]  # fmt: skip
         shelves += [("", site.LOOSE, held[None])] if None in held else []
@@ -262,9 +262,8 @@ def _shelf(t: Translator, name: str, address: str, held: Shelf) -> dict[str, Any
     said: dict[str, Any] = {
         "name": name, "articles": [{"title": one.shown, "slug": one.slug} for one in held.texts],
     }  # fmt: skip
-    if held.many > len(held.texts):
-        words = t.ngettext("All %(num)s articles", "All %(num)s articles", held.many)
-        said["all"] = {"words": words, "address": address}
+    if held.more:
+        said["all"] = {"words": t.gettext("All articles"), "address": address}
     return said
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import orjson
 
+from plugin.kernel.i18n import Catalogues
 from plugin.widget.shorten import shortened
+from plugin.widget.strings import page_strings
 
 STATIC = Path(__file__).parent / "static"
 
@@ -62,6 +64,7 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
-def page_loader() -> bytes:
-    """The script of a page of orders, likewise shortened."""
-    return shortened((STATIC / "page.js").read_text()).encode()
+def page_loader(catalogues: Catalogues) -> bytes:
+    """The script of a page of orders, likewise shortened, with what it says before its frame is there."""
+    words = {one.code: page_strings(catalogues.translator(one.code).gettext) for one in catalogues.languages}
+    return shortened((STATIC / "page.js").read_text()).encode().replace(b'"WORDS"', orjson.dumps(words))

@@ -143,7 +143,7 @@ class Widget:
         self.withdrawal = withdrawal.Doors(app)
         self._version = panel.version()
         self._loaders = {following: _File(panel.loader(following), "loader.js") for following in ("", *FOLLOWING)}
-        self._page_loader = _File(panel.page_loader(), "page.js")
+        self._page_loader = _File(panel.page_loader(app.catalogues), "page.js")
         self._files = {
             path.relative_to(panel.STATIC).as_posix(): _File(path.read_bytes(), path.name)
             for path in panel.STATIC.rglob("*")

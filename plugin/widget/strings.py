@@ -130,3 +130,12 @@ def help_strings(_: Callable[[str], str]) -> dict[str, str]:
         "help.thanks": _("Thank you for telling us."),
         "help.sorry": _("Thank you. Ask us in the chat, we are glad to help."),
     }
+
+
+def page_strings(_: Callable[[str], str]) -> dict[str, str]:
+    """What `page.js` says before its frame is there: what the frame is called, and that it does not come."""
+    return {
+        "orders": _("Orders & returns"),
+        "withdrawal": _("Withdrawal from the contract"),
+        "late": _("This part of the page did not load. Load the page once more; nothing is lost."),
+    }

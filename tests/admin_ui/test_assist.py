@@ -154,6 +154,16 @@ async def test_a_draft_names_its_sources_and_what_it_made_up(
     assert await count(app, shop) == before
 
 
+async def test_whoever_hands_over_can_have_it_summed_up_whatever_has_moved_meanwhile(
+    app: App, shop: Shop, maya: Browser, talk: UUID, stub: Stub
+) -> None:
+    head = f"/panel/conversations/{talk}/head"
+    assert "assist-handing" not in (await maya.get(head)).text
+    await set_model(app, shop.workspace_id, stub)
+    assert "assist-handing" in (await maya.get(f"/panel/inbox/{talk}")).text
+    assert "assist-handing" in (await maya.get(head)).text, "the head comes anew with each change"
+
+
 async def count(app: App, shop: Shop) -> int:
     async with app.db.transaction(shop.workspace_id) as tx:
         return int(await tx.scalar(select(func.count()).select_from(Message)))

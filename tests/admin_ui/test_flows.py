@@ -129,6 +129,11 @@ async def test_it_is_tried_by_the_engine_in_any_language_and_nothing_happens(
     async with app.db.transaction(shop.workspace_id) as tx:
         row = next(one for one in await flow_book.all_flows(tx) if one.starter == "damaged")
     page = (await maya.get(f"{LIST}/{row.id}")).text
+    assert '<option value="en" selected>' in page
+    await maya.post("/panel/settings/me", data={"locale": "he"})
+    hebrew = (await maya.get(f"{LIST}/{row.id}")).text
+    assert '<option value="he" selected>' in hebrew, "it begins in the language of who tries it"
+    await maya.post("/panel/settings/me", data={"locale": ""})
     whole = form(page)
     tried = (await maya.post(f"{LIST}/{row.id}/try", data={**whole, "try-language": "ar", "say": "2"})).text
     assert "ما رقم الطلب؟" in tried

@@ -9,6 +9,8 @@ from plugin.app import App
 from plugin.conversations import macros, messages
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.macros import Draft
+from plugin.knowledge import articles, search
+from plugin.knowledge.articles import Kind
 from plugin.team import Agent
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
@@ -54,6 +56,79 @@ async def test_the_shoppers_language_chooses_and_what_is_missing_stays(app: App,
     other = await maya.get(f"{talk(shop, 'huda')}/macros/{id}", params={"locale": "en"}, headers=HX)
     assert 'data-text="Order #1042"' in other.text
     assert 'data-text="Order #' in (await maya.get(f"{talk(shop, 'emma')}/macros/{id}", headers=HX)).text
+
+
+async def snippet(app: App, shop: Shop, **texts: tuple[str, str]) -> UUID:
+    """A published snippet; the first language is its source."""
+    async with app.db.transaction(shop.workspace_id) as tx:
+        made = await articles.create(tx, shop.owner.id, Kind.SNIPPET, next(iter(texts)))
+        for code, (title, body) in texts.items():
+            await articles.write(tx, made, code, title, body, by=shop.owner.id)
+            await articles.publish(tx, made, code, by=shop.owner)
+        await search.index(tx, [made.id])
+        return made.id
+
+
+async def test_a_macro_says_a_snippet_in_the_language_of_the_answer(app: App, shop: Shop, maya: Browser) -> None:
+    await snippet(app, shop, en=("Opening hours", "We are open **from 9 to 5**."), ar=("مواعيد العمل", "من 9 إلى 5."))
+    await snippet(app, shop, en=("Holidays", "Closed on Fridays."))
+    texts = {"ar": "أهلًا. {{ snippet.opening-hours }} {{ snippet.holidays }}", "en": "{{ snippet.opening-hours }}"}
+    id = await make(app, shop, shop.owner, texts)
+    strip = (await maya.get(f"{talk(shop, 'huda')}/macros/{id}", headers=HX)).text
+    assert 'data-text="أهلًا. من 9 إلى 5. Closed on Fridays."' in strip
+    assert "Holidays\u2069: not there in the language of the answer" in strip, "what is in another language is said"
+    assert "Opening hours\u2069: not there" not in strip
+    english = (await maya.get(f"{talk(shop, 'emma')}/macros/{id}", headers=HX)).text
+    assert 'data-text="We are open from 9 to 5."' in english
+    assert "not there" not in english
+
+
+async def test_a_macro_with_a_snippet_that_is_not_there_is_not_kept_and_one_that_went_is_told(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    id = await snippet(app, shop, en=("Opening hours", "From 9 to 5."))
+    form = {"name": "Hours", "text-en": "{{ snippet.no-such }}", "shared": "yes"}
+    refused = await maya.post("/panel/settings/macros", data=form, headers=HX)
+    assert (refused.status_code, "There is no snippet called no-such" in refused.text) == (422, True)
+    kept = await maya.post(
+        "/panel/settings/macros", data={**form, "text-en": "{{ snippet.opening-hours }}"}, headers=HX
+    )
+    assert kept.status_code in (200, 204, 303)
+    async with app.db.transaction(shop.workspace_id) as tx:
+        row = (await articles.find(tx, id)).article
+        await articles.rename(tx, row, "en", "when-open", by=shop.owner)
+        macro = next(one.macro.id for one in await macros.listed(tx, shop.owner) if one.macro.name == "Hours")
+    address = f"{talk(shop, 'emma')}/macros/{macro}"
+    assert 'data-text="From 9 to 5."' in (await maya.get(address, headers=HX)).text, "its former name leads to it"
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await articles.remove(tx, (await articles.find(tx, id)).article, by=shop.owner)
+    assert 'data-text="{{ snippet.opening-hours }}"' in (await maya.get(address, headers=HX)).text
+    sent = await maya.post(
+        f"{talk(shop, 'emma')}/reply",
+        data={"text": "{{ snippet.opening-hours }}", "client_id": str(uuid4())},
+        headers=HX,
+    )
+    assert sent.status_code == 409
+    assert "the snippet \u2068opening-hours\u2069" in sent.json()["error"]["message"]
+
+
+async def test_snippets_are_found_by_their_titles_where_a_macro_is_written(app: App, shop: Shop, maya: Browser) -> None:
+    await snippet(app, shop, en=("Opening hours", "From 9 to 5."))
+    await snippet(app, shop, en=("Holidays", "Closed."))
+    page = (await maya.get("/panel/settings/macros/new")).text
+    assert 'data-put="{{ snippet.opening-hours }}"' in page
+    found = (await maya.get("/panel/settings/macros/snippets", params={"find-snippet": "holi"}, headers=HX)).text
+    assert 'data-put="{{ snippet.holidays }}"' in found
+    assert "opening-hours" not in found
+
+
+async def test_a_snippet_in_another_language_is_offered_as_such(app: App, shop: Shop, maya: Browser) -> None:
+    await snippet(app, shop, en=("Zanzibar hours", "From 9 to 5."))
+    offered = (await maya.get(f"{talk(shop, 'huda')}/macros", params={"q": "zanzibar"}, headers=HX)).text
+    assert '<bdi lang="en">English</bdi>' in offered
+    same = (await maya.get(f"{talk(shop, 'emma')}/macros", params={"q": "zanzibar"}, headers=HX)).text
+    assert "Zanzibar" in same
+    assert '<bdi lang="en">' not in same
 
 
 async def test_the_palette_offers_what_one_may_use(app: App, shop: Shop, maya: Browser, sign_in: SignIn) -> None:

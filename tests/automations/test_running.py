@@ -16,8 +16,11 @@ from plugin.conversations.conversations import TABLE, Conversation, Shopper, Sta
 from plugin.conversations.macros import Draft as MacroDraft
 from plugin.conversations.messages import Message
 from plugin.kernel.db import Happening
+from plugin.kernel.errors import AhlanError
 from plugin.kernel.events import Event
 from plugin.kernel.jobs import JobRow
+from plugin.knowledge import articles
+from plugin.knowledge.articles import Kind
 from plugin.team import Agent
 from tests.automations.conftest import Says, Write, deed, settle
 from tests.conversations.conftest import MakeShopper
@@ -215,6 +218,25 @@ async def test_an_answer_with_a_name_that_nobody_knows_is_not_sent_and_the_log_s
     assert [one.text for one in await said(app, workspace, id)] == ["where is it", "We are on it"]
     done = (await runs_of(app, workspace, id))[0].done
     assert (done[0]["why"], done[0]["detail"]) == ("missing", "order.number, agent.name")
+
+
+async def test_a_snippet_is_said_in_the_conversations_language_or_not_at_all(
+    app: App, workspace: UUID, boss: Agent, make_shopper: MakeShopper, write: Write, says: Says
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        made = await articles.create(tx, boss.id, Kind.SNIPPET, "en")
+        await articles.write(tx, made, "en", "Opening hours", "From 9 to 5.", by=boss.id)
+        await articles.publish(tx, made, "en", by=boss)
+    say = "{{ snippet.opening-hours }}"
+    await write("started", "", deed("reply", en=f"Hello. {say}", ar=f"مرحبا. {say}"))
+    with pytest.raises(AhlanError):
+        await write("received", "", deed("reply", en="{{ snippet.nobody-wrote }}"))
+    english, arabic = await says(await make_shopper(), "hello"), await says(await make_shopper(), "مرحبا، أين طلبي؟")
+    await settle(app, workspace)
+    assert [one.text for one in await said(app, workspace, english)] == ["hello", "Hello. From 9 to 5."]
+    assert len(await said(app, workspace, arabic)) == 1, "nobody reads it before it goes"
+    done = (await runs_of(app, workspace, arabic))[0].done
+    assert (done[0]["why"], done[0]["detail"]) == ("missing", "snippet.opening-hours")
 
 
 async def test_a_macro_is_sent_while_it_is_the_teams(

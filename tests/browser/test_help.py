@@ -176,3 +176,9 @@ async def test_a_shopper_finds_an_answer_while_typing_and_says_that_it_did_not_h
         (told,) = await reading.told(tx, 5)
     assert (told.failed, told.reasons) == (1, {"missing": 1})
     await context.close()
+
+
+async def test_on_a_phone_the_place_of_the_help_centre_where_one_is_stands_in_view(shop: Shop, open_as: Open) -> None:
+    page = await open_as(shop.email, "help/reports", size="phone")
+    tab = page.locator(".tabs [aria-current]")
+    await expect(tab).to_be_in_viewport(ratio=0.9, timeout=SOON)

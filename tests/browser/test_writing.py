@@ -15,6 +15,7 @@ from plugin.conversations import fields, macros, messages, starters
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.fields import Kind
 from plugin.conversations.macros import Draft
+from plugin.knowledge import articles
 from plugin.team import Agent
 from tests.admin_ui.shop import Panel, Shop
 from tests.browser.chrome import needs_browser
@@ -400,6 +401,38 @@ async def test_a_macro_is_written_seen_as_the_customer_reads_it_and_used(
     await page.fill("#text-en", "It is on its way")
     await page.click("#macro .primary")
     await expect(page.locator(".macro-row")).to_contain_text("Where is it", timeout=SOON)
+
+
+async def test_a_snippet_is_put_into_a_macro_by_its_title_and_answers_with_it(
+    panel: Panel, shop: Shop, open_as: Open
+) -> None:
+    async with panel.app.db.transaction(shop.workspace_id) as tx:
+        for title, body in (("Gift wrapping", "We wrap it free of charge."), ("Opening hours", "From 9 to 5.")):
+            made = await articles.create(tx, shop.owner.id, articles.Kind.SNIPPET, "en")
+            await articles.write(tx, made, "en", title, body, by=shop.owner.id)
+            await articles.publish(tx, made, "en", by=shop.owner)
+    page = await open_as(shop.email, "settings/macros/new")
+    await page.fill("#f-name", "Hours")
+    await page.fill("#text-en", "Hello. ")
+    await page.locator("#text-en").press("End")
+    await page.locator("#find-snippet").press_sequentially("opening")
+    await expect(page.locator("#snippets")).to_have_attribute("data-found-for", "opening", timeout=SOON)
+    await page.locator("#find-snippet").press("Enter")
+    await expect(page.locator("#text-en")).to_have_value("Hello. {{ snippet.opening-hours }}")
+    assert page.url.endswith("/new"), "Enter in the field that finds saves nothing"
+    await page.select_option("#preview-of", str(shop.talks["emma"]))
+    await page.locator("#text-en").press("End")
+    await expect(page.locator("#preview .text")).to_have_text("Hello. From 9 to 5.", timeout=SOON)
+    await page.click("#macro .primary")
+    await expect(page.locator(".macro-row")).to_contain_text("Hours", timeout=SOON)
+    await page.goto(f"{panel.url}/panel/inbox/{shop.talks['emma']}")
+    await page.fill("#words", "{{ snippet.gone }}")
+    await expect(page.locator("#unfilled")).to_contain_text("the snippet \u2068gone\u2069")
+    await page.fill("#words", "")
+    await page.locator("#words").press_sequentially("/hours")
+    await expect(page.locator("#palette [role=option]").first).to_contain_text("Hours", timeout=SOON)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#words")).to_have_value("Hello. From 9 to 5.", timeout=SOON)
 
 
 async def test_an_older_workspace_begins_with_the_set_by_a_click(panel: Panel, shop: Shop, open_as: Open) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugin.conversations.wording import Filled, Name, WordingError, check, fill, glimpse, plain, unfilled
+from plugin.conversations.wording import Filled, Name, WordingError, check, fill, glimpse, plain, snippets, unfilled
 
 
 def test_names_are_filled_in_and_what_is_missing_stays_and_is_told() -> None:
@@ -27,11 +27,22 @@ def test_names_are_filled_in_and_what_is_missing_stays_and_is_told() -> None:
         "{{ customer.name",
         "customer.name }}",
         "{{ {{ customer.name }} }}",
+        "{{ snippet. }}",
+        "{{ snippet.two words }}",
     ],
 )
 def test_what_is_no_name_is_refused_when_it_is_written(text: str) -> None:
     with pytest.raises(WordingError):
         check(text)
+
+
+def test_a_snippet_stands_where_it_is_named_and_is_told_where_it_is_not_there() -> None:
+    text = "{{ snippet.מדיניות-החזרה }} {{snippet.gone}} {{ snippet.gone | Ask us. }}"
+    check(text)
+    assert snippets(text) == ("מדיניות-החזרה", "gone")
+    filled = fill(text, {"snippet.מדיניות-החזרה": "14 {{ agent.name }}"})
+    assert filled == Filled("14 {{ agent.name }} {{ snippet.gone }} Ask us.", ("snippet.gone",))
+    assert unfilled("{{ snippet.gone }}") == ("snippet.gone",)
 
 
 def test_a_glimpse_reads_like_a_sentence() -> None:
@@ -69,5 +80,5 @@ def test_what_a_customer_calls_themselves_is_never_read_as_wording(values: dict[
 @given(st.text(max_size=200))
 def test_any_text_can_be_filled_in_and_looked_through(text: str) -> None:
     assert fill(text, {}).text is not None
-    assert set(unfilled(text)) <= set(Name)
+    assert {name for name in unfilled(text) if not name.startswith("snippet.")} <= set(Name)
     assert len(plain(text)) <= len(text) + 1

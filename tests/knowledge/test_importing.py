@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import time
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from plugin.app import App
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.http import Http
-from plugin.knowledge import articles, files, importing, markdown
+from plugin.knowledge import articles, files, importing, markdown, search
 from plugin.knowledge.articles import Kind
 from plugin.knowledge.files import Draft
 from plugin.knowledge.importing import Outcome
@@ -343,7 +344,7 @@ async def test_an_import_is_taken_back_and_what_was_written_since_stays(app: App
         await importing.take(tx, kept, {0, 1}, by=maya, collection_id=None, publish=True)
         assert (await articles.find(tx, old.article.id)).texts["en"].shown == newer[0].title
         await importing.take_back(tx, kept, by=maya)
-        assert kept.report["back"] == {"deleted": 1, "restored": 1, "off": 0, "stayed": 0}
+        assert kept.report["back"] == {"deleted": 1, "restored": 1, "gone": 0, "off": 0, "stayed": 0}
         assert await importing.take_back(tx, kept, by=maya) is kept
         (left,) = await articles.listed(tx, Kind.ARTICLE)
         row = left.texts["en"]
@@ -400,7 +401,7 @@ async def test_a_deleted_article_that_an_import_brought_back_is_deleted_again(
     for drafts in (newer, both):
         id = await taken(app, workspace, maya, drafts, publish=True)
         assert await count(app, workspace) == 1
-        assert await undone(app, workspace, maya, id) == {"deleted": 1, "restored": 0, "off": 0, "stayed": 0}
+        assert await undone(app, workspace, maya, id) == {"deleted": 1, "restored": 0, "gone": 0, "off": 0, "stayed": 0}
         assert await count(app, workspace) == 0
         async with app.db.transaction(workspace) as tx:
             now = await articles.find(tx, old.article.id)
@@ -421,10 +422,42 @@ async def test_the_report_of_taking_back_says_what_was_done(app: App, workspace:
         (made,) = await articles.listed(tx, Kind.ARTICLE)
         await articles.write(tx, made.article, "en", "Shipping", "Ours.", by=maya.id)
     said = await undone(app, workspace, maya, id)
-    assert said == {"deleted": 0, "restored": 0, "off": 1, "stayed": 0}, "it has no former words"
+    assert said == {"deleted": 0, "restored": 0, "gone": 1, "off": 0, "stayed": 0}, "it has no former words"
     async with app.db.transaction(workspace) as tx:
         now = await articles.find(tx, made.article.id)
-        assert (now.state("ar"), now.texts["en"].body) == ("draft", "Ours.")
+        assert (now.state("ar"), now.texts["en"].body) == (None, "Ours.")
+    # What translations follow is not thrown away below one that somebody wrote on.
+    id = await taken(app, workspace, maya, [replace(one, key="2") for one in both], publish=True)
+    async with app.db.transaction(workspace) as tx:
+        made = next(one for one in await articles.listed(tx, Kind.ARTICLE) if one.article.id != made.article.id)
+        await articles.write(tx, made.article, "ar", "الشحن", "لنا.", by=maya.id)
+    assert (await undone(app, workspace, maya, id))["off"] == 1
+    async with app.db.transaction(workspace) as tx:
+        now = await articles.find(tx, made.article.id)
+        assert (now.state("en"), now.texts["ar"].body) == ("draft", "لنا.")
+
+
+@pytest.mark.parametrize("publish", [False, True])
+async def test_a_language_that_an_import_added_is_gone_when_it_is_taken_back(
+    app: App, workspace: UUID, maya: Agent, publish: bool
+) -> None:
+    english = [Draft("Shipping", "Abroad.", "1", "export", "en")]
+    arabic = [Draft("الشحن", "للخارج.", "1", "export", "ar")]
+    await taken(app, workspace, maya, english, publish=True)
+    async with app.db.transaction(workspace) as tx:
+        (before,) = await articles.listed(tx, Kind.ARTICLE)
+        await articles.write(tx, before.article, "en", "Shipping", "Ours.", by=maya.id)
+    for _time in range(2):
+        id = await taken(app, workspace, maya, arabic, publish=publish)
+        assert (await undone(app, workspace, maya, id))["gone"] == 1
+        async with app.db.transaction(workspace) as tx:
+            (now,) = await articles.listed(tx, Kind.ARTICLE)
+            assert set(now.texts) == {"en"}, "as it was: nobody ever wrote it in Arabic"
+            assert await articles.versions(tx, now.article.id, "ar") == []
+            assert set(now.article.imported) == {"en"}
+            await search.index(tx, [now.article.id])
+            assert not await search.find(tx, None, "الشحن", "ar", 3)
+            assert (now.texts["en"].published, now.texts["en"].body) == (1, "Ours.")
 
 
 async def test_what_is_not_read_is_said(app: App, workspace: UUID, maya: Agent) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from plugin.crm.actions import DONE, FAILED, SENT, UNKNOWN
 from plugin.crm.tracking import Step
+from plugin.kernel import i18n
 from plugin.returns import claims
 from plugin.returns.claims import Claim, Wish
 from plugin.returns.policy import Resolution
@@ -52,7 +53,7 @@ def test_the_screens_ask_for_exactly_the_words_there_are() -> None:
 def test_what_is_loaded_for_them_is_small() -> None:
     files = [*SCREENS.glob("*.js"), page.STATIC / "orders.css"]
     assert sum(len(gzip.compress(path.read_bytes(), 6)) for path in files) <= 26 * 1024
-    assert len(gzip.compress(page.page_loader(), 6)) <= 2 * 1024
+    assert len(gzip.compress(page.page_loader(i18n.load()), 6)) <= 2 * 1024
 
 
 async def test_a_chat_loads_nothing_of_them(browser: Any) -> None:
@@ -65,6 +66,12 @@ async def test_the_script_of_a_page_is_anybodys(browser: Any) -> None:
     script = await browser.http.get("/widget/page.js")
     assert script.status_code == 200
     assert script.headers["access-control-allow-origin"] == "*"
+    words = re.search(r"=(\{\"\w+\":\{.*?\}\})", script.text)
+    assert words is not None
+    said = json.loads(words[1])
+    assert set(said) == set(i18n.load().codes), "in every language that there is a catalogue of"
+    assert (said["he"]["orders"], said["en"]["withdrawal"]) == ("הזמנות והחזרות", "Withdrawal from the contract")
+    assert len({one["late"] for one in said.values()}) == len(said)
 
 
 @pytest.mark.parametrize(("asked", "opened"), [("abcDEF-_1234567", "abcDEF-_1234567"), ("<script>", ""), ("", "")])

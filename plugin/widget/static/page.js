@@ -6,7 +6,10 @@
   const { origin } = new URL(set.server);
   const asked = new URLSearchParams(location.search);
   const locale = asked.get("locale") || set.locale || document.documentElement.lang || "en";
-  const title = set.title || { ar: "الطلبات والإرجاع", he: "הזמנות והחזרות" }[locale.slice(0, 2)] || "Orders & returns";
+  // In every language of the product; page_loader in page.py writes them here.
+  const every = "WORDS";
+  const said = every[locale.toLowerCase()] || every[locale.slice(0, 2)] || every.en;
+  const title = set.title || said[set.screen] || said.orders;
 
   // What the shop's banner allows; undefined: nobody is asked.
   const may = (what, wordpress = what) => {
@@ -55,10 +58,9 @@
   // Until its first screen is there: three pale bars, as it draws them itself.
   frame.style.cssText = "display:block;inline-size:100%;block-size:640px;border:0;background:repeating-linear-gradient(#8882 0 76px,#0000 0 92px) 0 72px/100% 260px no-repeat";
   const late = setTimeout(() => {
-    const said = { ar: "لم يُحمَّل هذا الجزء من الصفحة. يمكن إعادة تحميل الصفحة؛ لم يُفقد شيء.", he: "החלק הזה של הדף לא נטען. אפשר לטעון את הדף מחדש; דבר לא אבד." };
     const words = document.createElement("p");
     words.setAttribute("role", "status");
-    words.textContent = said[locale.slice(0, 2)] || "This part of the page did not load. Load the page once more; nothing is lost.";
+    words.textContent = said.late;
     frame.before(words);
     there = () => words.remove();
   }, 20000);
