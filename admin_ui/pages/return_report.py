@@ -362,7 +362,10 @@ def _bar(desk: Desk, question: Question, one: Kept) -> tuple[Kept, list[Part]]:
 
 
 def _heat(
-    desk: Desk, question: Question, found: Found, crossed: Mapping[tuple[UUID, str, str], int],
+    desk: Desk,
+    question: Question,
+    found: Found,
+    crossed: Mapping[tuple[UUID, str, str], int],
     names: Mapping[UUID, str],
 ) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
     """Products against reasons: the reasons' names, and a row of cells for each product."""
@@ -444,7 +447,9 @@ def download(app: App) -> Route:
         names = {shop.id: shop.name for shop in shops}
         table = claims["table"]
         name = f"returns-{table}-{question.days.first}-{question.days.last}.csv"
-        return downloads.attachment(downloads.sheet(_cells(t, table, found, names, question)), name, "text/csv; charset=utf-8")
+        return downloads.attachment(
+            downloads.sheet(_cells(t, table, found, names, question)), name, "text/csv; charset=utf-8"
+        )
 
     return Route("/exports/return-report/{token}", placed(serve), methods=["GET"])
 
@@ -480,5 +485,5 @@ def _cells(
             yield [head, say(_("Returns")), say(_("Pieces")), *([say(_("Sold"))] if sold else [])]
             for one in found.tables[by]:
                 figures = one.figures
-                yield [_label(t, by, one, names, question) if by is not By.DAY else one.key, figures.returns, figures.pieces,
-                       *([figures.sold or 0] if sold else [])]  # fmt: skip
+                name = one.key if by is By.DAY else _label(t, by, one, names, question)
+                yield [name, figures.returns, figures.pieces, *([figures.sold or 0] if sold else [])]

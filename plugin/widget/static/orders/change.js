@@ -106,7 +106,7 @@ export async function sure(orders, { id }) {
     nodes: [
       part(
         t("o.sure"),
-        kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line))),
+        kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("span", {}, el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line)))),
         seen.lines.length > 0 && el("ul", { class: "items" }, seen.lines.map(becomes)),
         kind === "cancel" && el("p", {}, t("o.cancel_what")),
         seen.back && el("p", { class: "sum strong" }, el("span", {}, t("o.cash")), el("bdi", {}, money(seen.back))),
