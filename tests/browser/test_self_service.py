@@ -96,8 +96,8 @@ async def test_the_picture_of_a_parcel_has_a_row_of_its_own_and_an_old_day_its_y
     async with till.app.db.transaction(till.workspace) as tx:
         tx.add(
             Fulfilment(
-                store_id=till.connection.store_id, order_id=till.order_id, order_external_id=till.order, external_id="f1",
-                version=long_ago, status="delivered", carrier="DHL",
+                store_id=till.connection.store_id, order_id=till.order_id, order_external_id=till.order,
+                external_id="f1", version=long_ago, status="delivered", carrier="DHL",
                 tracking_number="JD949858903IL", tracking_url="", shipped_at=long_ago, delivered_at=long_ago,
                 proof_url=picture,
             )
