@@ -45,7 +45,9 @@ async def beside(desk: Desk) -> Response:
     for one in shown:
         if one["open"] and desk.may(Permission.REFUND):
             one["costs"] = await _costs(desk, one)
-    return desk.page("claims_beside.html", block="claims", claims=shown, may_settle=desk.may(Permission.REFUND))
+    return desk.page(
+        "claims_beside.html", block="claims", claims=shown, may_settle=desk.may(Permission.REFUND), alone=False
+    )
 
 
 async def index(desk: Desk) -> Response:
@@ -62,7 +64,7 @@ async def index(desk: Desk) -> Response:
 
 
 async def one(desk: Desk) -> Response:
-    """One claim with what settles it, as it stands beside its conversation."""
+    """One claim with what settles it, below the line of the list that names it."""
     async with desk.transaction() as tx:
         claim = await tx.get(OrderClaim, desk.path_id())
         if claim is None:
@@ -70,7 +72,9 @@ async def one(desk: Desk) -> Response:
         shown = await _shown(tx, claim)
     if shown["open"] and desk.may(Permission.REFUND):
         shown["costs"] = await _costs(desk, shown)
-    return desk.page("claims_beside.html", block="claims", claims=[shown], may_settle=desk.may(Permission.REFUND))
+    return desk.page(
+        "claims_beside.html", block="claims", claims=[shown], may_settle=desk.may(Permission.REFUND), alone=True
+    )
 
 
 async def _shown(tx: Tx, claim: OrderClaim) -> dict[str, Any]:

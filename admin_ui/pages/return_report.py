@@ -147,7 +147,7 @@ async def index(desk: Desk) -> Response:
         shown=_SHOWN,
         names=TABLES,
         money=[_bar(desk, question, one) for one in found.money],
-        heat=_heat(desk, question, found, crossed),
+        heat=_heat(desk, question, found, crossed, names),
         paces=_paces(desk, question, found.paces),
         people=[(one, _link(desk, question, customer=str(one.id))) for one in found.people],
         labels=found.labels,
@@ -264,7 +264,7 @@ def _rows(
         more = _more(by, one)
         hint = standing.get((one.store_id, one.key), "") if by is By.PRODUCT and one.store_id else ""
         path = _link(desk, question, **more) if more else ""
-        rows.append(Row(_label(t, by, one, names), one.figures, path, one.image, hint))
+        rows.append(Row(_label(t, by, one, names, question), one.figures, path, one.image, hint))
     return rows
 
 
@@ -283,7 +283,9 @@ def _more(by: By, one: Line) -> dict[str, str]:
     return store
 
 
-def _label(t: Translator, by: By, one: Line, names: Mapping[UUID, str]) -> str:
+def _label(t: Translator, by: By, one: Line, names: Mapping[UUID, str], question: Question) -> str:
+    """What a line is called. Goods are called after their store too where those of several stand side by side."""
+    store = names.get(one.store_id, "") if one.store_id and len(names) > 1 and question.store_id is None else ""
     match by:
         case By.REASON:
             return words.reason_name(t, one.key)
@@ -292,8 +294,8 @@ def _label(t: Translator, by: By, one: Line, names: Mapping[UUID, str]) -> str:
         case By.STORE:
             return names.get(one.store_id or UUID(int=0), "?")
         case By.SIZE:
-            return f"{one.title} · {one.variant}"
-    return one.title or one.key
+            return " · ".join(filter(None, (one.title, one.variant, store)))
+    return " · ".join(filter(None, (one.title or one.key, store)))
 
 
 def _tiles(desk: Desk, question: Question, found: Found, before: Figures, earlier: Mapping[Way, Pace]) -> list[Tile]:
@@ -360,7 +362,11 @@ def _bar(desk: Desk, question: Question, one: Kept) -> tuple[Kept, list[Part]]:
 
 
 def _heat(
-    desk: Desk, question: Question, found: Found, crossed: Mapping[tuple[UUID, str, str], int]
+    desk: Desk,
+    question: Question,
+    found: Found,
+    crossed: Mapping[tuple[UUID, str, str], int],
+    names: Mapping[UUID, str],
 ) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
     """Products against reasons: the reasons' names, and a row of cells for each product."""
     t = desk.t
@@ -369,13 +375,14 @@ def _heat(
     rows = []
     for one in found.tables[By.PRODUCT][:_CROSSED]:
         assert one.store_id is not None
+        label = _label(t, By.PRODUCT, one, names, question)
         cells = []
         for reason in reasons:
             count = crossed.get((one.store_id, one.key, reason), 0)
-            said = f"{one.title}, {words.reason_name(t, reason)}: {t.format_number(count)}"
+            said = f"{label}, {words.reason_name(t, reason)}: {t.format_number(count)}"
             path = _link(desk, question, store=str(one.store_id), product=one.key, reason=reason) if count else ""
             cells.append(Cell(said, count, -(-_SHADES * count // most) if most else 0, path))
-        rows.append((one.title, cells))
+        rows.append((label, cells))
     return [words.reason_name(t, reason) for reason in reasons], rows
 
 
@@ -440,12 +447,16 @@ def download(app: App) -> Route:
         names = {shop.id: shop.name for shop in shops}
         table = claims["table"]
         name = f"returns-{table}-{question.days.first}-{question.days.last}.csv"
-        return downloads.attachment(downloads.sheet(_cells(t, table, found, names)), name, "text/csv; charset=utf-8")
+        return downloads.attachment(
+            downloads.sheet(_cells(t, table, found, names, question)), name, "text/csv; charset=utf-8"
+        )
 
     return Route("/exports/return-report/{token}", placed(serve), methods=["GET"])
 
 
-def _cells(t: Translator, table: str, found: Found, names: Mapping[UUID, str]) -> Iterator[list[Any]]:
+def _cells(
+    t: Translator, table: str, found: Found, names: Mapping[UUID, str], question: Question
+) -> Iterator[list[Any]]:
     say: Callable[[str | Lazy], str] = t.gettext
     head = say(TABLES[table])
     match table:
@@ -474,5 +485,5 @@ def _cells(t: Translator, table: str, found: Found, names: Mapping[UUID, str]) -
             yield [head, say(_("Returns")), say(_("Pieces")), *([say(_("Sold"))] if sold else [])]
             for one in found.tables[by]:
                 figures = one.figures
-                yield [_label(t, by, one, names) if by is not By.DAY else one.key, figures.returns, figures.pieces,
-                       *([figures.sold or 0] if sold else [])]  # fmt: skip
+                name = one.key if by is By.DAY else _label(t, by, one, names, question)
+                yield [name, figures.returns, figures.pieces, *([figures.sold or 0] if sold else [])]

@@ -95,7 +95,8 @@ class Standing:
 
     `late`: it takes longer than nine of ten orders of this shop did, or the carrier's own day is over; `usual` is how
     long those took at most. `expected`: when it should be there, `promised` where its carrier says so; else by when
-    nine of ten were. `fetched`: its shopper fetches it, from the place so called.
+    nine of ten were. `fetched`: its shopper fetches it, from the place so called. `rest`: how far the rest is where a
+    part was delivered already; an order whose rest is waited for is not delivered.
     """
 
     reached: Step
@@ -108,6 +109,7 @@ class Standing:
     expected: datetime | None = None
     promised: bool = False
     fetched: str = ""
+    rest: Step | None = None
 
     @property
     def shown(self) -> Step:
@@ -134,24 +136,33 @@ def standing(
     partly = fulfilment_status == "partial" or len({one.step for one in sent}) > 1
     if not sent and fulfilment_status in ("fulfilled", "partial"):
         reached = COURSE.index(Step.SHIPPED)
+    waiting = tuple(one for one in sent if one.step is not Step.DELIVERED)
+    rest = None
+    if COURSE[reached] is Step.DELIVERED and (waiting or fulfilment_status == "partial"):
+        rest = COURSE[max((COURSE.index(one.step) for one in waiting), default=0)]
+        reached = max(COURSE.index(rest), COURSE.index(Step.SHIPPED))
     shipped = _first(one.shipped_at for one in sent)
     delivered = _last(one.delivered_at for one in sent) if all(one.delivered_at for one in sent) else None
     known = {Step.ORDERED: placed_at, Step.SHIPPED: shipped, Step.DELIVERED: delivered}
     moments = tuple((step, known.get(step)) for step in COURSE[: reached + 1])
     step = COURSE[reached]
     if cancelled_at is not None or step is Step.DELIVERED:
-        return Standing(step, moments, sent, cancelled_at is not None, partly, fetched=pickup)
+        return Standing(step, moments, sent, cancelled_at is not None, partly, fetched=pickup, rest=rest)
     if pickup:
         late, took = _late(placed_at, None, step, usual, now)
-        return Standing(step, moments, sent, False, partly, late, took, fetched=pickup)
-    late, took = _late(placed_at, shipped, step, usual, now)
-    promise = _last(one.expected_at for one in sent if one.step is not Step.DELIVERED)
+        return Standing(step, moments, sent, False, partly, late, took, fetched=pickup, rest=rest)
+    if rest is not None:
+        shipped = _first(one.shipped_at for one in waiting)
+    late, took = _late(placed_at, shipped, rest or step, usual, now)
+    promise = _last(one.expected_at for one in waiting)
     expected = promise or _expected(placed_at, shipped, usual)
-    # The carrier's own word goes before what others took; a day that is over is not shown again.
+    # The carrier's own word goes before what others took; a day that is over is not shown again, and neither is a day
+    # that others took where the carrier could not deliver.
     late = now > promise + timedelta(days=1) if promise else late
-    if expected is not None and (late or expected < now - timedelta(days=1)):
+    failed = promise is None and any(one.failed for one in waiting)
+    if expected is not None and (late or failed or expected < now - timedelta(days=1)):
         expected = None
-    return Standing(step, moments, sent, False, partly, late, took, expected, promise is not None)
+    return Standing(step, moments, sent, False, partly, late, took, expected, promise is not None, rest=rest)
 
 
 def _expected(placed_at: datetime, shipped: datetime | None, usual: Usual) -> datetime | None:

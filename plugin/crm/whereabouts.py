@@ -25,7 +25,10 @@ def sentence(t: Translator, name: str, standing: Standing) -> str:
         return t.gettext("Your order %(order)s was cancelled.", **values)
     moments = dict(standing.moments)
     at = moments.get(standing.reached)
-    if standing.shown in (Step.DELIVERED, Step.SHIPPED) and at is not None:
+    if standing.rest is not None and not standing.fetched:
+        unsent = standing.rest in (Step.ORDERED, Step.PACKED)
+        said = t.gettext(_REST_UNSENT if unsent else _REST_SENT, **values)
+    elif standing.shown in (Step.DELIVERED, Step.SHIPPED) and at is not None:
         values["day"] = t.format_date(at)
         said = t.gettext(_DATED[standing.shown], **values)
     elif standing.fetched and standing.shown is Step.ORDERED:
@@ -35,6 +38,8 @@ def sentence(t: Translator, name: str, standing: Standing) -> str:
     return " ".join(filter(None, (said, _then(t, standing))))
 
 
+_REST_UNSENT = _("A part of your order %(order)s was delivered; the rest was not sent yet.")
+_REST_SENT = _("A part of your order %(order)s was delivered; the rest is on its way.")
 _DATED: dict[Step, Lazy] = {
     Step.SHIPPED: _("Your order %(order)s was sent on %(day)s."),
     Step.DELIVERED: _("Your order %(order)s was delivered on %(day)s."),

@@ -159,10 +159,12 @@ class Changing:
         held, view, store = await self._order(request, LOOKING)
         wanted = await body(request, Wanted)
         action = wanted.action(view)
+        changed: list[dict[str, Any]] = []
         async with self.app.db.transaction(held.workspace_id) as tx:
             await self_service.allowed(tx, view, _standing(view), Doing(wanted.kind))
             if isinstance(action, Change):
                 await swaps.may_have(tx, held.store_id, view, action)
+                changed = _becomes(view, action, await swaps.choices(tx, held.store_id, view))
         quote = await self._asked(self_service.look(self.app, store, view.order, action))
         t = self._words(held, store)
         refused = self_service.refusal(t, quote)
@@ -179,10 +181,7 @@ class Changing:
                 "by_hand": quote.by_hand,
                 "gateway": quote.gateway,
                 "before": dict(quote.before) if wanted.kind == "address" else {},
-                "lines": [
-                    {"title": line.title, "from": line.left, "to": line.quantity}
-                    for line in quote.lines if wanted.kind == "change" and line.left != line.quantity
-                ],
+                "lines": changed,
             }
         )  # fmt: skip
 
@@ -345,6 +344,19 @@ def _line(view: OrderView, line: orders.OrderLine, others: swaps.Choices) -> dic
             if one.external_id != swaps.own(line)
         ],
     }  # fmt: skip
+
+
+def _becomes(view: OrderView, action: Change, others: swaps.Choices) -> list[dict[str, Any]]:
+    """What each line is and becomes: how many, and which kind where it becomes another (`kind` empty: the same)."""
+    known = {line.external_id: line for line in view.lines}
+    said = []
+    for one in action.lines:
+        line = known[one.line_external_id]
+        found = others.get(line.product_external_id, ())
+        kind = next((held.title for held in found if held.external_id == one.variant_external_id), "")
+        said.append({"title": line.title, "from": orders.held(line), "to": one.quantity, "was": line.variant_title,
+                     "kind": kind if one.variant_external_id != swaps.own(line) else ""})  # fmt: skip
+    return said
 
 
 async def _sold(tx: Tx, store_id: UUID, view: OrderView) -> Mapping[str, Variant]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, text, update
+from sqlalchemy import func, select, text, update
 from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
@@ -172,7 +172,8 @@ async def test_one_less_is_shown_done_and_refunded(till: Till, client: Client) -
     lines = (await http.get("/goods")).json()["lines"]
     two = next(line for line in lines if line["quantity"] == 2)
     seen = await look(http, kind="change", lines=[{"id": two["id"], "quantity": 1}])
-    assert seen["lines"] == [{"title": seen["lines"][0]["title"], "from": 2, "to": 1}]
+    [shown] = seen["lines"]
+    assert (shown["title"], shown["from"], shown["to"], shown["kind"]) == (two["title"], 2, 1, "")
     assert seen["owed"] is None
     found = await done(till, http, seen)
     assert (found["state"], found["back"]) == ("done", seen["back"])
@@ -193,6 +194,34 @@ async def test_one_more_is_paid_afterwards_on_the_shops_own_page(till: Till, cli
     assert (await http.post("/pay", json={})).json()["link"].startswith("http")
     more = {"kind": "change", "lines": [{"id": two["id"], "quantity": 99}]}
     assert (await http.post("/look", json=more)).json()["error"]["code"] == "out_of_stock"
+
+
+@pytest.mark.parametrize("till", ["shopify"], indirect=True)
+async def test_another_kind_is_named_before_it_is_confirmed(till: Till, client: Client) -> None:
+    await stocked(till)
+    shop, lines = till.sim.shop, (await till.store_order())["line_items"]
+    line, product = next(
+        (one, held) for one in lines if len((held := trade.find_variant(shop, one["variant_id"])[0])["variants"]) > 1
+    )
+    other = next(one for one in product["variants"] if one["id"] != line["variant_id"])
+    async with till.app.db.transaction(till.workspace) as tx:
+        key = f"gid://shopify/Product/{product['id']}"
+        ours = await tx.scalar(
+            select(Product).where(Product.workspace_id == till.workspace, Product.external_id == key)
+        )
+        assert ours is not None
+        tx.add(
+            Variant(
+                store_id=ours.store_id, external_id=other["admin_graphql_api_id"], version=datetime.now(UTC),
+                product_id=ours.id, title="Large", stock=5,
+            )
+        )  # fmt: skip
+    http = await client()
+    had = next(one for one in (await http.get("/goods")).json()["lines"] if one["id"].endswith(str(line["id"])))
+    asked = {"id": had["id"], "quantity": had["quantity"], "variant": other["admin_graphql_api_id"]}
+    [shown] = (await look(http, kind="change", lines=[asked]))["lines"]
+    assert (shown["title"], shown["was"], shown["kind"]) == (had["title"], had["variant"], "Large")
+    assert (shown["from"], shown["to"]) == (had["quantity"], had["quantity"])
 
 
 async def stocked(till: Till) -> None:

@@ -121,6 +121,23 @@ async def test_a_table_leaves_as_a_file(till: Till, maya: Browser, visitor: Brow
         assert sorted(rows) == [["Too large", "1", "2"], ["Too small", "1", "1"]]
 
 
+@pytest.mark.parametrize("table", ["product", "size"])
+async def test_goods_of_several_stores_are_told_apart(
+    till: Till, shop: Shop, maya: Browser, visitor: Browser, table: str
+) -> None:
+    async def names(**query: str) -> list[str]:
+        asked = {"table": table, **query}
+        link = (await maya.get("/panel/reports/returns/export", params=asked)).json()["url"]
+        _head, *rows = csv.reader(io.StringIO((await visitor.get(link)).text.removeprefix("\ufeff")))
+        return [row[0] for row in rows]
+
+    assert len(shop.stores) > 1
+    alone, together = await names(store=str(till.store.id)), await names()
+    assert together == [f"{name} · {till.store.name}" for name in alone] != []
+    page = html.unescape((await maya.get("/panel/reports/returns")).text)
+    assert all(name in page for name in together), "on the screen as in the file"
+
+
 async def test_who_may_not_export_or_decide_does_not(till: Till, shop: Shop, sign_in: SignIn) -> None:
     noa = await sign_in(shop.colleagues["noa"].email or "")
     page = await noa.get("/panel/reports/returns")

@@ -7,17 +7,18 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 import plugin.widget.routes as widget_routes
+from plugin.crm.orders import Fulfilment
 from plugin.crm.visitors import Visitor
 from plugin.kernel.web import RequestId, Web
 from plugin.returns.proof import OrderProof
@@ -54,6 +55,70 @@ async def site(shopify_till: Till) -> AsyncIterator[str]:
     await running
 
 
+@pytest.fixture
+async def proven(shopify_till: Till, site: str, browser: Browser) -> AsyncIterator[Page]:
+    """The order's page on a phone, in Hebrew: whose order it is was proved."""
+    till = shopify_till
+    await allow(till, ALL)
+    async with till.app.db.transaction(till.workspace) as tx:
+        store = await tx.get(Store, till.connection.store_id)
+        assert store is not None
+        key = store.public_key
+    context = await browser.new_context(**PHONE)
+    page = await context.new_page()
+    await page.goto(f"{site}/widget/page?store={key}&locale=he")
+    await expect(page.locator("form .field").first).to_be_visible(timeout=PATIENCE)
+    await prove(till)
+    yield page
+    await context.close()
+
+
+async def prove(till: Till) -> None:
+    """The one visitor that there is gave the order's code."""
+    async with till.app.db.transaction(till.workspace) as tx:
+        visitor = await tx.scalar(select(Visitor.id).where(Visitor.workspace_id == till.workspace))
+        tx.add(
+            OrderProof(
+                store_id=till.connection.store_id, visitor_id=visitor, order_id=till.order_id, way="email",
+                expires_at=func.now(), proved_at=func.now(), ends_at=func.now() + timedelta(hours=1),
+            )
+        )  # fmt: skip
+
+
+async def test_the_picture_of_a_parcel_has_a_row_of_its_own_and_an_old_day_its_year(
+    shopify_till: Till, proven: Page
+) -> None:
+    till, page = shopify_till, proven
+    picture = "https://carrier.example/left.svg"
+    drawn = "<svg xmlns='http://www.w3.org/2000/svg' width='900' height='600'/>"
+    await page.route(picture, lambda route: route.fulfill(content_type="image/svg+xml", body=drawn))
+    long_ago = datetime.now(UTC) - timedelta(days=400)
+    async with till.app.db.transaction(till.workspace) as tx:
+        tx.add(
+            Fulfilment(
+                store_id=till.connection.store_id, order_id=till.order_id, order_external_id=till.order,
+                external_id="f1", version=long_ago, status="delivered", carrier="DHL",
+                tracking_number="JD949858903IL", tracking_url="", shipped_at=long_ago, delivered_at=long_ago,
+                proof_url=picture,
+            )
+        )  # fmt: skip
+    await page.reload()
+    await page.locator(".entry").first.click(timeout=PATIENCE)
+    image = page.locator(".parcel .proof img")
+    await expect(image).to_be_visible(timeout=PATIENCE)
+    words = await page.locator(".parcel > .words").bounding_box()
+    parcel = await page.locator(".parcel").bounding_box()
+    shown = await image.bounding_box()
+    assert words is not None
+    assert parcel is not None
+    assert shown is not None
+    assert words["height"] < 70, "name and number stand in a line each"
+    assert shown["y"] >= words["y"] + words["height"]
+    assert shown["width"] > parcel["width"] * 0.8
+    shipped = await page.locator(".course li .detail").nth(1).inner_text()
+    assert str(long_ago.year) in shipped, "the same day of another year would read alike"
+
+
 WORDS = {
     "en": ("Change what is in it", "Yes, change the order", "The order is changed.", "Back to the order"),
     "ar": ("تغيير محتوى الطلب", "نعم، تغيير الطلب", "تم تغيير الطلب.", "العودة إلى الطلب"),
@@ -76,14 +141,7 @@ async def test_one_less_on_a_phone(shopify_till: Till, site: str, browser: Brows
     page.on("pageerror", lambda error: broken.append(str(error)))
     await page.goto(f"{site}/widget/page?store={key}&locale={language}")
     await expect(page.locator("form .field").first).to_be_visible(timeout=PATIENCE)
-    async with till.app.db.transaction(till.workspace) as tx:
-        visitor = await tx.scalar(select(Visitor.id).where(Visitor.workspace_id == till.workspace))
-        tx.add(
-            OrderProof(
-                store_id=till.connection.store_id, visitor_id=visitor, order_id=till.order_id, way="email",
-                expires_at=func.now(), proved_at=func.now(), ends_at=func.now() + timedelta(hours=1),
-            )
-        )  # fmt: skip
+    await prove(till)
     await page.reload()
     await page.locator(".entry").first.click(timeout=PATIENCE)
     await page.get_by_role("button", name=change).click(timeout=PATIENCE)

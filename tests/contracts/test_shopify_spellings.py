@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 from integrations.shopify import mapping, queries
-from integrations.shopify.simulator import create_app, oauth
+from integrations.shopify.simulator import create_app, oauth, trade
 from integrations.shopify.simulator.shop import compact
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -36,3 +36,15 @@ def test_every_customer_is_the_same_but_for_what_webhooks_left_out() -> None:
         read = mapping.customer_node(answer["data"]["customer"])
         assert dataclasses.replace(told, **only_read) == dataclasses.replace(read, **only_read)
         assert read.locale
+
+
+def test_a_product_keeps_its_picture_when_a_webhook_tells_of_it() -> None:
+    simulator = create_app(None, app_url="http://localhost:8000", client_id="c", client_secret="hush", base_port=8001)
+    told = []
+    simulator.shop.on_event = lambda topic, payload, _event: told.append((topic, payload))
+    held = simulator.shop.state.all("products")[0]
+    trade.update_product(simulator.shop, held["id"], {"vendor": "Another"})
+    [(topic, payload)] = told
+    assert topic == "products/update"
+    picture = f"{simulator.shop.storefront_origin}/cdn/products/{held['handle']}.svg"
+    assert mapping.product(mapping.parse(compact(payload)), AT, None).image_url == picture

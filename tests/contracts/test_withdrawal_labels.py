@@ -34,6 +34,13 @@ def test_the_wordpress_plugin_says_it_in_every_language_and_knows_the_members() 
     assert tuple(re.findall(r"'([A-Z]{2})'", members[1])) == EU
 
 
+def test_the_theme_leads_to_the_words_of_the_page_that_one_comes_from() -> None:
+    """The proxy's page is in the shop's first language: it cannot know another by itself."""
+    block = (LOCALES.parent / "blocks/support.liquid").read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"]+/withdrawal[^"]*)"', block)
+    assert links == ["{{ proxy | escape }}/withdrawal?locale={{ request.locale.iso_code | url_encode }}"]
+
+
 def test_the_theme_shows_it_to_whom_the_app_says() -> None:
     shop = Shop(ShopState(), "http://localhost:8000", "client", "hush", 8001)
     shop.state.set("installed", True)
@@ -45,7 +52,7 @@ def test_the_theme_shows_it_to_whom_the_app_says() -> None:
         found = embed.withdrawal(shop, "he", country)
         assert (found is not None) is shown, (to, country)
         if found is not None:
-            assert found == {"href": "/tools/help/withdrawal", "label": LABELS["he"][0]}
+            assert found == {"href": "/tools/help/withdrawal?locale=he", "label": LABELS["he"][0]}
     shop.state.set("embed", {"enabled": True, "withdrawal": False})
     shop.state.set("metafields", {"ahlan.withdrawal": "all"})
     assert embed.withdrawal(shop, "he", "DE") is None

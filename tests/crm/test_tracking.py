@@ -79,6 +79,26 @@ def test_a_parcel_is_followed_where_its_carrier_is_known(carrier: str, number: s
     assert tracking.link(carrier, number, told) == where
 
 
+def test_an_order_whose_rest_is_waited_for_is_not_delivered() -> None:
+    there = Parcel(shipped_at=NOW - 9 * DAY, delivered_at=NOW - 5 * DAY)
+    unsent = stands(there, placed=10, status="partial")
+    assert (unsent.reached, unsent.rest, unsent.late, unsent.usual) == (Step.SHIPPED, Step.ORDERED, True, USUAL.packing)
+    going = stands(there, Parcel(shipped_at=NOW - DAY), placed=10)
+    assert (going.reached, going.rest, going.late) == (Step.SHIPPED, Step.SHIPPED, False)
+    assert going.expected == NOW + 3 * DAY, "of the parcel that is under way"
+    assert stands(there, Parcel(shipped_at=NOW - 5 * DAY), placed=10).late
+    assert stands(there, Parcel("out_for_delivery"), placed=10).reached is Step.OUT_FOR_DELIVERY
+    assert (stands(there, there).reached, stands(there, there).rest) == (Step.DELIVERED, None)
+    t = i18n.load().translator("en")
+    assert "the rest was not sent yet. It takes longer" in whereabouts.sentence(t, "#1001", unsent)
+    assert "the rest is on its way. It should be there" in whereabouts.sentence(t, "#1001", going)
+
+
+def test_no_day_is_given_for_what_the_carrier_could_not_deliver() -> None:
+    assert stands(Parcel("failed", shipped_at=NOW)).expected is None
+    assert stands(Parcel("failed", shipped_at=NOW, estimated_at=NOW + DAY)).expected == NOW + DAY, "it tries again"
+
+
 def test_the_carriers_own_day_goes_before_what_others_took() -> None:
     due = stands(Parcel(shipped_at=NOW - 9 * DAY, estimated_at=NOW + DAY), placed=10)
     assert (due.late, due.expected, due.promised) == (False, NOW + DAY, True)

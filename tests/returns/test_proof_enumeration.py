@@ -78,7 +78,8 @@ async def test_a_thousand_probes_learn_nothing(desk: Desk, site: Starlette) -> N
             tried = await http.post("/widget/orders/code", json=guess, headers=headers)
             said = {**tried.json()["error"], "request_id": ""}
             answers[right].append((tried.status_code, tuple(map(str, said.values())), len(tried.content)))
-        answers[right].append((asked.status_code, tuple(asked.json()), len(asked.content)))
+        said = {**asked.json(), "asked": ""}
+        answers[right].append((asked.status_code, tuple(map(str, said.items())), len(asked.content)))
     assert set(answers[True]) == set(answers[False])
     for share in (0.25, 0.5, 0.75, 0.9):
         at = [sorted(times[right])[int(share * len(times[right]))] for right in (True, False)]

@@ -90,4 +90,4 @@ def withdrawal(shop: Shop, locale: str, country: str) -> Doc | None:
     if to != "all" and country not in to:
         return None
     path = metafields.get(f"{NAMESPACE}.proxy_path") or "/apps/support"
-    return {"href": f"{path}/withdrawal", "label": _said(locale, "withdrawal", "label")}
+    return {"href": f"{path}/withdrawal?locale={locale}", "label": _said(locale, "withdrawal", "label")}

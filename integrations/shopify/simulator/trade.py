@@ -189,11 +189,18 @@ def change_stock(shop: Shop, variant_id: int, by: int, *, quiet: bool = False) -
     shop.state.put("products", product["id"], product)
     if quiet:
         return
-    shop.emit("products/update", product)
+    shop.emit("products/update", _pictured(shop, product))
     if before > 0 >= before + by:
         shop.emit("variants/out_of_stock", variant)
     if before <= 0 < before + by:
         shop.emit("variants/in_stock", variant)
+
+
+def _pictured(shop: Shop, product: Doc) -> Doc:
+    """A product as webhooks tell it: with its picture, where this shop stands now."""
+    image = {"id": product["id"], "product_id": product["id"], "position": 1, "alt": product["title"],
+             "src": f"{shop.storefront_origin}/cdn/products/{product['handle']}.svg"}  # fmt: skip
+    return {**product, "image": image, "images": [image]}
 
 
 def update_product(shop: Shop, number: int, changes: Doc) -> Doc:
@@ -202,7 +209,7 @@ def update_product(shop: Shop, number: int, changes: Doc) -> Doc:
     product.update(changes)
     product["updated_at"] = shop.stamp()
     shop.state.put("products", number, product)
-    shop.emit("products/update", product)
+    shop.emit("products/update", _pictured(shop, product))
     return product
 
 

@@ -2,7 +2,7 @@
 // First what would happen, as the shop's own system counts it; then yes, and how it went. Loaded when one of them is opened.
 import { announce, el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
-import { action, complaint, field, form, goods, part, stepper } from "./pieces.js";
+import { action, complaint, field, form, goods, part, payment, stepper } from "./pieces.js";
 
 const PAUSES = [700, 900, 1200, 1600, 2000, 2500, 3000];
 
@@ -77,6 +77,15 @@ export async function change(orders, { id }) {
   return { title: t("o.do.change"), nodes: [part("", el("p", { class: "quiet" }, t("o.change_why")), form(send, el("ul", { class: "items" }, rows), view))] };
 }
 
+const apart = (text) => `\u2068${text}\u2069`;
+
+/** A line as it is and as it would be: another kind by its name, then how many. */
+function becomes({ title, from, to, was, kind }) {
+  const kinds = kind ? t("o.from_to", { from: apart(was || t("o.kind_now")), to: apart(kind) }) : was && !title.endsWith(was) && apart(was);
+  const count = from === to ? t("o.quantity", { count: String(to) }) : t("o.from_to", { from: String(from), to: String(to) });
+  return el("li", { class: "goods" }, el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), kinds && el("span", { class: "detail" }, kinds), el("span", { class: "detail" }, count)));
+}
+
 /** What would happen, in amounts; nothing does before they say so. It is there once it was looked at: `orders.meant`. */
 export async function sure(orders, { id }) {
   const { view, say } = complaint();
@@ -97,9 +106,8 @@ export async function sure(orders, { id }) {
     nodes: [
       part(
         t("o.sure"),
-        kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line))),
-        seen.lines.length > 0 && el("ul", { class: "items" }, seen.lines.map((line) => el("li", { class: "goods" }, el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, line.title)), el("span", { class: "detail" }, t("o.from_to", { from: String(line.from), to: String(line.to) })))))),
-        kind === "change" && asked.lines.some(({ variant }) => variant) && el("p", { class: "quiet" }, t("o.swapped")),
+        kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("span", {}, el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line)))),
+        seen.lines.length > 0 && el("ul", { class: "items" }, seen.lines.map(becomes)),
         kind === "cancel" && el("p", {}, t("o.cancel_what")),
         seen.back && el("p", { class: "sum strong" }, el("span", {}, t("o.cash")), el("bdi", {}, money(seen.back))),
         seen.back && el("p", { class: "quiet" }, seen.by_hand ? t("o.by_hand") : seen.gateway ? t("o.back_way", { way: seen.gateway }) : t("o.then.refund")),
@@ -153,7 +161,7 @@ function outcome(orders, id, { kind, state, said, back, owed, by_hand: byHand, u
     el(
       "div",
       { class: "doing" },
-      state === "done" && owed && pay(orders, id, say),
+      state === "done" && owed && payment(async () => (await orders.api.post(`orders/${id}/pay`, {})).link, say),
       state === "done" && undo && action(t("o.undo"), () => look(orders, id, { kind: "address", address: undo }), { complain: say, quiet: true }),
       state === "done" && kind === "cancel" && action(t("o.do.again"), () => orders.go("again", { id }), { quiet: true }),
       action(t("o.back_to"), () => orders.go("order", { id }, { instead: true }), { quiet: true }),
@@ -161,22 +169,6 @@ function outcome(orders, id, { kind, state, said, back, owed, by_hand: byHand, u
       view,
     ),
   ];
-}
-
-/** The way to the shop's own page for paying: asked for when it is pressed, a link once it is there. */
-function pay(orders, id, say) {
-  const button = action(
-    t("o.pay_now"),
-    async () => {
-      const { link } = await orders.api.post(`orders/${id}/pay`, {});
-      if (!link) return say(t("o.pay_nothing"));
-      const door = el("a", { class: "button", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.pay_open"));
-      button.replaceWith(door);
-      door.focus();
-    },
-    { complain: say },
-  );
-  return button;
 }
 
 /** What the shop's system would not do: its words, and the way to the people of the shop. */

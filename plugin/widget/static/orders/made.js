@@ -3,7 +3,7 @@ import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { spot } from "./method.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, ltr, part } from "./pieces.js";
+import { action, complaint, date, field, form, goods, ltr, part, payment } from "./pieces.js";
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
@@ -63,16 +63,7 @@ export async function made(orders, { id }) {
     doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.ship_title")), form(send, carrier.view, number.view)));
   }
   if (found.may.includes("pay")) {
-    const pay = action(
-      t("o.pay_rest"),
-      async () => {
-        const { url } = await orders.api.post(`returns/${id}/pay`);
-        if (!url) return say(t("o.paid_already"));
-        window.open(url, "_blank", "noopener");
-      },
-      { complain: say },
-    );
-    doing.push(el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(found.owed))), pay);
+    doing.push(el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(found.owed))), payment(async () => (await orders.api.post(`returns/${id}/pay`)).url, say));
   }
   if (found.may.includes("change")) doing.push(action(t("o.change_return"), () => orders.go("back", { order: found.order.id, step: 1, change: id }), { quiet: true }));
   if (found.may.includes("cancel")) {

@@ -19,7 +19,7 @@ function row({ id, name, at, items, total, picture: url, step, late }, open) {
         { class: "words" },
         el("span", { class: "title" }, ltr(name)),
         el("span", { class: "detail" }, `${date(at)} · ${plural("o.items", items)} · `, el("bdi", {}, money(total))),
-        step && el("span", { class: `mark ${step === "cancelled" || late ? "warn" : step === "delivered" ? "good" : ""}` }, t(`o.step.${step}`)),
+        step && el("span", { class: `mark ${step === "cancelled" || late ? "warn" : ["delivered", "fetched"].includes(step) ? "good" : ""}` }, t(`o.step.${step}`)),
       ),
       icon("chevron-right"),
     ),

@@ -3,11 +3,20 @@ import { announce, el } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 
 const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
-const days = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", timeZone: config.time_zone || undefined });
-const wholeDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", timeZone: "UTC" });
+const written = (year, timeZone) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year, timeZone });
+const zone = config.time_zone || undefined;
+const days = { shop: [written(undefined, zone), written("numeric", zone)], whole: [written(undefined, "UTC"), written("numeric", "UTC")] };
+const NEAR = 182 * 86_400_000;
 
-/** A moment as the day it falls on at the shop, as its sentences say it too; `2026-11-30` is that day wherever it is read. */
-export const date = (text) => (text.length === 10 ? wholeDays : days).format(new Date(text));
+/**
+ * A moment as the day it falls on at the shop, as its sentences say it too; `2026-11-30` is that day wherever it is read.
+ * What is half a year away or more says its year: the same day of another one would read alike.
+ */
+export function date(text) {
+  const moment = new Date(text);
+  const [short, long] = text.length === 10 ? days.whole : days.shop;
+  return (Math.abs(moment - Date.now()) < NEAR ? short : long).format(moment);
+}
 
 /** A heading, then what belongs under it. */
 export function part(title, ...nodes) {
@@ -79,6 +88,25 @@ export function action(label, act, { complain, quiet = false, type = "button" } 
   };
   if (type === "button") button.addEventListener("click", press);
   return Object.assign(button, { press });
+}
+
+/**
+ * The way to the shop's own page for paying: `ask` finds its address when the button is pressed, and then it is a link.
+ * No window is opened for it: a phone's browser blocks one that waited for an answer.
+ */
+export function payment(ask, say) {
+  const button = action(
+    t("o.pay_now"),
+    async () => {
+      const link = await ask();
+      if (!link) return say(t("o.pay_nothing"));
+      const door = el("a", { class: "button", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.pay_open"));
+      button.replaceWith(door);
+      door.focus();
+    },
+    { complain: say },
+  );
+  return button;
 }
 
 /** A form whose button acts. */
