@@ -283,6 +283,7 @@ class Returning:
             lines = await records.lines_of(tx, found.id)
             steps = await records.steps_of(tx, found)
             store = await tx.get(Store, held.store_id)
+            may = await _may(tx, found)
             way = await _way(tx, found, self._words(held))
         words = self._words(held)
         label = None
@@ -321,12 +322,17 @@ class Returning:
                 }
                 for line in lines
             ],
-            "may": [
-                *(name for name in ("cancel", "answer", "ship", "change") if moves.may(found, name, Who.SHOPPER)),
-                *(["pay"] if found.sent_at and found.decision and _some(found.decided.owed) else []),
-            ],
+            "may": may,
             "shop": store.name if store is not None else "",
         }
+
+
+async def _may(tx: Tx, found: ReturnRequest) -> list[str]:
+    """What its shopper can do about a return just now: nothing is called off while its money is on its way."""
+    names = [name for name in ("cancel", "answer", "ship", "change") if moves.may(found, name, Who.SHOPPER)]
+    if await moves.money_under_way(tx, found):
+        names = [name for name in names if name not in ("cancel", "change")]
+    return [*names, *(["pay"] if found.sent_at and found.decision and _some(found.decided.owed) else [])]
 
 
 async def pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:

@@ -274,6 +274,7 @@ def shop_node(shop: Shop) -> Doc:
         "url": first,
         "currencyCode": "ILS",
         "ianaTimezone": "Asia/Jerusalem",
+        "shopAddress": {"countryCodeV2": "IL"},
         "primaryDomain": primary,
         "domains": [primary, *domains[1:]],
         "shopPolicies": lambda: writings.shop_policies(shop),

@@ -18,6 +18,8 @@ export async function find(orders, { why = "" }) {
   if (why) say(why);
   const number = field(t("o.number"), { hint: t("o.number_hint"), name: "number", dir: "auto", autocomplete: "off", maxlength: 60, value: orders.state.number ?? "" });
   const contact = field(t("o.contact"), { name: "contact", dir: "ltr", autocomplete: "email", autocapitalize: "none", spellcheck: "false", maxlength: 200 });
+  const otherwise = part("", el("p", { class: "quiet" }, t("o.no_code")), action(t("o.call"), () => orders.go("call", { number: number.input.value }), { quiet: true }));
+  otherwise.hidden = true;
   const send = action(
     t("o.send_code"),
     async () => {
@@ -27,11 +29,17 @@ export async function find(orders, { why = "" }) {
       orders.contact = contact.input.value;
       await orders.go("code", { asked: asked.asked, minutes: asked.minutes, number: number.input.value });
     },
-    { complain: (error) => say(lost(error), { order_number: number.input, contact: contact.input }[error.code]), type: "submit" },
+    {
+      complain: (error) => {
+        otherwise.hidden = error.code !== "too_many";
+        say(lost(error), { order_number: number.input, contact: contact.input }[error.code]);
+      },
+      type: "submit",
+    },
   );
   return {
     title: t("o.find"),
-    nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
+    nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), otherwise, signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
   };
 }
 
@@ -79,7 +87,7 @@ export async function call(orders, { number = "", uncoded = false, path = "" }) 
       await orders.api.post("orders/call", { client_id: client, number: name.input.value, phone: phone.input.value, words: words.input.value });
       orders.told(t("o.call_sent"));
     },
-    { complain: say, type: "submit" },
+    { complain: (error) => say(error, { order_number: name.input, phone: phone.input, words_needed: words.input }[error.code]), type: "submit" },
   );
   return {
     title: t(path ? "o.find" : "o.call_title"),

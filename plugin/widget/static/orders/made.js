@@ -7,9 +7,13 @@ import { action, complaint, date, field, form, goods, ltr, part } from "./pieces
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
+/** The return is elsewhere than the screen shows: the shop, or another window, was first. */
+const ELSEWHERE = ["moved_on", "money_under_way"];
+const PAUSES = [3000, 5000, 9000, 15000];
 
-function next({ state, kind, keep, label }) {
+function next({ state, kind, keep, label, slip }) {
   if (state === "approved" && keep) return t("o.then.keep");
+  if (state === "approved" && slip) return t("o.then.approved_slip");
   if (state === "sent" && !label) return t("o.then.sent_number");
   if (state === "paid" && ["refund", "credit"].includes(kind)) return t(`o.then.${kind}`);
   return t(`o.then.${state}`);
@@ -30,10 +34,34 @@ function course(steps) {
   );
 }
 
+/** What follows an approval within seconds (the instructions, money) comes onto the screen unless somebody is writing on it. */
+async function follow(orders, found, view, again) {
+  const standing = ({ state, label, slip }) => JSON.stringify([state, Boolean(label), Boolean(slip)]);
+  for (const pause of PAUSES) {
+    await new Promise((done) => setTimeout(done, pause));
+    if (!view.isConnected) return;
+    try {
+      const now = await orders.api.get(`returns/${found.id}`);
+      if (standing(now) === standing(found)) continue;
+    } catch {
+      continue; // a slow network says nothing of how it stands
+    }
+    if (view.isConnected && !view.closest(".body").querySelector("details[open]")) again();
+    return;
+  }
+}
+
 export async function made(orders, { id }) {
   const found = await orders.api.get(`returns/${id}`);
   const again = () => orders.go("made", { id }, { instead: true });
-  const { view, say } = complaint();
+  const { view, say: tell } = complaint();
+  const meanwhile = orders.meanwhile;
+  orders.meanwhile = "";
+  const say = (error) => {
+    if (!ELSEWHERE.includes(error?.code)) return tell(error);
+    orders.meanwhile = [error.message, error.hint].filter(Boolean).join(" ");
+    again();
+  };
   const doing = [];
   if (found.may.includes("answer")) {
     const words = field(t("o.answer"), { tag: "textarea", rows: "3", maxlength: 2000, dir: "auto" });
@@ -90,6 +118,7 @@ export async function made(orders, { id }) {
   return {
     title: t("o.return_number", { number: found.number }),
     nodes: [
+      meanwhile && el("p", { class: "notice warn", role: "status" }, icon("circle-alert"), el("span", {}, meanwhile)),
       el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
       found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
@@ -98,8 +127,9 @@ export async function made(orders, { id }) {
       found.tracking && part("", el("div", { class: "parcel" }, icon("package"), el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, found.carrier || t("o.parcel"))), el("span", { class: "detail" }, ltr(found.tracking))), found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
       part(t("o.steps_return"), course(found.steps)),
       part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead.length > 0 && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
-      doing.length > 0 && el("div", { class: "doing" }, ...doing, view),
+      el("div", { class: "doing", hidden: doing.length === 0 }, ...doing, view),
       part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
     ],
+    after: () => found.state === "approved" && !found.slip && !found.label && follow(orders, found, view, again),
   };
 }
