@@ -2,7 +2,7 @@
 // First what would happen, as the shop's own system counts it; then yes, and how it went. Loaded when one of them is opened.
 import { announce, el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
-import { action, complaint, field, form, goods, part, stepper } from "./pieces.js";
+import { action, complaint, field, form, goods, meanwhile, part, stepper } from "./pieces.js";
 
 const PAUSES = [700, 900, 1200, 1600, 2000, 2500, 3000];
 
@@ -92,8 +92,7 @@ export async function sure(orders, { id }) {
   const { view, say } = complaint();
   const { asked, seen } = orders.meant;
   const { kind } = asked;
-  const meanwhile = orders.meanwhile;
-  orders.meanwhile = "";
+  const first = meanwhile(orders);
   const yes = action(
     t(`o.yes.${kind}`),
     async () => {
@@ -114,7 +113,7 @@ export async function sure(orders, { id }) {
   return {
     title: t(`o.do.${kind}`),
     nodes: [
-      meanwhile && el("p", { class: "notice warn", role: "status" }, icon("circle-alert"), el("span", {}, meanwhile)),
+      first,
       part(
         t("o.sure"),
         kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line))),

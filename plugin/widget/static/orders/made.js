@@ -3,7 +3,7 @@ import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { spot } from "./method.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, ltr, part } from "./pieces.js";
+import { action, complaint, date, field, form, goods, ltr, meanwhile, part } from "./pieces.js";
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
@@ -34,20 +34,13 @@ function course(steps) {
   );
 }
 
-/** What follows an approval within seconds (the instructions, money) comes onto the screen unless somebody is writing on it. */
-async function follow(orders, found, view, again) {
-  const standing = ({ state, label, slip }) => JSON.stringify([state, Boolean(label), Boolean(slip)]);
+/** What follows a yes within seconds comes onto the screen, unless somebody is at work on it. */
+async function follow(orders, id, view, again) {
   for (const pause of PAUSES) {
     await new Promise((done) => setTimeout(done, pause));
-    if (!view.isConnected) return;
-    try {
-      const now = await orders.api.get(`returns/${found.id}`);
-      if (standing(now) === standing(found)) continue;
-    } catch {
-      continue; // a slow network says nothing of how it stands
-    }
-    if (view.isConnected && !view.closest(".body").querySelector("details[open]")) again();
-    return;
+    const now = view.isConnected && (await orders.api.get(`returns/${id}`).catch(() => null));
+    if (!view.isConnected || view.parentNode.querySelector("details[open]")) return;
+    if (now && (now.state !== "approved" || now.slip || now.label)) return again();
   }
 }
 
@@ -55,8 +48,7 @@ export async function made(orders, { id }) {
   const found = await orders.api.get(`returns/${id}`);
   const again = () => orders.go("made", { id }, { instead: true });
   const { view, say: tell } = complaint();
-  const meanwhile = orders.meanwhile;
-  orders.meanwhile = "";
+  const first = meanwhile(orders);
   const say = (error) => {
     if (!ELSEWHERE.includes(error?.code)) return tell(error);
     orders.meanwhile = [error.message, error.hint].filter(Boolean).join(" ");
@@ -118,7 +110,7 @@ export async function made(orders, { id }) {
   return {
     title: t("o.return_number", { number: found.number }),
     nodes: [
-      meanwhile && el("p", { class: "notice warn", role: "status" }, icon("circle-alert"), el("span", {}, meanwhile)),
+      first,
       el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
       found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
@@ -130,6 +122,6 @@ export async function made(orders, { id }) {
       el("div", { class: "doing", hidden: doing.length === 0 }, ...doing, view),
       part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
     ],
-    after: () => found.state === "approved" && !found.slip && !found.label && follow(orders, found, view, again),
+    after: () => found.state === "approved" && !found.slip && !found.label && follow(orders, id, view, again),
   };
 }
