@@ -181,7 +181,8 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         done=done,
         untouched=[
             (store.id, store.name) for store in shops
-            if store.status == stores.CONNECTED and any(one.get("code") == _UNTOUCHED for one in store.findings)
+            if store.status == stores.CONNECTED
+            and any(one.get("code") == _UNTOUCHED and not one.get("ok") for one in store.findings)
         ],
     )  # fmt: skip
 

@@ -84,10 +84,15 @@ async def test_a_store_that_does_not_allow_returns_is_named_above_the_queue(
     async with app.db.transaction(till.store.workspace_id) as tx:
         store = await tx.get(Store, till.store.id)
         assert store is not None
-        store.findings = [{"code": "returns_untouched"}]
+        store.findings = [{"code": "returns_untouched", "ok": False, "ask": "write_returns", "detail": ""}]
     page = (await maya.get("/panel/returns")).text
     assert said in page
     assert f"/panel/stores/{till.store.id}" in page
+    async with app.db.transaction(till.store.workspace_id) as tx:
+        store = await tx.get(Store, till.store.id)
+        assert store is not None
+        store.findings = [{"code": "returns_untouched", "ok": True, "ask": "write_returns", "detail": ""}]
+    assert said not in (await maya.get("/panel/returns")).text, "allowed by now"
 
 
 async def test_a_store_without_an_address_for_parcels_is_named_before_the_yes(
