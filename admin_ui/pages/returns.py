@@ -343,6 +343,9 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         refunds=money_back,
         siblings=[(each, pill(State(each.state))) for each in siblings],
         version=version,
+        declined=t.gettext(words.DECLINES[request.why])
+        if state is State.DECLINED and request.why in words.DECLINES
+        else "",
         pay_due=moves.pay_is_due(request) and payment is None,
         payable=request.origin == records.OURS and request.paid_at is None and payment is None
         and state in moves.PAYABLE and desk.may("refund"),

@@ -33,7 +33,7 @@ from plugin.kernel.money import Money
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
 from plugin.return_desk import ExchangePart, ReturnableLine
-from plugin.returns import moves, policy_words, proof, records, requests, self_service, shipping
+from plugin.returns import moves, policy_words, proof, records, requests, self_service, shipping, telling
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Eligibility, Policy, Reason, Resolution, reasons_for
 from plugin.returns.records import ReturnRequest
 from plugin.returns.requests import Offer
@@ -304,6 +304,7 @@ class Returning:
             "cash": _amount(found, found.cash),
             "credit": _amount(found, found.credit + found.bonus),
             "paid": _amount(found, found.paid) if found.paid_at is not None else None,
+            "why": telling.declined(words, found) if State(found.state) is State.DECLINED else "",
             "note": found.note if State(found.state) in (State.ASKED, State.DECLINED) else "",
             "carrier": found.carrier,
             "tracking": found.tracking_number,

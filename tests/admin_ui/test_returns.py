@@ -237,6 +237,13 @@ async def test_a_step_that_stuck_is_shown_with_the_stores_words(till: Till, maya
     assert (await till.request(request)).paid == 5_000
 
 
+async def test_why_it_was_declined_stays_on_its_page(till: Till, maya: Browser) -> None:
+    request = await till.submit()
+    assert await moved(maya, request, "decline", why="too_late") == 204
+    page = (await maya.get(f"/panel/returns/{request.id}")).text
+    assert "<p>Too late</p>" in page
+
+
 @pytest.mark.parametrize("code", words.REFUSALS)
 async def test_what_the_store_would_refuse_is_said_in_words_before_and_after(
     till: Till, maya: Browser, code: str

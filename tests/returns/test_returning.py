@@ -136,6 +136,16 @@ async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -
     assert said.json()["state"] == "requested"
 
 
+async def test_why_it_was_declined_is_on_its_page(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(automatic=False))
+    http = await client(locale="he")
+    request = await shop.move(await shop.submit(), "decline", why="too_late")
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["state"], found["note"]) == ("declined", "")
+    assert found["why"] == shop.app.catalogues.translator("he").gettext("The time for sending them back is over.")
+    assert found["why"] != "The time for sending them back is over."
+
+
 async def test_sent_is_said_once(shop: Shop, client: Client) -> None:
     http = await client()
     request = await shop.submit()

@@ -106,12 +106,12 @@ export async function made(orders, { id }) {
     );
     doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.call_off")), el("p", { class: "quiet" }, t("o.call_off_what")), sure));
   }
-  const amount = found.paid ?? found.cash ?? found.credit;
+  const amount = !ENDED.includes(found.state) && (found.paid ?? found.cash ?? found.credit);
   return {
     title: t("o.return_number", { number: found.number }),
     nodes: [
       first,
-      el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
+      el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, [next(found), found.why].filter(Boolean).join(" "))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
       found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
       found.slip && UNSENT.includes(found.state) && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
