@@ -10,6 +10,7 @@ from plugin.conversations.wording import SNIPPET, Name
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.text import isolate
+from plugin.platform import ACCESS_DENIED, PlatformError
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,31 @@ FILLED: Mapping[Name, Lazy] = {
     Name.STORE_NAME: _("the store's name"),
     Name.STORE_LINK: _("the store's address"),
 }
+
+ADVICE: Mapping[str, Lazy] = {
+    "changed": _("Look again: the amounts are counted anew."),
+    "unreachable": _("Check that the store is online, then try again."),
+    "throttled": _("The store is busy. Try again in a minute."),
+    "order_gone": _("Look for the order in the store; it may have been deleted there."),
+    "keys_refused": _("Connect the store again under Stores."),
+    "needs_reauth": _("Connect the store again under Stores."),
+    "read_only_key": _("Connect the store again and approve reading and writing."),
+    "missing_right": _("Connect the store again as a user who may manage the shop."),
+    "store_error": _("Try again in a minute. If it stays, look into the store's own error log."),
+    "job": _("Look at the order in the store before trying again."),
+    ACCESS_DENIED: _("An administrator of the store can allow it under Stores, Permissions."),
+}
+"""What to do where a platform does not answer or says no, by its code."""
+
+
+def silence(t: Translator, error: PlatformError) -> str:
+    """Why a store could not be asked: what to do about it, else the platform's own words, never its code."""
+    advice = ADVICE.get(error.code)
+    if advice is not None:
+        return t.gettext(advice)
+    if error.said:
+        return t.gettext("The store said: %(said)s", said=isolate(error.said))
+    return t.gettext("It did not say why. Try again in a minute.")
 
 
 def filled(t: Translator, name: str) -> str:

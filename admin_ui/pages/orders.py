@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from admin_ui.desk import Desk, nothing_here
-from admin_ui.words import State
+from admin_ui.words import ADVICE, State
 from plugin import stores
 from plugin.crm import actions
 from plugin.crm.actions import ActionRow
@@ -25,7 +25,6 @@ from plugin.kernel.errors import AhlanError, Forbidden
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import Lazy, _
 from plugin.platform import (
-    ACCESS_DENIED,
     Annotate,
     Cancel,
     Change,
@@ -102,19 +101,6 @@ _REFUSALS: Mapping[str, tuple[Lazy, Lazy]] = {
 _NOTES: Mapping[str, Lazy] = {
     "store_mails": _("Whether the customer gets a mail is decided by the store's own settings."),
     "restocks_anyway": _("The store puts the goods of a cancelled order back in stock in any case."),
-}
-_ADVICE: Mapping[str, Lazy] = {
-    "changed": _("Look again: the amounts are counted anew."),
-    "unreachable": _("Check that the store is online, then try again."),
-    "throttled": _("The store is busy. Try again in a minute."),
-    "order_gone": _("Look for the order in the store; it may have been deleted there."),
-    "keys_refused": _("Connect the store again under Stores."),
-    "needs_reauth": _("Connect the store again under Stores."),
-    "read_only_key": _("Connect the store again and approve reading and writing."),
-    "missing_right": _("Connect the store again as a user who may manage the shop."),
-    "store_error": _("Try again in a minute. If it stays, look into the store's own error log."),
-    "job": _("Look at the order in the store before trying again."),
-    ACCESS_DENIED: _("An administrator of the store can allow it under Stores, Permissions."),
 }
 _PERMISSIONS: Mapping[str, Lazy] = {
     "write_orders": _("refund, cancel and change orders"),
@@ -279,7 +265,7 @@ def ask_for(desk: Desk, store: stores.Store, quote: Quote) -> Mapping[str, Any] 
 
 def trouble_of(t: Translator, said: str, code: str) -> Mapping[str, str]:
     """The platform's own words, and what to do about them."""
-    advice = _ADVICE.get(code)
+    advice = ADVICE.get(code)
     return {"said": said, "how": t.gettext(advice) if advice else ""}
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.store_choice import of_path
 from admin_ui.words import State as Pill
+from admin_ui.words import silence
 from plugin.carrier import Offer, Place
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, Conflict
@@ -247,7 +248,7 @@ async def look_at_label(desk: Desk) -> Response:
     try:
         offer = await labels.quote(desk.app, desk.workspace_id, request.id)
     except PlatformError as error:
-        trouble = error.said or error.code
+        trouble = silence(desk.t, error)
     except AhlanError as error:
         trouble = desk.t.gettext(error.message)
     shown = _sealed(desk, request, offer) if offer is not None else ""

@@ -19,6 +19,7 @@ from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages import return_shipping
 from admin_ui.return_words import narrowed_words
 from admin_ui.words import State as Pill
+from admin_ui.words import silence
 from plugin import stores
 from plugin.conversations import attachments
 from plugin.conversations.conversations import Conversation
@@ -180,7 +181,8 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         done=done,
         untouched=[
             (store.id, store.name) for store in shops
-            if store.status == stores.CONNECTED and any(one.get("code") == _UNTOUCHED for one in store.findings)
+            if store.status == stores.CONNECTED
+            and any(one.get("code") == _UNTOUCHED and not one.get("ok") for one in store.findings)
         ],
     )  # fmt: skip
 
@@ -341,6 +343,9 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         refunds=money_back,
         siblings=[(each, pill(State(each.state))) for each in siblings],
         version=version,
+        declined=t.gettext(words.DECLINES[request.why])
+        if state is State.DECLINED and request.why in words.DECLINES
+        else "",
         pay_due=moves.pay_is_due(request) and payment is None,
         payable=request.origin == records.OURS and request.paid_at is None and payment is None
         and state in moves.PAYABLE and desk.may("refund"),
@@ -424,6 +429,11 @@ def _step(desk: Desk, step: ReturnStep) -> Step:
         advice = words.UNKNOWN
     if step.state == steps.HAND:
         advice = words.BY_HAND
+    said = t.gettext(advice) if advice else ""
+    # A refusal that we know by its code is no word of the store's.
+    known = words.REFUSALS.get(step.said) or words.REFUSALS.get(step.code)
+    if known is not None and step.state == steps.FAILED:
+        said = " ".join(map(t.gettext, known))
     ours, theirs = step.money, step.quoted.amount if step.quote else None
     differ = ours is not None and theirs is not None and ours != theirs
     may = desk.may("refund" if step.kind == steps.PAY else "reply")
@@ -437,8 +447,8 @@ def _step(desk: Desk, step: ReturnStep) -> Step:
         id=step.id,
         name=words.STEPS[step.kind],
         state=Pill(name, meaning, sign),
-        said=step.said,
-        advice=t.gettext(advice) if advice and step.state in steps.STUCK else "",
+        said=step.said if known is None else "",
+        advice=said if step.state in steps.STUCK else "",
         at=step.finished_at or step.created_at,
         ours=t.format_money(ours) if ours is not None else "",
         theirs=t.format_money(theirs) if theirs is not None and differ else "",
@@ -613,9 +623,18 @@ async def _payment(desk: Desk, form: FormData | None) -> Response:
     try:
         quote = await desk.app.platforms[store.platform].quote_return(store.connection(), order.external_id, wanted)
     except PlatformError as error:
-        trouble = error.said or error.code
+        trouble = silence(desk.t, error)
     return desk.page("return.html", block="payment", request=request, order=order, store=store, wanted=wanted,
-                     quote=quote, trouble=trouble, differs=_differs(desk.t, wanted, quote))  # fmt: skip
+                     quote=quote, trouble=trouble, differs=_differs(desk.t, wanted, quote),
+                     refusal=_refused(desk.t, quote.refusal) if quote is not None else ())  # fmt: skip
+
+
+def _refused(t: Translator, refusal: str) -> tuple[str, str] | tuple[()]:
+    """Why the store would not do it and what helps; what has no words of ours is said in the store's."""
+    if not refusal:
+        return ()
+    what, how = words.REFUSALS.get(refusal, ("", ""))
+    return (t.gettext(what), t.gettext(how)) if what else (refusal, "")
 
 
 def _differs(t: Translator, wanted: PayReturn, quote: Any) -> str:
@@ -724,7 +743,7 @@ async def _new(desk: Desk, form: FormData | None, changed: ReturnRequest | None 
             else requests.offer(app, workspace_id, order_id)
         )
     except PlatformError as error:
-        return desk.page("return_new.html", trouble=error.said or error.code, lines=[], **scope)
+        return desk.page("return_new.html", trouble=silence(desk.t, error), lines=[], **scope)
     rules = offer.policy.policy
     known = changed.chosen if changed is not None else None
     choice = _choice(form) if form is not None else known or Choice((), Resolution.REFUND)

@@ -20,6 +20,7 @@ from admin_ui.desk import Desk, as_id, nothing_here
 from admin_ui.pages.return_policy import product_ids, product_titles
 from admin_ui.store_choice import Setting, choose, of_path
 from admin_ui.words import State as Pill
+from admin_ui.words import silence
 from plugin import stores
 from plugin.app import App
 from plugin.crm.orders import Order
@@ -180,7 +181,7 @@ async def _one(desk: Desk, id: UUID) -> Response:
             back = list(sorted_out.back)
             trouble = "" if read is not None else desk.t.gettext("The store does not know this order any more.")
         except PlatformError as error:
-            trouble = error.said or error.code
+            trouble = silence(desk.t, error)
     return desk.page(
         "withdrawal.html",
         heading=statement.reference,

@@ -183,6 +183,7 @@ def profile_of(data: Mapping[str, Any]) -> StoreProfile:
             timezone=shop["ianaTimezone"] or "UTC",
             locale=_language(shop["primaryDomain"].get("localization")),
             email=shop.get("contactEmail") or shop.get("email") or "",
+            country=str((shop.get("shopAddress") or {}).get("countryCodeV2") or ""),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise PlatformError("Shopify's answer about the shop was incomplete", retry=True, code="garbage") from error

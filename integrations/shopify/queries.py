@@ -108,6 +108,7 @@ query Shop {
   shop {
     id name email contactEmail myshopifyDomain url
     currencyCode ianaTimezone
+    shopAddress { countryCodeV2 }
     primaryDomain { id host url sslEnabled localization { defaultLocale } }
     domains { id host url sslEnabled }
     plan { publicDisplayName shopifyPlus partnerDevelopment }

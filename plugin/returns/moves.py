@@ -602,9 +602,14 @@ async def _never_told(tx: Tx, request: ReturnRequest) -> bool:
     return bool(rows)
 
 
-async def _no_money_under_way(tx: Tx, request: ReturnRequest) -> None:
+async def money_under_way(tx: Tx, request: ReturnRequest) -> bool:
+    """Whether the store was told to give its money back, and it is not known to be over."""
     step = await steps.payment(tx, request.id)
-    if step is not None and step.state not in steps.OVER:
+    return step is not None and step.state not in steps.OVER
+
+
+async def _no_money_under_way(tx: Tx, request: ReturnRequest) -> None:
+    if await money_under_way(tx, request):
         raise Conflict(
             _("Money of this return is on its way."), _("Wait until that is done, then look again."),
             code="money_under_way",

@@ -95,14 +95,22 @@ def _slip(
             t.gettext(step, place=_place(place), day=_day(t, request.pickup_on))
             for step in (_NOWHERE if untold else _STEPS[_known(request, place)])
         ],
-        slip_title=t.gettext("Put this into the parcel"),
-        to_title=t.gettext("Send it to"),
-        to=(store.name, t.gettext("The store names the address.")) if untold else _to(store, settings, place),
+        slip_title=t.gettext("Show this to our team")
+        if place is not None and request.method == Method.STORE
+        else t.gettext("Put this into the parcel"),
+        to_title=t.gettext("Send it to") if place is None else t.gettext("Bring it to"),
+        # Each in its own direction: a house number in front stays in front on a page from right to left.
+        to=[
+            isolate(line)
+            for line in (
+                (store.name, t.gettext("The store names the address.")) if untold else _to(store, settings, place)
+            )
+        ],
         items_title=t.gettext("Goods"),
         quantity_title=t.gettext("How many"),
         items=[
             Item(
-                " ".join(filter(None, (line.title, f"({line.variant_title})" if line.variant_title else ""))),
+                _named(line),
                 " · ".join(filter(None, (reasons.get(line.reason, ""), isolate(line.sku, "ltr") if line.sku else ""))),
                 t.format_number(line.quantity),
             )
@@ -112,6 +120,12 @@ def _slip(
         cut=t.gettext("Cut here"),
         code=code,
     )
+
+
+def _named(line: ReturnLine) -> str:
+    """Some stores name the kind in the title already: it is not said twice."""
+    twice = line.title.endswith(line.variant_title)
+    return line.title if twice else f"{line.title} ({isolate(line.variant_title)})"
 
 
 def _known(request: ReturnRequest, place: ReturnPlace | None) -> str:

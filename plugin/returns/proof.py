@@ -96,6 +96,16 @@ class Wanted:
         return self.email or self.phone
 
 
+def read_number(number: str) -> str:
+    """An order's number without what stands around it. Pure. Raises AhlanError for what can be none."""
+    found = number_of(number.strip()) if len(number) <= _LONGEST else ""
+    if not found:
+        raise AhlanError(
+            _("This is no order number."), _("It stands in the e-mail that confirms the order."), code="order_number"
+        )
+    return found
+
+
 def read(number: str, contact: str, country: str) -> Wanted:
     """What was typed, whatever its digits and signs are: `#١٠٠١`, `AR-1001`, ` 1001 `. Pure.
 
@@ -103,11 +113,7 @@ def read(number: str, contact: str, country: str) -> Wanted:
     no address: that says nothing about any order.
     """
     number, contact = number.strip(), contact.strip()
-    found = number_of(number) if len(number) <= _LONGEST else ""
-    if not found:
-        raise AhlanError(
-            _("This is no order number."), _("It stands in the e-mail that confirms the order."), code="order_number"
-        )
+    found = read_number(number)
     name = search_key(number)
     if len(contact) <= _LONGEST:
         if email := normalise_email(contact):

@@ -130,7 +130,7 @@ def _with_note(message: str, *, reasons: bool = False) -> Tell:
     """With what the team wrote to them."""
 
     def tell(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
-        why = t.gettext(_DECLINED[request.why]) if reasons and request.why in _DECLINED else ""
+        why = declined(t, request) if reasons else ""
         return "\n\n".join(filter(None, (t.gettext(message, **values), why, request.note)))
 
     return tell
@@ -140,6 +140,11 @@ _DECLINED: Mapping[str, str] = {
     "final_sale": _("These goods were sold without a right to return them."),
     "too_late": _("The time for sending them back is over."),
 }
+
+
+def declined(t: Translator, request: ReturnRequest) -> str:
+    """Why it was declined, for its shopper; empty where the team's own words say it. Pure."""
+    return t.gettext(_DECLINED[request.why]) if request.why in _DECLINED else ""
 
 
 def _requested(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:

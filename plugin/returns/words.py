@@ -51,6 +51,37 @@ TROUBLES: Mapping[str, Lazy] = {
     "not_done": _("It did not happen in the store. It can be tried again."),
     "erased": _("The person was erased meanwhile. Look into the store whether it happened."),
 }
+REFUSALS: Mapping[str, tuple[Lazy, Lazy]] = {
+    "changed": (
+        _("The order or its return is different in the store by now."),
+        _("Look at it there before anything else is done."),
+    ),
+    "not_approved": (
+        _("In the store this return is not approved yet."),
+        _("Approve it there, then try again."),
+    ),
+    "ended": (
+        _("In the store this return is over already."),
+        _("Open it there again, or give the money back from the order."),
+    ),
+    "more_than_paid": (
+        _("That is more than is left of what was paid."),
+        _("Something went back already, or nothing was paid yet. Give less, or look into the store's books."),
+    ),
+    "exchange_needs_approval": (
+        _("The store takes an exchange only once it is agreed."),
+        _("Approve the return first."),
+    ),
+    "no_customer": (
+        _("The order has no customer in the store, so nobody can be given credit."),
+        _("Change the return to money back, or add the customer to the order in the store."),
+    ),
+    "no_email": (
+        _("The order has no e-mail address, so the store can give no credit."),
+        _("Change the return to money back, or add the address to the order in the store."),
+    ),
+}
+"""Why a platform would not do it (the codes of `ReturnQuote`), and what helps."""
 UNKNOWN = _("The store did not say what became of it. Look there before anything else: it may have happened.")
 BY_HAND = _("The store has written it down, but this way of paying gives nothing back by itself.")
 

@@ -252,6 +252,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.then.requested": _("The shop looks at it. The answer comes here and by e-mail."),
         "o.then.asked": _("The shop needs to know something before it goes on."),
         "o.then.approved": _("It is agreed. Pack the goods; how to send them comes here and by e-mail."),
+        "o.then.approved_slip": _("It is agreed. Pack the goods; the instructions below say how to send them."),
         "o.then.keep": _("It is agreed, and you keep the goods. What you get is on its way."),
         "o.then.declined": _("The shop does not take it back."),
         "o.then.sent": _("Put the label on the parcel and hand it in."),

@@ -20,10 +20,11 @@ from plugin.crm import orders, tracking, visitors, whereabouts
 from plugin.crm.orders import OrderView
 from plugin.crm.tracking import Standing, Usual
 from plugin.kernel.crypto import Vault
-from plugin.kernel.errors import AhlanError, NotFound
+from plugin.kernel.errors import AhlanError, NotFound, TooMany
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
+from plugin.kernel.text import normalise, normalise_phone
 from plugin.kernel.web import Web
 from plugin.returns import claims, proof, records, self_service
 from plugin.returns.claims import Claim, Wish
@@ -186,16 +187,16 @@ class Orders:
         """Ask for an order by its number. The same answer, from the same work, whether there is one or not."""
         held = await self._held(request)
         sought = await body(request, Sought)
-        await self.limits.spend(ASKING, visitor=str(held.visitor_id), address=address_of(request))
+        await self._spend_code(ASKING, visitor=str(held.visitor_id), address=address_of(request))
         async with self.app.db.transaction(held.workspace_id) as tx:
             await session.visitor_of(tx, held)
             await self_service.open_door(tx, held.store_id)
             store = await self._store(tx, held)
         wanted = proof.read(sought.number, sought.contact, store.country)
         for what in (wanted.number, wanted.contact):
-            await self.limits.spend(ASKED_FOR, visitor=_hidden(self.app.vault, store, what))
+            await self._spend_code(ASKED_FOR, visitor=_hidden(self.app.vault, store, what))
         here = f"{wanted.number} {wanted.contact} {address_of(request)}"
-        await self.limits.spend(FROM_HERE, visitor=_hidden(self.app.vault, store, here))
+        await self._spend_code(FROM_HERE, visitor=_hidden(self.app.vault, store, here))
         async with self.app.db.transaction(held.workspace_id) as tx:
             asked = await proof.ask(tx, store, held.visitor_id, wanted, locale=held.locale)
         return json({"asked": str(asked), "minutes": int(proof.CODE_LASTS / timedelta(minutes=1))})
@@ -228,11 +229,12 @@ class Orders:
             await stores.standing_still(tx, held.store_id)
             await self_service.open_door(tx, held.store_id)
             store = await self._store(tx, held)
-            wanted = proof.read(called.number, called.phone, store.country)
+            proof.read_number(called.number)
+            phone = normalise_phone(normalise(called.phone[:60]), store.country or None) or ""
             words = self.app.catalogues.translator(held.locale or store.locale)
             await claims.call_back(
                 tx, held.shopper(), called.client_id, store,
-                number=called.number, phone=wanted.phone, text=called.words, words=words,
+                number=called.number, phone=phone, text=called.words, words=words,
                 catalogues=self.app.catalogues,
             )  # fmt: skip
         return Response(status_code=204)
@@ -283,6 +285,17 @@ class Orders:
         passed = held(self.app.vault, request)
         await self.limits.spend(LOOKING, visitor=str(passed.visitor_id), address=address_of(request))
         return passed
+
+    async def _spend_code(self, limit: Limit, *, visitor: str, address: str = "") -> None:
+        """Count a code that was asked for. Raises TooMany, which says what helps instead: an hour is long."""
+        try:
+            await self.limits.spend(limit, visitor=visitor, address=address)
+        except TooMany as error:
+            raise TooMany(
+                _("No more codes can be sent within this hour."),
+                _("Look for the newest one, also among unwanted mail, or ask the shop to call you."),
+                retry_after=error.retry_after,
+            ) from error
 
     def _words(self, held: Pass, store: Store) -> Translator:
         """The shopper's language, the shop's days."""

@@ -33,7 +33,7 @@ from plugin.kernel.money import Money
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
 from plugin.return_desk import ExchangePart, ReturnableLine
-from plugin.returns import moves, policy_words, proof, records, requests, self_service, shipping
+from plugin.returns import moves, policy_words, proof, records, requests, self_service, shipping, telling
 from plugin.returns.policy import Choice, ChoiceLine, Decision, Eligibility, Policy, Reason, Resolution, reasons_for
 from plugin.returns.records import ReturnRequest
 from plugin.returns.requests import Offer
@@ -283,6 +283,7 @@ class Returning:
             lines = await records.lines_of(tx, found.id)
             steps = await records.steps_of(tx, found)
             store = await tx.get(Store, held.store_id)
+            may = await _may(tx, found)
             way = await _way(tx, found, self._words(held))
         words = self._words(held)
         label = None
@@ -303,6 +304,7 @@ class Returning:
             "cash": _amount(found, found.cash),
             "credit": _amount(found, found.credit + found.bonus),
             "paid": _amount(found, found.paid) if found.paid_at is not None else None,
+            "why": telling.declined(words, found) if State(found.state) is State.DECLINED else "",
             "note": found.note if State(found.state) in (State.ASKED, State.DECLINED) else "",
             "carrier": found.carrier,
             "tracking": found.tracking_number,
@@ -321,12 +323,17 @@ class Returning:
                 }
                 for line in lines
             ],
-            "may": [
-                *(name for name in ("cancel", "answer", "ship", "change") if moves.may(found, name, Who.SHOPPER)),
-                *(["pay"] if found.sent_at and found.decision and _some(found.decided.owed) else []),
-            ],
+            "may": may,
             "shop": store.name if store is not None else "",
         }
+
+
+async def _may(tx: Tx, found: ReturnRequest) -> list[str]:
+    """What its shopper can do about a return just now: nothing is called off while its money is on its way."""
+    names = [name for name in ("cancel", "answer", "ship", "change") if moves.may(found, name, Who.SHOPPER)]
+    if await moves.money_under_way(tx, found):
+        names = [name for name in names if name not in ("cancel", "change")]
+    return [*names, *(["pay"] if found.sent_at and found.decision and _some(found.decided.owed) else [])]
 
 
 async def pictures(tx: Tx, ids: Sequence[UUID], uploader: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import unescape
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,8 +14,8 @@ from plugin.app import App
 from plugin.crm.orders import Order
 from plugin.kernel.money import Money
 from plugin.platform import PlatformError
-from plugin.return_desk import Sign
-from plugin.returns import records, shipping, steps
+from plugin.return_desk import PayReturn, Sign
+from plugin.returns import records, shipping, steps, words
 from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.returns.states import State
@@ -83,10 +84,15 @@ async def test_a_store_that_does_not_allow_returns_is_named_above_the_queue(
     async with app.db.transaction(till.store.workspace_id) as tx:
         store = await tx.get(Store, till.store.id)
         assert store is not None
-        store.findings = [{"code": "returns_untouched"}]
+        store.findings = [{"code": "returns_untouched", "ok": False, "ask": "write_returns", "detail": ""}]
     page = (await maya.get("/panel/returns")).text
     assert said in page
     assert f"/panel/stores/{till.store.id}" in page
+    async with app.db.transaction(till.store.workspace_id) as tx:
+        store = await tx.get(Store, till.store.id)
+        assert store is not None
+        store.findings = [{"code": "returns_untouched", "ok": True, "ask": "write_returns", "detail": ""}]
+    assert said not in (await maya.get("/panel/returns")).text, "allowed by now"
 
 
 async def test_a_store_without_an_address_for_parcels_is_named_before_the_yes(
@@ -231,6 +237,34 @@ async def test_a_step_that_stuck_is_shown_with_the_stores_words(till: Till, maya
     assert (await till.request(request)).paid == 5_000
 
 
+async def test_why_it_was_declined_stays_on_its_page(till: Till, maya: Browser) -> None:
+    request = await till.submit()
+    assert await moved(maya, request, "decline", why="too_late") == 204
+    page = (await maya.get(f"/panel/returns/{request.id}")).text
+    assert "<p>Too late</p>" in page
+
+
+@pytest.mark.parametrize("code", words.REFUSALS)
+async def test_what_the_store_would_refuse_is_said_in_words_before_and_after(
+    till: Till, maya: Browser, code: str
+) -> None:
+    request = await till.move(await till.move(await till.submit(), "approve"), "receive")
+    till.desk.refuse = {PayReturn: code}
+    look = unescape(bare((await maya.get(f"/panel/returns/{request.id}/pay", headers=HX)).text))
+    what, how = (str(text) for text in words.REFUSALS[code])
+    assert "The store would refuse this" in look
+    assert what in look
+    assert how in look
+    assert f">{code}<" not in look
+    assert "act-money" not in look, "what is refused has no button"
+    assert ('name="amount"' in look) is (code == "more_than_paid"), "less may go"
+    await till.move(request, "pay")
+    await till.work()
+    page = unescape(bare((await maya.get(f"/panel/returns/{request.id}")).text))
+    assert f"{what} {how}" in page
+    assert f">{code}<" not in page
+
+
 async def test_a_return_is_begun_from_an_order_and_stands_beside_the_conversation(
     till: Till, shop: Shop, maya: Browser
 ) -> None:
@@ -351,7 +385,12 @@ async def test_a_store_that_does_not_answer_is_said(till: Till, maya: Browser, a
     async def away(*_asked: object) -> None:
         raise PlatformError("no answer", retry=True, code="unreachable")
 
+    request = await till.move(await till.move(await till.submit(), "approve"), "receive")
     admin.returnable = away  # type: ignore[attr-defined]
     page = await maya.get(f"/panel/orders/{till.order_id}/returns/new")
     assert page.status_code == 200
     assert "The store cannot be asked right now" in page.text
+    assert "Check that the store is online, then try again." in page.text
+    admin.quote_return = away  # type: ignore[attr-defined]
+    look = (await maya.get(f"/panel/returns/{request.id}/pay", headers=HX)).text
+    assert "Check that the store is online, then try again." in look

@@ -22,11 +22,12 @@ from plugin.crm.orders import Fulfilment
 from plugin.crm.visitors import Visitor
 from plugin.kernel.web import RequestId, Web
 from plugin.returns.proof import OrderProof
+from plugin.returns.self_service import Rules
 from plugin.stores import Store
 from tests.actions.conftest import Till
 from tests.actions.conftest import shopify_till as shopify_till
 from tests.actions.conftest import world as world
-from tests.actions.test_by_shopper import ALL, allow
+from tests.actions.test_by_shopper import ALL, allow, told
 from tests.browser.chrome import PHONE, needs_browser
 
 pytestmark = needs_browser
@@ -126,11 +127,8 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("language", ["en", "ar", "he"])
-async def test_one_less_on_a_phone(shopify_till: Till, site: str, browser: Browser, language: str) -> None:
-    till = shopify_till
-    change, yes, done, back = WORDS[language]
-    await allow(till, ALL)
+async def opened(till: Till, site: str, browser: Browser, language: str) -> tuple[Page, list[str]]:
+    """The order on a phone, proven to be theirs; what breaks in the page is in the list."""
     async with till.app.db.transaction(till.workspace) as tx:
         store = await tx.get(Store, till.connection.store_id)
         assert store is not None
@@ -144,6 +142,15 @@ async def test_one_less_on_a_phone(shopify_till: Till, site: str, browser: Brows
     await prove(till)
     await page.reload()
     await page.locator(".entry").first.click(timeout=PATIENCE)
+    return page, broken
+
+
+@pytest.mark.parametrize("language", ["en", "ar", "he"])
+async def test_one_less_on_a_phone(shopify_till: Till, site: str, browser: Browser, language: str) -> None:
+    till = shopify_till
+    change, yes, done, back = WORDS[language]
+    await allow(till, ALL)
+    page, broken = await opened(till, site, browser, language)
     await page.get_by_role("button", name=change).click(timeout=PATIENCE)
     row = page.locator(".goods", has=page.locator("output", has_text="2"))
     await row.locator(".stepper button").first.click(timeout=PATIENCE)
@@ -161,4 +168,33 @@ async def test_one_less_on_a_phone(shopify_till: Till, site: str, browser: Brows
     await expect(page.locator(".course")).to_be_visible(timeout=PATIENCE)
     assert len(await till.refunds()) == 1
     assert broken == []
-    await context.close()
+    await page.context.close()
+
+
+@pytest.mark.parametrize("late", ["before the look", "after it"])
+async def test_what_ended_meanwhile_becomes_a_request_with_one_press(
+    shopify_till: Till, site: str, browser: Browser, late: str
+) -> None:
+    """The button was there when the order was opened: who presses it later is helped on, not refused twice."""
+    till = shopify_till
+    await allow(till, ALL)
+    page, broken = await opened(till, site, browser, "en")
+    cancel = page.get_by_role("button", name="Cancel the order", exact=True)
+    await expect(cancel).to_be_visible(timeout=PATIENCE)
+    if late == "before the look":
+        await allow(till, Rules())
+    await cancel.click()
+    if late == "after it":
+        yes = page.get_by_role("button", name="Yes, cancel the order")
+        await expect(yes).to_be_visible(timeout=PATIENCE)
+        await allow(till, Rules())
+        await yes.click()
+    await expect(page.get_by_text("This shop does that itself.")).to_be_visible(timeout=PATIENCE)
+    await page.get_by_role("button", name="Ask the shop to do it").click()
+    await expect(page.get_by_text("The shop knows now and answers in the conversation.")).to_be_visible(
+        timeout=PATIENCE
+    )
+    assert till.wire.writes == []
+    assert any("Please cancel order" in said for said in await told(till))
+    assert broken == []
+    await page.context.close()

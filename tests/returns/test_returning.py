@@ -20,7 +20,7 @@ from plugin.kernel.db import new_id
 from plugin.kernel.web import Web
 from plugin.platform import PlatformError
 from plugin.returns import self_service
-from plugin.returns.policy import Policy, Resolution, Terms
+from plugin.returns.policy import PayWhen, Policy, Resolution, Terms
 from plugin.returns.proof import OrderProof
 from plugin.returns.records import ReturnRequest
 from plugin.returns.self_service import Door, Rules
@@ -103,6 +103,22 @@ async def test_a_return_is_made_looked_at_and_called_off(shop: Shop, client: Cli
     assert again.json()["state"] == "cancelled"
 
 
+async def test_nothing_is_called_off_while_its_money_is_on_its_way(shop: Shop, client: Client) -> None:
+    """A shopper who presses at once what is paid at once: the button is not there, and a late press is told why."""
+    await shop.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    http = await client()
+    request = await shop.submit()
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert found["state"] == "approved"
+    assert not {"cancel", "change"} & set(found["may"])
+    late = await http.post(f"/widget/returns/{request.public_id}/cancel", json={})
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "money_under_way")
+    await shop.work()
+    late = await http.post(f"/widget/returns/{request.public_id}/cancel", json={})
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "moved_on")
+    assert (await shop.request(request)).paid == 5_000
+
+
 async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -> None:
     await shop.policy(Policy(automatic=False))
     http = await client()
@@ -118,6 +134,16 @@ async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -
     assert (empty.status_code, empty.json()["error"]["code"]) == (400, "answer_empty")
     said = await http.post(f"/widget/returns/{request.public_id}/answer", json={"words": "M"})
     assert said.json()["state"] == "requested"
+
+
+async def test_why_it_was_declined_is_on_its_page(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(automatic=False))
+    http = await client(locale="he")
+    request = await shop.move(await shop.submit(), "decline", why="too_late")
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["state"], found["note"]) == ("declined", "")
+    assert found["why"] == shop.app.catalogues.translator("he").gettext("The time for sending them back is over.")
+    assert found["why"] != "The time for sending them back is over."
 
 
 async def test_sent_is_said_once(shop: Shop, client: Client) -> None:

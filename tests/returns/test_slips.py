@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from plugin.kernel import i18n
+from plugin.kernel.text import isolate
 from plugin.returns import papers, records, shipping, slip_pages
 from plugin.returns.shipping import Method, Way
 from plugin.returns.slips import Item, Slip
@@ -91,7 +92,8 @@ async def test_a_slip_says_where_the_goods_go(shop: Shop, workspace: UUID) -> No
     async with shop.app.db.transaction(workspace) as tx:
         made = await papers.slip(shop.app, tx, await records.get(tx, request.id), i18n.load().translator("en"))
     assert made is not None
-    assert made.to == ("Dukkan Olaya", "12 Olaya Street, Riyadh, SA")
+    assert made.to == [isolate("Dukkan Olaya"), isolate("12 Olaya Street, Riyadh, SA")], "right in any direction"
+    assert (made.to_title, made.slip_title) == ("Bring it to", "Show this to our team")
     assert "Dukkan Olaya" in made.steps[0]
     assert made.code.endswith(f"/panel/returns/{request.id}")
 
@@ -102,7 +104,7 @@ async def test_a_slip_speaks_of_no_address_that_nobody_gave(shop: Shop, workspac
     async with shop.app.db.transaction(workspace) as tx:
         made = await papers.slip(shop.app, tx, await records.get(tx, request.id), english)
     assert made is not None
-    assert made.to == (shop.store.name, "The store names the address.")
+    assert made.to == [isolate(shop.store.name), isolate("The store names the address.")]
     assert not any("address below" in step for step in made.steps)
     assert any("tells you where to send it" in step for step in made.steps)
     async with shop.app.db.transaction(workspace) as tx:
@@ -110,7 +112,7 @@ async def test_a_slip_speaks_of_no_address_that_nobody_gave(shop: Shop, workspac
         await shipping.save(tx, shop.app.vault, shop.store.id, shipping.checked(address, ()), actor="system")
         made = await papers.slip(shop.app, tx, await records.get(tx, request.id), english)
     assert made is not None
-    assert "12 Olaya Street" in made.to
+    assert isolate("12 Olaya Street") in made.to
     assert any("address below" in step for step in made.steps)
 
 
@@ -120,3 +122,17 @@ async def test_what_need_not_come_back_has_no_papers(shop: Shop, workspace: UUID
         found = await records.get(tx, request.id)
         found.keep = True
         assert await papers.slip(shop.app, tx, found, i18n.load().translator("en")) is None
+
+
+async def test_a_kind_that_the_title_names_already_is_not_said_twice(shop: Shop, workspace: UUID) -> None:
+    request = await shop.submit()
+    named = []
+    for title, kind in (("Linen shirt - XL", "XL"), ("Linen shirt", "XL"), ("Mug", "")):
+        async with shop.app.db.transaction(workspace) as tx:
+            [line] = await records.lines_of(tx, request.id)
+            line.title, line.variant_title = title, kind
+            await tx.flush()
+            made = await papers.slip(shop.app, tx, await records.get(tx, request.id), i18n.load().translator("en"))
+        assert made is not None
+        named.append(made.items[0].title)
+    assert named == ["Linen shirt - XL", f"Linen shirt ({isolate('XL')})", "Mug"]

@@ -288,6 +288,7 @@ def shop_node(shop: Shop) -> Doc:
         "taxShipping": True,
         "taxesIncluded": shop.state.setting("taxes_included", True),
         "ianaTimezone": "Asia/Jerusalem",
+        "shopAddress": {"countryCodeV2": "IL"},
         "primaryDomain": primary,
         "domains": [primary, *domains[1:]],
         "shopPolicies": lambda: writings.shop_policies(shop),

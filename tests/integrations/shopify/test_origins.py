@@ -109,6 +109,16 @@ async def _follow(world: World, connection: Connection) -> None:
     world.sim.shop.state.clear("deliveries")
 
 
+@pytest.mark.parametrize(
+    ("address", "country"), [({"countryCodeV2": "IL"}, "IL"), ({"countryCodeV2": None}, ""), (None, "")]
+)
+def test_the_shops_country_is_its_address(address: dict[str, str | None] | None, country: str) -> None:
+    """Phone numbers are typed without a country at home."""
+    answer = shop_with("a.example")
+    answer["shop"] = {**answer["shop"], "shopAddress": address}  # type: ignore[dict-item]  # a dict by `shop_with`
+    assert install.profile_of(answer).country == country
+
+
 async def test_the_chat_follows_the_shops_domains(world: World) -> None:
     """Added, made the first, removed: the frame is for the shop's addresses of now, within the time of a webhook."""
     connection = await world.connect()

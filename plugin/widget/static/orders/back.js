@@ -1,7 +1,7 @@
 // Sending something back, step by step: what, why, what for, how, and what comes of it. Every step is kept.
 import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
-import { instead } from "./instead.js";
+import { instead, swapOf } from "./instead.js";
 import { method } from "./method.js";
 import { Photos } from "./photos.js";
 import { action, complaint, date, field, form, goods, part, stepper } from "./pieces.js";
@@ -210,6 +210,7 @@ async function review(orders, { offer, chosen, wish, base }) {
     { complain: say, type: "submit" },
   );
   const line = (one) => chosen.find(({ id }) => id === one.id);
+  const swapped = wish.resolution === "exchange" && chosen.map((one) => swapOf(one, wish.items[one.id])).filter(Boolean).join(", ");
   return {
     title: t("o.review_title"),
     nodes: [
@@ -226,7 +227,8 @@ async function review(orders, { offer, chosen, wish, base }) {
         decided.bonus && sum(t("o.credit_all"), { ...decided.credit, amount: decided.credit.amount + decided.bonus.amount }, { strong: true }),
         sum(t("o.owed"), decided.owed, { strong: true }),
         decided.owed && el("p", { class: "quiet" }, t("o.owed_when")),
-        !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, way.words)),
+        swapped && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, swapped)),
+        !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, [way.words, wish.day && date(wish.day)].filter(Boolean).join(" · "), wish.place && wish.where && el("bdi", { class: "detail" }, wish.where))),
         decided.keep && el("p", { class: "notice good" }, icon("check"), el("span", {}, t("o.keep"))),
         el("p", { class: "quiet" }, decided.review ? t("o.reviewed") : t("o.at_once")),
       ),

@@ -2,16 +2,26 @@
 // First what would happen, as the shop's own system counts it; then yes, and how it went. Loaded when one of them is opened.
 import { announce, el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
-import { action, complaint, field, form, goods, part, payment, stepper } from "./pieces.js";
+import { action, complaint, field, form, goods, meanwhile, part, payment, stepper } from "./pieces.js";
 
 const PAUSES = [700, 900, 1200, 1600, 2000, 2500, 3000];
 
 /** Look at what would happen, then ask whether it is meant. */
-async function look(orders, id, asked) {
-  const seen = await orders.api.post(`orders/${id}/look`, asked);
+async function look(orders, id, asked, how) {
+  const seen = await looked(orders, id, asked);
   // Stays in this page: where somebody lives is not kept in the storefront.
   orders.meant = { id, asked, seen };
-  return orders.go(seen.refused ? "refused" : "sure", { id, kind: asked.kind, said: seen.refused });
+  return orders.go(seen.refused ? "refused" : "sure", { id, kind: asked.kind, said: seen.refused }, how);
+}
+
+/** What the shop's system says of it. That it cannot be done any more is an answer too: the team may still be able to. */
+async function looked(orders, id, asked) {
+  try {
+    return await orders.api.post(`orders/${id}/look`, asked);
+  } catch (error) {
+    if (error.status !== 409) throw error;
+    return { refused: error.message };
+  }
 }
 
 function wanted({ kind, address }) {
@@ -20,7 +30,7 @@ function wanted({ kind, address }) {
 }
 
 export async function cancel(orders, { id }) {
-  const seen = await orders.api.post(`orders/${id}/look`, { kind: "cancel" });
+  const seen = await looked(orders, id, { kind: "cancel" });
   orders.meant = { id, asked: { kind: "cancel" }, seen };
   return seen.refused ? refused(orders, { id, kind: "cancel", said: seen.refused }) : sure(orders, { id });
 }
@@ -91,10 +101,18 @@ export async function sure(orders, { id }) {
   const { view, say } = complaint();
   const { asked, seen } = orders.meant;
   const { kind } = asked;
+  const first = meanwhile(orders);
   const yes = action(
     t(`o.yes.${kind}`),
     async () => {
-      await orders.api.post(`orders/${id}/do`, { doing: seen.doing, seen: seen.seen });
+      try {
+        await orders.api.post(`orders/${id}/do`, { doing: seen.doing, seen: seen.seen });
+      } catch (error) {
+        if (error.status !== 409) throw error;
+        // It is no longer as it was shown: it is looked at anew, or cannot be done here any more.
+        orders.meanwhile = error.message;
+        return look(orders, id, asked, { instead: true });
+      }
       orders.meant = null;
       orders.settled(id);
       await orders.go("doing", { id, doing: seen.doing }, { instead: true });
@@ -104,6 +122,7 @@ export async function sure(orders, { id }) {
   return {
     title: t(`o.do.${kind}`),
     nodes: [
+      first,
       part(
         t("o.sure"),
         kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("span", {}, el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line)))),

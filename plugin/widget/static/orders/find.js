@@ -11,6 +11,8 @@ export const digits = (text) => text.replace(ARABIC, (sign) => String(sign.charC
 // A second press sends a second code: only the last one opens the order.
 const lost = (error) => (error && !error.message ? t("o.code_lost") : error);
 
+const uncoded = (orders, number) => part("", el("p", { class: "quiet" }, t("o.no_code")), action(t("o.call"), () => orders.go("call", { number: number() }), { quiet: true }));
+
 export async function find(orders, { why = "" }) {
   const { signed_in: signedIn, sign_in: path, codes } = await orders.api.get("orders");
   if (!codes) return call(orders, { number: orders.state.number ?? "", uncoded: true, path });
@@ -18,6 +20,8 @@ export async function find(orders, { why = "" }) {
   if (why) say(why);
   const number = field(t("o.number"), { hint: t("o.number_hint"), name: "number", dir: "auto", autocomplete: "off", maxlength: 60, value: orders.state.number ?? "" });
   const contact = field(t("o.contact"), { name: "contact", dir: "ltr", autocomplete: "email", autocapitalize: "none", spellcheck: "false", maxlength: 200 });
+  const otherwise = uncoded(orders, () => number.input.value);
+  otherwise.hidden = true;
   const send = action(
     t("o.send_code"),
     async () => {
@@ -27,11 +31,17 @@ export async function find(orders, { why = "" }) {
       orders.contact = contact.input.value;
       await orders.go("code", { asked: asked.asked, minutes: asked.minutes, number: number.input.value });
     },
-    { complain: (error) => say(lost(error), { order_number: number.input, contact: contact.input }[error.code]), type: "submit" },
+    {
+      complain: (error) => {
+        otherwise.hidden = error.code !== "too_many";
+        say(lost(error), { order_number: number.input, contact: contact.input }[error.code]);
+      },
+      type: "submit",
+    },
   );
   return {
     title: t("o.find"),
-    nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
+    nodes: [signIn(orders, path), part("", el("p", { class: "quiet" }, t("o.find_why")), form(send, number.view, contact.view, view)), otherwise, signedIn && part("", action(t("o.mine"), () => orders.go("list"), { quiet: true }))],
   };
 }
 
@@ -60,7 +70,7 @@ export async function code(orders, { asked, minutes, number }) {
     nodes: [
       part("", el("p", { class: "quiet" }, t("o.code_why", { minutes: String(minutes) })), form(open, input.view, view)),
       part("", el("div", { class: "row" }, again, action(t("o.details"), () => orders.back(), { quiet: true }))),
-      part("", el("p", { class: "quiet" }, t("o.no_code")), action(t("o.call"), () => orders.go("call", { number }), { quiet: true })),
+      uncoded(orders, () => number),
     ],
     after: () => matchMedia("(pointer: coarse)").matches || setTimeout(() => input.input.focus()),
   };
@@ -79,7 +89,7 @@ export async function call(orders, { number = "", uncoded = false, path = "" }) 
       await orders.api.post("orders/call", { client_id: client, number: name.input.value, phone: phone.input.value, words: words.input.value });
       orders.told(t("o.call_sent"));
     },
-    { complain: say, type: "submit" },
+    { complain: (error) => say(error, { order_number: name.input, phone: phone.input, words_needed: words.input }[error.code]), type: "submit" },
   );
   return {
     title: t(path ? "o.find" : "o.call_title"),

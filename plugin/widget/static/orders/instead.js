@@ -3,6 +3,12 @@ import { el } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { action, field } from "./pieces.js";
 
+/** What was chosen instead of a line, in words. */
+export function swapOf(line, item) {
+  const own = line.instead.find(({ id }) => id === item.instead);
+  return own ? [line.title, own.title].filter(Boolean).join(" · ") : (item.other ?? "");
+}
+
 export function instead(orders, { line, item, order, any, keep, say }) {
   const choice = field(t("o.instead", { item: line.title }), { tag: "select" });
   const fill = (more = []) => {

@@ -3,13 +3,17 @@ import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { spot } from "./method.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, ltr, part, payment } from "./pieces.js";
+import { action, complaint, date, field, form, goods, ltr, meanwhile, part, payment } from "./pieces.js";
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
+/** The return is elsewhere than the screen shows: the shop, or another window, was first. */
+const ELSEWHERE = ["moved_on", "money_under_way"];
+const PAUSES = [3000, 5000, 9000, 15000];
 
-function next({ state, kind, keep, label }) {
+function next({ state, kind, keep, label, slip }) {
   if (state === "approved" && keep) return t("o.then.keep");
+  if (state === "approved" && slip) return t("o.then.approved_slip");
   if (state === "sent" && !label) return t("o.then.sent_number");
   if (state === "paid" && ["refund", "credit"].includes(kind)) return t(`o.then.${kind}`);
   return t(`o.then.${state}`);
@@ -30,10 +34,26 @@ function course(steps) {
   );
 }
 
+/** What follows a yes within seconds comes onto the screen, unless somebody is at work on it. */
+async function follow(orders, id, view, again) {
+  for (const pause of PAUSES) {
+    await new Promise((done) => setTimeout(done, pause));
+    const now = view.isConnected && (await orders.api.get(`returns/${id}`).catch(() => null));
+    if (!view.isConnected || view.parentNode.querySelector("details[open]")) return;
+    if (now && (now.state !== "approved" || now.slip || now.label)) return again();
+  }
+}
+
 export async function made(orders, { id }) {
   const found = await orders.api.get(`returns/${id}`);
   const again = () => orders.go("made", { id }, { instead: true });
-  const { view, say } = complaint();
+  const { view, say: tell } = complaint();
+  const first = meanwhile(orders);
+  const say = (error) => {
+    if (!ELSEWHERE.includes(error?.code)) return tell(error);
+    orders.meanwhile = [error.message, error.hint].filter(Boolean).join(" ");
+    again();
+  };
   const doing = [];
   if (found.may.includes("answer")) {
     const words = field(t("o.answer"), { tag: "textarea", rows: "3", maxlength: 2000, dir: "auto" });
@@ -77,11 +97,12 @@ export async function made(orders, { id }) {
     );
     doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.call_off")), el("p", { class: "quiet" }, t("o.call_off_what")), sure));
   }
-  const amount = found.paid ?? found.cash ?? found.credit;
+  const amount = !ENDED.includes(found.state) && (found.paid ?? found.cash ?? found.credit);
   return {
     title: t("o.return_number", { number: found.number }),
     nodes: [
-      el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, next(found))),
+      first,
+      el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, [next(found), found.why].filter(Boolean).join(" "))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
       found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
       found.slip && UNSENT.includes(found.state) && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
@@ -89,8 +110,9 @@ export async function made(orders, { id }) {
       found.tracking && part("", el("div", { class: "parcel" }, icon("package"), el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, found.carrier || t("o.parcel"))), el("span", { class: "detail" }, ltr(found.tracking))), found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
       part(t("o.steps_return"), course(found.steps)),
       part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead.length > 0 && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
-      doing.length > 0 && el("div", { class: "doing" }, ...doing, view),
+      el("div", { class: "doing", hidden: doing.length === 0 }, ...doing, view),
       part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
     ],
+    after: () => found.state === "approved" && !found.slip && !found.label && follow(orders, id, view, again),
   };
 }

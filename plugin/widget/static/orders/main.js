@@ -178,6 +178,6 @@ function skeleton() {
 }
 
 function trouble(error, again) {
-  const words = error.final && error.message ? [error.message, error.hint].filter(Boolean).join(" ") : t("o.failed");
+  const words = error.message ? [error.message, error.hint].filter(Boolean).join(" ") : t("o.failed");
   return el("div", { class: "part" }, el("p", { class: "error", role: "alert" }, words), action(t("o.again"), again));
 }

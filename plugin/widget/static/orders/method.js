@@ -6,9 +6,9 @@ import { action, complaint, date, field, form, km } from "./pieces.js";
 /** A place with its hours and a way to it. */
 export function spot({ name, address, hours, km: far, map }) {
   return [
-    el("bdi", { class: "title" }, name),
+    el("span", { class: "title" }, el("bdi", {}, name)),
     el("span", { class: "detail" }, far !== null && far !== undefined && el("span", {}, km(far), " · "), el("bdi", {}, address)),
-    hours.map((line) => el("span", { class: "detail", dir: "auto" }, line)),
+    hours.map((line) => el("span", { class: "detail" }, el("bdi", {}, line))),
     el("a", { class: "link", href: map, target: "_blank", rel: "noopener noreferrer" }, t("o.map")),
   ].flat();
 }
@@ -18,7 +18,8 @@ function places(orders, { kind, wish, keep, say }) {
   const look = async (near = "") => {
     const found = await orders.api.get(`orders/${wish.order}/places?kind=${kind}&near=${encodeURIComponent(near)}`);
     const list = found.places.map((place) => {
-      const radio = el("input", { type: "radio", name: "place", value: place.id, checked: wish.place === place.id, on: { change: () => keep({ place: place.id }) } });
+      if (wish.place === place.id) keep({ where: place.name });
+      const radio = el("input", { type: "radio", name: "place", value: place.id, checked: wish.place === place.id, on: { change: () => keep({ place: place.id, where: place.name }) } });
       return el("label", { class: "option" }, radio, el("span", {}, ...spot(place)));
     });
     shown.replaceChildren(...(list.length > 0 ? list : [el("p", { class: "quiet" }, t("o.places_none"))]));

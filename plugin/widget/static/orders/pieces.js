@@ -1,5 +1,5 @@
 // What all screens about orders are made of.
-import { announce, el } from "../panel/dom.js";
+import { announce, el, icon } from "../panel/dom.js";
 import { config, t } from "../panel/words.js";
 
 const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
@@ -49,6 +49,13 @@ export function complaint() {
     view.textContent = typeof error === "string" ? error : [error?.message || t("o.unsent"), error?.hint].filter(Boolean).join(" ");
   };
   return { view, say };
+}
+
+/** What happened since the screen was drawn (`orders.meanwhile`), said once on the one that follows. */
+export function meanwhile(orders) {
+  const said = orders.meanwhile;
+  orders.meanwhile = "";
+  return said && el("p", { class: "notice warn", role: "status" }, icon("circle-alert"), el("span", {}, said));
 }
 
 const SLOW = 4000;
