@@ -93,7 +93,7 @@ NEEDS = {
 }  # fmt: skip
 FREE = {
     # The shop, our installation, our subscriptions, our bulk operations, our own metafields.
-    "Shop", "Domain", "DomainLocalization", "ShopPlan", "AppInstallation", "AccessScope", "Metafield",
+    "Shop", "ShopAddress", "Domain", "DomainLocalization", "ShopPlan", "AppInstallation", "AccessScope", "Metafield",
     "WebhookSubscription", "BulkOperation",
     # Parts without a life of their own: they are inside something that needs a scope.
     "PageInfo", "MoneyBag", "MoneyV2", "Weight", "MailingAddress", "Image", "MediaPreviewImage", "Media", "MediaImage",
