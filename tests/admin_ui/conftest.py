@@ -30,7 +30,7 @@ def admin(standing: tuple[Admin, Starlette]) -> Admin:
     """The stores' admin that the panel asks, as nobody has used it."""
     admin, _site = standing
     vars(admin).clear()
-    admin.__init__()  # type: ignore[misc] - the panel keeps this very one
+    admin.__init__()  # the panel keeps this very one
     return admin
 
 

@@ -40,8 +40,8 @@ FORM = {
 async def easypost(app: App, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     """The carrier that the settings name."""
     simulator = Simulator()
-    http = Http(transport=httpx.ASGITransport(simulator))  # type: ignore[arg-type]
-    monkeypatch.setitem(app.carriers, "easypost", EasyPost(http))  # type: ignore[arg-type]
+    http = Http(transport=httpx.ASGITransport(simulator))
+    monkeypatch.setitem(app.carriers, "easypost", EasyPost(http))
     yield simulator
     await http.close()
 
@@ -144,7 +144,7 @@ async def test_a_label_is_shown_with_its_price_and_bought_as_it_was_shown(
 
 
 def _of(simulator: Simulator) -> Any:
-    return EasyPost(Http(transport=httpx.ASGITransport(simulator)))  # type: ignore[arg-type]
+    return EasyPost(Http(transport=httpx.ASGITransport(simulator)))
 
 
 async def test_conditions_are_named_and_an_exchange_is_begun_for_the_customer(

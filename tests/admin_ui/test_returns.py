@@ -386,11 +386,11 @@ async def test_a_store_that_does_not_answer_is_said(till: Till, maya: Browser, a
         raise PlatformError("no answer", retry=True, code="unreachable")
 
     request = await till.move(await till.move(await till.submit(), "approve"), "receive")
-    admin.returnable = away  # type: ignore[attr-defined]
+    admin.returnable = away
     page = await maya.get(f"/panel/orders/{till.order_id}/returns/new")
     assert page.status_code == 200
     assert "The store cannot be asked right now" in page.text
     assert "Check that the store is online, then try again." in page.text
-    admin.quote_return = away  # type: ignore[attr-defined]
+    admin.quote_return = away
     look = (await maya.get(f"/panel/returns/{request.id}/pay", headers=HX)).text
     assert "Check that the store is online, then try again." in look

@@ -83,7 +83,7 @@ async def test_what_is_no_rule_is_told(app: App, workspace: UUID, boss: Agent, c
 async def test_what_cannot_be_done_is_told(app: App, workspace: UUID, boss: Agent, wrong: object) -> None:
     async with app.db.transaction(workspace) as tx:
         with pytest.raises(AhlanError):
-            await automation.save(tx, draft("received", "", wrong), by=boss)  # type: ignore[arg-type]
+            await automation.save(tx, draft("received", "", wrong), by=boss)
 
 
 async def test_there_are_a_hundred_rules_at_most(app: App, workspace: UUID, boss: Agent, write: Write) -> None:

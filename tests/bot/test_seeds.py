@@ -51,6 +51,6 @@ def test_phrasings_are_in_the_script_of_their_variety() -> None:
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, change: object, words: str) -> None:
     path = tmp_path / "track_order.toml"
-    path.write_text(change(WHOLE))  # type: ignore[operator]
+    path.write_text(change(WHOLE))
     with pytest.raises(seeds.BadSeed, match=words):
         seeds.read(path)

@@ -59,7 +59,7 @@ async def order(app: App, workspace: UUID, store: Store, name: str, **more: obje
             external_id=external, version=NOW, name=name, placed_at=NOW - timedelta(days=2),
             total=Money(12_000, "SAR", 2), lines=(LineRecord("l1", "Kettle", 1, Money(12_000, "SAR", 2)),),
             fulfilments=parcels, **more,
-        )  # type: ignore[arg-type] # fmt: skip
+        )  # fmt: skip
         await sync.apply(tx, row, [record])
         return UUID(str(await tx.scalar(select(Order.id).where(Order.external_id == external))))
 

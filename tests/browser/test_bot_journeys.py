@@ -113,7 +113,7 @@ class Scene:
         """The mail that left with these words."""
 
         async def found() -> Any:
-            return next((one for one in self.place.post.mails if text in one.get_body(("plain",)).get_content()), None)  # type: ignore[union-attr]
+            return next((one for one in self.place.post.mails if text in one.get_body(("plain",)).get_content()), None)
 
         return await self.place.world.until(found, 60, what=f"a mail that says {text!r}")
 

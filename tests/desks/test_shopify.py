@@ -287,7 +287,7 @@ async def test_a_gateway_that_refuses_moves_nothing_and_says_so(shopify: Counter
 async def test_a_manual_payment_goes_back_by_hand(world: World) -> None:
     connection = await world.connect(scopes=SCOPES)
     order = shopify_order(world, gateway="cash_on_delivery")["admin_graphql_api_id"]
-    counter = Counter("shopify", world.platform, connection, None, order, world.sim)  # type: ignore[arg-type]
+    counter = Counter("shopify", world.platform, connection, None, order, world.sim)
     id = await counter.open(1)
     line = (await counter.lines())[0]
     assert (await counter.read()).payments[0].by_hand

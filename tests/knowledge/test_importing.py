@@ -136,7 +136,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 
 
 def _http(answer: object) -> Http:
-    return Http(transport=httpx.MockTransport(answer))  # type: ignore[arg-type]
+    return Http(transport=httpx.MockTransport(answer))
 
 
 async def test_a_page_is_fetched_through_its_redirects() -> None:

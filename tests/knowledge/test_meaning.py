@@ -33,7 +33,7 @@ class Polyglot(WordEmbedder):
         super().__init__()
         self.texts: list[str] = []
 
-    def passages(self, texts):  # type: ignore[no-untyped-def]
+    def passages(self, texts):
         """As `Embedder` says."""
         self.texts += texts
         return super().passages([" ".join(ACROSS.get(word, word) for word in text.lower().split()) for text in texts])
@@ -135,7 +135,7 @@ async def test_a_process_that_was_started_again_gets_its_shelf_back_without_new_
     await ready(speaking, workspace)
     await running.stop()
     await running.start()
-    running.embedder.texts.clear()  # type: ignore[attr-defined]
+    running.embedder.texts.clear()
     await ready(speaking, workspace)
     assert [one.article_id for one in await ask(speaking, workspace, "משלוח", "he")] == [made]
     assert set(running.embedder.texts) == {"hello", "משלוח"}

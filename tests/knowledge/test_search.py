@@ -14,7 +14,7 @@ from tests.knowledge.conftest import Write
 
 async def ask(app: App, workspace: UUID, text: str, language: str = "en", **more: object) -> list[Found]:
     async with app.db.transaction(workspace) as tx:
-        return await search.find(tx, None, text, language, 5, **more)  # type: ignore[arg-type]
+        return await search.find(tx, None, text, language, 5, **more)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class Running:
     async def start(self) -> None:
         """With empty shelves."""
         self._stop = asyncio.Event()
-        library = Library(self.embedder, AsItIs())  # type: ignore[arg-type]
+        library = Library(self.embedder, AsItIs())
         self._task = asyncio.create_task(Server(library).serve(self.path, self._stop))
         client = Language(self.path)
         async with asyncio.timeout(20):

@@ -58,7 +58,7 @@ class Slow(WordEmbedder):
         self.batches: list[int] = []
         self.seconds = 0.0
 
-    def messages(self, texts):  # type: ignore[no-untyped-def]
+    def messages(self, texts):
         """As `Embedder` says, later."""
         self.batches.append(len(texts))
         time.sleep(self.seconds)
@@ -88,7 +88,7 @@ async def until_there(client: Language) -> None:
 async def served(folder: Path, embedder: WordEmbedder | None = None) -> AsyncIterator[Language]:
     stop = asyncio.Event()
     path = folder / "l.sock"
-    library = Library(embedder or WordEmbedder(), AsItIs())  # type: ignore[arg-type]
+    library = Library(embedder or WordEmbedder(), AsItIs())
     serving = asyncio.create_task(Server(library).serve(path, stop))
     client = Language(path)
     await until_there(client)

@@ -56,7 +56,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.
     return points, topics.alike(near, np.eye(24, dtype=np.float32), 0.1), topics._wanted(topic, 4), topic
 
 
-def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(system) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(system) -> None:
     _, alike, wanted, _ = system
     weights, inverse = topics._solve(alike.copy(), wanted, 0.1)
     shortcut = wanted - weights / np.diag(inverse)[:, None]
@@ -66,7 +66,7 @@ def test_what_is_said_of_an_unseen_example_is_what_a_model_without_it_says(syste
         assert np.allclose(shortcut[at], alike[at, others] @ without, atol=1e-3)
 
 
-def test_what_is_said_of_an_unseen_topic_is_what_a_model_without_it_says(system) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_said_of_an_unseen_topic_is_what_a_model_without_it_says(system) -> None:
     points, alike, wanted, topic = system
     near = points @ points.T
     weights, inverse = topics._solve(alike.copy(), wanted, 0.1)

@@ -265,4 +265,4 @@ async def open_shop(app: App, workspace: UUID, store: Store, agent: Agent, *, na
             email="layla@x.example", customer_name="Layla H", locale="en",
         )  # fmt: skip
         tx.add(order)
-    return Shop(replace(app, platforms={store.platform: desk}), workspace, store, order.id, desk, agent)  # type: ignore[dict-item]
+    return Shop(replace(app, platforms={store.platform: desk}), workspace, store, order.id, desk, agent)

@@ -307,7 +307,7 @@ async def test_what_the_store_never_heard_of_is_changed_here_alone(till_in_memor
     await _change(shop, request, want((MUG, 1)))
     await shop.work()
     assert shop.desk.told() == ["OpenReturn"]
-    assert [part.line_external_id for _key, action in shop.desk.heard for part in action.parts] == [MUG]  # type: ignore[union-attr]
+    assert [part.line_external_id for _key, action in shop.desk.heard for part in action.parts] == [MUG]
     assert (await shop.events(request))[:4] == ["requested", "approved", "changed", "approved"]
 
 
@@ -350,7 +350,7 @@ async def test_goods_of_another_return_are_not_promised_by_a_change_that_asked_t
             shop.desk.order = replace(before, lines=(replace(shirt, returnable=0), mug))
         return answer
 
-    shop.desk.returnable = returnable  # type: ignore[method-assign]
+    shop.desk.returnable = returnable
     with pytest.raises(AhlanError) as refused:
         await requests.change(
             shop.app, shop.workspace, request.id, want((SHIRT, 2)), decision_digest=requests.digest(decision)
@@ -367,7 +367,7 @@ async def test_an_exchange_that_a_person_decides_reaches_the_store_once_it_is_ag
     await shop.move(request, "approve")
     await shop.work()
     assert [type(action).__name__ for _key, action in shop.desk.heard] == ["OpenReturn"]
-    assert shop.desk.heard[0][1].approved  # type: ignore[union-attr]
+    assert shop.desk.heard[0][1].approved
     other = await shop.submit(Choice((ChoiceLine(MUG, 1, "too_small"),), Resolution.REPLACEMENT))
     await shop.move(other, "decline", why="too_late")
     await shop.work()

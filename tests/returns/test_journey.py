@@ -45,7 +45,7 @@ async def till(app: App, counter: Counter) -> Till:
         )
         agent = await team.add(tx, name="Maya", email=f"{uuid4().hex}@x.example", role=Role.OWNER)
     ours = replace(app, platforms={counter.kind: counter.platform})
-    return Till(ours, workspace, store, order, counter.platform, agent)  # type: ignore[arg-type]
+    return Till(ours, workspace, store, order, counter.platform, agent)
 
 
 async def test_a_return_ends_with_its_money_on_the_stores_books(till: Till, counter: Counter) -> None:

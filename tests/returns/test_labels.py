@@ -76,7 +76,7 @@ class Depot:
 @pytest.fixture
 async def depot(shop: Shop) -> AsyncIterator[Depot]:
     easypost = Simulator()
-    http = Http(transport=httpx.ASGITransport(easypost))  # type: ignore[arg-type]
+    http = Http(transport=httpx.ASGITransport(easypost))
     carrier = EasyPost(http)
     shop.app = replace(shop.app, carriers={"easypost": carrier})
     await settings(shop, {method.value: () for method in Method})

@@ -267,7 +267,7 @@ async def test_the_team_decides_what_the_law_leaves_open(shop_: Shop, declare: D
         async def gone(*_given: Any) -> None:
             raise PlatformError("no", retry=False, code="refused")
 
-        shop_.desk.returnable = gone  # type: ignore[assignment]
+        shop_.desk.returnable = gone
     await declare()
     await shop_.work(*TASKS)
     case = await case_of(shop_)
@@ -364,7 +364,7 @@ async def test_a_return_that_is_asked_for_while_a_statement_is_sorted_has_the_st
             await shop_.submit()
         return answer
 
-    shop_.desk.returnable = returnable  # type: ignore[method-assign]
+    shop_.desk.returnable = returnable
     with pytest.raises(TaskError) as again:
         await withdrawing.sort_withdrawal(shop_.app, shop_.workspace, withdrawal_id=str(case.id))
     assert again.value.retry

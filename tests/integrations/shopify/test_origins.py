@@ -115,7 +115,7 @@ async def _follow(world: World, connection: Connection) -> None:
 def test_the_shops_country_is_its_address(address: dict[str, str | None] | None, country: str) -> None:
     """Phone numbers are typed without a country at home."""
     answer = shop_with("a.example")
-    answer["shop"] = {**answer["shop"], "shopAddress": address}  # type: ignore[dict-item]  # a dict by `shop_with`
+    answer["shop"] = {**answer["shop"], "shopAddress": address}  # a dict by `shop_with`
     assert install.profile_of(answer).country == country
 
 

@@ -49,6 +49,6 @@ async def test_a_refusal_is_told_in_the_stores_words(world: World) -> None:
     async def late(held: object) -> ShortAddress:
         return answers.pop() if answers else await seen(connection)
 
-    world.platform.short_address = late  # type: ignore[method-assign, assignment]
+    world.platform.short_address = late
     told = await world.platform.give_short_address(connection, on=True)
     assert (told.said, told.other) == ("Path has already been taken", "/pages/policy")
