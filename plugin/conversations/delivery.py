@@ -115,7 +115,9 @@ async def _letter(app: App, tx: Tx, conversation_id: UUID) -> _Letter | None:
     stop = "" if by_mail else _stop_link(app, tx.workspace_id, conversation_id, token)
     subject = words.gettext("An answer from %(shop)s", shop=store.name)
     if by_mail and conversation.subject:
-        subject = conversation.subject if _RE.match(conversation.subject) else f"Re: {conversation.subject}"
+        # Nothing is answered by the first letter of a thread that we begin.
+        said = not thread or _RE.match(conversation.subject)
+        subject = conversation.subject if said else f"Re: {conversation.subject}"
     files = [UUID(file["id"]) for answer in answers for file in answer.data.get("attachments", ())] if by_mail else []
     carried = await attachments.whole(tx, files)
     # What would be too much for most mailboxes is named instead: the agent sees that it did not go along.

@@ -112,6 +112,22 @@ async def test_a_store_without_an_address_for_parcels_is_named_before_the_yes(
     assert "the store has no address" not in look
 
 
+async def test_goods_that_are_looked_at_again_begin_with_what_was_found(till: Till, maya: Browser) -> None:
+    request = await till.move(await till.move(await till.submit(want((SHIRT, 2))), "approve"), "receive")
+    async with till.app.db.transaction(till.workspace) as tx:
+        (line,) = await records.lines_of(tx, request.id)
+
+    async def found() -> list[str]:
+        page = (await maya.get(f"/panel/returns/{request.id}")).text
+        kinds = ("restock", "damaged", "missing")
+        return [re.search(rf'name="{kind}:{line.id}"[^>]* value="(\d)"', page)[1] for kind in kinds]
+
+    assert await found() == ["2", "0", "0"]
+    assert await moved(maya, request, "inspect", **{f"restock:{line.id}": "1", f"damaged:{line.id}": "1"}) == 204
+    request = await till.move(await till.move(await till.request(request), "close"), "reopen")
+    assert await found() == ["1", "1", "0"]
+
+
 async def test_one_return_from_its_request_to_the_money(till: Till, maya: Browser) -> None:
     request = await till.submit(want((SHIRT, 2)))
     page = bare((await maya.get(f"/panel/returns/{request.id}")).text)

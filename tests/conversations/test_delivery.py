@@ -158,6 +158,19 @@ async def test_a_letter_of_our_own_words_is_in_their_language(
     assert ("An answer from" in letter["Subject"]) == (frame == "en")
 
 
+async def test_the_first_letter_of_a_thread_that_we_begin_answers_nothing(
+    mailing: App, workspace: UUID, shopper: Shopper, noa: Agent, mail: MailServer
+) -> None:
+    await begin(mailing, workspace, shopper, "layla@example.com")
+    async with mailing.db.transaction(workspace) as tx:
+        conversation = (await tx.scalars(select(Conversation))).one()
+        conversation.channel, conversation.subject = "email", "#1303"
+    for words in ("Your return is here.", "It is paid."):
+        await answer(mailing, workspace, noa, words)
+        await work(mailing, workspace)
+    assert [letter["Subject"] for letter in mail.mails] == ["#1303", "Re: #1303"]
+
+
 async def test_what_was_read_in_the_chat_is_not_mailed(
     mailing: App, workspace: UUID, shopper: Shopper, noa: Agent, mail: MailServer
 ) -> None:
