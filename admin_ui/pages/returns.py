@@ -431,8 +431,9 @@ def _step(desk: Desk, step: ReturnStep) -> Step:
         advice = words.BY_HAND
     said = t.gettext(advice) if advice else ""
     # A refusal that we know by its code is no word of the store's.
-    known = words.REFUSALS.get(step.said) or words.REFUSALS.get(step.code)
-    if known is not None and step.state == steps.FAILED:
+    failed = step.state == steps.FAILED
+    known = words.REFUSALS.get(step.said) or words.REFUSALS.get(step.code) if failed else None
+    if known is not None:
         said = " ".join(map(t.gettext, known))
     ours, theirs = step.money, step.quoted.amount if step.quote else None
     differ = ours is not None and theirs is not None and ours != theirs

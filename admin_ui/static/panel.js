@@ -21,7 +21,7 @@ function markPlace() {
   best?.setAttribute("aria-current", "page");
   // The phone's bar holds more places than it shows at once.
   best?.scrollIntoView({ block: "nearest", inline: "center" });
-  $(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  $("nav.tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const open = $("#thread")?.dataset.conversation;
   for (const row of $$(".row")) {
     if (row.dataset.row === open) row.setAttribute("aria-current", "true");

@@ -255,7 +255,7 @@ class _Words:
     """What the words of a question say of the texts.
 
     `scores`: of those that say most, and of what the language process named. `many`, `sum` and `squares` are of all
-    that have enough of the question; `total` texts there are. `unknown` are those words that no text has.
+    that have enough of the question; `total` texts there are.
     """
 
     scores: Mapping[tuple[UUID, str], float]

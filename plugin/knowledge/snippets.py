@@ -6,11 +6,13 @@ a snippet another title breaks no macro.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import or_, select
 
+from plugin import stores
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError
 from plugin.kernel.lazy import _
@@ -39,40 +41,48 @@ async def named(
     rows = [row for row, shop in await _rows(tx, names) if shop in (None, store)]
     found: dict[str, Snippet] = {}
     for name in names:
-        id = next((row.article_id for row in rows if name in (row.slug, *row.former)), None)
-        texts = {row.language: row for row in rows if row.article_id == id}
+        texts = {row.language: row for row in _called(rows, name) if row.published is not None}
         row = texts.get(language) or (next(iter(texts.values()), None) if across else None)
         if row is not None:
             found[name] = Snippet(row.shown, markdown.words_of(row.html), row.language)
     return found
 
 
+def _called(rows: Sequence[ArticleText], name: str) -> list[ArticleText]:
+    """The texts of the snippet that has this name: today's name of one goes before a former one of another."""
+    today = (row.article_id for row in rows if row.slug == name)
+    former = (row.article_id for row in rows if name in row.former)
+    id = next(chain(today, former), None)
+    return [row for row in rows if row.article_id == id]
+
+
 async def check(tx: Tx, names: Collection[str]) -> None:
     """Raises AhlanError for a name that no published snippet of any shop has."""
-    rows = await _rows(tx, names) if names else []
-    known = {name for row, _shop in rows for name in (row.slug, *row.former)}
+    rows = [row for row, _shop in await _rows(tx, names)] if names else []
     for name in names:
-        if name not in known:
+        if not any(row.published is not None for row in _called(rows, name)):
             raise AhlanError(
                 _("There is no snippet called %(name)s that is published."),
                 _("Choose one from the list below the text."), code="snippet", values={"name": name},
             )  # fmt: skip
 
 
-async def offered(tx: Tx, query: str, language: str, limit: int) -> list[tuple[str, str]]:
-    """(name, title) of the published snippets whose titles have the words of `query`, in this language where they are
-    written in it."""
+async def offered(tx: Tx, query: str, language: str, limit: int) -> list[tuple[str, str, str]]:
+    """(name, title, the shop's name where it is for one only) of the published snippets whose titles have the words of
+    `query`, in this language where they are written in it."""
+    shops = {shop.id: shop.name for shop in await stores.all_stores(tx)}
     found = []
     for one in await articles.listed(tx, Kind.SNIPPET, query=query):
         texts = {code: row for code, row in one.texts.items() if row.published is not None}
         row = texts.get(language) or next((texts[code] for code in sorted(texts)), None)
         if row is not None:
-            found.append((row.slug, row.shown))
+            shop = one.article.store_id
+            found.append((row.slug, row.shown, shops.get(shop, "") if shop else ""))
     return found[:limit]
 
 
 async def _rows(tx: Tx, names: Collection[str]) -> Sequence[tuple[ArticleText, UUID | None]]:
-    """The published texts of snippets that have one of these names in any language, and the shop that each is for."""
+    """The texts of snippets that have one of these names in any language, and the shop that each is for."""
     called = select(ArticleText.article_id).where(
         ArticleText.workspace_id == tx.workspace_id,
         or_(ArticleText.slug.in_(names), *(ArticleText.former.contains([name]) for name in names)),
@@ -82,7 +92,6 @@ async def _rows(tx: Tx, names: Collection[str]) -> Sequence[tuple[ArticleText, U
         .join(Article, (Article.workspace_id == ArticleText.workspace_id) & (Article.id == ArticleText.article_id))
         .where(
             ArticleText.workspace_id == tx.workspace_id,
-            ArticleText.published.is_not(None),
             ArticleText.article_id.in_(called),
             Article.kind == Kind.SNIPPET,
             Article.deleted_at.is_(None),

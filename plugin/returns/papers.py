@@ -124,7 +124,8 @@ def _slip(
 
 def _named(line: ReturnLine) -> str:
     """Some stores name the kind in the title already: it is not said twice."""
-    twice = line.title.endswith(line.variant_title)
+    kind = line.variant_title
+    twice = not kind or line.title == kind or line.title.endswith((f" {kind}", f"-{kind}", f"/{kind}"))
     return line.title if twice else f"{line.title} ({isolate(line.variant_title)})"
 
 

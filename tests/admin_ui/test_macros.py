@@ -4,12 +4,14 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+from markupsafe import escape
 
+from plugin import stores
 from plugin.app import App
 from plugin.conversations import macros, messages
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.macros import Draft
-from plugin.knowledge import articles, search
+from plugin.knowledge import articles, search, snippets
 from plugin.knowledge.articles import Kind
 from plugin.team import Agent
 from tests.admin_ui.conftest import Browser, SignIn
@@ -120,6 +122,30 @@ async def test_snippets_are_found_by_their_titles_where_a_macro_is_written(app: 
     found = (await maya.get("/panel/settings/macros/snippets", params={"find-snippet": "holi"}, headers=HX)).text
     assert 'data-put="{{ snippet.holidays }}"' in found
     assert "opening-hours" not in found
+
+
+async def test_a_name_is_of_whom_it_is_today_and_of_any_language_that_a_snippet_had(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    first = await snippet(app, shop, en=("Delivery", "Two days."), he=("משלוח", "יומיים."))
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await articles.rename(tx, (await articles.find(tx, first)).article, "en", "shipping", by=shop.owner)
+    await snippet(app, shop, en=("Delivery", "By bicycle."))
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await articles.unpublish(tx, (await articles.find(tx, first)).article, "he", by=shop.owner)
+        found = await snippets.named(tx, ["delivery", "shipping", "משלוח"], None, "en")
+    assert {name: one.words for name, one in found.items()} == {
+        "delivery": "By bicycle.", "shipping": "Two days.", "משלוח": "Two days."
+    }  # fmt: skip
+
+
+async def test_a_snippet_of_one_shop_names_it_where_a_macro_is_written(app: App, shop: Shop, maya: Browser) -> None:
+    id = await snippet(app, shop, en=("Gift wrapping", "Five dinars."))
+    async with app.db.transaction(shop.workspace_id) as tx:
+        (found, *_others) = await stores.all_stores(tx)
+        (await articles.find(tx, id)).article.store_id = found.id
+    page = (await maya.get("/panel/settings/macros/new")).text
+    assert f'<bdi>Gift wrapping</bdi> <bdi class="faint">· {escape(found.name)}</bdi>' in page
 
 
 async def test_a_snippet_in_another_language_is_offered_as_such(app: App, shop: Shop, maya: Browser) -> None:

@@ -674,7 +674,7 @@ async def test_a_gap_is_noticed_and_filled(visit: Visit, peer: Peer) -> None:
 
 @needs_browser
 async def test_a_slow_shop_that_says_late_who_is_signed_in_is_heard(visit: Visit, peer: Peer) -> None:
-    """Nobody waits for it; what was begun as a stranger goes on as whom the shop vouches for."""
+    """The chat goes on without it; what was begun as a stranger is then of whom the shop vouches for."""
     peer.identity, peer.shop_takes = "Maya Cohen", 5.0
     shopper = await visit()
     await shopper.open()
@@ -686,6 +686,20 @@ async def test_a_slow_shop_that_says_late_who_is_signed_in_is_heard(visit: Visit
     await until(lambda: peer.visitor().name == "Maya Cohen")
     assert len(peer.visitors) == 1
     assert peer.calls["identity"] == 1
+
+
+@needs_browser
+async def test_a_slow_shop_that_says_late_that_nobody_is_signed_in_is_heard(visit: Visit, peer: Peer) -> None:
+    """Who had signed out on a shared computer is not served on for as long as a shop is slow."""
+    peer.identity = "Maya Cohen"
+    shopper = await visit()
+    await shopper.open()
+    await until(lambda: bool(peer.visitors) and peer.visitor().name == "Maya Cohen")
+    peer.identity, peer.shop_takes = None, 5.0
+    await shopper.page.reload()
+    await shopper.open()
+    await until(lambda: None in peer.identities)
+    assert peer.identities[-2:] == [..., None], "unknown at first, then nobody"
 
 
 @needs_browser

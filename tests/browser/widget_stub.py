@@ -93,6 +93,7 @@ class Peer:
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.calls: Counter[str] = Counter()
         self.identity: str | None = None
+        self.identities: list[Any] = []
         self.shop_takes = 0.0
         self.config: dict[str, Any] = {
             "agents": 1,
@@ -287,6 +288,7 @@ class Peer:
     async def _session(self, request: Request) -> Response:
         self.calls["session"] += 1
         body = await request.json()
+        self.identities.append(body.get("identity", ...))
         visitor = self.visitors.get(body.get("secret") or "")
         if visitor is None:
             visitor = Visitor(str(uuid.uuid4()), f"vs_{secrets.token_urlsafe(24)}")

@@ -127,7 +127,7 @@ async def test_what_need_not_come_back_has_no_papers(shop: Shop, workspace: UUID
 async def test_a_kind_that_the_title_names_already_is_not_said_twice(shop: Shop, workspace: UUID) -> None:
     request = await shop.submit()
     named = []
-    for title, kind in (("Linen shirt - XL", "XL"), ("Linen shirt", "XL"), ("Mug", "")):
+    for title, kind in (("Linen shirt - XL", "XL"), ("Linen shirt", "XL"), ("Trousers XL", "L"), ("Mug", "")):
         async with shop.app.db.transaction(workspace) as tx:
             [line] = await records.lines_of(tx, request.id)
             line.title, line.variant_title = title, kind
@@ -135,4 +135,4 @@ async def test_a_kind_that_the_title_names_already_is_not_said_twice(shop: Shop,
             made = await papers.slip(shop.app, tx, await records.get(tx, request.id), i18n.load().translator("en"))
         assert made is not None
         named.append(made.items[0].title)
-    assert named == ["Linen shirt - XL", f"Linen shirt ({isolate('XL')})", "Mug"]
+    assert named == ["Linen shirt - XL", f"Linen shirt ({isolate('XL')})", f"Trousers XL ({isolate('L')})", "Mug"]

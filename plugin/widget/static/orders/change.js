@@ -89,9 +89,11 @@ export async function change(orders, { id }) {
 
 const apart = (text) => `\u2068${text}\u2069`;
 
+const named = (title, kind) => title.endsWith(kind) && /[ /-]/.test(title.at(-1 - kind.length) ?? " ");
+
 /** A line as it is and as it would be: another kind by its name, then how many. */
 function becomes({ title, from, to, was, kind }) {
-  const kinds = kind ? t("o.from_to", { from: apart(was || t("o.kind_now")), to: apart(kind) }) : was && !title.endsWith(was) && apart(was);
+  const kinds = kind ? t("o.from_to", { from: apart(was || t("o.kind_now")), to: apart(kind) }) : was && !named(title, was) && apart(was);
   const count = from === to ? t("o.quantity", { count: String(to) }) : t("o.from_to", { from: String(from), to: String(to) });
   return el("li", { class: "goods" }, el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, title)), kinds && el("span", { class: "detail" }, kinds), el("span", { class: "detail" }, count)));
 }
@@ -192,6 +194,7 @@ function outcome(orders, id, { kind, state, said, back, owed, by_hand: byHand, u
 
 /** What the shop's system would not do: its words, and the way to the people of the shop. */
 export async function refused(orders, { id, kind, said }) {
+  orders.meanwhile = "";
   const { view, say } = complaint();
   const client = crypto.randomUUID();
   const more = field(t("o.ask_words"), { tag: "textarea", rows: "3", maxlength: 1800, dir: "auto" });

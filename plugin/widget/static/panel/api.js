@@ -45,13 +45,13 @@ export class Api {
 
   /** Open a session, or join the opening that is under way. `vouched`: the shop's statement, where it came by itself. */
   async session(vouched) {
-    if (vouched) await this.#opening?.catch(() => {});
+    if (vouched !== undefined) await this.#opening?.catch(() => {});
     this.#opening ??= this.#open(vouched).finally(() => (this.#opening = null));
     return this.#opening;
   }
 
   async #open(vouched) {
-    const identity = vouched ?? (await this.vouch());
+    const identity = vouched === undefined ? await this.vouch() : vouched;
     const body = { store: config.store, secret: this.secret, identity, locale: config.locale, page: this.#page };
     const response = await this.#send("session", { method: "POST", json: body });
     if (!response.ok) throw await refusal(response);

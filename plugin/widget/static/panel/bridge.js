@@ -45,7 +45,7 @@ export class Bridge extends EventTarget {
         return;
       case "ahlan:identity":
         if (this.#identity) this.#identity(data.identity);
-        else if (data.identity) this.dispatchEvent(new CustomEvent("vouched", { detail: data.identity }));
+        else if (data.identity !== undefined) this.dispatchEvent(new CustomEvent("vouched", { detail: data.identity }));
         this.#identity = null;
     }
   }
@@ -65,7 +65,7 @@ export class Bridge extends EventTarget {
 
   /**
    * A fresh proof of who is signed in on the shop: null for nobody, undefined when it could not be asked in time. What a
-   * slow shop says after that comes as the event "vouched".
+   * slow shop says after that, also that it is nobody, comes as the event "vouched".
    */
   identity() {
     if (!this.#origin) return Promise.resolve();

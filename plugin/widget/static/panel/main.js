@@ -115,11 +115,15 @@ async function connect() {
   state.outbox.flush();
 }
 
-/** A slow shop says only now who is signed in: they were served as a stranger until here. */
+/** A slow shop says only now who is signed in, or that nobody is. */
 async function vouched(identity) {
-  if (state.visitor?.identified) return;
+  const before = state.visitor;
+  if (!identity && before && !before.identified) return;
   await api.session(identity).catch(() => {});
-  if (!state.visitor?.identified || state.screen !== "orders") return;
+  const known = !before?.identified && state.visitor?.identified && before?.id === state.visitor.id;
+  // Who stood before the door is let in; what they have begun to type is left to them.
+  const begun = !/"screen":"(list|find)"/.test(flow) || [...app.querySelectorAll("input")].some(({ value }) => value);
+  if (!known || state.screen !== "orders" || begun) return;
   parts.orders = null;
   openPart("orders");
 }
