@@ -572,7 +572,7 @@ class DeliveryRate:
 @dataclass(frozen=True, slots=True)
 class DeliveryZone:
     """Places that cost the same. `countries`: ISO 3166 codes, each with the names of those of its regions that are
-    meant; none: all of it. `everywhere`: every country that is in no other zone. `partly`: only some postcodes of it.
+    meant; none: all of it. `everywhere`: every country that no zone before it has. `partly`: only some postcodes of it.
     """
 
     countries: dict[str, tuple[str, ...]]
@@ -584,7 +584,8 @@ class DeliveryZone:
 @dataclass(frozen=True, slots=True)
 class Deliveries:
     """Where a store delivers, its zones in the order in which they count. `varies`: some goods cost something else.
-    `taxed`: tax comes on top of the prices.
+    `taxed`: tax comes on top of the prices. `only`: the ISO 3166 codes of the countries that it delivers to at all,
+    whatever its zones say; None for all. `never`: those that it does not.
 
     `ask`: the permission that is missing for looking at it; then there are no zones.
     """
@@ -593,6 +594,8 @@ class Deliveries:
     varies: bool = False
     taxed: bool = False
     ask: str = ""
+    only: tuple[str, ...] | None = None
+    never: tuple[str, ...] = ()
 
 
 # Acting on an order

@@ -45,13 +45,21 @@ async def _read(client: AdminClient, connection: Connection) -> Deliveries:
         varies = varies or len(groups) > 1
         # One cursor leads through one list: where goods leave from several places, the first says where they can go.
         page = groups[0]["locationGroupZones"] if groups else {}
-        zones += [_zone(one) for one in page.get("nodes") or ()]
-        info = page.get("pageInfo") or {}
-        after = info.get("endCursor")
-        if not info.get("hasNextPage") or not after:
+        nodes = page.get("nodes") or ()
+        zones += [_zone(one) for one in nodes]
+        varies = varies or any(_is_cut(one["methodDefinitions"]) for one in nodes)
+        after = (page.get("pageInfo") or {}).get("endCursor")
+        if not _is_cut(page) or not after:
             break
+    else:
+        varies = True
     # What is left over counts last.
     return Deliveries(tuple(sorted(zones, key=lambda one: one.everywhere)), varies, taxed)
+
+
+def _is_cut(listed: Mapping[str, Any]) -> bool:
+    """Whether there is more of a list than was told."""
+    return bool((listed.get("pageInfo") or {}).get("hasNextPage"))
 
 
 def _zone(one: Mapping[str, Any]) -> DeliveryZone:

@@ -25,6 +25,7 @@ query DeliveryZonesPage($id: ID!, $first: Int!, $after: String) {
         nodes {
           zone { countries { code { countryCode restOfWorld } provinces { name } } }
           methodDefinitions(first: 10) {
+            pageInfo { hasNextPage }
             nodes {
               name active
               rateProvider {

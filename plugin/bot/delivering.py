@@ -30,7 +30,9 @@ class Reached:
 
 def reached(deliveries: Deliveries, country: str, text: str = "") -> Reached:
     """Which zone counts for a country, or for one of its regions that a text names: the first that fits. Pure."""
-    unsure = False
+    if country in deliveries.never or (deliveries.only is not None and country not in deliveries.only):
+        return Reached(None)
+    unsure = len(places.regions(text, _regions(deliveries).get(country, ()))) > 1
     for zone in deliveries.zones:
         names = zone.countries.get(country)
         if names is None and not zone.everywhere:
@@ -47,21 +49,31 @@ def reached(deliveries: Deliveries, country: str, text: str = "") -> Reached:
     return Reached(None, sure=not unsure)
 
 
-def to_place(scene: Scene, topic: str, text: str) -> Say | None:
-    """What delivery to the place costs that is named, or that nothing is delivered there.
+def _regions(deliveries: Deliveries) -> dict[str, tuple[str, ...]]:
+    """The regions that a store's zones name, by country."""
+    found: dict[str, tuple[str, ...]] = {}
+    for zone in deliveries.zones:
+        for country, names in zone.countries.items():
+            found[country] = (*found.get(country, ()), *names)
+    return found
 
-    None: no place is named, the store's zones are not known, they do not decide, the merchant chose an article for the
-    topic, or it is asked how long it takes to where something is delivered: that is the articles' to say.
+
+def to_place(scene: Scene, topic: str, text: str) -> Say | None:
+    """What delivery to the place costs that is named, or that nothing is delivered there, where it is the only one.
+
+    None: no place is named, or perhaps another, the store's zones are not known, they do not decide, the merchant chose
+    an article for the topic, or it is asked how long it takes to where something is delivered: that is the articles' to
+    say.
     """
     deliveries = msgspec.convert(scene.store.deliveries, Deliveries)
     if topic not in TOPICS or topic in scene.bot.answers or not any(zone.rates for zone in deliveries.zones):
         return None
-    named = places.countries(text, scene.store.country) or ()
+    named = places.countries(text, scene.store.country, _regions(deliveries)) or ()
     found = {code: reached(deliveries, code, text) for code in named}
     if not found or not all(one.sure for one in found.values()):
         return None
-    if deliveries.varies and any(one.zone is None for one in found.values()):
-        # Some goods may be sent there all the same.
+    if (deliveries.varies or len(found) > 1) and any(one.zone is None for one in found.values()):
+        # Some goods may be sent there all the same, or one of the places is not meant.
         return None
     if topic == TIME and any(one.zone is not None for one in found.values()):
         return None
@@ -81,7 +93,10 @@ def _said(t: Translator, code: str, zone: DeliveryZone | None) -> str:
     if zone is None:
         return t.gettext(_("Nothing is delivered to this place: %(place)s."), place=name)
     head = t.gettext(_("What delivery costs to this place: %(place)s"), place=name)
-    return "\n".join([head, *(f"• {_rate(t, rate)}" for rate in _told(zone.rates))])
+    told = [head, *(f"• {_rate(t, rate)}" for rate in _told(zone.rates))]
+    if len(zone.rates) > _MOST_RATES:
+        told.append(t.gettext(_("The checkout shows more ways.")))
+    return "\n".join(told)
 
 
 def _told(rates: Sequence[DeliveryRate]) -> list[DeliveryRate]:

@@ -162,7 +162,12 @@ _ALSO = lexicon.keys(lambda one: one.questions.also)
 _OPENERS = lexicon.keys(lambda one: one.questions.openers)
 _EMPTY = lexicon.keys(lambda one: one.questions.empty)
 _GREETINGS = frozenset(word for said in lexicon.keys(lambda one: one.manners.greetings) for word in said.split())
-_PAUSED = re.compile(r"[,،;؛.۔]\s|\n")
+_PAUSED = re.compile(r"[,،;؛]|[.۔]\s|\n")
+_TOKEN = re.compile(r"[^\s,،;؛]+[,،;؛]*")
+_RELATIVE = lexicon.keys(lambda one: one.questions.relative)
+_CLAUSES = lexicon.keys(lambda one: one.questions.clauses)
+_AUXILIARIES = lexicon.keys(lambda one: one.questions.auxiliaries)
+_UNASKED = lexicon.keys(lambda one: one.questions.unasked)
 
 
 def _asked_apart(text: str) -> list[str]:
@@ -171,7 +176,7 @@ def _asked_apart(text: str) -> list[str]:
     "And" before a question word begins one wherever it stands; a pause only between two questions that ask something.
     What somebody tells before they ask stays with it, and "can you help me, where is …" is one.
     """
-    words = list(re.finditer(r"\S+", text))
+    words = list(_TOKEN.finditer(text))
     keys = [search_key(word[0]) for word in words]
     starts = [0]
     asking = joined = False
@@ -182,13 +187,30 @@ def _asked_apart(text: str) -> list[str]:
         if not joined and _joins(keys, at):
             starts.append(at)
             asking = True
-        elif opens and paused and asking and not _EMPTY.issuperset(said) and not _EMPTY.issuperset(keys[at:]):
+        elif (
+            opens
+            and paused
+            and asking
+            and not _goes_on(keys, at)
+            and not _EMPTY.issuperset(said)
+            and not _EMPTY.issuperset(keys[at:])
+        ):
             starts.append(at)
         elif opens and (paused or _GREETINGS.issuperset(said)):
             asking = True
         joined = keys[at] in _ALSO
     places = [*(words[at].start() for at in dict.fromkeys(starts)), len(text)] if words else []
     return [text[begin:end].rstrip(" \t\n,،;؛") for begin, end in pairwise(places)]
+
+
+def _goes_on(keys: Sequence[str], at: int) -> bool:
+    """Whether a word that may begin a question goes on from what stands before it: "my order, which I placed"."""
+    word, behind = keys[at], " ".join(keys[at + 1 : at + 3])
+    if word in _CLAUSES:
+        return keys[at + 1] not in _AUXILIARIES
+    if word in _RELATIVE or f"{word} {behind[:1]}" in _RELATIVE:
+        return True
+    return any(f"{word} {behind} ".startswith(f"{one} ") for one in _UNASKED)
 
 
 def _joins(keys: Sequence[str], at: int) -> bool:

@@ -5,6 +5,7 @@ guaranteed, https://shopify.dev/docs/apps/build/webhooks/best-practices; WooComm
 Webhook registration, credentials, settings and the store's profile are looked after by the same clock.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,8 @@ from plugin.stores import Store
 log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(minutes=10)
+_PATIENCE = 60
+"""Seconds for reading where a store delivers: dozens of requests for some."""
 DEEP = timedelta(hours=48)
 DEEP_EVERY = timedelta(hours=24)
 # A webhook may be this late before what we found by asking counts as missed by it.
@@ -265,12 +268,17 @@ async def check_store(
 
 
 async def _deliveries(app: App, store: Store) -> Deliveries | None:
-    """Where it delivers; None where it did not say: then what it said last goes on, and the rest of the check too."""
+    """Where it delivers; None where it did not say, or not in time: then what it said last goes on, and the rest of the
+    check too.
+    """
     try:
-        return await app.platforms[store.platform].deliveries(store.connection())
+        async with asyncio.timeout(_PATIENCE):
+            return await app.platforms[store.platform].deliveries(store.connection())
     except PlatformError as error:
         log.warning("deliveries_unread", store_id=str(store.id), said=error.said)
-        return None
+    except TimeoutError:
+        log.warning("deliveries_unread", store_id=str(store.id), said="it takes too long")
+    return None
 
 
 def _lost(store: Store, findings: Sequence[Finding]) -> list[Finding]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from plugin.app import App
-from plugin.bot.delivering import reached
+from plugin.bot.delivering import Reached, reached
 from plugin.kernel.money import parse
 from plugin.platform import Deliveries, DeliveryRate, DeliveryZone
 from plugin.stores import Store
@@ -39,6 +39,16 @@ def test_the_first_zone_that_fits_counts() -> None:
     assert reached(Deliveries((HOME,)), "US").zone is None
 
 
+def test_a_country_that_the_store_leaves_out_is_reached_by_no_zone() -> None:
+    assert reached(Deliveries((HOME, REST), only=("IL",)), "US") == Reached(None)
+    assert reached(Deliveries((HOME, REST), never=("US",)), "US") == Reached(None)
+    assert reached(Deliveries((HOME, REST), only=("IL",), never=("US",)), "IL").zone is HOME
+
+
+def test_two_regions_of_a_country_are_one_too_many() -> None:
+    assert not reached(Deliveries((NEAR, REST)), "EG", "to Giza or Cairo").sure
+
+
 def test_a_zone_of_some_postcodes_decides_nothing() -> None:
     some = DeliveryZone({"IL": ()}, (rate("Same day", "40"),), partly=True)
     assert not reached(Deliveries((some, HOME)), "IL").sure
@@ -49,7 +59,8 @@ async def zones(app: App, workspace: UUID, store: Store, models: Models) -> None
     for text, topic in (
         ("how much is delivery to Jordan", "delivery_cost"), ("كم التوصيل لإسرائيل", "delivery_cost"),
         ("כמה עולה משלוח לירדן", "delivery_cost"), ("do you ship to Lebanon", "delivery_area"),
-        ("how much is delivery", "delivery_cost"), ("how long does it take to Jordan", "delivery_time"),
+        ("how much is delivery", "delivery_cost"), ("do you ship to Jordan or Lebanon", "delivery_area"),
+        ("how long does it take to Jordan", "delivery_time"),
         ("how long does it take to Lebanon", "delivery_time"), ("how much is delivery to Egypt", "delivery_cost"),
         ("How long does delivery take, and what does it cost?", "delivery_cost"),
     ):  # fmt: skip
@@ -98,6 +109,20 @@ async def test_where_some_goods_have_zones_of_their_own_nobody_is_told_no(
     await keep(app, workspace, store, Deliveries((HOME, NEAR, EMPTY), varies=True))
     assert "Nothing is delivered" not in plain(await chat.say("do you ship to Lebanon"))
     assert "Some goods cost something else" in plain(await chat.say("how much is delivery to Jordan"))
+
+
+async def test_of_two_places_none_is_said_to_get_nothing(chat: Chat, zones: None, shop: dict[str, UUID]) -> None:
+    assert "Nothing is delivered" not in plain(await chat.say("do you ship to Jordan or Lebanon"))
+
+
+async def test_more_ways_than_are_told_are_said_to_be_more(
+    app: App, workspace: UUID, store: Store, chat: Chat, zones: None, shop: dict[str, UUID]
+) -> None:
+    zone = DeliveryZone({"JO": ()}, tuple(rate(f"Way {number}", str(number)) for number in range(1, 8)))
+    await keep(app, workspace, store, Deliveries((zone,)))
+    said = plain(await chat.say("how much is delivery to Jordan"))
+    assert ("Way 6" in said, "Way 7" in said) == (True, False)
+    assert "The checkout shows more ways." in said
 
 
 async def test_tax_on_top_is_said(

@@ -32,6 +32,72 @@ def test_a_country_is_known_by_its_names_and_cities(text: str, codes: list[str])
     assert places.countries(text) == codes
 
 
+@pytest.mark.parametrize(
+    ("text", "home"),
+    [
+        ("هل التوصيل بعد المغرب", "AE"),
+        ("توصلون قبل المغرب", "AE"),
+        ("توصلون بالمغرب ولا بعد العشاء", "AE"),
+        ("كم سعر توصيل العباية الزرقاء", "AE"),
+        ("بكم توصيل طلبية مالي", "AE"),
+        ("كم توصيل رباط الحذاء", "AE"),
+        ("كم التوصيل لرباط الحذاء", "AE"),
+        ("كم توصيل صحن بقطر 30", "AE"),
+        ("משלוח של אייפון 15 פרו", "IL"),
+        ("כמה עולה משלוח לבנין גבוה", "IL"),
+        ("כמה עולה משלוח מירדן", "IL"),
+        ("כמה עולה משלוח מירדן לגרמניה", "IL"),
+        ("המשלוח של התיק תוצרת טורקיה", "IL"),
+        ("delivery of the jersey", "GB"),
+        ("nike air jordan", "US"),
+        ("how much is delivery of the air jordan", "US"),
+        ("how much is delivery of the bag made in Turkey", "US"),
+        ("Cairo Illinois", "US"),
+        ("delivery to Cairo Illinois", "US"),
+        ("delivery to Paris, TX", "US"),
+        ("London Ontario canada", "GB"),
+        ("delivery to London Ontario canada", "GB"),
+        ("delivery from Israel to Germany", "IL"),
+        ("delivery to Germany from Israel", "IL"),
+        ("كم الشحن من الاردن الى السعودية", "JO"),
+        ("I am in Jordan, do you ship to Kuwait", "AE"),
+        ("do you ship the air jordan to Georgia", "JO"),
+        ("is the jersey Turkey red", "GB"),
+    ],
+)
+def test_ordinary_words_origins_and_parts_of_other_places_name_nothing(text: str, home: str) -> None:
+    assert not places.countries(text, home)
+
+
+@pytest.mark.parametrize(
+    ("text", "home", "codes"),
+    [
+        ("delivery to New Jersey", "US", ["US"]),
+        ("delivery to new mexico", "US", ["US"]),
+        ("delivery to washington georgia", "US", ["US"]),
+        ("delivery to Georgia", "US", ["US"]),
+        ("delivery to Northern Ireland", "GB", ["GB"]),
+        ("delivery to Ireland", "GB", ["IE"]),
+        ("delivery to the UK and to the USA", "GB", ["GB", "US"]),
+        ("do you deliver to Amman, Jordan", "JO", ["JO"]),
+        ("التوصيل الى المغرب", "AE", ["MA"]),
+        ("كم التوصيل للزرقاء", "JO", ["JO"]),
+        ("بتوصلوا عالاردن ولبيروت", "JO", ["JO", "LB"]),
+        ("توصلون بالكويت", "KW", ["KW"]),
+        ("כמה עולה משלוח לגרמניה או לצרפת", "IL", ["DE", "FR"]),
+        ("משלוח לניו ג'רזי", "US", ["US"]),
+    ],
+)
+def test_behind_a_word_of_direction_the_whole_name_counts(text: str, home: str, codes: list[str]) -> None:
+    assert places.countries(text, home) == codes
+
+
+def test_the_stores_own_regions_go_before_countries() -> None:
+    assert places.countries("delivery to Georgia", "AE") is None
+    assert places.countries("delivery to Georgia", "AE", {"US": ("Georgia", "Texas")}) == ["US"]
+    assert places.countries("delivery to Jordan", "AE", {"US": ("Georgia", "Texas")}) == ["JO"]
+
+
 def test_what_two_places_are_called_is_the_stores_own() -> None:
     assert places.countries("كم التوصيل الى عمان", "JO") == ["JO"]
     assert places.countries("كم التوصيل الى عمان", "OM") == ["OM"]
@@ -41,3 +107,5 @@ def test_what_two_places_are_called_is_the_stores_own() -> None:
 def test_regions_are_known_by_their_names() -> None:
     assert places.regions("delivery to Giza please", ("Cairo", "Giza")) == ["Giza"]
     assert places.regions("delivery to Aswan", ("Cairo", "Giza")) == []
+    assert places.regions("delivery to Egypt, Giza", ("Cairo", "Giza")) == ["Giza"]
+    assert places.regions("the giza dress to Egypt", ("Cairo", "Giza")) == []

@@ -1,5 +1,6 @@
 """A store's history, page by page: resumable, never skipping, and the comparison that finds what webhooks lost."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,7 @@ class Shop:
     delivers: Deliveries = field(default_factory=Deliveries)
     deliveries_read: int = 0
     deaf: bool = False
+    slow: bool = False
 
     def _page(self, resource: Resource, cursor: str | None) -> Page:
         if self.errors:
@@ -100,6 +102,8 @@ class Shop:
         """Where it delivers, as it was set."""
         if self.deaf:
             raise PlatformError("not now", retry=True)
+        if self.slow:
+            await asyncio.Event().wait()
         self.deliveries_read += 1
         return self.delivers
 
@@ -375,7 +379,7 @@ async def test_a_store_that_says_it_changed_is_read_at_once(
 
 
 async def test_where_a_store_delivers_is_read_once_a_day_and_once_it_may_be(
-    shopping: App, shop: Shop, workspace: UUID, store: Store
+    shopping: App, shop: Shop, workspace: UUID, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def check(*, profile: bool = False) -> dict[str, Any]:
         await reconcile.check_store(shopping, workspace, store_id=str(store.id), profile=profile)
@@ -394,6 +398,9 @@ async def test_where_a_store_delivers_is_read_once_a_day_and_once_it_may_be(
     assert msgspec.convert(known, Deliveries) == Deliveries((zone,))
     shop.deaf = True
     assert await check(profile=True) == known, "what it said last goes on, and the rest of the check too"
+    shop.deaf, shop.slow = False, True
+    monkeypatch.setattr(reconcile, "_PATIENCE", 0.01)
+    assert await check(profile=True) == known, "a store that is slow to say it costs the rest of the check nothing"
 
 
 async def test_the_health_check_says_what_it_found(shopping: App, shop: Shop, workspace: UUID, store: Store) -> None:

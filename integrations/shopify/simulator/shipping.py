@@ -88,4 +88,9 @@ def _method(rate: Doc) -> Doc:
     if not rate.get("carrier"):
         price = {"amount": rate["price"], "currencyCode": "ILS"}
         provider = {"__typename": "DeliveryRateDefinition", "price": price}
-    return {"name": rate["name"], "active": True, "rateProvider": provider, "methodConditions": conditions}
+    return {
+        "name": rate["name"],
+        "active": rate.get("active", True),
+        "rateProvider": provider,
+        "methodConditions": conditions,
+    }

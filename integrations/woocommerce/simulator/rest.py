@@ -608,10 +608,15 @@ def _system_status(rest: Rest, call: Call) -> Answer:
     return Answer(rest.shown(call, report))
 
 
-_SETTINGS = (
+_SETTINGS: tuple[tuple[str, str, str | list[str]], ...] = (
     ("woocommerce_store_address", "text", "شارع الرينبو ٢٢"),
     ("woocommerce_store_city", "text", "Amman"),
     ("woocommerce_default_country", "select", "JO"),
+    ("woocommerce_allowed_countries", "select", "all"),
+    ("woocommerce_all_except_countries", "multiselect", []),
+    ("woocommerce_specific_allowed_countries", "multiselect", []),
+    ("woocommerce_ship_to_countries", "select", ""),
+    ("woocommerce_specific_ship_to_countries", "multiselect", []),
     ("woocommerce_currency", "select", wire.CURRENCY),
     ("woocommerce_currency_pos", "select", "right_space"),
     ("woocommerce_price_num_decimals", "number", str(wire.DECIMALS)),
@@ -630,7 +635,7 @@ def _get_setting(rest: Rest, call: Call) -> Answer:
     raise WpError("rest_setting_setting_invalid", "Invalid setting.", 404)
 
 
-def _setting(call: Call, name: str, kind: str, value: str) -> Json:
+def _setting(call: Call, name: str, kind: str, value: str | list[str]) -> Json:
     block = wire.links(call.base, f"settings/general/{name}", "settings/general", ["GET", "POST", "PUT", "PATCH"])
     label = name.removeprefix("woocommerce_").replace("_", " ").capitalize()
     shown = {"label": label, "description": "", "type": kind, "default": "", "tip": "", "value": value}

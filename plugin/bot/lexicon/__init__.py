@@ -61,8 +61,22 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     openers: str = ""
     goes_on: str = ""
     points: str = ""
+    relative: str = ""
+    clauses: str = ""
+    auxiliaries: str = ""
+    unasked: str = ""
     asks: str = ""
     empty: str = ""
+
+
+class Directions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands before a place."""
+
+    to: str = ""
+    off: str = ""
+    among: str = ""
+    articles: str = ""
+    ordinary: str = ""
 
 
 class Orders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,6 +130,7 @@ class Lexicon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: Person = Person()
     claims: dict[str, str] = {}
     numbers: dict[str, str] = {}
+    directions: Directions = Directions()
     places: dict[str, str] = {}
 
 

@@ -56,6 +56,18 @@ async def test_zones_come_by_pages_and_the_rest_of_the_world_counts_last(
     )
 
 
+async def test_a_zone_with_more_ways_than_were_told_may_have_one_that_is_on(world: World) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    oauth.change_scopes(shop, [*shop.granted, "read_shipping"])
+    off = [{"name": f"Old {number}", "price": "9.00", "active": False} for number in range(10)]
+    zone = {"id": 1, "name": "Israel", "countries": {"IL": []}, "rates": off}
+    shop.state.set("delivery_zones", [zone])
+    assert await world.platform.deliveries(connection) == Deliveries((DeliveryZone({"IL": ()}, ()),))
+    shop.state.set("delivery_zones", [zone | {"rates": [*off, {"name": "Van", "price": "7.50"}]}])
+    assert await world.platform.deliveries(connection) == Deliveries((DeliveryZone({"IL": ()}, ()),), varies=True)
+
+
 async def test_an_answer_of_another_shape_is_said_to_be_one(world: World) -> None:
     connection = await world.connect()
     shop = world.sim.shop

@@ -9,6 +9,7 @@ import pytest
 from integrations.woocommerce import shipping
 from integrations.woocommerce.client import Answer, StoreClient
 from integrations.woocommerce.simulator import shipping as stand_in
+from plugin.bot.delivering import reached
 from plugin.kernel.db import new_id
 from plugin.kernel.money import Money
 from plugin.platform import Connection, Deliveries, DeliveryRate, DeliveryZone, PlatformError
@@ -25,9 +26,11 @@ class Store:
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
+        self.asked: list[str] = []
 
     async def get(self, path: str, **_params: object) -> Answer:
         """What was laid down for a path."""
+        self.asked.append(path)
         return Answer(self.answers[path])
 
 
@@ -78,6 +81,59 @@ async def test_regions_have_their_names() -> None:
         **{"data/countries/jo": states},
     )
     assert found.zones[0].countries == {"EG": (), "JO": ("Amman",)}
+
+
+async def test_the_regions_of_a_country_are_asked_for_once() -> None:
+    store = Store({
+        "shipping/zones": [{"id": 1, "order": 0}], "settings/general": [], "shipping/zones/1/methods": [],
+        "shipping/zones/1/locations": [{"code": f"US:{code}", "type": "state"} for code in ("NY", "TX", "CA")],
+        "data/countries/us": {"states": [{"code": "NY", "name": "New York"}]},
+    })  # fmt: skip
+    found = await shipping.read(cast(StoreClient, store), CONNECTION)
+    assert found.zones[0].countries == {"US": ("New York", "TX", "CA")}
+    assert store.asked.count("data/countries/us") == 1
+
+
+async def test_a_zone_without_a_country_is_everywhere_and_counts_in_its_turn() -> None:
+    found = await read([
+        {"id": 0, "order": 0},
+        {"id": 9, "order": 1, "locations": [{"code": "SA", "type": "country"}]},
+        {"id": 4, "order": 1, "locations": [{"code": "111*", "type": "postcode"}]},
+        {"id": 5, "order": 1, "methods": [method("flat_rate", cost="3")]},
+    ])  # fmt: skip
+    assert [(list(one.countries), one.partly, one.everywhere) for one in found.zones] == [
+        ([], True, True), ([], False, True), (["SA"], False, False), ([], False, True),
+    ]  # fmt: skip
+    assert not reached(found, "JO").sure, "some postcodes may be served by the zone before"
+    assert reached(Deliveries(found.zones[1:]), "JO").zone == found.zones[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "served"),
+    [
+        ({}, {"JO", "SA", "DE"}),
+        ({"allowed_countries": "all", "specific_allowed_countries": ["JO"]}, {"JO", "SA", "DE"}),
+        ({"allowed_countries": "specific", "specific_allowed_countries": ["JO", "SA"]}, {"JO", "SA"}),
+        ({"allowed_countries": "all_except", "all_except_countries": ["DE"]}, {"JO", "SA"}),
+        ({"allowed_countries": "specific", "specific_allowed_countries": ["JO"], "ship_to_countries": "all"},
+         {"JO", "SA", "DE"}),
+        ({"ship_to_countries": "specific", "specific_ship_to_countries": ["JO"]}, {"JO"}),
+        ({"ship_to_countries": "", "allowed_countries": "specific", "specific_allowed_countries": ["SA"]}, {"SA"}),
+    ],
+)  # fmt: skip
+async def test_countries_that_the_settings_leave_out_are_not_served(settings: dict[str, Any], served: set[str]) -> None:
+    told = [{"id": f"woocommerce_{name}", "value": value} for name, value in settings.items()]
+    found = await read(
+        [{"id": 0, "order": 0, "methods": [method("flat_rate", cost="9")]}], **{"settings/general": told}
+    )
+    assert {code for code in ("JO", "SA", "DE") if reached(found, code).zone is not None} == served
+    assert all(reached(found, code).sure for code in ("JO", "SA", "DE"))
+
+
+async def test_a_store_that_sends_nothing_at_all_says_nothing_about_places() -> None:
+    told = [{"id": "woocommerce_ship_to_countries", "value": "disabled"}]
+    zones = [{"id": 0, "order": 0, "methods": [method("flat_rate", cost="9")]}]
+    assert await read(zones, **{"settings/general": told}) == Deliveries()
 
 
 @pytest.mark.parametrize(
