@@ -111,10 +111,8 @@ async def test_a_reply_is_there_at_once_and_in_the_other_window_soon(panel: Pane
     await expect(here.locator(".message.by-agent .text")).to_have_text("All five are ambers, the oud is separate.")
     await expect(here.locator(".message.is-pending")).to_have_count(0)
     await expect(here.locator("#words")).to_have_value("")
-    await expect(there.locator(".message.by-agent .text")).to_have_text(
-        "All five are ambers, the oud is separate.", timeout=8000
-    )
-    await expect(there.locator("#assign")).to_have_value(str(shop.owner.id), timeout=8000)
+    await expect(there.locator(".message.by-agent .text")).to_have_text("All five are ambers, the oud is separate.")
+    await expect(there.locator("#assign")).to_have_value(str(shop.owner.id))
     assert (await texts(panel.app, shop, "emma")).count("All five are ambers, the oud is separate.") == 1
 
 
@@ -123,10 +121,10 @@ async def test_what_the_shopper_writes_appears_and_moves_the_list(panel: Panel, 
     await page.wait_for_timeout(400)
     await expect(page.locator(".row").first).not_to_contain_text("هدى")
     await shopper_writes(panel.app, shop, "huda", "وصلني رقم التتبع، شكرًا")
-    await expect(page.locator(".message .text").last).to_have_text("وصلني رقم التتبع، شكرًا", timeout=8000)
-    await expect(page.locator(".row").first).to_contain_text("هدى", timeout=8000)
+    await expect(page.locator(".message .text").last).to_have_text("وصلني رقم التتبع، شكرًا")
+    await expect(page.locator(".row").first).to_contain_text("هدى")
     await expect(page.locator(".row[aria-current]")).to_have_attribute("data-row", str(shop.talks["huda"]))
-    await expect(page.locator(".row").first.locator(".count")).to_have_count(0, timeout=8000)
+    await expect(page.locator(".row").first.locator(".count")).to_have_count(0)
 
 
 async def test_a_reply_without_a_network_waits_with_its_words(panel: Panel, shop: Shop, open_as: Open) -> None:
@@ -397,7 +395,7 @@ async def test_inside_an_admin_everything_goes_by_token_and_nothing_by_cookie(
         await expect(frame.locator(".message.by-agent .text")).to_have_text("From inside the admin")
         await expect(frame.locator(".is-pending")).to_have_count(0)
         await shopper_writes(framed.app, shop, "emma", "Thank you!")
-        await expect(frame.locator(".message .text").last).to_have_text("Thank you!", timeout=8000)
+        await expect(frame.locator(".message .text").last).to_have_text("Thank you!")
         await frame.locator("[data-nav$='/customers']").click()
         await expect(frame.locator("h1")).to_have_text("Customers")
         await frame.locator(".person").first.click()
@@ -416,7 +414,7 @@ async def test_resolving_elsewhere_shows_here(panel: Panel, shop: Shop, open_as:
         talk = await tx.get(Conversation, shop.talks["emma"])
         assert talk is not None
         await conversations.turn(tx, talk, conversations.RESOLVED, by=shop.colleagues["karim"])
-    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "resolved", timeout=8000)
+    await expect(page.locator("#thread-head")).to_have_attribute("data-status", "resolved")
 
 
 async def test_a_new_language_turns_the_whole_page(shop: Shop, open_as: Open) -> None:
@@ -453,7 +451,7 @@ async def test_many_are_chosen_changed_and_taken_back(panel: Panel, shop: Shop, 
     # The list is read again while somebody chooses, and while they type.
     await page.fill("#find", "status:o")
     await shopper_writes(panel.app, shop, "emma", "One more thing")
-    await expect(page.locator(".row").first).to_contain_text("One more thing", timeout=8000)
+    await expect(page.locator(".row").first).to_contain_text("One more thing")
     await expect(page.locator("[data-many-count]")).to_have_text("Chosen: 2")
     await expect(page.locator("#find")).to_have_value("status:o")
     await page.locator("#many-more summary").click()

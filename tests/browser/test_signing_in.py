@@ -68,4 +68,4 @@ async def test_where_streams_are_held_back_news_come_over_a_socket(panel: Panel,
     assert "/live/socket?ticket=" in (await socket.value).url
     await page.wait_for_timeout(500)
     await shopper_writes(panel.app, shop, "emma", "Still there?")
-    await expect(page.locator(".message .text").last).to_have_text("Still there?", timeout=8000)
+    await expect(page.locator(".message .text").last).to_have_text("Still there?")

@@ -718,7 +718,8 @@ async def test_reload_second_tab_and_a_dead_server_lose_nothing(demo: Demo, meet
     await panel.answer(f"fourth {token}")
     whole = [f"{word} {token}" for word in ("first", "second", "third", "fourth")]
     for one in (chat, other):
-        await expect(one.bubble(token)).to_have_text(whole)
+        # A window that lost its line may wait half a minute before it tries anew.
+        await expect(one.bubble(token)).to_have_text(whole, timeout=40_000)
     # A held reply is answered with 409.
     while_it_was_away = ("net::ERR_", "WebSocket connection to", "htmx:sse:error", "Failed to fetch", "409 (Conflict)")
     for person in (shopper, agent):
