@@ -91,7 +91,7 @@ const apart = (text) => `\u2068${text}\u2069`;
 
 const named = (title, kind) => title.endsWith(kind) && /[ /-]/.test(title.at(-1 - kind.length) ?? " ");
 
-/** A line as it is and as it would be: another kind by its name, then how many. */
+/** A line as it would be: another kind by its name, then how many. */
 function becomes({ title, from, to, was, kind }) {
   const kinds = kind ? t("o.from_to", { from: apart(was || t("o.kind_now")), to: apart(kind) }) : was && !named(title, was) && apart(was);
   const count = from === to ? t("o.quantity", { count: String(to) }) : t("o.from_to", { from: String(from), to: String(to) });
