@@ -93,7 +93,9 @@ def _said(t: Translator, code: str, zone: DeliveryZone | None) -> str:
     if zone is None:
         return t.gettext(_("Nothing is delivered to this place: %(place)s."), place=name)
     head = t.gettext(_("What delivery costs to this place: %(place)s"), place=name)
-    told = [head, *(f"• {_rate(t, rate)}" for rate in _told(zone.rates))]
+    # A line of a way's name and an amount in Latin letters alone would run from left to right.
+    mark = "\u200f" if t.direction == "rtl" else ""
+    told = [head, *(f"{mark}• {_rate(t, rate)}" for rate in _told(zone.rates))]
     if len(zone.rates) > _MOST_RATES:
         told.append(t.gettext(_("The checkout shows more ways.")))
     return "\n".join(told)

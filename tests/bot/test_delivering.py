@@ -95,6 +95,17 @@ async def test_the_price_to_a_place_is_told_in_the_language_of_the_question(
 
 
 @pytest.mark.parametrize(
+    ("text", "begins"), [("כמה עולה משלוח לירדן", "\u200f•"), ("how much is delivery to Jordan", "•")]
+)
+async def test_a_line_of_latin_letters_runs_as_its_reader_reads(
+    chat: Chat, zones: None, shop: dict[str, UUID], text: str, begins: str
+) -> None:
+    said = await chat.say(text)
+    assert said is not None
+    assert [line.startswith(begins) for line in said.text.splitlines() if "DHL" in line] == [True]
+
+
+@pytest.mark.parametrize(
     "text", ["how much is delivery", "how much is delivery to Egypt", "how long does it take to Jordan"]
 )
 async def test_without_a_place_or_where_its_region_decides_an_article_answers(
