@@ -276,7 +276,7 @@ class Site:
         every, fronts = await seen.every(), await seen.languages()
         # Fourteen megabytes at the most: made beside the event loop.
         text = await asyncio.to_thread(_map, home(self.app.settings.public_url, store), every, fronts)
-        return Shown(body=Markup(text), kind="application/xml")  # noqa: S704 - escaped there
+        return Shown(body=Markup(text), kind="application/xml")  # noqa: S704 - `_map` escapes
 
     def document(self, store: Store, asked: Asked, made: Shown) -> str:
         """A made page as a whole document of our own, in the shop's name and colour."""
