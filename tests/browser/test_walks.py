@@ -52,7 +52,7 @@ WORDS = {
 }
 MEASURE = """() => {
   const root = document.documentElement;
-  const boxes = "#page, .card, .notice, .row, .bubble, .composer, .message, .thread-head";
+  const boxes = "#page, .sheet-head, .card, .notice, .row, .bubble, .composer, .message, .thread-head";
   const wide = [root, ...document.querySelectorAll(boxes)]
     .filter((element) => element.checkVisibility() && element.scrollWidth > element.clientWidth + 1)
     .map((element) => `${element.tagName}.${element.className} ${element.scrollWidth} > ${element.clientWidth}`);
@@ -787,26 +787,31 @@ async def test_by_keyboard_alone(demo: Demo, meet: Meet) -> None:
 
 
 PUBLIC = ("/", "/sign-in", "/sign-up")
-PLACES = ("", "/inbox", "/customers", "/stores", "/team", "/settings")
 
 
 # In the other languages: test_panel.py.
 @pytest.mark.parametrize("locale", ["he"])
 async def test_every_page_is_tidy(demo: Demo, meet: Meet, locale: str) -> None:
-    """In the reader's direction, nothing wider than the screen, no error: on a desktop and on a phone."""
+    """In the reader's direction, nothing wider than a phone, no error."""
     agent = await meet(locale)
     page = await agent.open(demo.app)
-    panel: Panel | None = None
-    for paths in (PUBLIC, [f"/panel{place}" for place in PLACES]):
-        if paths is not PUBLIC:
-            panel = await stand_alone(agent, locale)
-            page = panel.page
-        for path in paths:
-            await _tidy_on_all(page, f"{demo.app}{path}", locale)
-    assert panel is not None
-    for place, link in (("customers", "#people a.person"), ("stores", ".store h2 a"), ("inbox", ".row")):
-        await page.goto(f"{demo.app}/panel/{place}")
-        await _tidy_on_all(page, f"{demo.app}{await panel.find(link).first.get_attribute('href')}", locale)
+    for path in PUBLIC:
+        await _tidy_on_all(page, f"{demo.app}{path}", locale)
+    page = (await stand_alone(agent, locale)).page
+    await page.set_viewport_size(PHONE["viewport"])
+    waiting, seen = ["/panel"], set[str]()
+    while waiting:
+        path = waiting.pop()
+        # One page of each kind: that of another store, customer or rule is made alike.
+        if (kind := re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|=[^&]*|#.*", "", path)) in seen:
+            continue
+        seen.add(kind)
+        await page.goto(f"{demo.app}{path}")
+        await tidy(page, locale)
+        waiting += await page.locator("a[href^='/panel']").evaluate_all(
+            "(links) => links.map((link) => link.getAttribute('href'))"
+        )
+    assert len(seen) > 70
 
 
 async def _tidy_on_all(page: Page, url: str, locale: str) -> None:
