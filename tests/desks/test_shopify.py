@@ -190,7 +190,17 @@ async def test_a_label_stands_on_the_return_once_and_a_new_one_takes_its_place(s
     await shopify.act(dataclasses.replace(label, tracking_number="RR2"))
     (parcel,) = the_return(shopify)["_parcels"]
     assert [one["tracking"]["number"] for one in parcel["deliveries"]] == ["RR2"]
-    assert "notifyCustomer: false" in shopify.wire.writes[-1]
+    assert parcel["deliveries"][0]["label"] == "https://files.example/1.pdf"
+    assert '"notify":false' in shopify.wire.writes[-1], "its messages are ours"
+
+
+async def test_who_asked_in_the_stores_own_account_is_written_to_by_the_store(shopify: Counter) -> None:
+    id = await shopify.open(1, approved=False)
+    await shopify.decide(id, approve=True, notify=True)
+    assert '"notifyCustomer":true' in shopify.wire.writes[-1]
+    for number in ("RR1", "RR2"):
+        await shopify.act(LabelReturn(shopify.number, id, number, notify=True))
+        assert '"notify":true' in shopify.wire.writes[-1]
 
 
 async def test_goods_that_came_back_go_where_they_belong(shopify: Counter) -> None:
@@ -331,6 +341,18 @@ async def post(counter: Counter, path: str, body: object) -> Any:
         answer = await http.post(f"/__sim/{path}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def test_what_a_return_made_in_the_admin_sends_back_is_read(shopify: Counter) -> None:
+    id = await shopify.open(1, 2, approved=False)
+    first, second = await shopify.lines()
+    parts = await shopify.platform.return_parts(shopify.connection, id)
+    assert [(part.line_external_id, part.quantity) for part in parts] == [
+        (first.external_id, 1),
+        (second.external_id, 2),
+    ]
+    assert {part.words for part in parts} == {f"{shopify.number}: pinches"}
+    assert await shopify.platform.return_parts(shopify.connection, gid("Return", 1)) == ()
 
 
 async def test_what_somebody_did_in_the_admin_meanwhile_is_noticed(shopify: Counter) -> None:
