@@ -23,7 +23,7 @@ from admin_ui.words import silence
 from plugin import stores
 from plugin.conversations import attachments
 from plugin.conversations.conversations import Conversation
-from plugin.crm import identities
+from plugin.crm import identities, orders
 from plugin.crm.orders import Order, Refund
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -86,6 +86,8 @@ _MOST_AT_ONCE = 50
 _LONG = timedelta(minutes=10)
 _OFFERED = tuple(Resolution)
 _MOST_FOUND = 30
+_ENDS: Final = frozenset({"close", "cancel"})
+"""What waits until it is known what became of the money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +349,10 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         label=label,
         state=pill(state),
         state_code=state.value,
-        can=[move.name for move in _possible(request)],
+        can=[
+            move.name for move in _possible(request)
+            if move.name not in _ENDS or payment is None or payment.state in steps.OVER
+        ],
         decision=decision,
         money=_amounts(t, decision, request) if decision else [],
         gets=_gets(t, request),
@@ -385,10 +390,10 @@ async def goods(desk: Desk) -> Response:
     """What a return of the store's own is about, as the store says it now: it is kept nowhere here."""
     async with desk.transaction() as tx:
         request = await records.get(tx, desk.path_id())
-        order, store = await tx.get(Order, request.order_id), await stores.get(tx, request.store_id)
-        sold = await records.sold(tx, request.order_id)
-    if order is None or store is None or request.origin != records.STORES:
+        seen, store = await orders.get(tx, request.order_id), await stores.get(tx, request.store_id)
+    if seen is None or store is None or request.origin != records.STORES:
         raise nothing_here()
+    sold = {line.external_id: (line, seen.picture(line)) for line in seen.lines}
     parts: Sequence[ReturnPart] = ()
     trouble = ""
     try:
@@ -396,7 +401,7 @@ async def goods(desk: Desk) -> Response:
     except PlatformError as error:
         trouble = silence(desk.t, error)
     return desk.page("return.html", block="goods", trouble=trouble,
-                     parts=[(part, sold.get(part.line_external_id)) for part in parts])  # fmt: skip
+                     parts=[(part, *sold.get(part.line_external_id, (None, ""))) for part in parts])  # fmt: skip
 
 
 def _seen(request: ReturnRequest, told: Sequence[ReturnStep]) -> str:
@@ -966,13 +971,13 @@ async def beside(desk: Desk) -> Response:
         talk = await tx.get(Conversation, desk.path_id())
         if talk is None:
             raise nothing_here()
-        orders: list[Order] = []
+        bought: list[Order] = []
         if talk.customer_id is not None:
             members = await identities.family(tx, talk.customer_id)
-            orders = list(await tx.scalars(records.orders_of(tx, members)))
+            bought = list(await tx.scalars(records.orders_of(tx, members)))
         found = {one.id: one for one in await records.of_conversation(tx, talk.id)}
-        found |= {one.id: one for one in await records.of_orders(tx, [order.id for order in orders])}
-        names = {order.id: order.name for order in orders}
+        found |= {one.id: one for one in await records.of_orders(tx, [order.id for order in bought])}
+        names = {order.id: order.name for order in bought}
         for request in found.values():
             if request.order_id not in names and (order := await tx.get(Order, request.order_id)) is not None:
                 names[order.id] = order.name
@@ -986,5 +991,5 @@ async def beside(desk: Desk) -> Response:
             (one, names.get(one.order_id, ""), pill(State(one.state)), _held_back(one, held_back), _gets(desk.t, one))
             for one in shown
         ],
-        orders=orders[:3] if desk.may(Permission.REPLY) else [],
+        orders=bought[:3] if desk.may(Permission.REPLY) else [],
     )

@@ -1,6 +1,6 @@
 """The rows of returns, and how they are read."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import BigInteger, Index, Select, Table, UniqueConstraint, and_, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from plugin.crm.orders import Order, OrderLine, Refund
+from plugin.crm.orders import Order, Refund
 from plugin.kernel.db import Base, TenantRow, Tx, tenant_key
 from plugin.kernel.errors import NotFound
 from plugin.kernel.events import Event
@@ -299,14 +299,6 @@ async def _of(tx: Tx, condition: Any) -> Sequence[ReturnRequest]:
         .limit(50)
     )
     return list(rows)
-
-
-async def sold(tx: Tx, order_id: UUID) -> Mapping[str, OrderLine]:
-    """The lines of an order by the store's id of them."""
-    rows = await tx.scalars(
-        select(OrderLine).where(OrderLine.workspace_id == tx.workspace_id, OrderLine.order_id == order_id)
-    )
-    return {line.external_id: line for line in rows}
 
 
 async def lines_of(tx: Tx, request_id: UUID) -> Sequence[ReturnLine]:
