@@ -13,11 +13,11 @@ import pytest
 
 from plugin import workspaces
 from plugin.app import App
-from plugin.crm.orders import Order, OrderLine, OrderReturn
+from plugin.crm.orders import Order, OrderLine, OrderReturn, Refund
 from plugin.kernel.db import new_id
 from plugin.kernel.money import Money
 from plugin.platform import PlatformError
-from plugin.return_desk import PayReturn, ReturnPart, Sign
+from plugin.return_desk import PayReturn, ReturnPart, Sign, mark
 from plugin.returns import records, shipping, steps, words
 from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
@@ -180,6 +180,27 @@ async def test_a_button_of_a_page_that_is_no_longer_true_does_nothing(till: Till
     await till.move(request, "approve")
     assert await moved(maya, request, "cancel") == 409
     assert (await till.request(request)).state == State.APPROVED
+
+
+async def test_refunds_of_the_stores_books_stand_with_the_return_that_made_them(till: Till, maya: Browser) -> None:
+    """By the id that paying gave us, or by our number in the reason; nobody else's are this return's."""
+    await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    request = await till.submit(want((SHIRT, 1)))
+    await till.work()
+    paid = next(step for step in await till.steps(request) if step.kind == steps.PAY)
+
+    async def shown() -> int:
+        return (await maya.get(f"/panel/returns/{request.id}")).text.count("In the store&#39;s books")
+
+    assert await shown() == 0
+    for external_id, reason, found in (
+        (paid.done.external_id, "", 1), ("another", mark(request.number, "key"), 2), ("theirs", "R-9 (key)", 2),
+    ):  # fmt: skip
+        async with till.app.db.transaction(till.workspace) as tx:
+            tx.add(Refund(id=new_id(), store_id=till.store.id, external_id=external_id, order_id=till.order_id,
+                          order_external_id="x", version=datetime.now(UTC), reason=reason, amount=5_000,
+                          currency="ILS", exponent=2))  # fmt: skip
+        assert await shown() == found
 
 
 async def test_several_are_approved_after_a_look_at_the_sum(till: Till, maya: Browser) -> None:
