@@ -56,7 +56,7 @@ from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine, ReturnRequest
 from plugin.returns.requests import Offer
 from plugin.returns.shipping import Method, Way
-from plugin.returns.states import State, Who
+from plugin.returns.states import State, Timer, Who
 from plugin.returns.steps import ReturnStep
 from plugin.team import Agent, Permission
 
@@ -86,6 +86,8 @@ _MOST_AT_ONCE = 50
 _LONG = timedelta(minutes=10)
 _OFFERED = tuple(Resolution)
 _MOST_FOUND = 30
+_BY_MONEY: Final = frozenset({"pay", "complete"})
+"""What follows the money by itself, once that has moved."""
 _ENDS: Final = frozenset({"close", "cancel"})
 """What waits until it is known what became of the money."""
 
@@ -326,6 +328,7 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         talk = await tx.get(Conversation, request.conversation_id) if request.conversation_id else None
         way = await return_shipping.shown(tx, desk, request)
         gives_with_yes = await moves.gives_with_yes(tx, request, desk.agent)
+        timer = await moves.timer_of(tx, request)
         slip = await tx.get(attachments.Attachment, request.slip_file) if request.slip_file else None
     if order is None or store is None:
         raise nothing_here()
@@ -359,6 +362,7 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         instead=list(request.chosen.exchange) if request.chosen else [],
         steps=_told(desk, told),
         task=_task(desk, request, order, told),
+        by_itself=_by_itself(t, request, timer) if timer is not None and not request.overdue else "",
         wrong=_wrong(t, request, lines) if state in (State.RECEIVED, State.INSPECTED) else "",
         history=[_moment(t, event, names) for event in happened],
         review=[_review(t, code) for code in request.review],
@@ -412,7 +416,7 @@ def _seen(request: ReturnRequest, told: Sequence[ReturnStep]) -> str:
 
 
 def _possible(request: ReturnRequest) -> list[Any]:
-    return [one for one in moves.ALL if moves.may(request, one.name, Who.AGENT)]
+    return [one for one in moves.ALL if one.name not in _BY_MONEY and moves.may(request, one.name, Who.AGENT)]
 
 
 def _answers(t: Translator, line: ReturnLine) -> str:
@@ -536,6 +540,29 @@ def _task(desk: Desk, request: ReturnRequest, order: Order, told: Sequence[Retur
          (t.gettext("Words for the customer"), theirs.gettext(words.ASK_WHERE_TO, **said))),
         step.id if desk.may(Permission.REFUND) else None,
     )  # fmt: skip
+
+
+_BY_ITSELF: Final[Mapping[str, Lazy]] = {
+    "cancel": _("Without an answer it is cancelled by itself on %(day)s."),
+    "close": _("It is closed by itself on %(day)s."),
+    "": _("If nothing comes until %(day)s, it waits for you."),
+}
+
+
+def _by_itself(t: Translator, request: ReturnRequest, timer: Timer) -> str:
+    """What happens without anybody, and when: the shopper is reminded, then the return ends or waits for the team."""
+    since, rest = request.moved_at + timer.first, timer.then
+    said = []
+    if timer.reminds and request.reminded_at is None:
+        said.append(t.gettext("The customer is reminded on %(day)s.", day=t.format_date(since)))
+    elif timer.reminds:
+        since = request.reminded_at or since
+    elif rest is None:
+        rest = timedelta(0)
+    if rest is not None:
+        move = "" if moves.gave_before_the_goods(request) else timer.move
+        said.append(t.gettext(_BY_ITSELF[move], day=t.format_date(since + rest)))
+    return " ".join(said)
 
 
 def _wrong(t: Translator, request: ReturnRequest, lines: Sequence[ReturnLine]) -> str:

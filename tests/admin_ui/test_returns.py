@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ from plugin.return_desk import PayReturn, ReturnPart, Sign, mark
 from plugin.returns import records, shipping, steps, words
 from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
-from plugin.returns.states import State
+from plugin.returns.states import State, Times
 from plugin.stores import Store
 from plugin.team import Permission
 from tests.admin_ui.conftest import Browser, SignIn
@@ -182,6 +182,34 @@ async def test_a_button_of_a_page_that_is_no_longer_true_does_nothing(till: Till
     assert (await till.request(request)).state == State.APPROVED
 
 
+async def test_what_happens_by_itself_is_said_with_its_day(till: Till, maya: Browser) -> None:
+    await till.policy(replace(BY_HAND, times=Times(3, 14, 7, 30, 21, 3)))
+    request = await till.submit()
+
+    async def said(**days: int) -> None:
+        page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+        t = till.app.catalogues.translator("en")
+        for sentence, after in days.items():
+            day = t.format_date((await till.request(request)).moved_at + timedelta(days=after))
+            assert f"{sentence.replace('_', ' ')} {day}" in page
+        for sentence in ("customer is reminded on", "cancelled by itself on", "closed by itself on", "comes until"):
+            assert (sentence in page) is (sentence.replace(" ", "_") in days)
+
+    await said()
+    await till.move(request, "ask", note="Which size?")
+    await said(customer_is_reminded_on=3, cancelled_by_itself_on=14)
+    await till.hurry("wake_return")
+    await till.work()
+    await said(cancelled_by_itself_on=11)
+    await till.move(request, "approve")
+    await said(customer_is_reminded_on=7, closed_by_itself_on=30)
+    await till.move(request, "ship")
+    await said(comes_until=21)
+    await till.hurry("wake_return")
+    await till.work()
+    await said()
+
+
 async def test_refunds_of_the_stores_books_stand_with_the_return_that_made_them(till: Till, maya: Browser) -> None:
     """By the id that paying gave us, or by our number in the reason; nobody else's are this return's."""
     await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
@@ -286,6 +314,7 @@ async def test_a_step_that_stuck_is_shown_with_the_stores_words(till: Till, maya
     assert 'href="#store-steps"' in page, "from the warning to what it is about"
     assert 'id="store-steps"' in page
     assert "did not come through" not in page
+    assert "End it" not in page, "not while it is open what became of the money"
     listed = (await maya.get("/panel/returns")).text
     assert "Money by hand" in listed
     assert "The store needs a look" not in listed, "it did what it could"

@@ -24,6 +24,7 @@ from plugin.return_desk import (
     OpenReturn,
     ReceiveReturn,
     ReturnPart,
+    SendInstead,
     marked,
 )
 from tests.desks.conftest import SCOPES, Counter, shopify_order, some, trouble
@@ -162,8 +163,11 @@ async def test_an_exchange_is_opened_when_it_is_approved(shopify: Counter) -> No
     assert quote.amount
     assert quote.amount.amount == max(0, worth - price)
     assert quote.notes == (("customer_owes",) if price > worth else ())
+    instead = SendInstead(shopify.number, id, exchange, some(line.paid, 0))
+    assert (await trouble(shopify.act(instead))).code == "changed", "it is held until the goods are settled"
     await shopify.act(action, quote)
     assert [line["variant_id"] for line in held(shopify)["line_items"]][-1] == variant["id"]
+    assert (await shopify.act(instead)).external_id == shopify.order, "released with the payment"
 
 
 async def test_fees_are_taken_off_and_the_difference_to_shopifys_own_sum_is_shown(shopify: Counter) -> None:
