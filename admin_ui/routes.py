@@ -188,6 +188,7 @@ def routes(app: App, web: Web) -> list[BaseRoute]:
         *door.routes("/returns/approve", returns.look_at_many, reply),
         *door.routes("/returns/approve", returns.approve_many, reply, "POST"),
         *door.routes("/returns/{id}", returns.one, read),
+        *door.routes("/returns/{id}/goods", returns.goods, read),
         *door.routes("/returns/{id}/moves/{move}", returns.move, reply, "POST"),
         *door.routes("/returns/{id}/pay", returns.look_at_payment, Permission.REFUND),
         *door.routes("/returns/{id}/payment", returns.change_payment, Permission.REFUND, "POST"),

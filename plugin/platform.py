@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from plugin.kernel.money import Money
-from plugin.return_desk import ReturnableOrder, ReturnAction, ReturnQuote
+from plugin.return_desk import ReturnableOrder, ReturnAction, ReturnPart, ReturnQuote
 
 if TYPE_CHECKING:
     from plugin.kernel.db import Tx
@@ -830,6 +830,10 @@ class ReturnDesk(Protocol):
 
     async def returnable(self, connection: Connection, order: str) -> ReturnableOrder | None:
         """The order as it stands at this moment; None when the platform has it no more."""
+        ...
+
+    async def return_parts(self, connection: Connection, return_external_id: str) -> Sequence[ReturnPart]:
+        """What a return that was made in the store itself sends back; `words` are what its customer wrote."""
         ...
 
     async def quote_return(self, connection: Connection, order: str, action: ReturnAction) -> ReturnQuote:

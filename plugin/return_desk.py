@@ -189,18 +189,22 @@ class OpenReturn:
 
 @dataclass(frozen=True, slots=True)
 class DecideReturn:
-    """Say yes or no to a return that the store knows. `why` (when no): final_sale, too_late or other."""
+    """Say yes or no to a return that the store knows. `why` (when no): final_sale, too_late or other.
+
+    `notify`, here and below: the platform itself writes to its customer, because nobody else does.
+    """
 
     number: str
     return_external_id: str
     approve: bool
     why: str = ""
     note: str = ""
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LabelReturn:
-    """Put a parcel's number and, where there is one, its label on the return."""
+    """Put a parcel's number and, where there is one, its label on the return. `label_url` is good for a day."""
 
     number: str
     return_external_id: str
@@ -208,6 +212,7 @@ class LabelReturn:
     tracking_url: str = ""
     carrier: str = ""
     label_url: str = ""
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +285,7 @@ class EndReturn:
     number: str
     return_external_id: str
     how: Ending
+    notify: bool = False
 
 
 ReturnAction = OpenReturn | DecideReturn | LabelReturn | ReceiveReturn | PayReturn | SendInstead | EndReturn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -176,13 +176,21 @@ def _as_form(row: ReturnShipping | None, store: Store) -> dict[str, str]:
 # The label of one return
 
 
+_WAYS: Final[Mapping[Method, Lazy]] = {
+    **shipping.NAMES,
+    Method.LABEL: _("With a label that they print"),
+    Method.OWN: _("By post, as they like"),
+}
+"""As the team reads it: the shopper's words say "you" to the shopper."""
+
+
 async def shown(tx: Tx, desk: Desk, request: ReturnRequest) -> dict[str, Any]:
     """What the page of a return says about its label and its way."""
     t = desk.t
     settings = await shipping.of_store(tx, request.store_id)
     found = await labels.of_request(tx, request.id)
     place = await tx.get(shipping.ReturnPlace, request.place_id) if request.place_id is not None else None
-    way = t.gettext(shipping.NAMES[Method(request.method)]) if request.method in set(Method) else ""
+    way = t.gettext(_WAYS[Method(request.method)]) if request.method in set(Method) else ""
     live = any(one.state in labels.LIVE for one in found)
     waits = request.state in ("approved", "sent") and not request.keep and request.origin == records.OURS
     cost = None

@@ -23,7 +23,7 @@ from admin_ui.words import silence
 from plugin import stores
 from plugin.conversations import attachments
 from plugin.conversations.conversations import Conversation
-from plugin.crm import identities
+from plugin.crm import identities, orders
 from plugin.crm.orders import Order, Refund
 from plugin.kernel.db import Tx
 from plugin.kernel.digits import whole
@@ -34,7 +34,7 @@ from plugin.kernel.lazy import Lazy, _
 from plugin.kernel.money import Money, parse
 from plugin.kernel.text import isolate
 from plugin.platform import PlatformError
-from plugin.return_desk import Disposition, ExchangePart, PayReturn, ReturnableLine, Sign
+from plugin.return_desk import Disposition, ExchangePart, PayReturn, ReturnableLine, ReturnPart, Sign
 from plugin.returns import (
     carrying,
     claims,
@@ -56,7 +56,7 @@ from plugin.returns.queue import Asked, Tab
 from plugin.returns.records import ReturnLine, ReturnRequest
 from plugin.returns.requests import Offer
 from plugin.returns.shipping import Method, Way
-from plugin.returns.states import State, Who
+from plugin.returns.states import State, Timer, Who
 from plugin.returns.steps import ReturnStep
 from plugin.team import Agent, Permission
 
@@ -86,6 +86,10 @@ _MOST_AT_ONCE = 50
 _LONG = timedelta(minutes=10)
 _OFFERED = tuple(Resolution)
 _MOST_FOUND = 30
+_BY_MONEY: Final = frozenset({"pay", "complete"})
+"""What follows the money by itself, once that has moved."""
+_ENDS: Final = frozenset({"close", "cancel"})
+"""What waits until it is known what became of the money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Row:
     gets: str
     waiting_since: datetime | None
     at: datetime
-    stuck: bool
+    stuck: Pill | None
     approvable: bool
 
 
@@ -121,6 +125,18 @@ class Step:
     theirs: str = ""
     difference: str = ""
     can: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What somebody has to do before a return goes on. `words`: what for, and the text that they may take over."""
+
+    kind: str
+    sign: str
+    heading: str
+    text: str
+    words: Sequence[tuple[str, str]] = ()
+    done: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +173,9 @@ async def _index(desk: Desk, *, done: str = "") -> Response:
         given = await queue.reasons(tx)
         withdrawn = await withdrawals.counts(tx)
         claimed = await claims.count_open(tx)
+        held_back = await steps.held_back(tx, [one.request.id for one in page.rows if one.request.stuck])
     names = {store.id: store.name for store in shops} if len(shops) > 1 else {}
-    rows = [_row(desk.t, one, names) for one in page.rows]
+    rows = [_row(desk.t, one, names, _held_back(one.request, held_back)) for one in page.rows]
     return desk.page(
         "returns.html",
         heading=desk.t.gettext("Returns"),
@@ -220,18 +237,23 @@ def _count(t: Translator, held: int) -> str:
     return t.format_number(held) if held else ""
 
 
-def _row(t: Translator, listed: queue.Listed, names: Mapping[UUID, str]) -> Row:
+def _held_back(request: ReturnRequest, found: Mapping[UUID, str]) -> Pill | None:
+    """What it waits for somebody with, in a word; None where the store does as it is told."""
+    return Pill(*words.STUCK[found.get(request.id, steps.FAILED)]) if request.stuck else None
+
+
+def _row(t: Translator, listed: queue.Listed, names: Mapping[UUID, str], stuck: Pill | None) -> Row:
     request = listed.request
-    goods = listed.title
+    goods = isolate(listed.title)
     if listed.items > 1:
         goods = t.ngettext("%(title)s and %(num)s more", "%(title)s and %(num)s more", listed.items - 1,
                            title=isolate(listed.title))  # fmt: skip
     if request.origin == records.STORES:
-        goods = t.gettext("Made in the store: %(name)s", name=request.name)
+        goods = t.gettext("Made in the store: %(name)s", name=isolate(request.name, "ltr"))
     return Row(
         id=request.id, number=request.number, order=listed.order, customer=listed.customer,
         store=names.get(request.store_id, ""), goods=goods, image=listed.image, state=pill(State(request.state)),
-        gets=_gets(t, request), waiting_since=request.waiting_since, at=request.created_at, stuck=request.stuck,
+        gets=_gets(t, request), waiting_since=request.waiting_since, at=request.created_at, stuck=stuck,
         approvable=moves.may(request, "approve", Who.AGENT) and request.verified,
     )  # fmt: skip
 
@@ -306,6 +328,7 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         talk = await tx.get(Conversation, request.conversation_id) if request.conversation_id else None
         way = await return_shipping.shown(tx, desk, request)
         gives_with_yes = await moves.gives_with_yes(tx, request, desk.agent)
+        timer = await moves.timer_of(tx, request)
         slip = await tx.get(attachments.Attachment, request.slip_file) if request.slip_file else None
     if order is None or store is None:
         raise nothing_here()
@@ -329,12 +352,18 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
         label=label,
         state=pill(state),
         state_code=state.value,
-        can=[move.name for move in _possible(request)],
+        can=[
+            move.name for move in _possible(request)
+            if move.name not in _ENDS or payment is None or payment.state in steps.OVER
+        ],
         decision=decision,
         money=_amounts(t, decision, request) if decision else [],
         gets=_gets(t, request),
         instead=list(request.chosen.exchange) if request.chosen else [],
         steps=_told(desk, told),
+        task=_task(desk, request, order, told),
+        by_itself=_by_itself(t, request, timer) if timer is not None and not request.overdue else "",
+        wrong=_wrong(t, request, lines) if state in (State.RECEIVED, State.INSPECTED) else "",
         history=[_moment(t, event, names) for event in happened],
         review=[_review(t, code) for code in request.review],
         risk_words=policy_words.risks(t, request.risk_words),
@@ -361,6 +390,24 @@ async def _one(desk: Desk, request_id: UUID, *, saved: str = "", block: str = ""
     )  # fmt: skip
 
 
+async def goods(desk: Desk) -> Response:
+    """What a return of the store's own is about, as the store says it now: it is kept nowhere here."""
+    async with desk.transaction() as tx:
+        request = await records.get(tx, desk.path_id())
+        seen, store = await orders.get(tx, request.order_id), await stores.get(tx, request.store_id)
+    if seen is None or store is None or request.origin != records.STORES:
+        raise nothing_here()
+    sold = {line.external_id: (line, seen.picture(line)) for line in seen.lines}
+    parts: Sequence[ReturnPart] = ()
+    trouble = ""
+    try:
+        parts = await desk.app.platforms[store.platform].return_parts(store.connection(), request.external_id)
+    except PlatformError as error:
+        trouble = silence(desk.t, error)
+    return desk.page("return.html", block="goods", trouble=trouble,
+                     parts=[(part, *sold.get(part.line_external_id, (None, ""))) for part in parts])  # fmt: skip
+
+
 def _seen(request: ReturnRequest, told: Sequence[ReturnStep]) -> str:
     """How a return stands with the store, in short: another word means that its page is another."""
     steps_told = [(str(step.id), step.state, step.code, step.said, step.tries) for step in told]
@@ -369,7 +416,7 @@ def _seen(request: ReturnRequest, told: Sequence[ReturnStep]) -> str:
 
 
 def _possible(request: ReturnRequest) -> list[Any]:
-    return [one for one in moves.ALL if moves.may(request, one.name, Who.AGENT)]
+    return [one for one in moves.ALL if one.name not in _BY_MONEY and moves.may(request, one.name, Who.AGENT)]
 
 
 def _answers(t: Translator, line: ReturnLine) -> str:
@@ -458,6 +505,72 @@ def _step(desk: Desk, step: ReturnStep) -> Step:
     )
 
 
+def _task(desk: Desk, request: ReturnRequest, order: Order, told: Sequence[ReturnStep]) -> Task | None:
+    """What the store left to somebody of the team: money to hand over, to look for, or a step that it refused."""
+    step = next((one for one in told if one.state in steps.STUCK), None)
+    if step is None or not request.stuck:
+        return None
+    t = desk.t
+    if step.money is None or step.state == steps.FAILED:
+        what = t.gettext("What it was told last did not come through. Look at the store's steps below.")
+        return Task("bad", "", t.gettext("The store needs a look"), what)
+    amount = t.format_money(step.money)
+    number, name = isolate(request.number, "ltr"), isolate(order.customer_name or t.gettext("Without a name"))
+    if step.state == steps.UNKNOWN:
+        heading = t.gettext("%(amount)s may have gone back already", amount=amount)
+        what = t.gettext(
+            "The store did not say what became of it. Look in the refunds of order %(order)s for %(number)s, then say "
+            "below whether it happened. Nothing is sent again by itself.",
+            order=isolate(order.name, "ltr"), number=number,
+        )  # fmt: skip
+        return Task("bad", "", heading, what)
+    theirs = desk.app.catalogues.translator(request.language or t.locale)
+    said = {
+        "number": isolate(request.number, "ltr"), "order": isolate(order.name, "ltr"),
+        "amount": theirs.format_money(step.money),
+    }  # fmt: skip
+    return Task(
+        "warn", "hand-coins",
+        t.gettext("Give %(amount)s back to %(name)s yourselves", amount=amount, name=name),
+        t.gettext(
+            "The store has written the refund down, and this way of paying gives nothing back by itself. Transfer the "
+            "money or hand it over, then say so here: only then is the customer told."
+        ),
+        ((t.gettext("Words for the transfer"), theirs.gettext(words.TRANSFER, **said)),
+         (t.gettext("Words for the customer"), theirs.gettext(words.ASK_WHERE_TO, **said))),
+        step.id if desk.may(Permission.REFUND) else None,
+    )  # fmt: skip
+
+
+_BY_ITSELF: Final[Mapping[str, Lazy]] = {
+    "cancel": _("Without an answer it is cancelled by itself on %(day)s."),
+    "close": _("It is closed by itself on %(day)s."),
+    "": _("If nothing comes until %(day)s, it waits for you."),
+}
+
+
+def _by_itself(t: Translator, request: ReturnRequest, timer: Timer) -> str:
+    """What happens without anybody, and when: the shopper is reminded, then the return ends or waits for the team."""
+    since, rest = request.moved_at + timer.first, timer.then
+    said = []
+    if timer.reminds and request.reminded_at is None:
+        said.append(t.gettext("The customer is reminded on %(day)s.", day=t.format_date(since)))
+    elif timer.reminds:
+        since = request.reminded_at or since
+    elif rest is None:
+        rest = timedelta(0)
+    if rest is not None:
+        move = "" if moves.gave_before_the_goods(request) else timer.move
+        said.append(t.gettext(_BY_ITSELF[move], day=t.format_date(since + rest)))
+    return " ".join(said)
+
+
+def _wrong(t: Translator, request: ReturnRequest, lines: Sequence[ReturnLine]) -> str:
+    """What the goods were worth that came back damaged, or not at all; empty where everything is as it should be."""
+    worth = sum(line.goods * (line.damaged + line.missing) // line.quantity for line in lines)
+    return t.format_money(request.money(worth)) if worth and request.paid_at is None else ""
+
+
 def _moment(t: Translator, event: Event, names: Mapping[str, str]) -> Moment:
     amount = event.data.get("amount")
     money = Money(int(amount), event.data["currency"], int(event.data["exponent"])) if amount is not None else None
@@ -467,6 +580,8 @@ def _moment(t: Translator, event: Event, names: Mapping[str, str]) -> Moment:
     if event.data.get("store"):
         who = t.gettext("In the store")
     text = words.HISTORY.get(event.kind)
+    if event.kind == "return_request.stuck" and event.data.get("state") == steps.HAND:
+        text = words.HAND_EVENT
     return Moment(t.gettext(text) if text else event.kind, who or t.gettext("By itself"), event.at,
                   t.format_money(money) if money else "")  # fmt: skip
 
@@ -618,6 +733,7 @@ async def _payment(desk: Desk, form: FormData | None) -> Response:
         request = await records.get(tx, desk.path_id())
         order, store = await tx.get(Order, request.order_id), await stores.get(tx, request.store_id)
         wanted = await moves.payment(tx, request, _amount(request, form)) if order is not None else None
+        wrong = _wrong(desk.t, request, await records.lines_of(tx, request.id))
     if order is None or store is None or wanted is None:
         raise nothing_here()
     quote, trouble = None, ""
@@ -626,7 +742,7 @@ async def _payment(desk: Desk, form: FormData | None) -> Response:
     except PlatformError as error:
         trouble = silence(desk.t, error)
     return desk.page("return.html", block="payment", request=request, order=order, store=store, wanted=wanted,
-                     quote=quote, trouble=trouble, differs=_differs(desk.t, wanted, quote),
+                     quote=quote, trouble=trouble, wrong=wrong, differs=_differs(desk.t, wanted, quote),
                      refusal=_refused(desk.t, quote.refusal) if quote is not None else ())  # fmt: skip
 
 
@@ -882,21 +998,25 @@ async def beside(desk: Desk) -> Response:
         talk = await tx.get(Conversation, desk.path_id())
         if talk is None:
             raise nothing_here()
-        orders: list[Order] = []
+        bought: list[Order] = []
         if talk.customer_id is not None:
             members = await identities.family(tx, talk.customer_id)
-            orders = list(await tx.scalars(records.orders_of(tx, members)))
+            bought = list(await tx.scalars(records.orders_of(tx, members)))
         found = {one.id: one for one in await records.of_conversation(tx, talk.id)}
-        found |= {one.id: one for one in await records.of_orders(tx, [order.id for order in orders])}
-        names = {order.id: order.name for order in orders}
+        found |= {one.id: one for one in await records.of_orders(tx, [order.id for order in bought])}
+        names = {order.id: order.name for order in bought}
         for request in found.values():
             if request.order_id not in names and (order := await tx.get(Order, request.order_id)) is not None:
                 names[order.id] = order.name
-    shown = sorted(found.values(), key=lambda one: one.created_at, reverse=True)[:5]
+        shown = sorted(found.values(), key=lambda one: one.created_at, reverse=True)[:5]
+        held_back = await steps.held_back(tx, [one.id for one in shown if one.stuck])
     return desk.page(
         "return_beside.html",
         block="beside",
         talk=talk,
-        rows=[(one, names.get(one.order_id, ""), pill(State(one.state)), _gets(desk.t, one)) for one in shown],
-        orders=orders[:3] if desk.may(Permission.REPLY) else [],
+        rows=[
+            (one, names.get(one.order_id, ""), pill(State(one.state)), _held_back(one, held_back), _gets(desk.t, one))
+            for one in shown
+        ],
+        orders=bought[:3] if desk.may(Permission.REPLY) else [],
     )

@@ -284,6 +284,16 @@ def is_ours(line: Node, number: str) -> bool:
     return any(text == number or text.startswith(f"{number}:") for text in told)
 
 
+def parts(found: Node) -> tuple[ReturnPart, ...]:
+    """What goes back in a return that somebody made at Shopify, with what its customer or the merchant wrote."""
+    made = []
+    for line in _nodes(found["returnLineItems"]):
+        sold = (line.get("fulfillmentLineItem") or {}).get("lineItem") or {}
+        words = str(line.get("customerNote") or line.get("returnReasonNote") or "")
+        made.append(ReturnPart(str(sold.get("id") or ""), int(line["quantity"]), words=words))
+    return tuple(made)
+
+
 def reason(code: str, handles: Mapping[str, str]) -> str | None:
     """Shopify's id of one of our reasons: `handles` are those of its library."""
     return handles.get(code.replace("_", "-")) or handles.get(_HANDLES.get(code, "other")) or handles.get("other")

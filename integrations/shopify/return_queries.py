@@ -116,6 +116,20 @@ query OrderReturns($id: ID!) {
 }
 """
 
+_RETURN_GOODS: Final = """
+query ReturnGoods($id: ID!) {
+  return(id: $id) {
+    id
+    returnLineItems(first: 50) {
+      nodes {
+        id quantity customerNote returnReasonNote
+        ... on ReturnLineItem { fulfillmentLineItem { id lineItem { id } } }
+      }
+    }
+  }
+}
+"""
+
 _RETURN_STATE: Final = f"""
 query ReturnState($id: ID!) {{
   return(id: $id) {{
@@ -262,9 +276,9 @@ mutation ReopenReturn($id: ID!) {
 # Shopify would write to the customer unless it is told not to (platforms.md A5.4): the return's own messages are ours.
 _LABEL_RETURN: Final = """
 mutation LabelReturn($order: ID!, $lines: [ReverseDeliveryLineItemInput!]!, $label: ReverseDeliveryLabelInput,
-  $tracking: ReverseDeliveryTrackingInput) {
+  $tracking: ReverseDeliveryTrackingInput, $notify: Boolean!) {
   reverseDeliveryCreateWithShipping(reverseFulfillmentOrderId: $order, reverseDeliveryLineItems: $lines,
-    labelInput: $label, trackingInput: $tracking, notifyCustomer: false) {
+    labelInput: $label, trackingInput: $tracking, notifyCustomer: $notify) {
     reverseDelivery { id }
     userErrors { field message code }
   }
@@ -272,9 +286,10 @@ mutation LabelReturn($order: ID!, $lines: [ReverseDeliveryLineItemInput!]!, $lab
 """
 
 _RELABEL_RETURN: Final = """
-mutation RelabelReturn($id: ID!, $label: ReverseDeliveryLabelInput, $tracking: ReverseDeliveryTrackingInput) {
+mutation RelabelReturn($id: ID!, $label: ReverseDeliveryLabelInput, $tracking: ReverseDeliveryTrackingInput,
+  $notify: Boolean!) {
   reverseDeliveryShippingUpdate(reverseDeliveryId: $id, labelInput: $label, trackingInput: $tracking,
-    notifyCustomer: false) {
+    notifyCustomer: $notify) {
     reverseDelivery { id }
     userErrors { field message code }
   }
@@ -350,6 +365,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "ReturnableUnits": _RETURNABLE_UNITS,
     "ReturnReasons": _RETURN_REASONS,
     "OrderReturns": _ORDER_RETURNS,
+    "ReturnGoods": _RETURN_GOODS,
     "ReturnState": _RETURN_STATE,
     "ReturnParcels": _RETURN_PARCELS,
     "ReturnOutcome": _RETURN_OUTCOME,
@@ -374,6 +390,7 @@ SCOPES: Final[dict[str, tuple[str, ...]]] = {
     "ReturnableOrder": ("read_orders", "read_customers", "read_fulfillments"),
     "OrderPayments": ("read_orders",),
     "ReturnableLines": ("read_orders", "read_products"),
+    "ReturnGoods": ("read_orders", "read_returns"),
     "ReturnState": ("read_orders", "read_customers", "read_returns"),
     **dict.fromkeys(
         ("ReturnableUnits", "OrderReturns", "ReturnParcels", "ReturnOutcome", "ReturnOrder"),

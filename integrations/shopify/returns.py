@@ -31,6 +31,7 @@ from plugin.return_desk import (
     ReceiveReturn,
     ReturnableOrder,
     ReturnAction,
+    ReturnPart,
     ReturnQuote,
     SendInstead,
     mark,
@@ -86,6 +87,11 @@ class ReturnDesk:
         """See the port."""
         found = (await self._ask(connection, "ReturnOrder", {"id": return_external_id}))["return"]
         return await self.read_order(connection, found["order"]["id"]) if found else ()
+
+    async def return_parts(self, connection: Connection, return_external_id: str) -> Sequence[ReturnPart]:
+        """See the port."""
+        found = (await self._ask(connection, "ReturnGoods", {"id": return_external_id}))["return"]
+        return return_mapping.parts(found) if found else ()
 
     async def quote_return(self, connection: Connection, order: str, action: ReturnAction) -> ReturnQuote:
         """See the port. A missing scope is told before anything is asked."""
@@ -249,8 +255,7 @@ class ReturnDesk:
             raise Changed(f"the return is {status.lower()} at Shopify")
         told: dict[str, Any] = {"id": id}
         if operation in ("ApproveReturn", "DeclineReturn"):
-            # The return's messages are ours.
-            told = {"input": {"id": id, "notifyCustomer": False}}
+            told = {"input": {"id": id, "notifyCustomer": action.notify}}
         if operation == "DeclineReturn":
             told["input"] |= _no(action)
         try:
@@ -280,6 +285,7 @@ class ReturnDesk:
             "tracking": tracking if any(tracking.values()) else None,
             "label": {"fileUrl": action.label_url} if action.label_url else None,
         }
+        notify = {"notify": action.notify}
         parcels = await self._parcels(connection, action.return_external_id)
         if parcels["status"] != "OPEN":
             raise Changed(f"the return is {str(parcels['status']).lower()} at Shopify")
@@ -292,12 +298,13 @@ class ReturnDesk:
                 made = made or there[0]["id"]
             elif there:
                 # A second parcel would stand beside the first: a new label takes the place of the old one.
-                await self._ask(connection, "RelabelReturn", {"id": there[0]["id"], **told})
+                await self._ask(connection, "RelabelReturn", {"id": there[0]["id"], **told, **notify})
                 made = made or there[0]["id"]
             else:
                 lines = [{"reverseFulfillmentOrderLineItemId": line["id"], "quantity": line["totalQuantity"]}
                          for line in parcel["lineItems"]["nodes"]]  # fmt: skip
-                answer = await self._ask(connection, "LabelReturn", {"order": parcel["id"], "lines": lines, **told})
+                wanted = {"order": parcel["id"], "lines": lines, **told, **notify}
+                answer = await self._ask(connection, "LabelReturn", wanted)
                 made = made or answer["reverseDeliveryCreateWithShipping"]["reverseDelivery"]["id"]
         return Done(made or action.return_external_id)
 

@@ -27,6 +27,7 @@ from plugin.return_desk import (
     ReceiveReturn,
     ReturnableOrder,
     ReturnAction,
+    ReturnPart,
     ReturnQuote,
     SendInstead,
     mark,
@@ -63,6 +64,10 @@ class ReturnDesk:
 
     async def read_return(self, connection: Connection, return_external_id: str) -> Sequence[Record]:
         """See the port: WooCommerce never tells of a return."""
+        return ()
+
+    async def return_parts(self, connection: Connection, return_external_id: str) -> Sequence[ReturnPart]:
+        """See the port: WooCommerce has no returns of its own."""
         return ()
 
     async def quote_return(self, connection: Connection, order: str, action: ReturnAction) -> ReturnQuote:
@@ -199,7 +204,7 @@ async def _write(client: StoreClient, order: str, held: Held, words: str, key: s
 
 async def _label(client: StoreClient, order: str, action: ReturnAction, quote: ReturnQuote, key: str) -> Done:
     assert isinstance(action, LabelReturn)
-    words = (action.carrier, action.tracking_number, action.tracking_url, action.label_url)
+    words = (action.carrier, action.tracking_number, action.tracking_url)
     await _note(client, order, action.number, " ".join(filter(None, words)), key)
     return Done(action.return_external_id)
 

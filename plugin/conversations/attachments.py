@@ -293,10 +293,12 @@ async def give(tx: Tx, ids: Sequence[UUID], *, conversation_id: UUID, message_id
     )
 
 
-def link(vault: Vault, workspace_id: UUID, attachment_id: str, *, small: bool = False) -> str:
-    """A path that serves this one file for a minute. Whoever makes it has checked that its reader may see it."""
+def link(
+    vault: Vault, workspace_id: UUID, attachment_id: str, *, small: bool = False, seconds: int = LINK_SECONDS
+) -> str:
+    """A path that serves this one file for so long. Whoever makes it has checked that its reader may see it."""
     claims = {"w": str(workspace_id), "a": attachment_id, **({"s": 1} if small else {})}
-    return f"/files/{vault.sign('file', claims, LINK_SECONDS)}"
+    return f"/files/{vault.sign('file', claims, seconds)}"
 
 
 def with_links(vault: Vault, workspace_id: UUID, message: dict[str, Any]) -> dict[str, Any]:

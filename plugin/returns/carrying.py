@@ -9,6 +9,7 @@ import structlog
 
 from plugin import stores
 from plugin.app import App
+from plugin.conversations import attachments
 from plugin.crm import once, sync
 from plugin.crm.once import Verdict
 from plugin.crm.orders import Order
@@ -17,7 +18,7 @@ from plugin.kernel.errors import Conflict, Forbidden
 from plugin.kernel.jobs import TaskError
 from plugin.kernel.lazy import _
 from plugin.platform import Done, PlatformError
-from plugin.return_desk import OpenReturn, ReturnAction, ReturnQuote
+from plugin.return_desk import LabelReturn, OpenReturn, ReturnAction, ReturnQuote
 from plugin.returns import moves, records, steps
 from plugin.returns.records import ReturnRequest
 from plugin.returns.steps import PAY, ReturnStep
@@ -25,6 +26,9 @@ from plugin.stores import Store
 from plugin.team import Agent, Permission, audit
 
 log = structlog.get_logger(__name__)
+
+_LABEL_SECONDS = 86_400
+"""A step is repeated for half a day (`once.KEY_LASTS`), and the store may fetch the file some time after it."""
 
 
 async def carry_return(app: App, workspace_id: UUID, *, request_id: str) -> None:
@@ -36,7 +40,7 @@ async def carry_return(app: App, workspace_id: UUID, *, request_id: str) -> None
 async def _next(app: App, workspace_id: UUID, request_id: UUID) -> bool:
     """One step. Whether another may follow; TaskError asks for another round."""
     async with app.db.transaction(workspace_id) as tx:
-        found = await _picked(tx, request_id)
+        found = await _picked(app, tx, request_id)
         if found is None:
             # The request is held: who adds a step now waits, and finds this job over.
             await tx.complete_job()
@@ -78,7 +82,7 @@ async def _next(app: App, workspace_id: UUID, request_id: UUID) -> bool:
     return went_on
 
 
-async def _picked(tx: Tx, request_id: UUID) -> tuple[ReturnStep, ReturnAction, Store, Order] | None:
+async def _picked(app: App, tx: Tx, request_id: UUID) -> tuple[ReturnStep, ReturnAction, Store, Order] | None:
     request = await tx.get(ReturnRequest, request_id, lock=True)
     step = await steps.next_of(tx, request_id) if request is not None else None
     if request is None or step is None or step.state != steps.QUEUED:
@@ -99,7 +103,15 @@ async def _picked(tx: Tx, request_id: UUID) -> tuple[ReturnStep, ReturnAction, S
         # The store's name of the return may have come with the step before this one.
         # That of a return which was changed is over, and the step says which it was.
         action = replace(action, return_external_id=request.external_id or action.return_external_id)
+        if isinstance(action, LabelReturn) and request.label_file is not None:
+            action = replace(action, label_url=_label_url(app, tx, request.label_file))
     return step, action, store, order
+
+
+def _label_url(app: App, tx: Tx, file: UUID) -> str:
+    """From where the store fetches a label that somebody uploaded, or that we bought."""
+    path = attachments.link(app.vault, tx.workspace_id, str(file), seconds=_LABEL_SECONDS)
+    return f"{app.settings.public_url}{path}"
 
 
 async def _counted(

@@ -116,7 +116,7 @@ async def approve(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
     await _shift(tx, request, "approve", by)
     if by is not Who.STORE:
         known = await _is_opened(tx, request)
-        yes = DecideReturn(request.number, request.external_id, approve=True)
+        yes = DecideReturn(request.number, request.external_id, approve=True, notify=_is_the_stores(request))
         await _tell_store(tx, request, yes if known else await _opening(tx, request, approved=True), by)
     await _go_on(tx, request)
 
@@ -131,7 +131,9 @@ async def decline(tx: Tx, request: ReturnRequest, *, why: str, note: str = "", b
         raise AhlanError(_("Say why, in your own words."), code="note_missing")
     await _shift(tx, request, "decline", by, why=why, note=note)
     if by is not Who.STORE and await _is_opened(tx, request):
-        said = DecideReturn(request.number, request.external_id, approve=False, why=why, note=note)
+        said = DecideReturn(
+            request.number, request.external_id, approve=False, why=why, note=note, notify=_is_the_stores(request)
+        )
         await _tell_store(tx, request, said, by)
     await _reckon(tx, request)
 
@@ -176,7 +178,7 @@ async def label(
         values["label_file"] = file
     # The message to the shopper carries the file.
     await _shift(tx, request, "label", by, data={"file": str(file)} if file is not None else None, **values)
-    await _tell_store(tx, request, _labelled(request), by)
+    await _tell_store_that_knows(tx, request, _labelled(request), by)
     await _reckon(tx, request)
 
 
@@ -194,7 +196,7 @@ async def ship(
     }
     await _shift(tx, request, "ship", by, **values)
     if values.get("tracking_number"):
-        await _tell_store(tx, request, _labelled(request), by)
+        await _tell_store_that_knows(tx, request, _labelled(request), by)
     await (_reckon if by is Who.SHOPPER else _go_on)(tx, request)
 
 
@@ -226,7 +228,8 @@ async def inspect(
     whole = all(one.disposition is Disposition.RESTOCK for one in goods)
     await _shift(tx, request, "inspect", by, inspected_at=datetime.now(UTC), **_paid_by_hand(whole))
     if goods:
-        await _tell_store(tx, request, ReceiveReturn(request.number, request.external_id, tuple(goods)), by)
+        received = ReceiveReturn(request.number, request.external_id, tuple(goods))
+        await _tell_store_that_knows(tx, request, received, by)
     if request.paid_at is not None:
         await _shift(tx, request, "complete", Who.SYSTEM)
     await _go_on(tx, request)
@@ -335,7 +338,7 @@ async def close(tx: Tx, request: ReturnRequest, *, by: Agent | Who, why: str = "
     await _no_money_under_way(tx, request)
     await _shift(tx, request, "close", by, why=why)
     if by is not Who.STORE:
-        await _tell_store(tx, request, EndReturn(request.number, request.external_id, Ending.CLOSE), by)
+        await _tell_store_that_knows(tx, request, _ended(request, Ending.CLOSE), by)
     await _reckon(tx, request)
 
 
@@ -347,7 +350,7 @@ async def cancel(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
         raise _elsewhere(request)
     await _shift(tx, request, "cancel", by)
     if by is not Who.STORE and await _is_opened(tx, request) and not await _never_told(tx, request):
-        await _tell_store(tx, request, EndReturn(request.number, request.external_id, Ending.CANCEL), by)
+        await _tell_store(tx, request, _ended(request, Ending.CANCEL), by)
     await _reckon(tx, request)
 
 
@@ -360,7 +363,7 @@ async def reopen(tx: Tx, request: ReturnRequest, *, by: Agent | Who) -> None:
     if State(request.state) is State.CLOSED:
         await _shift(tx, request, "resume_received" if request.received_at else "resume", by)
         if by is not Who.STORE:
-            await _tell_store(tx, request, EndReturn(request.number, request.external_id, Ending.REOPEN), by)
+            await _tell_store_that_knows(tx, request, _ended(request, Ending.REOPEN), by)
     else:
         if request.origin != OURS:
             raise _elsewhere(request)
@@ -465,9 +468,7 @@ def may(request: ReturnRequest, name: str, who: Who) -> bool:
         return False
     if name in ("cancel", "change"):
         return request.paid_at is None and (name == "cancel" or request.origin == OURS)
-    if name == "reopen":
-        return request.origin == OURS
-    if name in ("receive", "inspect"):
+    if name in ("ask", "answer", "receive", "inspect", "reopen"):
         return request.origin == OURS
     if name in ("resume", "resume_received"):
         return (name == "resume_received") is (request.received_at is not None)
@@ -547,7 +548,7 @@ async def _instead_of(tx: Tx, request: ReturnRequest) -> tuple[ExchangePart, ...
 
 async def _is_opened(tx: Tx, request: ReturnRequest) -> bool:
     """Whether the store knows of it as it is now, or hears of it before anything that is told from here on."""
-    known = False
+    known = _is_the_stores(request)
     for row in await steps.of_request(tx, request.id):
         if row.kind == "open" and row.state != steps.SKIPPED:
             known = True
@@ -563,10 +564,20 @@ async def _parts(tx: Tx, request: ReturnRequest) -> tuple[ReturnPart, ...]:
     )
 
 
+def _is_the_stores(request: ReturnRequest) -> bool:
+    """Begun in the store itself: nobody but the store writes to its customer about it."""
+    return request.origin != OURS
+
+
 def _labelled(request: ReturnRequest) -> LabelReturn:
     return LabelReturn(
-        request.number, request.external_id, request.tracking_number, request.tracking_url, request.carrier
-    )
+        request.number, request.external_id, request.tracking_number, request.tracking_url, request.carrier,
+        notify=_is_the_stores(request),
+    )  # fmt: skip
+
+
+def _ended(request: ReturnRequest, how: Ending) -> EndReturn:
+    return EndReturn(request.number, request.external_id, how, notify=_is_the_stores(request))
 
 
 def _parcel(carrier: str, number: str, url: str) -> dict[str, Any]:
@@ -590,6 +601,12 @@ async def _tell_store(tx: Tx, request: ReturnRequest, action: Any, by: Agent | W
         tx, request_id=request.id, order_id=request.order_id, store_id=request.store_id, action=action,
         by=by.id if isinstance(by, Agent) else None,
     )  # fmt: skip
+
+
+async def _tell_store_that_knows(tx: Tx, request: ReturnRequest, action: Any, by: Agent | Who) -> None:
+    """What a store can only do about a return that it has: making it known may have been left out."""
+    if await _is_opened(tx, request):
+        await _tell_store(tx, request, action, by)
 
 
 async def _never_told(tx: Tx, request: ReturnRequest) -> bool:
@@ -666,7 +683,7 @@ async def _shift(
     """Make a move: compare and set. Raises Conflict when the return is elsewhere, or was moved a moment ago."""
     one = states.move(name)
     who = Who.AGENT if isinstance(by, Agent) else by
-    if State(request.state) not in one.sources or who not in one.by:
+    if not may(request, name, who):
         raise _elsewhere(request)
     if isinstance(by, Agent) and not by.may(Permission.REPLY):
         raise Forbidden(_("Your role does not allow that."), _("Ask an owner of this workspace."))
@@ -713,7 +730,9 @@ async def _shift(
 
 
 async def timer_of(tx: Tx, request: ReturnRequest) -> Timer | None:
-    """How long a return may stand as it does; None for ever."""
+    """How long a return may stand as it does; None for ever. The store's own end where they were made."""
+    if _is_the_stores(request):
+        return None
     times = await policies.times_of(tx, request.store_id, request.policy_version)
     return states.timers(times, gave=gave_before_the_goods(request)).get(State(request.state))
 

@@ -5,7 +5,7 @@ is touched, and whoever finds a counted one asks the store what became of it, ne
 (docs/decisions/order-actions.md). A step that went wrong holds back those behind it until somebody has looked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -164,6 +164,20 @@ async def of_request(tx: Tx, request_id: UUID) -> Sequence[ReturnStep]:
         .execution_options(populate_existing=True)
     )
     return list(rows)
+
+
+async def held_back(tx: Tx, request_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """In which state the step stands that each of these returns waits for somebody with: one of STUCK."""
+    rows = await tx.execute(
+        select(ReturnStep.request_id, ReturnStep.state)
+        .where(
+            ReturnStep.workspace_id == tx.workspace_id,
+            ReturnStep.request_id.in_(request_ids),
+            ReturnStep.state.in_(STUCK),
+        )
+        .order_by(ReturnStep.position.desc())
+    )
+    return {row.request_id: row.state for row in rows}
 
 
 async def next_of(tx: Tx, request_id: UUID) -> ReturnStep | None:

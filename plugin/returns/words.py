@@ -84,6 +84,19 @@ REFUSALS: Mapping[str, tuple[Lazy, Lazy]] = {
 """Why a platform would not do it (the codes of `ReturnQuote`), and what helps."""
 UNKNOWN = _("The store did not say what became of it. Look there before anything else: it may have happened.")
 BY_HAND = _("The store has written it down, but this way of paying gives nothing back by itself.")
+STUCK: Mapping[str, tuple[Lazy, str, str]] = {
+    "by_hand": (_("Money by hand"), "warn", "hand-coins"),
+    "failed": (_("The store needs a look"), "bad", "triangle-alert"),
+    "unknown": (_("The store needs a look"), "bad", "triangle-alert"),
+}
+"""What a return waits for somebody with, by the state of its step."""
+HAND_EVENT = _("Money to give back by hand")
+TRANSFER = _("Refund %(number)s for order %(order)s")
+ASK_WHERE_TO = _(
+    "For your return %(number)s of order %(order)s you get %(amount)s back. The way you paid cannot take it back by "
+    "itself. How would you like to receive it, for example by bank transfer?"
+)
+"""For their customer, in the customer's language."""
 
 # What happened, for the team. Messages to shoppers are in `telling`.
 HISTORY: Mapping[str, Lazy] = {

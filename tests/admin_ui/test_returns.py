@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from uuid import UUID, uuid4
 
@@ -11,19 +13,20 @@ import pytest
 
 from plugin import workspaces
 from plugin.app import App
-from plugin.crm.orders import Order
+from plugin.crm.orders import Order, OrderLine, OrderReturn, Refund
+from plugin.kernel.db import new_id
 from plugin.kernel.money import Money
 from plugin.platform import PlatformError
-from plugin.return_desk import PayReturn, Sign
+from plugin.return_desk import PayReturn, ReturnPart, Sign, mark
 from plugin.returns import records, shipping, steps, words
 from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
-from plugin.returns.states import State
+from plugin.returns.states import State, Times
 from plugin.stores import Store
 from plugin.team import Permission
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Admin, Shop
-from tests.returns.desk import MUG, SHIRT, open_shop, want
+from tests.returns.desk import MUG, SHIRT, Killed, open_shop, want
 from tests.returns.desk import Shop as Till
 
 HX = {"hx-request": "true", "hx-request-type": "partial"}
@@ -63,6 +66,7 @@ async def test_the_queue_shows_what_waits_and_what_it_is_about(till: Till, maya:
     assert request.number in page
     assert "Layla H" in page
     assert "Linen shirt and 1 more" in page
+    assert not re.search(r"<bdi>[^<]*and 1 more", page), "the sentence runs in its reader's direction, not the goods'"
     assert "Money back · ₪70.00" in page
     assert (await maya.get("/panel/returns", params={"tab": "done"})).text.count(request.number) == 0
     for query in (
@@ -151,6 +155,9 @@ async def test_one_return_from_its_request_to_the_money(till: Till, maya: Browse
     look = await maya.get(f"/panel/returns/{request.id}/pay", headers=HX)
     assert "The store itself would give" in look.text
     assert "₪90.00" in look.text
+    assert re.search(r'class="warn"><dt>Difference</dt><dd>₪10.00<', bare(look.text))
+    assert "Goods for ₪50.00 came back damaged or not at all." in bare(look.text)
+    assert "Not everything is as it should be" in (await maya.get(f"/panel/returns/{request.id}")).text
     other = await maya.post(f"/panel/returns/{request.id}/payment", data={"amount": "50"}, headers=HX)
     assert 'name="confirmed" value="5000"' in other.text
     paid = await maya.post(f"/panel/returns/{request.id}/pay", data={"confirmed": "5000"}, headers=HX)
@@ -160,9 +167,68 @@ async def test_one_return_from_its_request_to_the_money(till: Till, maya: Browse
     page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
     assert "Paid: ₪50.00" in page
     assert "Back on the shelf: 1 · Damaged: 1" in page
+    assert "Not everything is as it should be" not in page, "somebody has decided"
+    assert "The store reckons ₪40.00, a difference of ₪10.00." in page
     assert till.desk.moved == 5_000
     log = (await maya.get("/panel/team/log")).text
     assert request.number in log
+
+
+async def test_a_button_of_a_page_that_is_no_longer_true_does_nothing(till: Till, maya: Browser) -> None:
+    """Cancelling is possible before and after the yes; whoever did not see the yes is asked to look again."""
+    request = await till.submit()
+    await till.move(request, "approve")
+    assert await moved(maya, request, "cancel") == 409
+    assert (await till.request(request)).state == State.APPROVED
+
+
+async def test_what_happens_by_itself_is_said_with_its_day(till: Till, maya: Browser) -> None:
+    await till.policy(replace(BY_HAND, times=Times(3, 14, 7, 30, 21, 3)))
+    request = await till.submit()
+
+    async def said(**days: int) -> None:
+        page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+        t = till.app.catalogues.translator("en")
+        for sentence, after in days.items():
+            day = t.format_date((await till.request(request)).moved_at + timedelta(days=after))
+            assert f"{sentence.replace('_', ' ')} {day}" in page
+        for sentence in ("customer is reminded on", "cancelled by itself on", "closed by itself on", "comes until"):
+            assert (sentence in page) is (sentence.replace(" ", "_") in days)
+
+    await said()
+    await till.move(request, "ask", note="Which size?")
+    await said(customer_is_reminded_on=3, cancelled_by_itself_on=14)
+    await till.hurry("wake_return")
+    await till.work()
+    await said(cancelled_by_itself_on=11)
+    await till.move(request, "approve")
+    await said(customer_is_reminded_on=7, closed_by_itself_on=30)
+    await till.move(request, "ship")
+    await said(comes_until=21)
+    await till.hurry("wake_return")
+    await till.work()
+    await said()
+
+
+async def test_refunds_of_the_stores_books_stand_with_the_return_that_made_them(till: Till, maya: Browser) -> None:
+    """By the id that paying gave us, or by our number in the reason; nobody else's are this return's."""
+    await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    request = await till.submit(want((SHIRT, 1)))
+    await till.work()
+    paid = next(step for step in await till.steps(request) if step.kind == steps.PAY)
+
+    async def shown() -> int:
+        return (await maya.get(f"/panel/returns/{request.id}")).text.count("In the store&#39;s books")
+
+    assert await shown() == 0
+    for external_id, reason, found in (
+        (paid.done.external_id, "", 1), ("another", mark(request.number, "key"), 2), ("theirs", "R-9 (key)", 2),
+    ):  # fmt: skip
+        async with till.app.db.transaction(till.workspace) as tx:
+            tx.add(Refund(id=new_id(), store_id=till.store.id, external_id=external_id, order_id=till.order_id,
+                          order_external_id="x", version=datetime.now(UTC), reason=reason, amount=5_000,
+                          currency="ILS", exponent=2))  # fmt: skip
+        assert await shown() == found
 
 
 async def test_several_are_approved_after_a_look_at_the_sum(till: Till, maya: Browser) -> None:
@@ -243,14 +309,100 @@ async def test_a_step_that_stuck_is_shown_with_the_stores_words(till: Till, maya
     await till.move(request, "pay")
     await till.work()
     page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+    assert "Give ₪50.00 back to Layla H yourselves" in page
     assert "this way of paying gives nothing back by itself" in page
     assert 'href="#store-steps"' in page, "from the warning to what it is about"
     assert 'id="store-steps"' in page
-    assert "The store needs a look" in (await maya.get("/panel/returns")).text
+    assert "did not come through" not in page
+    assert "End it" not in page, "not while it is open what became of the money"
+    listed = (await maya.get("/panel/returns")).text
+    assert "Money by hand" in listed
+    assert "The store needs a look" not in listed, "it did what it could"
     step = (await till.steps(request))[-1]
     assert step.state == steps.HAND
+    assert page.count(f"/steps/{step.id}/done") == 1, "one button, at the top"
+    assert "Money to give back by hand" in page.partition("History")[2]
     await maya.post(f"/panel/returns/{request.id}/steps/{step.id}/done", headers=HX)
     assert (await till.request(request)).paid == 5_000
+
+
+@pytest.mark.parametrize(("language", "asked"), [("en", "bank transfer"), ("ar", "تحويل بنكي"), ("he", "העברה בנקאית")])
+async def test_money_to_give_by_hand_comes_with_the_words_for_bank_and_customer(
+    till: Till, maya: Browser, language: str, asked: str
+) -> None:
+    """A task says how much, to whom, and what to write, in the language of whoever reads it in the end."""
+    await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    till.desk.by_hand = True
+    request = await till.submit(want((SHIRT, 1)), language=language)
+    await till.work()
+    page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+    transfer, customer = re.findall(r"<textarea[^>]* readonly[^>]*>([^<]+)<", page)
+    t = till.app.catalogues.translator(language)
+    for said in (transfer, customer):
+        assert request.number in said
+        assert "#7001" in said
+    assert t.format_money(Money(5_000, "ILS", 2)).strip("\u200f\u200e\u2068\u2069") in customer
+    assert asked in customer
+
+
+async def test_a_refund_that_may_have_happened_asks_somebody_to_look_with_the_amount(till: Till, maya: Browser) -> None:
+    await till.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
+    request = await till.submit(want((SHIRT, 1)))
+    till.desk.kill, till.desk.of, till.desk.blind = "after", PayReturn, True
+    for _life in range(3):
+        with suppress(Killed):
+            await till.work()
+        await till.hurry()
+    await till.later(hours=1)
+    await till.hurry()
+    await till.work()
+    page = bare((await maya.get(f"/panel/returns/{request.id}")).text)
+    assert "₪50.00 may have gone back already" in page
+    assert f"Look in the refunds of order #7001 for {request.number}" in page
+    for how in ("again", "done", "not-done"):
+        assert f"/{how}" in page
+    assert "The store needs a look" in (await maya.get("/panel/returns")).text
+    assert till.desk.moved == 5_000
+
+
+async def test_a_return_made_in_the_stores_admin_is_here_with_its_goods(
+    till: Till, admin: Admin, maya: Browser
+) -> None:
+    now = datetime.now(UTC)
+    async with till.app.db.transaction(till.workspace) as tx:
+        tx.add(OrderReturn(id=new_id(), store_id=till.store.id, external_id="gid://return/9", order_id=till.order_id,
+                           order_external_id="x", version=now, status="requested", name="#7001-R1"))  # fmt: skip
+        tx.add(OrderLine(order_id=till.order_id, external_id=SHIRT, store_id=till.store.id, version=now, position=0,
+                         title="Linen shirt", variant_title="M", quantity=2))  # fmt: skip
+        await tx.record("return.requested", subject_id=till.order_id, store_id=till.store.id)
+    await till.work()
+    async with till.app.db.transaction(till.workspace) as tx:
+        (request,) = await records.of_order(tx, till.order_id)
+
+    async def parts(_connection: object, of: str) -> list[ReturnPart]:
+        assert of == "gid://return/9"
+        return [ReturnPart(SHIRT, 2, words="It is <too> small"), ReturnPart("gid://line/unknown", 1)]
+
+    admin.return_parts = parts
+    listed = bare((await maya.get("/panel/returns")).text)
+    assert "Made in the store: #7001-R1" in listed
+    page = (await maya.get(f"/panel/returns/{request.id}")).text
+    path = f"/panel/returns/{request.id}/goods"
+    assert f'hx-get="{path}"' in page
+    assert "Ask for more information" not in page, "nobody would read it"
+    for name in ("approve", "decline", "cancel"):
+        assert f"/moves/{name}" in page
+    shown = (await maya.get(path, headers=HX)).text
+    for said in ("Linen shirt", "It is &lt;too&gt; small", "Goods that this order does not name"):
+        assert said in shown, said
+
+    async def away(*_asked: object) -> None:
+        raise PlatformError("no answer", retry=True, code="unreachable")
+
+    admin.return_parts = away
+    assert "The store cannot be asked right now" in (await maya.get(path, headers=HX)).text
+    ours = await till.submit(want((MUG, 1)))
+    assert (await maya.get(f"/panel/returns/{ours.id}/goods", headers=HX)).status_code == 404
 
 
 async def test_why_it_was_declined_stays_on_its_page(till: Till, maya: Browser) -> None:

@@ -423,15 +423,15 @@ def _returning(sim: Simulator, order: dict[str, Any]) -> dict[str, dict[str, Any
         "CreateReturn": {"input": {"orderId": id, "returnLineItems": []}},
         "ApproveReturn": {"input": none},
         "DeclineReturn": {"input": {**none, "declineReason": "OTHER"}},
-        "LabelReturn": {"order": gid("ReverseFulfillmentOrder", 1), "lines": []},
-        "RelabelReturn": {"id": gid("ReverseDelivery", 1)},
+        "LabelReturn": {"order": gid("ReverseFulfillmentOrder", 1), "lines": [], "notify": False},
+        "RelabelReturn": {"id": gid("ReverseDelivery", 1), "notify": False},
         "DisposeReturn": {"goods": []},
         "ProcessReturn": {"input": {"returnId": none["id"]}},
         "StoreCredit": {"id": sim.shop.state.all("customers")[0]["admin_graphql_api_id"]},
         "GiveCredit": {"id": gid("Customer", 1), "credit": {"creditAmount": {"amount": "1.00", "currencyCode": "ILS"}}},
     }
     variables |= {name: {"id": id} for name in ("ReturnableOrder", "OrderPayments", "OrderReturns", "Shelves")}
-    variables |= {name: {"id": held} for name in ("ReturnState", "ReturnParcels", "ReturnOrder")}
+    variables |= {name: {"id": held} for name in ("ReturnGoods", "ReturnState", "ReturnParcels", "ReturnOrder")}
     return variables | dict.fromkeys(("CancelReturn", "CloseReturn", "ReopenReturn"), none)
 
 

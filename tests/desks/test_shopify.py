@@ -24,6 +24,7 @@ from plugin.return_desk import (
     OpenReturn,
     ReceiveReturn,
     ReturnPart,
+    SendInstead,
     marked,
 )
 from tests.desks.conftest import SCOPES, Counter, shopify_order, some, trouble
@@ -162,8 +163,11 @@ async def test_an_exchange_is_opened_when_it_is_approved(shopify: Counter) -> No
     assert quote.amount
     assert quote.amount.amount == max(0, worth - price)
     assert quote.notes == (("customer_owes",) if price > worth else ())
+    instead = SendInstead(shopify.number, id, exchange, some(line.paid, 0))
+    assert (await trouble(shopify.act(instead))).code == "changed", "it is held until the goods are settled"
     await shopify.act(action, quote)
     assert [line["variant_id"] for line in held(shopify)["line_items"]][-1] == variant["id"]
+    assert (await shopify.act(instead)).external_id == shopify.order, "released with the payment"
 
 
 async def test_fees_are_taken_off_and_the_difference_to_shopifys_own_sum_is_shown(shopify: Counter) -> None:
@@ -190,7 +194,17 @@ async def test_a_label_stands_on_the_return_once_and_a_new_one_takes_its_place(s
     await shopify.act(dataclasses.replace(label, tracking_number="RR2"))
     (parcel,) = the_return(shopify)["_parcels"]
     assert [one["tracking"]["number"] for one in parcel["deliveries"]] == ["RR2"]
-    assert "notifyCustomer: false" in shopify.wire.writes[-1]
+    assert parcel["deliveries"][0]["label"] == "https://files.example/1.pdf"
+    assert '"notify":false' in shopify.wire.writes[-1], "its messages are ours"
+
+
+async def test_who_asked_in_the_stores_own_account_is_written_to_by_the_store(shopify: Counter) -> None:
+    id = await shopify.open(1, approved=False)
+    await shopify.decide(id, approve=True, notify=True)
+    assert '"notifyCustomer":true' in shopify.wire.writes[-1]
+    for number in ("RR1", "RR2"):
+        await shopify.act(LabelReturn(shopify.number, id, number, notify=True))
+        assert '"notify":true' in shopify.wire.writes[-1]
 
 
 async def test_goods_that_came_back_go_where_they_belong(shopify: Counter) -> None:
@@ -331,6 +345,18 @@ async def post(counter: Counter, path: str, body: object) -> Any:
         answer = await http.post(f"/__sim/{path}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+async def test_what_a_return_made_in_the_admin_sends_back_is_read(shopify: Counter) -> None:
+    id = await shopify.open(1, 2, approved=False)
+    first, second = await shopify.lines()
+    parts = await shopify.platform.return_parts(shopify.connection, id)
+    assert [(part.line_external_id, part.quantity) for part in parts] == [
+        (first.external_id, 1),
+        (second.external_id, 2),
+    ]
+    assert {part.words for part in parts} == {f"{shopify.number}: pinches"}
+    assert await shopify.platform.return_parts(shopify.connection, gid("Return", 1)) == ()
 
 
 async def test_what_somebody_did_in_the_admin_meanwhile_is_noticed(shopify: Counter) -> None:

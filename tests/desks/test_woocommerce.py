@@ -282,6 +282,21 @@ async def paid(woo: Counter) -> tuple[PayReturn, Any, Money]:
     return action, await woo.quote(action), line.paid
 
 
+async def test_a_refund_of_the_same_amount_is_ours_only_with_our_lines(woo: Counter) -> None:
+    """What lost its mark is known by amount and units; the same amount for other goods is somebody else's."""
+    action, quote, worth = await paid(woo)
+    first, second = await woo.lines()
+    for line, code in ((second, ""), (first, "gateway_unknown")):
+        lines = [{"id": int(line.external_id), "quantity": 1, "refund_total": "0.100"}]
+        told = {"amount": str(worth.decimal()), "api_refund": False, "line_items": lines}
+        await rest(woo.sim, f"orders/{woo.order}/refunds", "POST", told)
+        if code:
+            assert (await trouble(woo.settle(action, quote, KEY))).code == code
+        else:
+            assert await woo.settle(action, quote, KEY) is None
+    assert await woo.ledger() == []
+
+
 async def test_a_gateway_that_refuses_is_final(woo: Counter) -> None:
     action, quote, _ = await paid(woo)
     await woo.sim.sim("gateway", {"mode": "refuse"})

@@ -16,7 +16,7 @@ from plugin.crm.actions import ActionRow
 from plugin.crm.orders import Order
 from plugin.kernel.errors import Conflict
 from plugin.platform import Refund, RefundLine
-from plugin.return_desk import Disposition
+from plugin.return_desk import Disposition, marked
 from plugin.returns import records, steps
 from plugin.returns.policy import PayWhen, Policy
 from plugin.returns.states import State, Who
@@ -66,6 +66,16 @@ async def test_a_return_ends_with_its_money_on_the_stores_books(till: Till, coun
     assert {state for _kind, state, _code, _said in told} == {steps.DONE}, told
     assert sum(await counter.moved()) == request.cash == request.paid
     assert (request.state, request.stuck) == (State.PAID, False)
+    # What the store tells of its refund is matched to its return, and changes nothing about it.
+    before = (request.moves, request.paid, await till.events(request))
+    async with till.app.db.transaction(till.workspace) as tx:
+        (refund,) = await tx.scalars(records.refunds_of(tx, till.order_id))
+        assert marked(refund.reason) == (request.number, (await steps.payment(tx, request.id)).key)
+        assert refund.amount == request.paid
+        await tx.record("order.refunded", subject_id=till.order_id, store_id=till.store.id)
+    await till.work()
+    request = await till.request(request)
+    assert (request.moves, request.paid, await till.events(request)) == before
     await till.move(request, "close")
     await till.work("carry_return", "follow_store")
     async with till.app.db.transaction(till.workspace) as tx:

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from plugin.app import App
 from plugin.kernel.db import Database, Tx
-from plugin.return_desk import OpenReturn, PayReturn
+from plugin.return_desk import Disposition, OpenReturn, PayReturn
 from plugin.returns import carrying, records, steps
-from plugin.returns.policy import PayWhen, Policy
+from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
 from plugin.team import Agent
@@ -99,6 +99,40 @@ async def test_a_worker_dies_at_each_commit(
             break
     # Two steps, each looked at, counted and written down, and the look at the end.
     assert deaths >= 7
+
+
+async def test_a_worker_dies_at_each_commit_of_a_whole_life(
+    app: App, workspace: UUID, store: Store, owner: Agent
+) -> None:
+    """A return for which the same goes out again: each step is heard once, in its order, and the goods go out once."""
+    deaths = 0
+    for at in range(60):
+        shop = await open_shop(app, workspace, store, owner, name=str(3000 + at))
+        await shop.policy(Policy(automatic=False))
+        request = await shop.submit(want((SHIRT, 1), resolution=Resolution.REPLACEMENT))
+        async with shop.app.db.transaction(workspace) as tx:
+            (line,) = await records.lines_of(tx, request.id)
+        for name, more in (("approve", {}), ("label", {"tracking_number": "RR1"}), ("receive", {}),
+                           ("inspect", {"found": {line.id: {Disposition.RESTOCK: 1}}}), ("pay", {})):  # fmt: skip
+            request = await shop.move(request, name, **more)
+        db = Mortal(app.db.app, app.db.queue, app.db.outbox, at=at, after=at % 2 == 1)
+        mortal = replace(shop, app=replace(shop.app, db=db))
+        await _worked(mortal)
+        await _asked_a_person(shop, request)
+        await shop.move(request, "close")
+        await _worked(mortal)
+        await _asked_a_person(shop, request)
+        assert shop.desk.told() == [
+            "OpenReturn", "LabelReturn", "ReceiveReturn", "PayReturn", "SendInstead", "EndReturn",
+        ]  # fmt: skip
+        assert [amount for _key, amount, _bonus in shop.desk.ledger] == [0]
+        assert {step.state for step in await shop.steps(request)} == {steps.DONE}
+        assert (await shop.events(request)).count("sent_instead") == 1
+        deaths += db.died
+        if not db.died:
+            break
+    # Six steps, each looked at, counted and written down.
+    assert deaths >= 18
 
 
 @pytest.mark.parametrize("point", ["quote", "before", "after"])

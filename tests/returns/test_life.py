@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -10,8 +11,8 @@ import pytest
 
 from plugin.conversations import attachments
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
-from plugin.return_desk import DecideReturn, Disposition, LabelReturn, PayReturn
-from plugin.returns import carrying, records, requests, steps
+from plugin.return_desk import DecideReturn, Disposition, LabelReturn, OpenReturn, PayReturn
+from plugin.returns import carrying, moves, records, requests, steps
 from plugin.returns.policy import PayWhen, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.returns.states import State, Who
@@ -160,6 +161,20 @@ async def test_two_agents_approve_and_it_is_approved_once(shop: Shop) -> None:
     await shop.work()
     assert shop.desk.told() == ["OpenReturn", "DecideReturn"]
     assert (await shop.events(request)).count("approved") == 1
+
+
+async def test_a_move_is_made_from_where_it_was_seen_even_where_nothing_is_held(shop: Shop) -> None:
+    """Two read the same row, and the second comes after the first has committed: its move finds no row to change."""
+    await shop.policy(Policy(automatic=False))
+    request = await shop.submit()
+    for first, second in (("approve", "cancel"), ("cancel", "cancel")):
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            seen = await records.get(tx, request.id)
+            await shop.move(request, first)
+            with pytest.raises(Conflict) as caught:
+                await getattr(moves, second)(tx, seen, by=Who.SHOPPER)
+            assert caught.value.code == "moved_on"
+    assert await shop.events(request) == ["requested", "approved", "cancelled"]
 
 
 async def test_a_shopper_cancels_while_an_agent_approves(shop: Shop) -> None:
@@ -352,6 +367,28 @@ async def test_cancelled_before_the_store_heard_of_it_the_store_never_does(shop:
     assert (request.state, shop.desk.told()) == (State.REQUESTED, ["OpenReturn"])
 
 
+async def test_what_the_store_never_made_it_need_not_end(shop: Shop) -> None:
+    """Making it known failed and was left out: nobody asks the store to close what it does not have."""
+    await shop.policy(Policy(automatic=False))
+    shop.desk.refuse[OpenReturn] = "no"
+    request = await shop.submit()
+    await shop.work()
+    (opening,) = await shop.steps(request)
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await carrying.leave(tx, await records.held(tx, request.id), opening.id, by=shop.agent)
+    shop.desk.refuse[OpenReturn] = "still no"
+    request = await shop.move(request, "approve")
+    await shop.work()
+    opening = (await shop.steps(request))[-1]
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await carrying.leave(tx, await records.held(tx, request.id), opening.id, by=shop.agent)
+    request = await shop.move(request, "label", tracking_number="RR1")
+    request = await shop.move(request, "close")
+    request = await shop.move(request, "reopen")
+    await shop.work()
+    assert (shop.desk.heard, request.state, request.stuck) == ([], State.APPROVED, False)
+
+
 async def test_what_was_paid_cannot_be_cancelled_nor_paid_again_after_reopening(shop: Shop) -> None:
     await shop.policy(Policy(automatic=True, pay_when=PayWhen.APPROVED))
     request = await shop.submit()
@@ -384,6 +421,14 @@ async def test_a_label_file_reaches_the_shopper_once(shop: Shop) -> None:
         assert kept is not None
         assert kept.message_id is not None, "what nothing names would be deleted after a day"
     assert "Print the label" in (await shop.said(request))[-1]
+    told = shop.desk.heard[-1][1]
+    assert isinstance(told, LabelReturn)
+    address, _, token = told.label_url.partition("/files/")
+    assert address == shop.app.settings.public_url
+    claims = shop.app.vault.verify("file", token)
+    assert claims is not None
+    assert (claims["w"], claims["a"]) == (str(shop.workspace), file["id"]), "the store takes its own copy"
+    assert claims["exp"] > time.time() + 80_000, "also when it does so later"
 
 
 async def test_money_that_failed_is_tried_anew_within_the_limit_and_not_beside_other_money(shop: Shop) -> None:

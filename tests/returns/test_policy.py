@@ -1,5 +1,7 @@
 """The policy judges a choice: what is refused and why, what comes back, and the two laws."""
 
+import inspect
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugin.kernel import i18n
 from plugin.kernel.money import Money
 from plugin.return_desk import ExchangePart, Paid, ReturnableLine, ReturnableOrder, Shipped, Sign
+from plugin.returns import policy, policy_words
 from plugin.returns.policy import (
     Choice,
     ChoiceLine,
@@ -24,6 +28,7 @@ from plugin.returns.policy import (
     Policy,
     Promised,
     Reason,
+    Refusal,
     Resolution,
     Rule,
     Terms,
@@ -446,3 +451,13 @@ def test_shares_of_a_line_are_together_exactly_what_was_paid(paid: int, quantity
         given_back += share(paid, quantity, gone, units)
         gone, left = gone + units, left - units
     assert given_back == paid
+
+
+def test_every_refusal_of_the_engine_has_words_of_its_own() -> None:
+    """A code without words would be said as goods that are not taken back at all."""
+    t = i18n.load().translator("en")
+    codes = set(re.findall(r'Refusal\("(\w+)"', inspect.getsource(policy)))
+    assert len(codes) > 6
+    said = {code: policy_words.refusal(t, Refusal(code)) for code in codes - {"not_offered"}}
+    general = policy_words.refusal(t, Refusal("not_offered"))
+    assert [code for code, words in said.items() if words == general] == []

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import select, text
 
 from plugin.conversations import attachments
 from plugin.crm.orders import Order, OrderReturn, Refund
 from plugin.kernel.db import new_id
+from plugin.kernel.errors import Conflict
 from plugin.privacy import places
-from plugin.return_desk import OpenReturn
+from plugin.return_desk import DecideReturn, Ending, EndReturn, LabelReturn, OpenReturn
 from plugin.returns import records, steps
 from plugin.returns.policy import PayWhen, Policy
 from plugin.returns.records import STORES, ReturnLine, ReturnRequest
@@ -66,10 +68,11 @@ async def test_what_stands_still_is_reminded_of_and_then_closed(shop: Shop) -> N
 async def test_a_timer_of_an_earlier_state_does_nothing(shop: Shop) -> None:
     await shop.policy(Policy(automatic=True))
     request = await shop.submit()
-    request = await shop.move(request, "receive")
     await shop.hurry("wake_return")
+    request = await shop.move(request, "ship", by=Who.SHOPPER)
     await shop.work()
-    assert (await shop.request(request)).state == State.RECEIVED
+    request = await shop.request(request)
+    assert (request.state, request.overdue, request.waiting_since) == (State.IN_TRANSIT, "", None)
     assert "reminded" not in await shop.events(request)
 
 
@@ -108,6 +111,82 @@ async def test_a_return_that_was_made_in_the_store_stands_in_the_queue_and_nobod
     assert shop.desk.told() == ["EndReturn"]
 
 
+@pytest.mark.parametrize("name", ["approve", "decline", "cancel"])
+async def test_what_is_decided_here_about_a_return_of_the_stores_own_reaches_it_and_its_customer(
+    shop: Shop, name: str
+) -> None:
+    """A shopper asked in the store's own account: nobody but the store can tell them."""
+    await _told(shop, "gid://return/9", "requested")
+    await shop.work()
+    (request,) = await _all(shop)
+    request = await shop.move(request, name, **({"why": "too_late", "note": "Sorry."} if name == "decline" else {}))
+    await shop.work()
+    ((_key, told),) = shop.desk.heard
+    assert told.return_external_id == "gid://return/9"
+    assert told.notify
+    assert told == (
+        EndReturn(request.number, "gid://return/9", Ending.CANCEL, notify=True)
+        if name == "cancel"
+        else DecideReturn(request.number, "gid://return/9", name == "approve", request.why, request.note, notify=True)
+    )
+    assert (request.stuck, request.conversation_id) == (False, None)
+
+
+async def test_a_return_of_the_stores_own_offers_nothing_that_would_reach_nobody(shop: Shop) -> None:
+    await _told(shop, "gid://return/9", "requested")
+    await shop.work()
+    (request,) = await _all(shop)
+    for name, more in (("ask", {"note": "Which size?"}), ("receive", {}), ("reopen", {})):
+        with pytest.raises(Conflict):
+            await shop.move(request, name, **more)
+    request = await shop.move(request, "approve")
+    with pytest.raises(Conflict):
+        await shop.move(request, "receive")
+    await shop.hurry("wake_return")
+    await shop.work()
+    assert (await shop.request(request)).state == State.APPROVED, "it ends where it was made"
+    request = await shop.move(request, "label", tracking_number="RR1")
+    await shop.work()
+    label = shop.desk.heard[-1][1]
+    assert isinstance(label, LabelReturn)
+    assert label.notify
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "state"),
+    [
+        ((), "open", State.APPROVED),
+        (("ask",), "open", State.APPROVED),
+        ((), "declined", State.DECLINED),
+        ((), "cancelled", State.CANCELLED),
+        (("approve",), "cancelled", State.CANCELLED),
+        (("approve", "label"), "cancelled", State.CANCELLED),
+        (("approve",), "closed", State.CLOSED),
+        (("approve", "ship"), "closed", State.CLOSED),
+        (("approve", "receive"), "closed", State.CLOSED),
+        (("approve", "close"), "open", State.APPROVED),
+        (("approve", "receive", "close"), "open", State.RECEIVED),
+        (("approve", "receive"), "open", State.RECEIVED),
+        (("approve", "receive"), "cancelled", State.RECEIVED),
+    ],
+)
+async def test_what_somebody_does_to_ours_in_the_stores_admin_is_followed(
+    shop: Shop, path: tuple[str, ...], status: str, state: State
+) -> None:
+    await shop.policy(BY_HAND)
+    request = await shop.submit()
+    more = {"ask": {"note": "Which size?"}, "label": {"tracking_number": "RR1"}}
+    for name in path:
+        request = await shop.move(request, name, **more.get(name, {}))
+        await shop.work()
+    await shop.work()
+    heard = len(shop.desk.heard)
+    await _told(shop, (await shop.request(request)).external_id, status)
+    await shop.work()
+    assert (await shop.request(request)).state == state
+    assert len(shop.desk.heard) == heard, "the store need not be told what it said"
+
+
 async def test_what_we_did_and_hear_of_again_changes_nothing(shop: Shop) -> None:
     await shop.policy(Policy(automatic=True))
     request = await shop.submit()
@@ -129,6 +208,22 @@ async def test_what_we_did_and_hear_of_again_changes_nothing(shop: Shop) -> None
     await _told(shop, only.external_id, "open")
     await shop.work()
     assert (await shop.request(request)).moves == before
+
+
+async def test_what_the_store_had_before_it_was_asked_for_again_is_nobodys_new_return(shop: Shop) -> None:
+    """The store's first return of it is over, and its news come late: it is known as ours."""
+    await shop.policy(BY_HAND)
+    request = await shop.submit()
+    await shop.work()
+    first = (await shop.request(request)).external_id
+    request = await shop.move(request, "decline", why="too_late")
+    request = await shop.move(request, "reopen")
+    await shop.work()
+    assert (await shop.request(request)).external_id != first
+    await _told(shop, first, "declined")
+    await shop.work()
+    (only,) = await _all(shop)
+    assert (only.id, only.state) == (request.id, State.REQUESTED)
 
 
 async def test_somebody_decides_in_the_stores_admin(shop: Shop) -> None:
