@@ -73,7 +73,7 @@ function course({ steps, step, parts, late, usual_days: days, where, expected, p
 }
 
 function parcel({ carrier, number, link, failed, proof }) {
-  if (!carrier && !number && !proof) return null;
+  if (!carrier && !number && !proof && !failed) return null;
   return el(
     "div",
     { class: "parcel" },
@@ -124,7 +124,7 @@ export async function order(orders, { id }) {
       found.claims.length > 0 && part(t("o.claims"), el("ul", { class: "items" }, found.claims.map(({ kind, state }) => el("li", {}, t(`o.problem.${kind}`), " ", el("span", { class: `mark ${state === "settled" ? "good" : ""}` }, t(`o.claim.${state}`)))))),
       found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
       found.steps.length > 0 && course(found),
-      found.parcels.some(({ carrier, number, proof }) => carrier || number || proof) && part("", ...found.parcels.map(parcel).filter(Boolean)),
+      found.parcels.some(({ carrier, number, proof, failed }) => carrier || number || proof || failed) && part("", ...found.parcels.map(parcel).filter(Boolean)),
       part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
       el("div", { class: "doing" }, doors.filter(Boolean)),
     ],
