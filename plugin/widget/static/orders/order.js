@@ -72,7 +72,7 @@ function course({ steps, step, parts, late, usual_days: days, where, expected, p
   );
 }
 
-function parcel({ carrier, number, link, failed, proof }) {
+export function parcel({ carrier, number, link, failed, proof }) {
   if (!carrier && !number && !proof && !failed) return null;
   return el(
     "div",
