@@ -16,7 +16,7 @@ function next({ state, kind, keep, label, slip, way }) {
   if (state === "approved" && keep) return t("o.then.keep");
   if (state === "approved" && slip) return t("o.then.approved_slip");
   if (state === "sent" && !label) return t("o.then.sent_number");
-  if (state === "sent" && ["code", "pickup"].includes(way?.code)) return t(`o.then.sent_${way.code}`);
+  if (state === "sent" && /code|pickup/.test(way?.code)) return t(`o.then.sent_${way.code}`);
   if (state === "paid" && ["refund", "credit"].includes(kind)) return t(`o.then.${kind}`);
   return t(`o.then.${state}`);
 }

@@ -73,13 +73,12 @@ function course({ steps, step, parts, late, usual_days: days, where, expected, p
 }
 
 export function parcel({ carrier, number, link, failed, proof }) {
-  if (!carrier && !number && !proof && !failed) return null;
+  if (!(carrier || number || proof || failed)) return;
   return el(
     "div",
     { class: "parcel" },
     icon("package"),
-    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed"))),
-    link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track")),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed")), link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track"))),
     proof && proven(proof),
   );
 }
