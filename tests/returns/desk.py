@@ -51,7 +51,8 @@ class Desk:
     """What it did is in `ledger` (money) and `heard` (everything), each under the key it was asked with.
 
     `kill`: die at this point ("quote", "before" the deed, "after" it) of the kinds in `of`. `lose`: so many answers of
-    deeds get lost; `cut`: so many requests never arrive; `refuse`: what it says no to. `owing`: where a difference is paid.
+    deeds get lost; `cut`: so many requests never arrive; `refuse`: what it says no to.
+    `owing`: where a difference is paid.
     """
 
     order: ReturnableOrder
