@@ -942,7 +942,7 @@ class Platform(OrderDesk, ReturnDesk, Protocol):
 
     def ways_back(self, connection: Connection) -> Mapping[str, str]:
         """Where a merchant lets us in again: `admin`, an address in the store's own admin, and `form`, a page of ours
-        that takes the store's address as `site`, where there is one.
+        that takes the store's address, here `site`, where there is one.
         """
         ...
 

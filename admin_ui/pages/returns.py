@@ -21,7 +21,7 @@ from admin_ui.return_words import narrowed_words
 from admin_ui.words import State as Pill
 from admin_ui.words import silence
 from plugin import stores
-from plugin.conversations import attachments
+from plugin.conversations import attachments, ties
 from plugin.conversations.conversations import Conversation
 from plugin.crm import identities, orders
 from plugin.crm.orders import Order, Refund
@@ -1002,6 +1002,9 @@ async def beside(desk: Desk) -> Response:
         if talk.customer_id is not None:
             members = await identities.family(tx, talk.customer_id)
             bought = list(await tx.scalars(records.orders_of(tx, members)))
+        # Whom nobody vouches for: somebody of the team called them, and said which order it is.
+        known = {order.id for order in bought}
+        bought = [*(order for order in await ties.orders(tx, talk.id) if order.id not in known), *bought]
         found = {one.id: one for one in await records.of_conversation(tx, talk.id)}
         found |= {one.id: one for one in await records.of_orders(tx, [order.id for order in bought])}
         names = {order.id: order.name for order in bought}

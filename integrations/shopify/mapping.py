@@ -692,7 +692,7 @@ def _variant(doc: Doc, currency: str) -> VariantRecord:
     stock = _whole(doc["inventory_quantity"]) if counted and doc.get("inventory_quantity") is not None else None
     return VariantRecord(
         external_id=_gid_of("ProductVariant", doc),
-        title=_text(doc.get("title")),
+        title=_kind(doc.get("title")),
         price=_amount(doc.get("price"), currency),
         sku=_text(doc.get("sku")),
         stock=stock,
@@ -704,12 +704,17 @@ def _variant_node(node: Doc, currency: str, counted: bool) -> VariantRecord:
     quantity = node.get("inventoryQuantity")
     return VariantRecord(
         external_id=_text(node["id"]),
-        title=_text(node.get("title")),
+        title=_kind(node.get("title")),
         price=_amount(node.get("price"), currency),
         sku=_text(node.get("sku")),
         stock=_whole(quantity) if counted and quantity is not None else None,
         available=bool(node.get("availableForSale", True)),
     )
+
+
+def _kind(title: Any) -> str:
+    """A product without kinds has one of this name, which no shopper ever sees (ProductVariant.title)."""
+    return "" if title == "Default Title" else _text(title)
 
 
 def _product_status(value: Any) -> str:

@@ -61,6 +61,7 @@ SWEEP: Final = "sweep"
 OVERLAP: Final = timedelta(seconds=2)
 """`after` and `modified_after` are exclusive at one second (B25), so a poll begins a little earlier."""
 
+_HOME: Final = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(?=[/?#]|\Z)")
 _HEALTH: Final = frozenset({"keys_refused", "read_only_key", "missing_right", "no_permalinks"})
 _PATHS: Final = {Resource.ORDERS: "orders", Resource.CUSTOMERS: "customers", Resource.PRODUCTS: "products"}
@@ -433,7 +434,11 @@ class WooCommercePlatform(OrderDesk, ReturnDesk):
 
     def ways_back(self, connection: Connection) -> Mapping[str, str]:
         """Our page that asks for approval once more, and our plugin's own settings, whose button also pairs it."""
-        return {"form": CONNECT, "admin": f"{connection.external_id}/wp-admin/{PLUGIN_SETTINGS}"}
+        return {
+            "form": CONNECT,
+            "site": connection.external_id,
+            "admin": f"{connection.external_id}/wp-admin/{PLUGIN_SETTINGS}",
+        }
 
     def read_webhook(
         self, topic: str, body: bytes, received_at: datetime, connection: Connection | None = None
@@ -485,11 +490,12 @@ async def read_profile(http: Http, url: str, client: StoreClient) -> StoreProfil
     }
     currency = settings.get("woocommerce_currency", "")
     decimals = whole(settings.get("woocommerce_price_num_decimals", ""), 9)
-    addresses = (url, str(index.get("home") or url), str(index.get("url") or url))
+    home = str(index.get("home") or "").rstrip("/")
+    addresses = (url, home, str(index.get("url") or ""))
     origins = {origin for address in addresses if (origin := _origin(address))}
     return StoreProfile(
         name=str(index.get("name") or urlsplit(url).hostname or url),
-        url=url,
+        url=_visited(home, url),
         origins=tuple(sorted(origins)),
         currency=currency,
         currency_decimals=exponent_of(currency) if decimals is None else decimals,
@@ -515,6 +521,20 @@ def _timezone(index: Mapping[str, Any]) -> str:
         return name
     offset = float(index.get("gmt_offset") or 0)
     return f"Etc/GMT{-int(offset):+d}" if offset and offset == int(offset) else "UTC"
+
+
+def _visited(home: str, url: str) -> str:
+    """Where the site's visitors are, as it says itself: www or not, and whatever was typed to connect it.
+
+    The scheme is the one that answered us: behind a proxy that speaks TLS for it, WordPress may believe in http.
+    """
+    try:
+        ours, theirs = urlsplit(url), urlsplit(home)
+        theirs = theirs._replace(scheme=ours.scheme) if theirs.netloc.lower() == ours.netloc.lower() else theirs
+    except ValueError:
+        return url
+    plain = theirs.geturl()
+    return plain if _HOME.fullmatch(plain) else url
 
 
 def _origin(url: str) -> str:

@@ -20,6 +20,11 @@ _PLAIN: dict[Step, Lazy] = {
 
 def sentence(t: Translator, name: str, standing: Standing) -> str:
     """Where the order `name` is, by when it should be there, and honestly when it takes long."""
+    return " ".join(filter(None, (place(t, name, standing), _then(t, standing))))
+
+
+def place(t: Translator, name: str, standing: Standing) -> str:
+    """Only where the order `name` is: what stands beside it says the rest."""
     values = {"order": isolate(name, "ltr"), "place": isolate(standing.fetched)}
     if standing.cancelled:
         return t.gettext("Your order %(order)s was cancelled.", **values)
@@ -27,15 +32,13 @@ def sentence(t: Translator, name: str, standing: Standing) -> str:
     at = moments.get(standing.reached)
     if standing.rest is not None and not standing.fetched:
         unsent = standing.rest in (Step.ORDERED, Step.PACKED)
-        said = t.gettext(_REST_UNSENT if unsent else _REST_SENT, **values)
-    elif standing.shown in (Step.DELIVERED, Step.SHIPPED) and at is not None:
+        return t.gettext(_REST_UNSENT if unsent else _REST_SENT, **values)
+    if standing.shown in (Step.DELIVERED, Step.SHIPPED) and at is not None:
         values["day"] = t.format_date(at)
-        said = t.gettext(_DATED[standing.shown], **values)
-    elif standing.fetched and standing.shown is Step.ORDERED:
-        said = t.gettext("Your order %(order)s is being prepared: %(place)s.", **values)
-    else:
-        said = t.gettext(_PLAIN[standing.shown], **values)
-    return " ".join(filter(None, (said, _then(t, standing))))
+        return t.gettext(_DATED[standing.shown], **values)
+    if standing.fetched and standing.shown is Step.ORDERED:
+        return t.gettext("Your order %(order)s is being prepared: %(place)s.", **values)
+    return t.gettext(_PLAIN[standing.shown], **values)
 
 
 _REST_UNSENT = _("A part of your order %(order)s was delivered; the rest was not sent yet.")
@@ -47,6 +50,8 @@ _DATED: dict[Step, Lazy] = {
 
 
 def _then(t: Translator, standing: Standing) -> str:
+    if standing.cancelled:
+        return ""
     if any(parcel.failed for parcel in standing.parcels):
         return t.gettext("The carrier could not deliver it.")
     if standing.late:

@@ -21,6 +21,7 @@ from plugin.platform import PlatformError
 from plugin.returns import pages, papers, policies, printing, self_service
 from plugin.returns.policy import PayWhen, Resolution
 from plugin.returns.records import OURS, ReturnRequest
+from plugin.returns.shipping import Method
 from plugin.returns.states import State
 from plugin.stores import Store
 
@@ -217,10 +218,16 @@ _WHEN: Mapping[str, str] = {
 }
 
 
+_STICK = _("Print the label that is attached and put it on the parcel.")
+_CODE = _("Show the code that is attached at the counter when you hand in the parcel. There is nothing to print.")
+
+
 def _label(t: Translator, request: ReturnRequest, data: Mapping[str, Any], values: Mapping[str, str]) -> str:
     said = [t.gettext("This is for the parcel of your return %(number)s.", **values)]
     if data.get("file"):
-        said.append(t.gettext("Print the label that is attached and put it on the parcel."))
+        said.append(t.gettext(_CODE if request.method == Method.CODE else _STICK))
+        if request.method == Method.PICKUP and request.pickup_on is not None:
+            said.append(t.gettext("The courier fetches it on %(day)s.", day=t.format_date(request.pickup_on)))
     if request.tracking_number:
         number = isolate(request.tracking_number, "ltr")
         carrier = isolate(request.carrier) if request.carrier else ""

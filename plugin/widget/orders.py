@@ -384,6 +384,8 @@ def _whole(view: OrderView, standing: Standing, words: Translator, rules: Rules)
     order = view.order
     return {
         **_short(view, standing, words, rules),
+        # By when it should be there, and that it is late, stand below in rows of their own.
+        "where": whereabouts.place(words, order.name, standing) if rules.orders else "",
         "steps": _steps(standing) if rules.orders else [],
         "expected": moment(standing.expected) if rules.orders else None,
         "promised": standing.promised,

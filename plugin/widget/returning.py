@@ -6,6 +6,7 @@ order, so that its public address alone shows nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -28,6 +29,7 @@ from plugin.crm.products import Product, Variant
 from plugin.kernel.db import Tx
 from plugin.kernel.errors import AhlanError, NotFound
 from plugin.kernel.i18n import Translator, zone_of
+from plugin.kernel.jobs import TaskError
 from plugin.kernel.lazy import _
 from plugin.kernel.money import Money
 from plugin.kernel.web import Web
@@ -49,6 +51,7 @@ from plugin.widget.wire import body, held, json, moment, money, web_address
 LOOKING = Limit("returns", 60, visitor=60, address=1200)
 DOING = Limit("return made", 3600, visitor=20, address=200)
 MOST_LINES = 200
+PAID_SECONDS = 4.0
 TAKEN = frozenset({"image/jpeg", "image/png", "image/webp", "video/mp4", "video/quicktime"})
 """What the team can look at in any browser. Phones make HEIC into JPEG where a page asks for that."""
 MOST_VARIANTS = 100
@@ -269,7 +272,7 @@ class Returning:
         """What the store says; that it says nothing is told in words."""
         try:
             return await question
-        except PlatformError as error:
+        except (PlatformError, TaskError) as error:
             raise AhlanError(
                 _("The shop does not answer just now. Nothing is lost."),
                 _("Try again in a minute."),
@@ -285,6 +288,8 @@ class Returning:
             store = await tx.get(Store, held.store_id)
             may = await _may(tx, found)
             way = await _way(tx, found, self._words(held))
+        if "pay" in may and await self._paid(store, found):
+            may.remove("pay")
         words = self._words(held)
         label = None
         slip = None
@@ -326,6 +331,14 @@ class Returning:
             "may": may,
             "shop": store.name if store is not None else "",
         }
+
+    async def _paid(self, store: Store | None, found: ReturnRequest) -> bool:
+        """Whether the store says that nothing is owed any more. A store that does not say in time is owed it still."""
+        try:
+            async with asyncio.timeout(PAID_SECONDS):
+                return not await telling.pay_link(self.app, store, found)
+        except (PlatformError, TaskError, TimeoutError):
+            return False
 
 
 async def _may(tx: Tx, found: ReturnRequest) -> list[str]:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from admin_ui.look import typed
 from plugin.app import App
 from plugin.conversations import ties
+from plugin.conversations.conversations import Conversation
 from plugin.crm.orders import Order
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
@@ -162,3 +163,20 @@ async def tie(browser: Browser, shop: Shop, name: str, id: UUID) -> dict[str, ob
     answer = await browser.post(at(shop, name, "/ties"), data={"what": "order", "id": str(id)})
     assert answer.status_code == 204, answer.text
     return dict(json.loads(answer.headers["hx-trigger"])["ahlan:toast"])
+
+
+async def test_whoever_called_a_visitor_back_ties_the_order_and_begins_the_return_from_there(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    async with app.db.transaction(shop.workspace_id) as tx:
+        talk = await tx.get(Conversation, UUID(str(shop.talks["emma"])))
+        assert talk is not None
+        talk.customer_id = None
+        order_id = await tx.scalar(
+            select(Order.id).where(Order.store_id == talk.store_id, Order.deleted_at.is_(None)).limit(1)
+        )
+    assert order_id is not None
+    begin = f"/panel/orders/{order_id}/returns/new?conversation={shop.talks['emma']}"
+    assert "Begin a return" not in (await maya.get(at(shop, "emma", "/returns"))).text, "nobody vouches for a visitor"
+    await tie(maya, shop, "emma", order_id)
+    assert begin in (await maya.get(at(shop, "emma", "/returns"))).text

@@ -113,7 +113,10 @@ async def test_the_picture_of_a_parcel_has_a_row_of_its_own_and_an_old_day_its_y
     assert words is not None
     assert parcel is not None
     assert shown is not None
-    assert words["height"] < 70, "name and number stand in a line each"
+    for part in (".title", ".detail"):
+        line = await page.locator(f".parcel > .words > {part}").bounding_box()
+        assert line is not None
+        assert line["height"] < 35, "name and number stand in a line each"
     assert shown["y"] >= words["y"] + words["height"]
     assert shown["width"] > parcel["width"] * 0.8
     shipped = await page.locator(".course li .detail").nth(1).inner_text()

@@ -142,3 +142,14 @@ def test_where_an_order_is_in_a_sentence(language: str) -> None:
     }  # fmt: skip
     assert len(said) == 10, "each says something else"
     assert all("#1001" in one for one in said)
+
+
+@pytest.mark.parametrize("language", ["en", "ar", "he"])
+def test_where_an_order_is_says_nothing_that_stands_in_a_row_of_its_own(language: str) -> None:
+    t = i18n.load().translator(language)
+    for found in (
+        stands(placed=9), stands(Parcel("failed", shipped_at=NOW)),
+        stands(Parcel(shipped_at=NOW, estimated_at=NOW + DAY)),
+    ):  # fmt: skip
+        place, whole = whereabouts.place(t, "#1001", found), whereabouts.sentence(t, "#1001", found)
+        assert whole.startswith(f"{place} "), "when it comes, or why not, is said after it"

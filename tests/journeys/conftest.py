@@ -148,7 +148,7 @@ async def world(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
 
 
 # Where the queues of each begin, one for every pytest worker: two of these live side by side in one.
-QUEUES = {"journeys": 8, "returning": 16}
+QUEUES = {"journeys": 8, "returning": 16, "calling": 24}
 
 
 @contextlib.asynccontextmanager

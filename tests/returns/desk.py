@@ -52,6 +52,7 @@ class Desk:
 
     `kill`: die at this point ("quote", "before" the deed, "after" it) of the kinds in `of`. `lose`: so many answers of
     deeds get lost; `cut`: so many requests never arrive; `refuse`: what it says no to.
+    `owing`: where a difference is paid.
     """
 
     order: ReturnableOrder
@@ -67,6 +68,12 @@ class Desk:
     less: int = 0
     returns: frozenset[Any] = frozenset()
     asked: Counter[str] = field(default_factory=Counter)
+    owing: str | Exception = ""
+
+    async def pay_link(self, connection: Connection, order: str, made: str = "") -> str:
+        if isinstance(self.owing, Exception):
+            raise self.owing
+        return self.owing
 
     async def account_sign_in(self, connection: Connection) -> str:
         return ""

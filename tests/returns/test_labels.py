@@ -119,6 +119,10 @@ async def test_a_code_needs_no_printer(depot: Depot) -> None:
         found = await records.get(tx, request.id)
         kind = await tx.scalar(text("SELECT media_type FROM attachments WHERE id = :id"), {"id": found.label_file})
     assert kind == "image/png"
+    await depot.shop.work("tell_return")
+    said = next(one for one in await depot.shop.said(request) if "that is attached" in one)
+    assert "Show the code that is attached" in said
+    assert "Print" not in said
 
 
 async def test_a_courier_comes_on_the_day_that_was_chosen(depot: Depot) -> None:
@@ -129,6 +133,10 @@ async def test_a_courier_comes_on_the_day_that_was_chosen(depot: Depot) -> None:
     booked = next(iter(depot.easypost.account().pickups.values()))
     assert (label.pickup_state, label.confirmation) == (labels.BOOKED, booked["confirmation"])
     assert booked["min_datetime"].startswith(f"{day}T09:00:00+03:00"), "in the store's own time"
+    await depot.shop.work("tell_return")
+    said = next(one for one in await depot.shop.said(request) if "that is attached" in one)
+    words = depot.shop.app.catalogues.translator("en")
+    assert f"The courier fetches it on {words.format_date(day)}." in said
 
 
 @pytest.mark.parametrize("trouble", [429, 500, 503, "garbage", "cut", "before"])

@@ -332,6 +332,38 @@ async def test_nobody_exchanges_for_a_trifle_to_get_the_rest_as_money(shop: Shop
     assert (dearer["refused"], dearer["owed"]["amount"]) == ([], 3_000)
 
 
+async def test_a_difference_is_asked_for_until_the_store_says_that_it_is_paid(shop: Shop, client: Client) -> None:
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        its = Product(id=new_id(), store_id=shop.store.id, external_id="p1", version=func.now(), title="p1",
+                      status="active")  # fmt: skip
+        tx.add(its)
+        await tx.flush()
+        tx.add(Variant(id=new_id(), store_id=shop.store.id, external_id="v1-l", version=func.now(), product_id=its.id,
+                       title="L", price=5_000, currency="ILS"))  # fmt: skip
+    http = await client()
+    asked = wish({"line": MUG, "instead": "v1-l"}, resolution="exchange")
+    decided = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=asked)).json()
+    told = {"client_id": str(uuid4()), "wish": asked, "digest": decided["digest"]}
+    made = (await http.post(f"/widget/orders/{shop.order_id}/returns", json=told)).json()
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(
+            update(ReturnRequest).where(ReturnRequest.public_id == made["id"])
+            .values(sent_at=func.now(), sent_external_id="77")
+        )  # fmt: skip
+
+    async def asks() -> bool:
+        return "pay" in (await http.get(f"/widget/returns/{made['id']}")).json()["may"]
+
+    shop.desk.owing = "https://shop.example/pay"
+    assert await asks()
+    shop.desk.owing = PlatformError("away", retry=True)
+    assert await asks(), "a store that does not answer has not been paid"
+    away = await http.post(f"/widget/returns/{made['id']}/pay", json={})
+    assert (away.status_code, away.json()["error"]["code"]) == (503, "store_away")
+    shop.desk.owing = ""
+    assert not await asks()
+
+
 async def closed(shop: Shop, *doors: Door) -> None:
     """The merchant keeps these to the shop."""
     async with shop.app.db.transaction(shop.workspace) as tx:

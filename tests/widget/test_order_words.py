@@ -35,7 +35,7 @@ NAMED = {
     "o.state.": set(State),
     "o.wish.": set(Resolution),
     "o.way.": {"pickup", "point", "store"},
-    "o.then.": {*State, "refund", "credit", "keep", "sent_number"},
+    "o.then.": {*State, "refund", "credit", "keep", "sent_number", "sent_code", "sent_pickup"},
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from graphql import GraphQLError
 
 from integrations.shopify.simulator import nodes, trade
-from integrations.shopify.simulator.shop import Shop, amount, gid, iso, minor, number_of
+from integrations.shopify.simulator.shop import INVOICE, OWED, Shop, amount, gid, iso, minor, number_of
 from integrations.shopify.simulator.state import Doc
 
 REFUND_FAULTS = "refund_faults"
@@ -335,12 +335,11 @@ def draft_create(shop: Shop, told: Doc) -> Doc:
 
 
 def draft_node(shop: Shop, held: Doc) -> Doc:
-    secret = hashlib.sha256(f"{shop.domain}:{held['id']}".encode()).hexdigest()[:32]
     return {
         "id": gid("DraftOrder", held["id"]),
         "name": held["name"],
         "status": held["status"],
-        "invoiceUrl": f"https://{shop.domain}/68001/invoices/{secret}",
+        "invoiceUrl": shop.page_of(INVOICE, held["id"]),
         "invoiceSentAt": held["invoice_sent_at"],
         "totalPriceSet": nodes.bag(held["total"]),
         "order": nodes.order(shop, shop.state.get("orders", held["order"]) or {}) if held.get("order") else None,
@@ -380,8 +379,7 @@ def draft_invoice(shop: Shop, id: str) -> Doc:
 def pay_node(shop: Shop, order: Doc) -> Doc:
     """``Order.paymentCollectionDetails``: an address while something is owed."""
     owed = minor(order["total_outstanding"]) > 0 and not order["cancelled_at"]
-    secret = hashlib.sha256(f"{shop.domain}:{order['id']}".encode()).hexdigest()[:32]
-    return {"additionalPaymentCollectionUrl": f"https://{shop.domain}/68001/order_payment/{secret}" if owed else None}
+    return {"additionalPaymentCollectionUrl": shop.page_of(OWED, order["id"]) if owed else None}
 
 
 def mutations(shop: Shop) -> Doc:

@@ -114,6 +114,14 @@ def draft_complete(shop: Shop, id: str) -> Doc:
         return payload([(["id"], "Draft order does not exist")], draftOrder=None)
     if held["status"] == "COMPLETED":
         return payload([(["id"], "This order has been paid")], draftOrder=None)
+    return payload([], draftOrder=doings.draft_node(shop, pay_draft(shop, number)))
+
+
+def pay_draft(shop: Shop, number: int) -> Doc:
+    """A draft becomes an order that is paid; one that did so already stays as it is."""
+    held: Doc = shop.state.get("draft_orders", number) or {}
+    if held["status"] == "COMPLETED":
+        return held
     told = held["told"]
     lines = [(number_of(line["variantId"], "ProductVariant") or 0, int(line["quantity"]))
              for line in told["lineItems"] if line.get("variantId")]  # fmt: skip
@@ -123,11 +131,10 @@ def draft_complete(shop: Shop, id: str) -> Doc:
         shop, lines, customer=shop.state.get("customers", who) if who else None, email=told.get("email"),
         discount=share, note=told.get("note"),
     )  # fmt: skip
-    held = shop.state.put(
+    return shop.state.put(
         "draft_orders", number,
         {**held, "status": "COMPLETED", "order": order["id"], "updated_at": iso(shop.now())},
     )  # fmt: skip
-    return payload([], draftOrder=doings.draft_node(shop, held))
 
 
 def _session(shop: Shop, id: str) -> tuple[Doc | None, Doc | None]:

@@ -166,6 +166,9 @@ TEXTS: Final[dict[str, Words]] = {
     "phone": {"en": "Phone", "ar": "الهاتف", "he": "טלפון"},
     "address": {"en": "Street and number", "ar": "الشارع والرقم", "he": "רחוב ומספר"},
     "city": {"en": "City", "ar": "المدينة", "he": "עיר"},
+    "pay": {"en": "Pay", "ar": "الدفع", "he": "תשלום"},
+    "due": {"en": "To pay", "ar": "المبلغ المستحق", "he": "לתשלום"},
+    "paid": {"en": "Paid. Thank you.", "ar": "تم الدفع. شكرًا.", "he": "שולם. תודה."},
     "demo_payment": {
         "en": "No payment is taken in this demo shop.",
         "ar": "لا يُستوفى أي مبلغ في هذا المتجر التجريبي.",

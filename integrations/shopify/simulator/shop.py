@@ -21,6 +21,9 @@ STOREFRONT_HOST = "shopify-demo.localhost"
 ADMIN_HOST = "admin-shopify-demo.localhost"
 DOWNLOAD_HOST = "storage.googleapis.com"
 NAMESPACE = "ahlan"
+SHOP_NUMBER = 68001
+INVOICE = "invoices"
+OWED = "order_payment"
 
 
 @dataclass(slots=True)
@@ -76,6 +79,14 @@ class Shop:
     @property
     def storefront_origin(self) -> str:
         return f"http://{STOREFRONT_HOST}:{self.base_port}"
+
+    def secret(self, kind: str, number: int) -> str:
+        """The part of a page's address that nobody guesses."""
+        return hashlib.sha256(f"{self.domain}:{kind}:{number}".encode()).hexdigest()[:32]
+
+    def page_of(self, kind: str, number: int) -> str:
+        """The address of a page that opens for whoever has it; like Shopify's, on the shop's primary domain."""
+        return f"{self.storefront_origin}/{SHOP_NUMBER}/{kind}/{self.secret(kind, number)}"
 
     @property
     def admin_origin(self) -> str:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from integrations.shopify.simulator import embed, extension, pages, pictures, proxy, redirects, trade, writings
+from integrations.shopify.simulator import embed, extension, pages, paying, pictures, proxy, redirects, trade, writings
 from integrations.shopify.simulator import merchandise as goods
 from integrations.shopify.simulator.shop import Shop, amount, minor
 from integrations.shopify.simulator.state import Doc
@@ -90,6 +90,9 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
             _remember(answer, visit)
         return answer
 
+    def shown(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        return render(visit_of(shop, request, "en"), template, status=status, path=request.url.path, **values)
+
     def bounce(visit: Visit, path: str) -> Response:
         answer = RedirectResponse(visit.at(path), 303)
         visit.save()
@@ -146,6 +149,13 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
 
     async def cart_page(request: Request, visit: Visit) -> Response:
         return render(visit, "cart.html", path="/cart", **basket(visit))
+
+    async def cart_permalink(request: Request, visit: Visit) -> Response:
+        """`/cart/{variant}:{quantity},…`: a cart of these goods and nothing else, straight to its checkout."""
+        wanted = [one.partition(":")[::2] for one in request.path_params["items"].split(",")]
+        visit.held["cart"] = None
+        put_in_cart(visit, {_number(variant): _number(quantity) for variant, quantity in wanted}, add=False)
+        return bounce(visit, "/checkout")
 
     async def cart_add(request: Request, visit: Visit) -> Response:
         form = await request.form()
@@ -285,7 +295,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         own = [one for one in shop.state.all("orders") if one["customer"] and one["customer"]["id"] == customer["id"]]
         own.sort(key=lambda held: held["created_at"], reverse=True)
         return render(visit, "account.html", path="/account", customer=customer, orders=[
-            {**held, "state": order_state(held), "parcels": held["fulfillments"]} for held in own
+            {**held, "state": trade.order_state(held), "parcels": held["fulfillments"]} for held in own
         ])  # fmt: skip
 
     async def account_order(request: Request, visit: Visit) -> Response:
@@ -297,7 +307,9 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
             return render(visit, "missing.html", status=404)
         shown = list(extension.targets()) if shop.installed else []
         path = f"/account/orders/{order['id']}"
-        return render(visit, "account_order.html", path=path, order=order, state=order_state(order), targets=shown)
+        return render(
+            visit, "account_order.html", path=path, order=order, state=trade.order_state(order), targets=shown
+        )
 
     async def login(request: Request, visit: Visit) -> Response:
         everyone = shop.state.all("customers")
@@ -408,6 +420,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         *localized("/products/{handle}", product),
         Route("/cdn/products/{handle}.svg", picture),
         *localized("/cart", cart_page),
+        *localized("/cart/{items}", cart_permalink),
         *localized("/cart/add", cart_add, "POST"),
         *localized("/cart/change", cart_change, "POST"),
         *localized("/cart.js", cart_js),
@@ -421,6 +434,7 @@ def routes(shop: Shop, transport: httpx.AsyncBaseTransport | None) -> list[Route
         *localized("/account/login", login),
         *localized("/account/login", sign_in, "POST"),
         *localized("/account/logout", sign_out, "POST"),
+        *paying.routes(shop, shown),
         Route(embed.LOADER_PATH, loader),
         Route("/cdn/theme/consent.js", consent),
         Route("/cdn/theme/storefront.css", stylesheet),
@@ -432,17 +446,6 @@ def _number(said: object) -> int:
     if (number := whole(str(said), 2**53)) is None:
         raise Unreadable("that is no number")
     return number
-
-
-def order_state(order: Doc) -> str:
-    """The word a shopper is shown for an order."""
-    if order["cancelled_at"]:
-        return "cancelled"
-    if order["financial_status"] == "refunded":
-        return "refunded"
-    if not order["fulfillments"]:
-        return "preparing"
-    return "delivered" if all(parcel["_delivered_at"] for parcel in order["fulfillments"]) else "on_its_way"
 
 
 def _remember(answer: Response, visit: Visit) -> None:

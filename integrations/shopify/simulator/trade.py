@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from integrations.shopify.simulator import merchandise as goods
-from integrations.shopify.simulator.shop import Shop, amount, gid, iso, minor, parse_iso
+from integrations.shopify.simulator.shop import SHOP_NUMBER, Shop, amount, gid, iso, minor, parse_iso
 from integrations.shopify.simulator.state import Doc
 from plugin.kernel.money import exponent_of
 
@@ -134,7 +134,7 @@ def change_consent(shop: Shop, number: int, *, email: bool, sms: bool) -> Doc:
 
 def ask_privacy(shop: Shop, topic: str, number: int = 0) -> Doc:
     """The body of a compliance notice, ``customers/data_request``, ``customers/redact`` or ``shop/redact``."""
-    payload: Doc = {"shop_id": 68001, "shop_domain": shop.domain}
+    payload: Doc = {"shop_id": SHOP_NUMBER, "shop_domain": shop.domain}
     if topic == "shop/redact":
         return payload
     customer = shop.state.get("customers", number) or {"id": number}
@@ -439,7 +439,8 @@ def place_order(
         "note_attributes": [],
         "number": order_number - 1000,
         "order_number": order_number,
-        "order_status_url": f"https://{shop.domain}/orders/{secrets.token_hex(16)}/authenticate?key={secrets.token_hex(8)}",
+        "order_status_url": f"{shop.storefront_origin}/{SHOP_NUMBER}/orders/{secrets.token_hex(16)}/authenticate"
+        f"?key={secrets.token_hex(8)}",
         "payment_gateway_names": [gateway],
         "phone": (customer or {}).get("phone"),
         "presentment_currency": currency,
@@ -1049,6 +1050,21 @@ def edit_goods(
     return order
 
 
+def pay_rest(shop: Shop, number: int) -> Doc:
+    """The customer pays what an order still owes: nothing where it owes nothing, or ended."""
+    order = need(shop, "orders", number)
+    owed = minor(order["total_outstanding"])
+    if owed <= 0 or order["cancelled_at"]:
+        return order
+    order["total_outstanding"] = "0.00"
+    order["financial_status"] = "partially_refunded" if any(one["_total_minor"] for one in order["refunds"]) else "paid"
+    write_ledger(shop, order, "sale", charged(order, owed), order["payment_gateway_names"][0], number)
+    event = save(shop, order)
+    shop.emit("orders/paid", order, event)
+    shop.emit("orders/updated", order, event)
+    return order
+
+
 def delete_order(shop: Shop, number: int) -> None:
     """Deletes a cancelled order for good: ``orders/delete`` carries the id alone."""
     order = need(shop, "orders", number)
@@ -1166,3 +1182,14 @@ def return_body(step: str, held: Doc) -> Doc:
 def older_than(order: Doc, moment: datetime, days: int) -> bool:
     """Whether an order was processed more than ``days`` before ``moment``."""
     return parse_iso(order["processed_at"]) < moment - timedelta(days=days)
+
+
+def order_state(order: Doc) -> str:
+    """The word a shopper is shown for an order."""
+    if order["cancelled_at"]:
+        return "cancelled"
+    if order["financial_status"] == "refunded":
+        return "refunded"
+    if not order["fulfillments"]:
+        return "preparing"
+    return "delivered" if all(parcel["_delivered_at"] for parcel in order["fulfillments"]) else "on_its_way"

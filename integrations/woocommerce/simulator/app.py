@@ -67,7 +67,7 @@ class Site:
             clock=lambda: clock().timestamp(),
         )
         self.rest = Rest(self.shop, self.hooks)
-        self.plugin = Plugin(self.shop, site=self._site, server=server, http=http)
+        self.plugin = Plugin(self.shop, site=self._site, public=self._public or self._site, server=server, http=http)
         self.pages = Pages(self.shop, self.plugin, self.hooks, site=self._site, http=http, trusted=origins)
         self.control = Control(self.pages, self.run_cron)
         if not self.documents.get("option", "sequences"):

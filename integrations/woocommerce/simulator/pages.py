@@ -330,7 +330,34 @@ class Pages:
         order = self.shop.documents.get("order", request.path_params["id"])
         if order is None or not secrets.compare_digest(order["order_key"], request.query_params.get("key", "-")):
             return self.not_found(request)
-        return self.render(request, "order.html", order=order, thanks=True, notes=[])
+        return self.render(request, "order.html", order=order, thanks=True, notes=[], unpaid=False)
+
+    async def checkout_link(self, request: Request) -> Response:
+        """`?products=12:2,15:1`: a cart of these goods and nothing else, straight to its checkout (since 10.0)."""
+        session = self._session(request)
+        session.update(items=[], coupons=[])
+        for wanted in request.query_params.get("products", "").split(","):
+            goods, _, quantity = wanted.partition(":")
+            try:
+                item = self.shop.item(_number(goods))
+            except WpError:
+                return self.not_found(request)
+            parent = item["parent_id"]
+            _change(session, parent or item["id"], item["id"] if parent else 0, _number(quantity, 1), add=True)
+        self.plugin.cart_event("cart.updated", session)
+        return self._keep(RedirectResponse("/checkout/", 303), session)
+
+    async def pay(self, request: Request) -> Response:
+        """The order's own payment page, for whoever has its key; a second press finds it paid."""
+        order = self.shop.documents.get("order", request.path_params["id"])
+        if order is None or not secrets.compare_digest(order["order_key"], request.query_params.get("key", "-")):
+            return self.not_found(request)
+        unpaid = order["status"] in ("pending", "failed")
+        if request.method == "POST":
+            if unpaid:
+                self.shop.set_status(order["id"], "processing")
+            return RedirectResponse(f"/checkout/order-received/{order['id']}/?key={order['order_key']}", 303)
+        return self.render(request, "order.html", order=order, thanks=False, notes=[], unpaid=unpaid)
 
     async def account(self, request: Request) -> Response:
         """My account: pick a demo customer, see their orders."""
@@ -392,7 +419,7 @@ class Pages:
         if order is None or not session["customer_id"] or order["customer_id"] != session["customer_id"]:
             return self.not_found(request)
         notes = [n for n in self.shop.documents.all("note") if n["order_id"] == order["id"] and n["customer_note"]]
-        return self.render(request, "order.html", order=order, thanks=False, notes=notes)
+        return self.render(request, "order.html", order=order, thanks=False, notes=notes, unpaid=False)
 
     async def store_cart(self, request: Request) -> Response:
         """`wc/store/v1/cart` for the shop's own pages: amounts are integer strings in minor units (B11)."""
@@ -605,6 +632,8 @@ class Pages:
             ("/cart/", self.cart, both),
             ("/checkout/", self.checkout, both),
             ("/checkout/order-received/{id:int}/", self.received, ["GET"]),
+            ("/checkout/order-pay/{id:int}/", self.pay, both),
+            ("/checkout-link/", self.checkout_link, ["GET"]),
             ("/my-account/", self.account, both),
             ("/my-account/view-order/{id:int}/", self.order, ["GET"]),
             ("/my-account/ahlan-returns/", self.returns, ["GET"]),

@@ -31,9 +31,10 @@ EVENTS_AT_ONCE: Final = 50
 class Plugin:
     """What `wc-ahlan` keeps and does on the site. `server` is where Ahlan lives; a real copy has it built in."""
 
-    def __init__(self, shop: Shop, *, site: str, server: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, shop: Shop, *, site: str, public: str, server: str, http: httpx.AsyncClient) -> None:
         self._shop = shop
         self._site = site
+        self._public = public
         self._http = http
         self.server = server.rstrip("/")
 
@@ -86,7 +87,7 @@ class Plugin:
             "coming_soon": bool(self._shop.option("coming_soon", False)),
             "returns": {
                 "page": str(self._shop.option("returns_page", "") or ""),
-                "account": f"{self._site}/my-account/ahlan-returns/",
+                "account": f"{self._public}/my-account/ahlan-returns/",
             },
         }
 

@@ -457,6 +457,8 @@ def test_a_lone_variant_is_merged_into_its_product() -> None:
     assert read("variants/out_of_stock", {**variant, "inventory_policy": "continue"}).variants[0].available
     uncounted = read("variants/in_stock", {**variant, "inventory_management": None}).variants[0]
     assert (uncounted.stock, uncounted.available) == (None, True)
+    assert (record.variants[0].title, uncounted.title) == ("Olive", "Olive")
+    assert read("variants/in_stock", {**variant, "title": "Default Title"}).variants[0].title == ""
 
 
 def test_a_merchants_html_becomes_words() -> None:

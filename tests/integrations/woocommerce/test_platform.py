@@ -20,7 +20,7 @@ from integrations.woocommerce import install, pairing, routes, webhooks, writing
 from integrations.woocommerce import platform as platform_module
 from integrations.woocommerce.client import Keys, StoreClient
 from integrations.woocommerce.install import ConnectError, normalise_address
-from integrations.woocommerce.platform import WooCommercePlatform, _origin
+from integrations.woocommerce.platform import WooCommercePlatform, _origin, _visited
 from integrations.woocommerce.simulator import HOST, create_app
 from integrations.woocommerce.source import WooCommerceSource
 from plugin import stores
@@ -732,6 +732,24 @@ async def test_disconnecting_forgets_every_secret(shop: Shop) -> None:
 )
 def test_what_a_site_calls_its_home_slips_nothing_into_a_policy(address: str, origin: str) -> None:
     assert _origin(address) == origin
+
+
+@pytest.mark.parametrize(
+    ("home", "url"),
+    [
+        ("https://www.shop.example", "https://www.shop.example"),
+        ("https://shop.example/he", "https://shop.example/he"),
+        ("http://shop.example", "https://shop.example"),
+        ("http://woo-demo.localhost:8001", "http://woo-demo.localhost:8001"),
+        ("", "https://shop.example"),
+        ("javascript:alert(1)", "https://shop.example"),
+        ("https://user:word@shop.example", "https://shop.example"),
+        ("https://shop.example?next=https://evil.example", "https://shop.example"),
+        ("https://[", "https://shop.example"),
+    ],
+)
+def test_links_lead_to_where_the_sites_visitors_are(home: str, url: str) -> None:
+    assert _visited(home, "https://shop.example") == url
 
 
 async def test_where_the_store_delivers_is_read_from_its_zones(shop: Shop) -> None:

@@ -228,7 +228,7 @@ async function review(orders, { offer, chosen, wish, base }) {
         sum(t("o.owed"), decided.owed, { strong: true }),
         decided.owed && el("p", { class: "quiet" }, t("o.owed_when")),
         swapped && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, swapped)),
-        !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, [way.words, wish.day && date(wish.day)].filter(Boolean).join(" · "), wish.place && wish.where && el("bdi", { class: "detail" }, wish.where))),
+        !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, [way.words, wish.day && date(wish.day)].filter(Boolean).join(" · "), wish.place && wish.where && [" · ", el("bdi", {}, wish.where)])),
         decided.keep && el("p", { class: "notice good" }, icon("check"), el("span", {}, t("o.keep"))),
         el("p", { class: "quiet" }, decided.review ? t("o.reviewed") : t("o.at_once")),
       ),

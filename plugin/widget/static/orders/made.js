@@ -2,8 +2,9 @@
 import { el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
 import { spot } from "./method.js";
+import { parcel } from "./order.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, ltr, meanwhile, part, payment } from "./pieces.js";
+import { action, complaint, date, field, form, goods, meanwhile, part, payment } from "./pieces.js";
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
@@ -11,10 +12,11 @@ const ENDED = ["declined", "cancelled"];
 const ELSEWHERE = ["moved_on", "money_under_way"];
 const PAUSES = [3000, 5000, 9000, 15000];
 
-function next({ state, kind, keep, label, slip }) {
+function next({ state, kind, keep, label, slip, way }) {
   if (state === "approved" && keep) return t("o.then.keep");
   if (state === "approved" && slip) return t("o.then.approved_slip");
   if (state === "sent" && !label) return t("o.then.sent_number");
+  if (state === "sent" && /code|pickup/.test(way?.code)) return t(`o.then.sent_${way.code}`);
   if (state === "paid" && ["refund", "credit"].includes(kind)) return t(`o.then.${kind}`);
   return t(`o.then.${state}`);
 }
@@ -104,10 +106,10 @@ export async function made(orders, { id }) {
       first,
       el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, [next(found), found.why].filter(Boolean).join(" "))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
-      found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t("o.label"))),
+      found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t(found.way?.code === "code" ? "o.label_code" : "o.label"))),
       found.slip && UNSENT.includes(found.state) && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
       found.way && !found.keep && part(t("o.way"), el("p", {}, found.way.words, found.way.day && ` · ${date(found.way.day)}`), found.way.place && el("p", { class: "spot" }, ...spot(found.way.place))),
-      found.tracking && part("", el("div", { class: "parcel" }, icon("package"), el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, found.carrier || t("o.parcel"))), el("span", { class: "detail" }, ltr(found.tracking))), found.tracking_url && el("a", { class: "link", href: found.tracking_url, target: "_blank", rel: "noopener noreferrer" }, t("o.track")))),
+      found.tracking && part("", parcel({ carrier: found.carrier, number: found.tracking, link: found.tracking_url })),
       part(t("o.steps_return"), course(found.steps)),
       part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead.length > 0 && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
       el("div", { class: "doing", hidden: doing.length === 0 }, ...doing, view),

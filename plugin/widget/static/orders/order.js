@@ -72,14 +72,13 @@ function course({ steps, step, parts, late, usual_days: days, where, expected, p
   );
 }
 
-function parcel({ carrier, number, link, failed, proof }) {
-  if (!carrier && !number && !proof) return null;
+export function parcel({ carrier, number, link, failed, proof }) {
+  if (!(carrier || number || proof || failed)) return;
   return el(
     "div",
     { class: "parcel" },
     icon("package"),
-    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed"))),
-    link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track")),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed")), link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track"))),
     proof && proven(proof),
   );
 }
@@ -108,6 +107,7 @@ function lately(orders, id, { doings }) {
 export async function order(orders, { id }) {
   const found = await orders.api.get(`orders/${id}`);
   orders.remember({ back: null });
+  const parcels = found.parcels.map(parcel).filter(Boolean);
   const unsent = changes(orders, id, found.alone);
   const doors = [
     ...unsent,
@@ -124,7 +124,7 @@ export async function order(orders, { id }) {
       found.claims.length > 0 && part(t("o.claims"), el("ul", { class: "items" }, found.claims.map(({ kind, state }) => el("li", {}, t(`o.problem.${kind}`), " ", el("span", { class: `mark ${state === "settled" ? "good" : ""}` }, t(`o.claim.${state}`)))))),
       found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
       found.steps.length > 0 && course(found),
-      found.parcels.some(({ carrier, number, proof }) => carrier || number || proof) && part("", ...found.parcels.map(parcel).filter(Boolean)),
+      parcels.length > 0 && part("", ...parcels),
       part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
       el("div", { class: "doing" }, doors.filter(Boolean)),
     ],
