@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from plugin.app import App
-from plugin.bot import catalogue, delivering, gifts, lexicon, seeds, sources, tools
+from plugin.bot import catalogue, delivering, gifts, lexicon, places, seeds, sources, tools
+from plugin.bot.alike import Near as Alike
 from plugin.bot.alike import Phrasings
 from plugin.bot.allowed import GIVES, Deed, Verdict, Wish
 from plugin.bot.book import BOOK, examples, topics, version
@@ -46,6 +47,9 @@ OUTSIDE = "outside"
 
 _ALIKE_ENOUGH = 0.66
 """How alike a question must be to a phrasing of the pack while the models are away."""
+
+_ALIKE_WITH_PLACE = 0.6
+"""The same of what is asked about a place that something goes to, where the phrasing is about delivery too."""
 
 
 @cache
@@ -197,8 +201,18 @@ def sure_of(heard: Heard) -> str:
     if heard.read is not None:
         sure = heard.read.topics and heard.read.gate >= heard.read.answer_from
         return heard.read.topics[0][0] if sure else ""
-    near = _by_spelling().nearest(heard.text, _ALIKE_ENOUGH) if not heard.question.says_nothing else None
+    near = _spelled_like(heard.text) if not heard.question.says_nothing else None
     return near.target if near is not None else ""
+
+
+def _spelled_like(text: str) -> Alike | None:
+    """The topic of the pack that a question is spelled like; a place that something goes to says only that it is about
+    delivery. None while it is like none."""
+    near = _by_spelling().nearest(text, _ALIKE_ENOUGH)
+    if near is None and (rest := places.without(text)) != search_key(text):
+        near = _by_spelling().nearest(rest, _ALIKE_WITH_PLACE)
+        return near if near is not None and near.target in delivering.TOPICS else None
+    return near
 
 
 # Answering
@@ -314,12 +328,15 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
         say = await _act(tx, scene, decision.topics[0], heard)
         return Part(heard, say, decision.confidence, candidates)
     question = heard.text
-    if heard.read is None and (near := _by_spelling().nearest(question, _ALIKE_ENOUGH)) is not None:
+    if heard.read is None and (near := _spelled_like(question)) is not None:
         # The models are away: what is spelled like a phrasing of the pack is about the same.
         if near.target == HUMAN:
             return Part(heard, Say(Outcome.PERSON, Reason.WANTED, HUMAN), near.likeness)
         say = await _act(tx, scene, near.target, heard)
         return Part(heard, replace(say, reason=Reason.ALIKE) if say.reason is Reason.SURE else say, near.likeness)
+    # Cost, area and time of delivery lie near together, and where a place is named any of them is told by it.
+    if decision.topics and (placed := _placed(scene, decision.topics[0], heard)) is not None:
+        return Part(heard, placed, decision.confidence, candidates)
     # It may be about goods, and the catalogue has what is named or was shown: that decides.
     if (say_goods := await _goods(tx, scene, heard, decision)) is not None:
         return Part(heard, say_goods, decision.confidence, candidates)
@@ -472,14 +489,19 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         )  # fmt: skip
         if say is not None:
             return _once(scene, say)
-    placed = delivering.to_place(scene, topic, f"{heard.question.text}\n{heard.text}")
-    if placed is not None:
-        return _once(scene, placed)
+    if (placed := _placed(scene, topic, heard)) is not None:
+        return placed
     if topic == tools.HOURS and scene.bot.article(topic) is None:
         say = await tools.opening(tx, scene)
         if say is not None:
             return _once(scene, say)
     return _once(scene, await _content(tx, scene, topic, heard))
+
+
+def _placed(scene: Scene, topic: str, heard: Heard) -> Say | None:
+    """What delivery to the place costs that is named, where the store's zones decide it."""
+    placed = delivering.to_place(scene, topic, f"{heard.question.text}\n{heard.text}")
+    return _once(scene, placed) if placed is not None else None
 
 
 _ASKS = re.compile(
