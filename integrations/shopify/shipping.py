@@ -14,8 +14,8 @@ _MOST_PAGES: Final = 20
 
 
 async def read(client: AdminClient, connection: Connection) -> Deliveries:
-    """The general profile's zones, of all places to send from. Where those are in several groups, or goods have profiles
-    of their own, what is told may differ (`varies`).
+    """The general profile's zones, of all places to send from. Where those are in several groups, or goods have
+    profiles of their own, what is told may differ (`varies`).
 
     Raises PlatformError, also for an answer of another shape.
     """

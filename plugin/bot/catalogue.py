@@ -131,7 +131,7 @@ async def _shown(
 ) -> list[tuple[Product, list[Variant]]]:
     """The products that were shown before and are pointed at now: "it", "the second one", "and in L?"."""
     # Choices that nobody took were about nothing else.
-    turns = [turn for turn in scene.before.turns[scene.before.offered :] if turn.sent]
+    turns = scene.before.said[scene.before.offered :]
     if unsure and not (turns and turns[0].data.get("products")):
         return []
     shown: list[str] = next((turn.data["products"] for turn in turns if turn.data.get("products")), [])

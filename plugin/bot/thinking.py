@@ -248,9 +248,9 @@ async def answer(tx: Tx, scene: Scene, heard: Sequence[Heard], lessons: Phrasing
 
 async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
     asked = heard.question
-    last = scene.before.turns[0] if scene.before.turns else None
+    last = scene.before.said[0] if scene.before.said else None
     offered = [Choice(**one) for one in last.data.get("choices", ())] if last is not None else []
-    older = [Choice(**one) for turn in scene.before.turns[1:] for one in turn.data.get("choices", ())]
+    older = [Choice(**one) for turn in scene.before.said[1:] for one in turn.data.get("choices", ())]
     choice = chosen(asked.text, [one for one in offered if one.to != PERSON], [*offered, *older])
     if choice is not None:
         return Part(heard, await _follow(tx, scene, choice, heard), 1.0)
@@ -439,7 +439,7 @@ async def _follow(tx: Tx, scene: Scene, choice: str, heard: Heard) -> Say:
     if kind == "article":
         source = await sources.by_id(tx, scene.store.id, UUID(value), heard.language, heard.text)
         return _quoted(scene, source, "", Reason.CHOSEN) if source is not None else _uncovered("")
-    pending = next((turn.data["pending"] for turn in scene.before.turns if turn.data.get("pending")), "")
+    pending = next((turn.data["pending"] for turn in scene.before.said if turn.data.get("pending")), "")
     if kind == "order" and scene.shopper is not None and _may(scene, pending or "track_order"):
         mine = {str(view.order.id): view for view in await proof.theirs(tx, scene.shopper)}
         topic = pending or "track_order"
@@ -654,7 +654,7 @@ def together(scene: Scene, parts: Sequence[Part]) -> Answer:
     if len(texts) > 1 and any(one.outcome is Outcome.OFFER for one in said):
         texts = [t.gettext(_("Of the rest I am not sure. Is it one of these?")) if text == before_choices(t) else text
                  for text in texts]  # fmt: skip
-    begins = not any(turn.sent for turn in scene.before.turns)
+    begins = not scene.before.said
     first = said[0] if said else None
     glad = first is not None and first.outcome is Outcome.ANSWER and not first.sad and (first.source or first.tool)
     if glad and begins and scene.bot.tone == "warm":

@@ -322,7 +322,8 @@ async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
     """Undo a taking over: what it made or brought back is deleted, what it changed has its former words again, also for
     shoppers, and a language that it added is gone again. Where that is the one that others follow, it stays as a draft.
 
-    What somebody wrote on or published since stays as it is. Done once. Raises Forbidden for who may not change what shoppers see.
+    What somebody wrote on or published since stays as it is. Done once. Raises Forbidden for who may not change what
+    shoppers see.
     """
     if kept.done_at is None or "back" in kept.report:
         return kept

@@ -1,4 +1,4 @@
-"""A message of 20 000 characters through the whole chat: what fits is sent and answered, the rest is refused in words."""
+"""A message of 20 000 characters through the whole chat: what fits is answered, what does not is refused in words."""
 
 from __future__ import annotations
 
