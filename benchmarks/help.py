@@ -49,7 +49,7 @@ from plugin.knowledge.articles import Article, ArticleText, Kind
 from plugin.knowledge.meaning import ArticlePassage
 from plugin.knowledge.search import ArticleTerm
 from plugin.knowledge.site import Asked, Site
-from plugin.language.frames import PassageIn, Prepare, Teach
+from plugin.language.frames import Embed, PassageIn, Prepare, Teach
 from plugin.language.place import MODULE, ONE_THREAD, socket_path
 from plugin.language.shelf import WIDTH, packed
 from plugin.stores import Store
@@ -237,8 +237,13 @@ async def replies(app: App, workspace_id: UUID, process: psutil.Process) -> bool
     print(f"  {taught.examples} phrasings learnt", flush=True)
     t = app.catalogues.translator("en")
     took: list[float] = []
+    vectors: list[float] = []
     outcomes: dict[str, int] = {}
     for said, language in _asked(SAMPLES + 20):
+        # What no answer goes without: the model's two vectors, of the same words in another order.
+        begun = _spent(process.pid, [])
+        await app.language.embed(Embed((" ".join(reversed(said.split())) + " -",), "message"))
+        vectors.append(_spent(process.pid, []) - begun)
         backends = await _backends(app)
         begun = _spent(process.pid, backends)
         heard = await hear(app, workspace_id, said, today=date(2026, 1, 5), region="", fallback=language)
@@ -247,13 +252,17 @@ async def replies(app: App, workspace_id: UUID, process: psutil.Process) -> bool
             found = await answer(tx, scene, heard, await lessons.counting(tx, store.id))
         took.append(_spent(process.pid, backends) - begun)
         outcomes[found.outcome.value] = outcomes.get(found.outcome.value, 0) + 1
-    took = sorted(took[20:])
-    print(f"  replies: median {median(took):.1f} ms; {outcomes}", flush=True)
+    share = median([one / other for one, other in zip(took[20:], vectors[20:], strict=True)])
+    took, vectors = sorted(took[20:]), sorted(vectors[20:])
+    for name, times in (("replies", took), ("their vectors", vectors)):
+        print(f"  {name:<13} median {median(times):6.1f} ms, p95 {times[int(len(times) * 0.95)]:6.1f} ms", flush=True)
+    print(f"  {outcomes}", flush=True)
     peak, own = _peak(process.pid), psutil.Process().memory_info().rss >> 20
     print(
         f"  language process: {process.memory_info().rss >> 20} MB, {peak} MB at most; this one: {own} MB", flush=True
     )
     good = ratio("bot.reply.p95_ms", took[int(len(took) * 0.95)], "<=", 60)
+    good &= ratio("bot.reply.over_its_vectors", share, "<=", 2.5)
     return good & ratio("help.language.peak_mb", peak, "<=", 400)
 
 

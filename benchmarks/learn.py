@@ -39,7 +39,7 @@ def main() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     began = time.perf_counter()
-    anew = library.patiently(shared)
+    anew = library.patiently(Teach(BOOK, f"{version()} anew", examples()))
     assert isinstance(anew, Taught)
     whole = time.perf_counter() - began
     print(f"{there} of {WORKSPACES} books there, {pages} MB, {peak} MB at most; a book {1000 * median(took):.0f} ms, "

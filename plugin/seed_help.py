@@ -67,8 +67,12 @@ async def furnish(app: App, tx: Tx) -> int:
         if store.currency not in _CHARGES:
             continue
         cost, free, wrapping = _CHARGES[store.currency]
-        delivery = _delivery(translators, f"{cost} {store.currency}", f"{free} {store.currency}")
-        made.append(await _article(tx, owner, source, delivery, shelf=shelf, store=store.id, starter="delivery"))
+        answers = {**_DAYS, "cost": [f"{cost} {store.currency}"], "free": [f"{free} {store.currency}"]}
+        delivery = await _article(
+            tx, owner, source, _delivery(translators, answers), shelf=shelf, store=store.id, starter="delivery"
+        )
+        delivery.answers = answers
+        made.append(delivery)
         price = parse(wrapping, store.currency)[0]
         wrapped = {
             code: (title, body.format(price=translators[code].format_money(price)))
@@ -81,10 +85,11 @@ async def furnish(app: App, tx: Tx) -> int:
     return len(made)
 
 
-def _delivery(translators: Mapping[str, Translator], cost: str, free: str) -> dict[str, tuple[str, str]]:
+def _delivery(
+    translators: Mapping[str, Translator], answers: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, str]]:
     policy = starters.known("delivery")
     assert policy is not None
-    answers: Mapping[str, Sequence[str]] = {**_DAYS, "cost": [cost], "free": [free]}
     return {code: (t.gettext(policy.title), starters.written(t, policy, answers)) for code, t in translators.items()}
 
 

@@ -14,7 +14,8 @@ _MOST_PAGES: Final = 20
 
 
 async def read(client: AdminClient, connection: Connection) -> Deliveries:
-    """The general profile's zones. Goods with a profile of their own, and several places to send from, may differ.
+    """The general profile's zones, of all places to send from. Where those are in several groups, or goods have
+    profiles of their own, what is told may differ (`varies`).
 
     Raises PlatformError, also for an answer of another shape.
     """
@@ -36,23 +37,26 @@ async def _read(client: AdminClient, connection: Connection) -> Deliveries:
     if general is None:
         return Deliveries()
     zones: list[DeliveryZone] = []
-    varies, after = len(profiles) > 1, None
+    varies = len(profiles) > 1
     shop = listed.get("shop") or {}
     taxed = bool(shop.get("taxShipping")) and not shop.get("taxesIncluded")
+    # First the first zones of every group of places to send from, then what is left of each: cursors are of one group.
+    left: list[Mapping[str, str]] = [{}]
     for _page in range(_MOST_PAGES):
-        data = await client.run(connection, "DeliveryZonesPage", {"id": general, "first": ZONES, "after": after})
+        if not left:
+            break
+        asked = {"id": general, "first": ZONES, **left.pop(0)}
+        data = await client.run(connection, "DeliveryZonesPage", asked)
         groups = (data.get("deliveryProfile") or {}).get("profileLocationGroups") or ()
         varies = varies or len(groups) > 1
-        # One cursor leads through one list: where goods leave from several places, the first says where they can go.
-        page = groups[0]["locationGroupZones"] if groups else {}
-        nodes = page.get("nodes") or ()
-        zones += [_zone(one) for one in nodes]
-        varies = varies or any(_is_cut(one["methodDefinitions"]) for one in nodes)
-        after = (page.get("pageInfo") or {}).get("endCursor")
-        if not _is_cut(page) or not after:
-            break
-    else:
-        varies = True
+        for group in groups:
+            page = group["locationGroupZones"]
+            nodes = page.get("nodes") or ()
+            zones += [_zone(one) for one in nodes]
+            varies = varies or any(_is_cut(one["methodDefinitions"]) for one in nodes)
+            if _is_cut(page) and page["pageInfo"].get("endCursor"):
+                left.append({"group": group["locationGroup"]["id"], "after": page["pageInfo"]["endCursor"]})
+    varies = varies or bool(left)
     # What is left over counts last.
     return Deliveries(tuple(sorted(zones, key=lambda one: one.everywhere)), varies, taxed)
 

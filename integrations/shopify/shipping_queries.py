@@ -17,9 +17,10 @@ query DeliveryProfilesList($first: Int!) {
 """
 
 ZONES_PAGE: Final = """
-query DeliveryZonesPage($id: ID!, $first: Int!, $after: String) {
+query DeliveryZonesPage($id: ID!, $group: ID, $first: Int!, $after: String) {
   deliveryProfile(id: $id) {
-    profileLocationGroups {
+    profileLocationGroups(locationGroupId: $group) {
+      locationGroup { id }
       locationGroupZones(first: $first, after: $after) {
         pageInfo { hasNextPage endCursor }
         nodes {

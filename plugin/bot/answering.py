@@ -22,8 +22,8 @@ from plugin.bot.allowed import Verdict
 from plugin.bot.bots import Bot, When
 from plugin.bot.composing import Composed
 from plugin.bot.decide import Outcome, Reason, wants_call
-from plugin.bot.scene import Scene
-from plugin.bot.thinking import Answer, Heard, answer, hear, spoken
+from plugin.bot.scene import Say, Scene
+from plugin.bot.thinking import Answer, Heard, Part, answer, hear, spoken, together
 from plugin.bot.turns import Before
 from plugin.bot.understand import dialled
 from plugin.conversations import conversations as threads
@@ -181,7 +181,7 @@ async def _somebody_wrote(tx: Tx, conversation_id: UUID, since: datetime | None)
 
 
 async def _unanswered(tx: Tx, conversation_id: UUID, message: Message) -> str:
-    """What the shopper wrote in a row up to this message, without an answer between."""
+    """What the shopper wrote in a row up to this message, without an answer between and not looked at before."""
     rows = await tx.scalars(
         select(Message)
         .where(
@@ -195,7 +195,7 @@ async def _unanswered(tx: Tx, conversation_id: UUID, message: Message) -> str:
     )
     said: list[str] = []
     for row in rows:
-        if row.author != SHOPPER:
+        if row.author != SHOPPER or (row.id != message.id and await turns.behind(tx, conversation_id, row.id)):
             break
         if row.deleted_at is None and not row.data.get("request"):
             said.append(row.text)
@@ -276,7 +276,12 @@ async def _answer(
     else:
         # A flow's steps may have written notes: the conversation's numbers are others now.
         head = await threads.lock(tx, seen.talk.id) or head
-    sure = found.reason is Reason.FLOW or (found.outcome is Outcome.ANSWER and found.reason in _SURE)
+    known: list[Part] = []
+    if handed is not None and scene.chat and found.reason not in (Reason.WANTED, Reason.FLOW):
+        # A colleague answers the rest.
+        known = _known(found)
+        found = together(scene, known) if known else found
+    sure = bool(known) or found.reason is Reason.FLOW or _is_sure(found)
     # Who asks for a person hears that one comes, once, although it was handed over for another reason.
     hears = handed is not None and handed.reason != Reason.WANTED and found.reason is Reason.WANTED
     if handed is not None and not hears and (not sure or handed.reason == Reason.WANTED):
@@ -313,6 +318,19 @@ async def _answer(
     )  # fmt: skip
     if told is not None and person and handed is None:
         await _hand_over(app, tx, seen, heard, found, name, call=call)
+
+
+def _is_sure(found: Answer | Say) -> bool:
+    return found.outcome is Outcome.ANSWER and found.reason in _SURE
+
+
+def _known(found: Answer) -> list[Part]:
+    """Of several questions those with a sure answer, or with the way to the shopper's own order."""
+    return [part for part in found.parts if _is_sure(part.say) or _opens_a_door(part.say)]
+
+
+def _opens_a_door(say: Say) -> bool:
+    return say.outcome is Outcome.ASK and say.tool == "proof"
 
 
 def _number(heard: Sequence[Heard], *, alone: bool = False) -> str:

@@ -130,7 +130,8 @@ async def _shown(
     tx: Tx, scene: Scene, text: str, asked: frozenset[Want], *, unsure: bool
 ) -> list[tuple[Product, list[Variant]]]:
     """The products that were shown before and are pointed at now: "it", "the second one", "and in L?"."""
-    turns = [turn for turn in scene.before.turns if turn.sent]
+    # Choices that nobody took were about nothing else.
+    turns = scene.before.said[scene.before.offered :]
     if unsure and not (turns and turns[0].data.get("products")):
         return []
     shown: list[str] = next((turn.data["products"] for turn in turns if turn.data.get("products")), [])

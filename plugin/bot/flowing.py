@@ -153,7 +153,7 @@ def _elsewhere(flow: Flow, turn: Turn, heard: Sequence[Heard]) -> bool:
 
 async def _begun(tx: Tx, scene: Scene, behind: Behind, heard: Sequence[Heard]) -> tuple[Live, int] | None:
     """The flow that a message begins: the one that it fits closest, of those the first."""
-    last = scene.before.turns[0] if scene.before.turns else None
+    last = scene.before.said[0] if scene.before.said else None
     offered = [Choice(**one) for one in last.data.get("choices", ())] if last is not None else []
     picked = chosen(behind.said, offered) or ""
     topics = [picked.removeprefix("topic:")] if picked.startswith("topic:") else [sure_of(one) for one in heard]

@@ -27,10 +27,15 @@ _OFF = lexicon.keys(lambda one: one.directions.off)
 _AMONG = lexicon.keys(lambda one: one.directions.among)
 _ARTICLES = lexicon.keys(lambda one: one.directions.articles)
 _ORDINARY = lexicon.keys(lambda one: one.directions.ordinary)
+_KINDS = lexicon.keys(lambda one: one.directions.kinds)
+_OF_KINDS = frozenset(word for kind in _KINDS for word in kind.split())
+_NOUNS = lexicon.keys(lambda one: one.directions.nouns)
+_BARE = lexicon.keys(lambda one: one.directions.bare)
 # Written onto a name, and what is left of the article behind it.
 _JOINED_TO = (("لل", "ال"), ("عال", "ال"), ("ل", ""), ("ب", ""), ("ל", ""), ("ב", ""))
 _JOINED_OFF = "מ"
 _JOINED_AMONG = ("و", "ו")
+_ONTO_KINDS = ("ل", "ب", "ל", "ב")
 
 
 class _How(Enum):
@@ -102,35 +107,100 @@ def _regions(own: Mapping[str, Collection[str]]) -> Names:
     return {key: frozenset(codes) for key, codes in found.items()}
 
 
+def without(text: str) -> str:
+    """A text in search spelling without the places that something goes to by it, and what leads to them."""
+    left: list[str] = []
+    for words in _lines(text):
+        gone: set[int] = set()
+        for place in _found(words, _names()):
+            if place.said.how in (_How.TO, _How.AMONG, _How.BESIDE):
+                begin = place.begin
+                while begin and (_leads(words[begin - 1]) or words[begin - 1] in _AMONG):
+                    begin -= 1
+                gone.update(range(begin, place.end))
+        left += [word for at, word in enumerate(words) if at not in gone]
+    return " ".join(left)
+
+
+def _lines(text: str) -> list[list[str]]:
+    """The words of each line: what stands at the end of one leads to nothing in the next."""
+    return [words for line in text.splitlines() if (words := search_key(line).split())]
+
+
 def _said(text: str, names: Names) -> Iterator[_Said]:
-    """The places of a text in their order, the longest name where several begin: "South Africa" is not "Africa" too."""
-    words = search_key(text).split()
-    at, last = 0, -1
-    directed = False
+    for words in _lines(text):
+        yield from (place.said for place in _found(words, names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a line a place is said."""
+
+    begin: int
+    end: int
+    said: _Said
+
+
+def _found(words: list[str], names: Names) -> list[_Place]:
+    """The places of a line in their order, the longest name where several begin: "South Africa" is not "Africa" too."""
+    found: list[_Place] = []
+    at = 0
     while at < len(words):
-        found = next(
-            (
-                (length, said)
-                for length in range(_LONGEST, 0, -1)
-                if (said := _at(words, at, length, names)) is not None
-            ),
-            None,
-        )
-        if found is None:
+        for length in range(_LONGEST, 0, -1):
+            if (said := _at(words, at, length, names)) is not None:
+                found.append(_Place(at, at + length, said))
+                at += length
+                break
+        else:
             at += 1
-            continue
-        length, said = found
-        linked = last >= 0 and all(word in _AMONG or word in _TO or word in _ARTICLES for word in words[last:at])
-        if said.how is _How.BARE and linked and directed and last == at:
-            said = _Said(said.name, _How.BESIDE)
-        elif said.how is _How.AMONG and not (linked and directed):
-            said = _Said(said.name, _How.BARE)
-        elif said.how is _How.TO and linked and directed and not _AMONG.isdisjoint(words[last:at]):
-            said = _Said(said.name, _How.AMONG)
-        directed = said.how not in (_How.OFF, _How.BARE)
-        yield said
-        at += length
-        last = at
+    return _linked(words, found)
+
+
+def _linked(words: list[str], found: list[_Place]) -> list[_Place]:
+    """The same, each with what it is by the one before it."""
+    made: list[_Place] = []
+    for place in found:
+        how, name = place.said.how, place.said.name
+        last = made[-1] if made else None
+        between = words[last.end : place.begin] if last is not None else []
+        directed = last is not None and last.said.how not in (_How.OFF, _How.BARE)
+        linked = directed and all(word in _AMONG or _leads(word) for word in between)
+        if how is _How.BARE and linked and not between:
+            how = _How.BESIDE
+        elif how is _How.BARE and _of_noun(words, place, found):
+            how = _How.TO
+        elif how is _How.AMONG and not linked:
+            how = _How.BARE
+        elif how is _How.TO and linked and not _AMONG.isdisjoint(between):
+            how = _How.AMONG
+        made.append(_Place(place.begin, place.end, _Said(name, how)))
+    return made
+
+
+def _of_noun(words: list[str], place: _Place, found: list[_Place]) -> bool:
+    """Whether a place is what a delivery is of, as Arabic and Hebrew say it, and nothing but places follows: "توصيل
+    السعودية". A word that is an ordinary one too is none."""
+    if not place.begin or words[place.begin - 1] not in _NOUNS or place.said.name in _BARE:
+        return False
+    named = {at for one in found for at in range(one.begin, one.end)}
+    return all(at in named or words[at] in _AMONG for at in range(place.end, len(words)))
+
+
+def _leads(word: str) -> bool:
+    """Whether a word stands between a direction and its place, or is one: "to the city of"."""
+    return word in _TO or word in _ARTICLES or word in _OF_KINDS or _onto_kind(word) is not None
+
+
+def _onto_kind(word: str) -> _How | None:
+    """The direction that is written onto "city", "state": "لدولة", "בעיר"."""
+    for letters in ("", *_JOINED_AMONG):
+        rest = word.removeprefix(letters)
+        if word.startswith(letters) and rest[1:] in _KINDS:
+            if rest[0] == _JOINED_OFF:
+                return _How.OFF
+            if rest[0] in _ONTO_KINDS:
+                return _How.AMONG if letters else _How.TO
+    return _How.AMONG if word.startswith(_JOINED_AMONG) and word[1:] in _KINDS else None
 
 
 def _at(words: list[str], at: int, length: int, names: Names) -> _Said | None:
@@ -140,13 +210,11 @@ def _at(words: list[str], at: int, length: int, names: Names) -> _Said | None:
     row = " ".join(words[at : at + length])
     if row in _ORDINARY:
         return None
-    behind = at
-    while behind and words[behind - 1] in _ARTICLES:
-        behind -= 1
+    behind, onto = _before(words, at)
     before = words[behind - 1] if behind else ""
-    off = before in _OFF or " ".join(words[max(behind - 2, 0) : behind]) in _OFF
+    off = onto is _How.OFF or before in _OFF or " ".join(words[max(behind - 2, 0) : behind]) in _OFF
     if row in names:
-        how = _How.TO if before in _TO else _How.AMONG if before in _AMONG else _How.BARE
+        how = onto or (_How.TO if before in _TO else _How.AMONG if before in _AMONG else _How.BARE)
         return _Said(row, _How.OFF if off else how)
     for letters, how in (("", _How.BARE), *((one, _How.AMONG) for one in _JOINED_AMONG)):
         if not row.startswith(letters):
@@ -162,3 +230,15 @@ def _at(words: list[str], at: int, length: int, names: Names) -> _Said | None:
                 directed = _How.AMONG if letters else _How.TO
                 return _Said(name, _How.OFF if off else directed)
     return None
+
+
+def _before(words: list[str], at: int) -> tuple[int, _How | None]:
+    """Where the articles and the "city of" before a word begin, and the direction that is written onto those."""
+    while at:
+        if words[at - 1] in _ARTICLES or words[at - 1] in _KINDS:
+            at -= 1
+        elif " ".join(words[max(at - 2, 0) : at]) in _KINDS:
+            at -= 2
+        else:
+            return at, _onto_kind(words[at - 1])
+    return 0, None

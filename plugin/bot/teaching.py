@@ -31,6 +31,9 @@ Title = tuple[UUID, UUID | None, str, str]
 PATIENCE = 20.0
 """Seconds that a question of ours may take while nobody waits for it."""
 
+AGAIN_SECONDS = 300
+"""How long titles wait to be read by the models when those are away or still learning."""
+
 _TITLES = 1_000
 _ANYTHING = "order"
 _SAME_WORDS = 0.8
@@ -54,7 +57,10 @@ async def teach_bot(app: App, workspace_id: UUID) -> None:
         _keep(some, titles, read_by_spelling(titles))
     if not some or not await teach(app):
         async with app.db.transaction(workspace_id) as tx:
+            # First this one: one of a kind may wait.
             await tx.complete_job()
+            if some:
+                await tx.enqueue("teach_bot", delay=AGAIN_SECONDS, unique="teach_bot")
         return
     found = await read_titles(app, titles)
     async with app.db.transaction(workspace_id) as tx:

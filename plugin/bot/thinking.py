@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from plugin.app import App
-from plugin.bot import catalogue, delivering, gifts, lexicon, seeds, sources, tools
+from plugin.bot import catalogue, delivering, gifts, lexicon, places, seeds, sources, tools
+from plugin.bot.alike import Near as Alike
 from plugin.bot.alike import Phrasings
 from plugin.bot.allowed import GIVES, Deed, Verdict, Wish
 from plugin.bot.book import BOOK, examples, topics, version
@@ -46,6 +47,9 @@ OUTSIDE = "outside"
 
 _ALIKE_ENOUGH = 0.66
 """How alike a question must be to a phrasing of the pack while the models are away."""
+
+_ALIKE_WITH_PLACE = 0.6
+"""The same of what is asked about a place that something goes to, where the phrasing is about delivery too."""
 
 
 @cache
@@ -197,8 +201,18 @@ def sure_of(heard: Heard) -> str:
     if heard.read is not None:
         sure = heard.read.topics and heard.read.gate >= heard.read.answer_from
         return heard.read.topics[0][0] if sure else ""
-    near = _by_spelling().nearest(heard.text, _ALIKE_ENOUGH) if not heard.question.says_nothing else None
+    near = _spelled_like(heard.text) if not heard.question.says_nothing else None
     return near.target if near is not None else ""
+
+
+def _spelled_like(text: str) -> Alike | None:
+    """The topic of the pack that a question is spelled like; a place that something goes to says only that it is about
+    delivery. None while it is like none."""
+    near = _by_spelling().nearest(text, _ALIKE_ENOUGH)
+    if near is None and (rest := places.without(text)) != search_key(text):
+        near = _by_spelling().nearest(rest, _ALIKE_WITH_PLACE)
+        return near if near is not None and near.target in delivering.TOPICS else None
+    return near
 
 
 # Answering
@@ -234,9 +248,9 @@ async def answer(tx: Tx, scene: Scene, heard: Sequence[Heard], lessons: Phrasing
 
 async def _part(tx: Tx, scene: Scene, heard: Heard, lessons: Phrasings) -> Part:
     asked = heard.question
-    last = scene.before.turns[0] if scene.before.turns else None
+    last = scene.before.said[0] if scene.before.said else None
     offered = [Choice(**one) for one in last.data.get("choices", ())] if last is not None else []
-    older = [Choice(**one) for turn in scene.before.turns[1:] for one in turn.data.get("choices", ())]
+    older = [Choice(**one) for turn in scene.before.said[1:] for one in turn.data.get("choices", ())]
     choice = chosen(asked.text, [one for one in offered if one.to != PERSON], [*offered, *older])
     if choice is not None:
         return Part(heard, await _follow(tx, scene, choice, heard), 1.0)
@@ -314,12 +328,15 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
         say = await _act(tx, scene, decision.topics[0], heard)
         return Part(heard, say, decision.confidence, candidates)
     question = heard.text
-    if heard.read is None and (near := _by_spelling().nearest(question, _ALIKE_ENOUGH)) is not None:
+    if heard.read is None and (near := _spelled_like(question)) is not None:
         # The models are away: what is spelled like a phrasing of the pack is about the same.
         if near.target == HUMAN:
             return Part(heard, Say(Outcome.PERSON, Reason.WANTED, HUMAN), near.likeness)
         say = await _act(tx, scene, near.target, heard)
         return Part(heard, replace(say, reason=Reason.ALIKE) if say.reason is Reason.SURE else say, near.likeness)
+    # Cost, area and time of delivery lie near together, and where a place is named any of them is told by it.
+    if decision.topics and (placed := _placed(scene, decision.topics[0], heard)) is not None:
+        return Part(heard, placed, decision.confidence, candidates)
     # It may be about goods, and the catalogue has what is named or was shown: that decides.
     if (say_goods := await _goods(tx, scene, heard, decision)) is not None:
         return Part(heard, say_goods, decision.confidence, candidates)
@@ -422,7 +439,7 @@ async def _follow(tx: Tx, scene: Scene, choice: str, heard: Heard) -> Say:
     if kind == "article":
         source = await sources.by_id(tx, scene.store.id, UUID(value), heard.language, heard.text)
         return _quoted(scene, source, "", Reason.CHOSEN) if source is not None else _uncovered("")
-    pending = next((turn.data["pending"] for turn in scene.before.turns if turn.data.get("pending")), "")
+    pending = next((turn.data["pending"] for turn in scene.before.said if turn.data.get("pending")), "")
     if kind == "order" and scene.shopper is not None and _may(scene, pending or "track_order"):
         mine = {str(view.order.id): view for view in await proof.theirs(tx, scene.shopper)}
         topic = pending or "track_order"
@@ -472,14 +489,19 @@ async def _act(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
         )  # fmt: skip
         if say is not None:
             return _once(scene, say)
-    placed = delivering.to_place(scene, topic, f"{heard.question.text}\n{heard.text}")
-    if placed is not None:
-        return _once(scene, placed)
+    if (placed := _placed(scene, topic, heard)) is not None:
+        return placed
     if topic == tools.HOURS and scene.bot.article(topic) is None:
         say = await tools.opening(tx, scene)
         if say is not None:
             return _once(scene, say)
     return _once(scene, await _content(tx, scene, topic, heard))
+
+
+def _placed(scene: Scene, topic: str, heard: Heard) -> Say | None:
+    """What delivery to the place costs that is named, where the store's zones decide it."""
+    placed = delivering.to_place(scene, topic, f"{heard.question.text}\n{heard.text}")
+    return _once(scene, placed) if placed is not None else None
 
 
 _ASKS = re.compile(
@@ -632,7 +654,7 @@ def together(scene: Scene, parts: Sequence[Part]) -> Answer:
     if len(texts) > 1 and any(one.outcome is Outcome.OFFER for one in said):
         texts = [t.gettext(_("Of the rest I am not sure. Is it one of these?")) if text == before_choices(t) else text
                  for text in texts]  # fmt: skip
-    begins = not any(turn.sent for turn in scene.before.turns)
+    begins = not scene.before.said
     first = said[0] if said else None
     glad = first is not None and first.outcome is Outcome.ANSWER and not first.sad and (first.source or first.tool)
     if glad and begins and scene.bot.tone == "warm":

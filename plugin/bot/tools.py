@@ -123,7 +123,7 @@ def _which(views: list[OrderView], scene: Scene, message: Message) -> tuple[Orde
     if message.orders:
         wanted = {number_of(found.value) for found in message.orders}
         return next((view for view in views if number_of(view.order.name) in wanted), None), []
-    last = next((turn.data["order"] for turn in scene.before.turns if turn.data.get("order")), "")
+    last = next((turn.data["order"] for turn in scene.before.said if turn.data.get("order")), "")
     if last and means_it(message.text):
         return next((view for view in views if str(view.order.id) == last), None), []
     if len(views) == 1:

@@ -53,24 +53,24 @@ class Before:
         return next((turn for turn in self.turns if turn.data.get("handed")), None)
 
     @property
+    def said(self) -> Sequence[BotTurn]:
+        """Those in which the shopper heard something: what was only thought was neither told nor asked."""
+        return [turn for turn in self.turns if turn.sent]
+
+    @property
     def offered(self) -> int:
         """How often in a row choices were offered last."""
-        count = 0
-        for turn in self.turns:
-            if turn.outcome != "offer":
-                break
-            count += 1
-        return count
+        return next((at for at, turn in enumerate(self.said) if turn.outcome != "offer"), len(self.said))
 
     @property
     def asked(self) -> frozenset[str]:
         """Everything that was asked for."""
-        return frozenset(need for turn in self.turns for need in turn.data.get("asked", ()))
+        return frozenset(need for turn in self.said for need in turn.data.get("asked", ()))
 
     @property
     def told(self) -> frozenset[str]:
         """What was said by the last two answers: to say it a third time helps nobody."""
-        return frozenset(said for turn in self.turns[:2] for said in turn.data.get("told", ()))
+        return frozenset(said for turn in self.said[:2] for said in turn.data.get("told", ()))
 
 
 async def since(tx: Tx, conversation_id: UUID, moment: datetime | None) -> Before:

@@ -76,7 +76,7 @@ class Outcome(StrEnum):
 class Step:
     """A text that was taken over: as which version, which one was the latest `before` it and which one shoppers saw
     (`shown`); `fresh`: its article was made for it, `revived`: it had been deleted. `came` is the digest of what had
-    been brought in before it."""
+    been brought in before it. `published`: shoppers saw it at once, by the import."""
 
     article: str
     language: str
@@ -86,6 +86,7 @@ class Step:
     fresh: bool
     revived: bool = False
     came: str | None = None
+    published: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +304,9 @@ async def take(
         was = (before.version, before.published) if before is not None else (0, None)
         row = await articles.write(tx, article, draft.language, draft.title, draft.body, by=by.id)
         came = article.imported.get(draft.language)
-        steps.append(Step(str(article.id), draft.language, row.version, *was, one.listed is None, revived, came))
+        steps.append(
+            Step(str(article.id), draft.language, row.version, *was, one.listed is None, revived, came, publish)
+        )
         article.imported = {**article.imported, draft.language: _digest(draft.title, draft.body)}
         if publish:
             await articles.publish(tx, article, draft.language, by=by)
@@ -319,7 +322,8 @@ async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
     """Undo a taking over: what it made or brought back is deleted, what it changed has its former words again, also for
     shoppers, and a language that it added is gone again. Where that is the one that others follow, it stays as a draft.
 
-    What somebody wrote on since stays as it is. Done once. Raises Forbidden for who may not change what shoppers see.
+    What somebody wrote on or published since stays as it is. Done once. Raises Forbidden for who may not change what
+    shoppers see.
     """
     if kept.done_at is None or "back" in kept.report:
         return kept
@@ -330,9 +334,7 @@ async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
         found = await articles.find(tx, UUID(id), lock=True)
         if found.article.deleted_at is not None:
             continue
-        still = [
-            one for one in mine if one.language in found.texts and found.texts[one.language].version == one.version
-        ]
+        still = [one for one in mine if _still(found, one)]
         if mine[0].fresh and {one.language for one in still} == set(found.texts):
             await articles.remove(tx, found.article, by=by)
             counts["deleted"] += 1
@@ -353,6 +355,12 @@ async def take_back(tx: Tx, kept: ArticleImport, *, by: Agent) -> ArticleImport:
     audit.note(tx, "settings.import_taken_back", by=by.id, subject=kept.id, changes={"source": [kept.source, ""]})
     await tx.flush()
     return kept
+
+
+def _still(found: Listed, step: Step) -> bool:
+    """Whether a text is as it was taken over: nobody wrote on, or published what came as a draft."""
+    row = found.texts.get(step.language)
+    return row is not None and row.version == step.version and (step.published or row.published != step.version)
 
 
 def _untouched(found: Listed, mine: Sequence[Step], still: Sequence[Step], since: datetime) -> bool:

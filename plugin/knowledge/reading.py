@@ -189,18 +189,16 @@ async def searched(tx: Tx, said: str, language: str, found: int) -> None:
     )
 
 
-async def reads(tx: Tx, ids: Sequence[UUID]) -> Mapping[UUID, int]:
-    """How often these articles were read lately, in all languages."""
-    rows = await tx.execute(
-        select(ArticleDay.article_id, func.sum(_READ).label("times"))
-        .where(
-            ArticleDay.workspace_id == tx.workspace_id,
-            ArticleDay.article_id.in_(ids),
-            ArticleDay.day > _today() - timedelta(days=POPULAR_DAYS),
-        )
-        .group_by(ArticleDay.article_id)
-    )
-    return {row.article_id: int(row.times) for row in rows}
+LATELY_READ = (
+    "SELECT article_id, sum(greatest(reads, helped + failed)) AS reads FROM article_days "
+    "WHERE workspace_id = :workspace AND article_id = ANY(:ids) AND day > :lately GROUP BY 1"
+)
+"""A subquery: how often articles (`ids`) were read since a day (`lately()`), in all languages."""
+
+
+def lately() -> date:
+    """The day after which what was read still counts."""
+    return _today() - timedelta(days=POPULAR_DAYS)
 
 
 async def missed(tx: Tx, days: int, limit: int = 50) -> list[Missed]:

@@ -103,6 +103,7 @@ class Ranked:
     shown: str
     kind: str
     since: datetime | None
+    reads: int = 0
     score: float = 0.0
 
 
@@ -217,7 +218,6 @@ async def _ranked(
         return asked, []
     best = sorted(scores, key=lambda pair: -scores[pair])[:_CANDIDATES]
     ids = list(dict.fromkeys(id for id, _language in best))
-    popular = await reading.reads(tx, ids)
     found: list[Ranked] = []
     for texts in await _public(tx, ids, store, kinds):
         id = texts[0].article_id
@@ -225,7 +225,7 @@ async def _ranked(
         matched = {code: scores[id, code] for code in _written(scores, id)}
         shown = _language(public, matched, language, language_of(text))
         # Weak: what many read, and what is new, is first only among what answers about as well.
-        weak = _POPULAR * math.log1p(popular.get(id, 0)) + _RECENT * _fresh(shown)
+        weak = _POPULAR * math.log1p(shown.reads) + _RECENT * _fresh(shown)
         own = _OWN if shown.language == language else 0.0
         score = max(matched.values())
         score = score + weak + own if near.texts else score * (1 + weak) * (1 + own)
@@ -294,8 +294,10 @@ def _written(scores: Mapping[tuple[UUID, str], float], id: UUID) -> list[str]:
 # The index follows a moment later: what counts is what is so now.
 _PUBLIC = text(
     "SELECT t.article_id, t.language, t.slug, t.shown, a.kind, "
-    "CASE WHEN t.published = t.version THEN t.updated_at ELSE t.published_at END AS since "
+    "CASE WHEN t.published = t.version THEN t.updated_at ELSE t.published_at END AS since, "
+    "coalesce(d.reads, 0) AS reads "
     "FROM article_texts t JOIN articles a ON a.workspace_id = t.workspace_id AND a.id = t.article_id "
+    f"LEFT JOIN ({reading.LATELY_READ}) d ON d.article_id = a.id "
     "WHERE t.workspace_id = :workspace AND t.article_id = ANY(:ids) AND t.published IS NOT NULL "
     "AND a.deleted_at IS NULL AND a.kind = ANY(:kinds) "
     "AND (a.store_id IS NULL OR a.store_id = CAST(:store AS uuid))"
@@ -306,11 +308,14 @@ async def _public(tx: Tx, ids: Sequence[UUID], store: UUID | None, kinds: Sequen
     """The published texts of these articles, in the order of the ids; without what is of another shop or kind."""
     rows = await tx.execute(
         _PUBLIC,
-        {"workspace": tx.workspace_id, "ids": ids, "store": store, "kinds": [str(kind) for kind in kinds]},
-    )
+        {"workspace": tx.workspace_id, "ids": ids, "store": store, "kinds": [str(kind) for kind in kinds],
+         "lately": reading.lately()},
+    )  # fmt: skip
     texts: dict[UUID, list[Ranked]] = defaultdict(list)
     for row in rows:
-        texts[row.article_id].append(Ranked(row.article_id, row.language, row.slug, row.shown, row.kind, row.since))
+        texts[row.article_id].append(
+            Ranked(row.article_id, row.language, row.slug, row.shown, row.kind, row.since, int(row.reads))
+        )
     return [texts[id] for id in ids if id in texts]
 
 
@@ -487,10 +492,21 @@ async def _as_written(tx: Tx, asked: Sequence[Asked]) -> dict[Asked, Asked]:
     found = {}
     for k, known in titles.items():
         word = asked[k].parts[0]
-        best = max(known, key=lambda said: (alike(word, said), said), default="")
-        if best and alike(word, best) >= _ALIKE and (meant := lexemes.asked([best])):
+        # What cannot be alike enough by its letters alone is most of it, and not compared in their order.
+        near = [(alike(word, said), said) for said in known if at_most(word, said) >= _ALIKE]
+        likeness, best = max(near, default=(0.0, ""))
+        if likeness >= _ALIKE and (meant := lexemes.asked([best])):
             found[asked[k]] = meant[0]
     return found
+
+
+def at_most(one: str, other: str) -> float:
+    """What `alike` of two words cannot exceed, by how many letters they share in whatever order. Pure."""
+    shorter, longer = sorted((one, other), key=len)
+    most = 2 * len(shorter) / max(len(one) + len(other), 1)
+    if most < _ALIKE:
+        return most
+    return 2 * sum(min(one.count(sign), other.count(sign)) for sign in set(shorter)) / (len(shorter) + len(longer))
 
 
 def alike(one: str, other: str) -> float:

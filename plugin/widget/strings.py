@@ -51,6 +51,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
             "Ask about a product, an order or a delivery. The conversation stays here: close it and come back any time."
         ),
         "chat.placeholder": _("Write a message"),
+        "chat.full": _("Not all of it fits into one message. Send the rest in a second one."),
         "chat.send": _("Send"),
         "chat.replies": _("Suggested replies"),
         "chat.sending": _("Sending"),

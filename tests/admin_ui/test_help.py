@@ -201,6 +201,22 @@ async def test_a_file_is_looked_at_before_it_is_taken_over(app: App, shop: Shop,
     assert bad.status_code == 422
 
 
+async def test_readings_under_the_shops_own_domain_count_although_nobody_is_told_from_another(
+    app: App, shop: Shop, maya: Browser
+) -> None:
+    assert "Nobody has read an article yet." in (await maya.get("/panel/help/reports")).text
+    async with app.db.transaction(shop.workspace_id) as tx:
+        row = await articles.create(tx, shop.owner.id, Kind.ARTICLE, "en")
+        await articles.write(tx, row, "en", "Delivery", "Five days.", by=shop.owner.id)
+        await articles.publish(tx, row, "en", by=shop.owner)
+        for _time in range(4):
+            await reading.read(tx, row.id, "en")
+        await reading.vote(tx, row.id, "en", helped=True)
+    page = (await maya.get("/panel/help/reports")).text
+    assert "At least \u206825%\u2069" in page
+    assert "Nobody has read an article yet." not in page
+
+
 async def test_a_missed_search_becomes_a_draft(app: App, shop: Shop, maya: Browser) -> None:
     async with app.db.transaction(shop.workspace_id) as tx:
         await reading.searched(tx, "تغليف هدايا", "ar", 0)

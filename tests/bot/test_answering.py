@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from plugin.app import App
+from plugin.bot import turns
 from plugin.bot.turns import BotTurn
 from plugin.conversations import conversations, messages, tags, teams
 from plugin.conversations.conversations import ByRule, Conversation
@@ -151,6 +152,34 @@ async def test_whoever_asks_for_a_person_after_a_hand_over_hears_once_that_one_c
     assert reason(said) == "person_wanted"
     assert await chat.say("Talk to a person") is None
     assert sum(one.kind == "note" for one in await chat.thread()) == notes, "the team was told already"
+
+
+async def test_after_a_hand_over_each_message_is_looked_at_by_itself(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    models.reads("where is my order?", "track_order")
+    assert reason(await chat.say("what do you think of the weather on the moon")) == "outside"
+    assert await chat.say("and of the weather on Mars, would it be better there") is None
+    assert "25 SAR" in (said.text if (said := await chat.say("how much is delivery?")) else "")
+    said = await chat.say("where is my order? is the boss married?")
+    assert said is not None
+    assert [one["kind"] for one in said.data["cards"]] == ["door"]
+    assert await chat.say("where is my order?") is None, "it was told that already"
+
+
+async def test_what_it_only_thought_was_neither_asked_nor_told(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    models.reads("L or M perhaps", "size_guide", "exchange", gate=UNSURE)
+    await chat.say("what do you think of the weather on the moon")
+    for _time in range(3):
+        assert await chat.say("L or M perhaps") is None
+    assert "25 SAR" in (said.text if (said := await chat.say("how much is delivery?")) else "")
+    async with chat.app.db.transaction(chat.workspace) as tx:
+        before = await turns.since(tx, (await chat.talk()).id, None)
+    assert len(before.turns) == 5
+    assert [turn.outcome for turn in before.said] == ["answer", "person"]
+    assert before.offered == 0
 
 
 async def test_what_a_form_wrote_is_for_the_team_alone(chat: Chat, shop: dict[str, UUID]) -> None:

@@ -13,7 +13,7 @@ from plugin.kernel.money import parse
 from plugin.platform import Deliveries, DeliveryRate, DeliveryZone
 from plugin.stores import Store
 from plugin.team import Agent
-from tests.bot.conftest import Chat, Models, set_bot
+from tests.bot.conftest import UNSURE, Chat, Models, set_bot
 from tests.bot.test_dialogues import plain
 
 
@@ -153,3 +153,40 @@ async def test_an_article_that_the_merchant_chose_goes_before_the_zones(
 async def test_what_was_told_already_is_for_a_person(chat: Chat, zones: None, shop: dict[str, UUID]) -> None:
     await chat.say("how much is delivery to Jordan")
     assert "a colleague looks into it" in plain(await chat.say("how much is delivery to Jordan"))
+
+
+@pytest.mark.parametrize("text", ["كم سعر التوصيل إلى الأردن؟", "מה המחיר של משלוח לירדן", "ship to Jordan, how much?"])
+async def test_while_the_models_are_away_a_place_says_nothing_about_what_is_asked(
+    chat: Chat, zones: None, shop: dict[str, UUID], models: Models, text: str
+) -> None:
+    await chat.settle_first()
+    models.forgets = True
+    assert "International" in plain(await chat.say(text))
+
+
+@pytest.mark.parametrize("text", ["طلبي إلى الأردن وصل مكسور", "I moved to Jordan last month", "my gift to Jordan"])
+async def test_while_the_models_are_away_a_place_alone_asks_for_no_price(
+    chat: Chat, zones: None, shop: dict[str, UUID], models: Models, text: str
+) -> None:
+    await chat.settle_first()
+    models.forgets = True
+    assert "International" not in plain(await chat.say(text))
+
+
+async def test_what_is_unsure_between_cost_and_area_is_told_for_the_place_that_is_named(
+    chat: Chat, zones: None, shop: dict[str, UUID], models: Models
+) -> None:
+    models.reads("شحن الأردن", "delivery_area", "delivery_cost", "delivery_time", gate=UNSURE)
+    assert "International" in plain(await chat.say("شحن الأردن"))
+    models.reads("kinds of shipping to Jordan", "delivery_time", "delivery_area", "delivery_cost", gate=UNSURE)
+    models.reads("a parcel broke on its way to Jordan", "damaged_item", "delivery_area", "delivery_cost", gate=UNSURE)
+    for other in ("kinds of shipping to Jordan", "a parcel broke on its way to Jordan"):
+        assert "International" not in plain(await chat.say(other))
+
+
+async def test_what_is_unsure_and_kept_for_people_stays_theirs(
+    app: App, workspace: UUID, store: Store, maya: Agent, chat: Chat, zones: None, models: Models
+) -> None:
+    await set_bot(app, workspace, store, maya, answers={"delivery_area": "person"})
+    models.reads("شحن الأردن", "delivery_area", "delivery_cost", "delivery_time", gate=UNSURE)
+    assert "International" not in plain(await chat.say("شحن الأردن"))

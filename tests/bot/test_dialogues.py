@@ -30,6 +30,16 @@ async def test_a_price_is_told_and_what_is_asked_next_is_about_the_same(chat: Ch
     assert plain(await chat.say("which one is cheaper?")).startswith("Cotton Shirt costs least")
 
 
+async def test_choices_that_nobody_took_leave_what_was_shown_as_it_was(
+    chat: Chat, goods: dict[str, UUID], models: Models
+) -> None:
+    models.reads("and is there a nicer one?", "return_item", "track_order", "exchange", gate=UNSURE)
+    await chat.say("do you have the Linen Shirt")
+    await chat.say("do you have the Cotton Shirt")
+    assert "not sure" in plain(await chat.say("and is there a nicer one?"))
+    assert plain(await chat.say("which of them is cheaper?")).startswith("Cotton Shirt costs least")
+
+
 @pytest.mark.parametrize(
     ("text", "language", "words"),
     [

@@ -104,3 +104,19 @@ async def test_a_lesson_cannot_keep_anybody_from_a_person(
 def test_only_nearly_the_same_question_is_the_same(text: str, near: bool) -> None:
     known = Phrasings([("do you engrave names on rings", "article:1"), ("where is my order", "topic:track_order")])
     assert (known.nearest(text) is not None) is near
+
+
+async def test_what_counts_is_read_anew_only_after_a_change(
+    app: App, workspace: UUID, maya: Agent, store: Store
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        await lessons.propose(tx, maya, "do you engrave", "topic:gift_wrap")
+        first = await lessons.counting(tx, store.id)
+        assert await lessons.counting(tx, store.id) is first
+        await lessons.propose(tx, maya, "do you engrave", "outside")
+        now = (await lessons.counting(tx, store.id)).nearest("do you engrave")
+    assert now is not None
+    assert now.target == "outside"
+    async with app.db.transaction(workspace) as tx:
+        await lessons.roll_back(tx, 0, by=maya)
+        assert (await lessons.counting(tx, store.id)).nearest("do you engrave") is None

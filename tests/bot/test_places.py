@@ -23,6 +23,17 @@ from plugin.bot import places
         ("יש משלוחים לארה״ב?", ["US"]),
         ("אתם שולחים לבאר שבע", ["IL"]),
         ("kam el tawsil 3ala 3amman", ["JO"]),
+        ("توصيل السعودية", ["SA"]),
+        ("كم شحن الكويت؟", ["KW"]),
+        ("كم سعر توصيل الرياض وجدة", ["SA"]),
+        ("שליחות חיפה", ["IL"]),
+        ("כמה עולה משלוח אילת", ["IL"]),
+        ("الى مدينة الرياض", ["SA"]),
+        ("كم التوصيل لمدينة جدة", ["SA"]),
+        ("كم التوصيل لدولة الكويت", ["KW"]),
+        ("توصلون للكويت ولدولة قطر", ["KW", "QA"]),
+        ("משלוח לעיר חיפה", ["IL"]),
+        ("delivery to the city of Riyadh", ["SA"]),
         ("how much is delivery", []),
         ("متى يصل طلبي", []),
         ("כמה עולה המשלוח", []),
@@ -43,6 +54,19 @@ def test_a_country_is_known_by_its_names_and_cities(text: str, codes: list[str])
         ("كم توصيل رباط الحذاء", "AE"),
         ("كم التوصيل لرباط الحذاء", "AE"),
         ("كم توصيل صحن بقطر 30", "AE"),
+        ("كم توصيل قميص السعودية", "SA"),
+        ("توصيل الاردن الهاشمي لكرة القدم", "JO"),
+        ("توصيل المغرب", "AE"),
+        ("توصيل المغرب؟", "MA"),
+        ("كم توصيل فاس", "MA"),
+        ("كم التوصيل الزرقاء", "JO"),
+        ("كم التوصيل من مدينة جدة", "SA"),
+        ("صنع في دولة الكويت", "KW"),
+        ("مدينة الرياض جميلة", "SA"),
+        ("משלוח הודו", "IL"),
+        ("משלוח פרו", "IL"),
+        ("משלוח ירדן נייק", "IL"),
+        ("מאיפה המשלוח? מהעיר חיפה", "IL"),
         ("משלוח של אייפון 15 פרו", "IL"),
         ("כמה עולה משלוח לבנין גבוה", "IL"),
         ("כמה עולה משלוח מירדן", "IL"),
@@ -109,3 +133,17 @@ def test_regions_are_known_by_their_names() -> None:
     assert places.regions("delivery to Aswan", ("Cairo", "Giza")) == []
     assert places.regions("delivery to Egypt, Giza", ("Cairo", "Giza")) == ["Giza"]
     assert places.regions("the giza dress to Egypt", ("Cairo", "Giza")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("كم سعر التوصيل إلى السعودية؟", "كم سعر التوصيل"),
+        ("How much is delivery to the city of Riyadh or Kuwait?", "how much is delivery"),
+        ("כמה עולה משלוח לירדן", "כמה עולה משלוח"),
+        ("how much is the air jordan", "how much is the air jordan"),
+        ("is it from Turkey", "is it from turkey"),
+    ],
+)
+def test_what_is_asked_stays_without_the_place_that_it_goes_to(text: str, left: str) -> None:
+    assert places.without(text) == left

@@ -41,6 +41,18 @@ def test_the_theme_leads_to_the_words_of_the_page_that_one_comes_from() -> None:
     assert links == ["{{ proxy | escape }}/withdrawal?locale={{ request.locale.iso_code | url_encode }}"]
 
 
+def test_both_links_of_the_wordpress_plugin_lead_to_the_page_that_it_answers() -> None:
+    does = dict(re.findall(r"public static function (\w+)\([^)]*\) \{\n(.*?)\n\t\}", PHP, re.DOTALL))
+    path = re.search(r"const PATH\s+= '([^']+)';", PHP)
+    assert path is not None
+    assert path[1] == "withdrawal", "like the theme's, so that one address is known for both"
+    assert does["address"].strip() == "return home_url( user_trailingslashit( self::PATH ) );"
+    assert "esc_url( self::address() )" in does["link"]
+    assert "'url'  => self::address()" in does["actions"]
+    assert "self::PATH !== trim( (string) $wp->request, '/' )" in does["route"]
+    assert "'data-screen' => 'withdrawal'" in does["markup"]
+
+
 def test_the_theme_shows_it_to_whom_the_app_says() -> None:
     shop = Shop(ShopState(), "http://localhost:8000", "client", "hush", 8001)
     shop.state.set("installed", True)

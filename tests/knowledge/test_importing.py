@@ -460,6 +460,25 @@ async def test_a_language_that_an_import_added_is_gone_when_it_is_taken_back(
             assert (now.texts["en"].published, now.texts["en"].body) == (1, "Ours.")
 
 
+@pytest.mark.parametrize("before", [(), ("en",), ("en", "ar")])
+async def test_what_somebody_published_since_stays_when_an_import_is_taken_back(
+    app: App, workspace: UUID, maya: Agent, before: tuple[str, ...]
+) -> None:
+    arabic = Draft("الشحن", "للخارج.", "1", "export", "ar")
+    older = {"en": Draft("Shipping", "Abroad.", "1", "export", "en"), "ar": replace(arabic, body="قديم.")}
+    if before:
+        await taken(app, workspace, maya, [older[code] for code in before], publish=True)
+    id = await taken(app, workspace, maya, [arabic])
+    async with app.db.transaction(workspace) as tx:
+        (one,) = await articles.listed(tx, Kind.ARTICLE)
+        await articles.publish(tx, one.article, "ar", by=maya)
+    assert (await undone(app, workspace, maya, id))["stayed"] == 1
+    async with app.db.transaction(workspace) as tx:
+        (now,) = await articles.listed(tx, Kind.ARTICLE)
+        row = now.texts["ar"]
+        assert (row.body, row.published) == ("للخارج.", row.version)
+
+
 async def test_what_is_not_read_is_said(app: App, workspace: UUID, maya: Agent) -> None:
     drafts = [Draft("Versand", "Drei Tage", "1", "export", "de"), Draft("Ship", "x", "1", "export", "en"),
               files.unread("photo.jpg"), files.unread()]  # fmt: skip

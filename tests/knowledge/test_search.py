@@ -3,6 +3,8 @@
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plugin.app import App
 from plugin.knowledge import articles, reading, search
@@ -154,3 +156,8 @@ async def test_searches_that_somebody_makes_up_do_not_pile_up(
             await reading.searched(tx, said, "en", 0)
         kept = {one.said: one.times for one in await reading.missed(tx, 1)}
     assert kept == {"one": 2, "two": 1, "three": 1}
+
+
+@given(st.text("abcde", min_size=1, max_size=8), st.text("abcde", min_size=1, max_size=8))
+def test_letters_in_any_order_say_how_alike_two_words_can_be_at_most(one: str, other: str) -> None:
+    assert search.at_most(one, other) >= search.alike(one, other) - 1e-9

@@ -100,6 +100,17 @@ async def served(folder: Path, embedder: WordEmbedder | None = None) -> AsyncIte
         await serving
 
 
+async def test_who_teaches_what_was_learnt_meanwhile_waits_for_nothing(folder: Path) -> None:
+    embedder = Slow()
+    async with served(folder, embedder) as client:
+        both = await asyncio.gather(*(client.teach(Teach("b", "1", EXAMPLES)) for _time in range(2)))
+        assert both[0] == both[1]
+        learnt = list(embedder.batches)
+        assert sum(learnt) == len({one.text for one in EXAMPLES}) + 2, "each example and topic once"
+        await client.teach(Teach("b", "2", EXAMPLES))
+        assert len(embedder.batches) == 2 * len(learnt), "another version is another book"
+
+
 async def test_what_was_stocked_is_found_and_vectors_are_made_once(folder: Path) -> None:
     embedder = WordEmbedder()
     async with served(folder, embedder) as client:

@@ -13,7 +13,7 @@ from plugin.kernel import jobs
 from plugin.kernel.db import new_id
 from plugin.kernel.jobs import JobRow
 from plugin.knowledge import articles
-from plugin.knowledge.articles import Article
+from plugin.knowledge.articles import Article, Listed
 from plugin.platform import StoreProfile
 from plugin.team import Agent, Role
 
@@ -31,13 +31,19 @@ async def both(app: App, workspace: UUID) -> dict[str, UUID]:
     return made
 
 
+def starters_of(every: list[Listed]) -> list[str]:
+    return [one.article.starter for one in every if one.article.starter]
+
+
 async def test_each_store_charges_in_its_own_currency(app: App, workspace: UUID, both: dict[str, UUID]) -> None:
     async with app.db.transaction(workspace) as tx:
         assert await seed_help.furnish(app, tx) == 9
         assert await seed_help.furnish(app, tx) == 0
     async with app.db.transaction(workspace) as tx:
         ids = list(await tx.scalars(select(Article.id).where(Article.workspace_id == workspace)))
-        for one in await articles.by_ids(tx, ids):
+        every = await articles.by_ids(tx, ids)
+        assert {one.article.starter for one in every if one.article.answers} == set(starters_of(every)), "to begin with"
+        for one in every:
             words = " ".join(f"{text.shown} {text.html}" for text in one.texts.values())
             assert set(one.texts) == {"en", "ar", "he"}
             assert "SAR" not in words

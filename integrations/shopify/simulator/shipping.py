@@ -21,9 +21,11 @@ ZONES: tuple[Doc, ...] = (
 )  # fmt: skip
 
 
-def zones(shop: Shop) -> list[Doc]:
-    """The zones that were set, else those that every shop has; `"*"` is the rest of the world."""
-    return list(shop.state.setting("delivery_zones", list(ZONES)))
+def groups(shop: Shop) -> list[list[Doc]]:
+    """The zones that were set, by the group of places that they are delivered from, else those that every shop has;
+    `"*"` is the rest of the world."""
+    alone = shop.state.setting("delivery_zones", list(ZONES))
+    return [list(zones) for zones in shop.state.setting("delivery_groups", [alone])]
 
 
 def questions(shop: Shop) -> Doc:
@@ -48,15 +50,20 @@ def _allowed(shop: Shop, field: str) -> None:
 
 
 def _profile(shop: Shop, one: Doc) -> Doc:
+    def listed(**asked: Any) -> list[Doc]:
+        known = {gid("DeliveryLocationGroup", number): zones for number, zones in enumerate(groups(shop), 1)}
+        wanted = asked.get("locationGroupId")
+        return [_group(shop, id, zones) for id, zones in known.items() if wanted in (None, id)]
+
+    return {"id": gid("DeliveryProfile", one["id"]), "default": one["default"], "profileLocationGroups": listed}
+
+
+def _group(shop: Shop, id: str, zones: list[Doc]) -> Doc:
     def listed(**asked: Any) -> Doc:
-        return nodes.connection(zones(shop), lambda zone: _zone(shop, zone), lambda zone: zone["id"], binding="zones",
+        return nodes.connection(zones, lambda zone: _zone(shop, zone), lambda zone: zone["id"], binding=id,
                                 first=asked.get("first"), after=asked.get("after"))  # fmt: skip
 
-    return {
-        "id": gid("DeliveryProfile", one["id"]),
-        "default": one["default"],
-        "profileLocationGroups": [{"locationGroupZones": listed}],
-    }
+    return {"locationGroup": {"id": id}, "locationGroupZones": listed}
 
 
 def _zone(shop: Shop, zone: Doc) -> Doc:

@@ -70,13 +70,16 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Directions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands before a place."""
+    """What stands before a place; `ordinary` and `bare`: what is none, always or where nothing leads to it."""
 
     to: str = ""
     off: str = ""
     among: str = ""
     articles: str = ""
+    kinds: str = ""
+    nouns: str = ""
     ordinary: str = ""
+    bare: str = ""
 
 
 class Orders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

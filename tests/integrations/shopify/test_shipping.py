@@ -56,6 +56,25 @@ async def test_zones_come_by_pages_and_the_rest_of_the_world_counts_last(
     )
 
 
+async def test_every_place_that_goods_leave_from_is_read_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await world.connect()
+    shop = world.sim.shop
+    oauth.change_scopes(shop, [*shop.granted, "read_shipping"])
+    codes = (("IL", "JO", "EG"), ("SA", "AE"))
+    shop.state.set(
+        "delivery_groups",
+        [[{"id": at, "name": code, "countries": {code: []}, "rates": [{"name": f"To {code}", "price": "5.00"}]}
+          for at, code in enumerate(group)] for group in codes],
+    )  # fmt: skip
+    monkeypatch.setattr(shipping, "ZONES", 1)
+    found = await world.platform.deliveries(connection)
+    assert found.varies
+    told = {code: zone.rates[0].name for zone in found.zones for code in zone.countries}
+    assert told == {code: f"To {code}" for group in codes for code in group}
+
+
 async def test_a_zone_with_more_ways_than_were_told_may_have_one_that_is_on(world: World) -> None:
     connection = await world.connect()
     shop = world.sim.shop

@@ -130,9 +130,14 @@ export class Composer {
 
   #paste(event) {
     const files = [...event.clipboardData.files];
-    if (files.length === 0) return;
-    event.preventDefault();
-    this.files.add(files);
+    if (files.length > 0) {
+      event.preventDefault();
+      this.files.add(files);
+      return;
+    }
+    const { value, selectionStart, selectionEnd } = this.text;
+    const long = value.length - (selectionEnd - selectionStart) + event.clipboardData.getData("text/plain").length;
+    this.complain(long > config.max_text ? t("chat.full") : "");
   }
 
   #pick() {
