@@ -35,6 +35,9 @@ from plugin.kernel import embedded
 from plugin.kernel.config import Settings, ShopifyApp
 from plugin.kernel.embedded import Servers
 
+# Until the tests are collected (`_settle`): nothing that is read on the way is garbage.
+gc.disable()
+
 # Enough for what is met every day; `--hypothesis-profile=default` tries a hundred. How fast inputs are made says how
 # busy the machine is.
 hypothesis.settings.register_profile(
@@ -71,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Six thousand tests and the whole product stay for as long as the run: looking through all of them for garbage
+    """Seven thousand tests and the whole product stay for as long as the run: looking through all of them for garbage
     again and again took a quarter of its time.
     """
     _settle()
@@ -79,6 +82,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _settle() -> None:
     """What there is now stays; what comes is looked through when there is much of it."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
 from admin_ui import words
 from admin_ui.auth import change_password
 from admin_ui.desk import Desk, nothing_here
+from admin_ui.zones import time_zones
 from plugin import privacy, stores, workspaces
 from plugin.conversations import mailboxes, visits, waiting
 from plugin.kernel.db import Tx
@@ -45,7 +45,7 @@ async def _context(tx: Tx, desk: Desk, **more: Any) -> dict[str, Any]:
         ],
         "languages": [("", _usual_language(desk)), *_languages(desk)],
         "workspace_languages": _languages(desk),
-        "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
+        "timezones": time_zones(),
         "duties": len(await privacy.open_requests(tx)) if desk.may(Permission.MANAGE_PRIVACY) else 0,
         "answer_times": [(key, t.gettext(text)) for key, text in ANSWER_TIMES.items()],
         "mail": mailboxes.mails(desk.app),
@@ -81,7 +81,7 @@ async def save_me(desk: Desk) -> Response:
         assert me is not None
         me.name = str(form.get("name", "")).strip()[:80] or me.name
         me.locale = locale if locale in ("", *desk.app.catalogues.codes) else me.locale
-        me.timezone = zone if zone == "" or zone in available_timezones() else me.timezone
+        me.timezone = zone if zone == "" or zone in time_zones() else me.timezone
     return _reload(desk, "me")
 
 
@@ -117,7 +117,7 @@ async def save_workspace(desk: Desk) -> Response:
         before = {"name": workspace.name, "locale": workspace.locale, "timezone": workspace.timezone}
         workspace.name = str(form.get("name", "")).strip()[:80] or workspace.name
         workspace.locale = locale if locale in desk.app.catalogues.codes else workspace.locale
-        workspace.timezone = zone if zone in available_timezones() else workspace.timezone
+        workspace.timezone = zone if zone in time_zones() else workspace.timezone
         after = {"name": workspace.name, "locale": workspace.locale, "timezone": workspace.timezone}
         if changes := audit.changed(before, after):
             audit.note(tx, "settings.workspace", by=desk.agent.id, changes=changes)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from babel.dates import get_day_names
 from starlette.datastructures import FormData
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from admin_ui import words
 from admin_ui.desk import Desk, nothing_here
 from admin_ui.pages.conversation import CHANNELS, channel_of
+from admin_ui.zones import time_zones
 from plugin import stores, team, workspaces
 from plugin.conversations import clocks, hours, presence, tags, teams
 from plugin.conversations.clocks import AnswerTarget
@@ -204,7 +204,7 @@ async def _form(tx: Tx, desk: Desk, one: Team) -> dict[str, Any]:
         "shops": shops if len(shops) > 1 else [],
         "languages": [(code, language_name(t, code)) for code in dict.fromkeys((*_LANGUAGES, *one.languages))],
         "givings": [(key, t.gettext(name), t.gettext(what)) for key, (name, what) in GIVINGS.items()],
-        "timezones": sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
+        "timezones": time_zones(),
     }  # fmt: skip
 
 
@@ -232,7 +232,7 @@ async def save_team(desk: Desk) -> Response:
         one.skills = _tags(form, "skills")
         giving = str(form.get("giving", ""))
         one.giving = giving if giving in set(Giving) else Giving.MANUAL
-        one.timezone = zone if zone in available_timezones() else desk.workspace.timezone
+        one.timezone = zone if zone in time_zones() else desk.workspace.timezone
         one.hours = {} if form.get("when") == "always" else hours.to_json(_week(desk.t, form), _special(form))
         await teams.save(tx, one)
         await clocks.reckon(tx)

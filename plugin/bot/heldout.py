@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import comb
 from typing import Any
 
 from plugin.kernel.text import search_key
@@ -88,7 +87,11 @@ def _compared(name: str, now: Sequence[bool], before: Sequence[bool], free: int)
 def by_chance(worse: int, better: int) -> float:
     """How probable `worse` or more of both are where each is as likely as the other (McNemar 1947, exact)."""
     total = worse + better
-    tail = sum(comb(total, at) for at in range(worse, total + 1))
+    # Each count of ways from the one after it: made from nothing, a thousand of them take a twentieth of a second.
+    ways, tail = 1, 0
+    for at in range(total, worse - 1, -1):
+        tail += ways
+        ways = ways * at // (total - at + 1)
     return float(tail / 2**total)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -286,8 +286,14 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
-def load(folder: Path = LOCALE_DIR) -> Catalogues:
-    """Read every catalogue (20 ms for 1 500 messages). Raises SetupError on a file that cannot be read."""
+@cache
+def load() -> Catalogues:
+    """Our own catalogues, read once in a process: they come with its code. Raises SetupError as `read` does."""
+    return read(LOCALE_DIR)
+
+
+def read(folder: Path) -> Catalogues:
+    """Every catalogue of a folder (0.2 s for ours). Raises SetupError on a file that cannot be read."""
     languages = {SOURCE_LANGUAGE: read_language(SOURCE_LANGUAGE, [])}
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"):
         code = path.name.replace("_", "-").lower()

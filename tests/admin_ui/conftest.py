@@ -71,7 +71,7 @@ async def sign_in(panel: httpx.ASGITransport) -> AsyncIterator[SignIn]:
         form = {"email": email, "password": PASSWORD, "csrf": field(page.text, "csrf")}
         answer = await client.post("/sign-in", data=form)
         assert answer.status_code == 303, answer.text
-        page = await client.get("/panel/settings")
+        page = await client.get("/panel/team")  # of the pages that everybody may see, one that is soon made
         client.headers["x-csrf-token"] = page.text.split('"x-csrf-token": "')[1].split('"')[0]
         return client
 

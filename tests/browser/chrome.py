@@ -24,6 +24,8 @@ from playwright.async_api import (
 CHROME: Final = os.environ.get("AHLAN_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 # Two pages of Chromium's own behind the address field of every window, which cost as much as ours in each new context.
 _POPUPS: Final = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
+# A process that is kept ready for the next site: a person of a test who opens one page leaves it behind unused.
+_SPARE: Final = "SpareRendererForSitePerProcess"
 # Chromium hears the last `--disable-features` only: these are Playwright's (chromiumSwitches.js of its driver).
 _PLAYWRIGHTS: Final = (
     "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
@@ -36,11 +38,12 @@ _PLAYWRIGHTS: Final = (
 
 def without(*features: str) -> str:
     """The argument that switches these features of Chromium off, beside those that no test wants."""
-    return f"--disable-features={','.join((*_PLAYWRIGHTS, *_POPUPS, *features))}"
+    return f"--disable-features={','.join((*_PLAYWRIGHTS, *_POPUPS, _SPARE, *features))}"
 
 
-ARGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-               "--disable-sync", "--no-first-run", without()]  # fmt: skip
+# Everything is painted by the processor, and what is painted need not go to another process for it.
+ARGS: Final = ["--no-sandbox", "--disable-gpu", "--in-process-gpu", "--disable-background-networking",
+               "--disable-component-update", "--disable-sync", "--no-first-run", without()]  # fmt: skip
 PHONE: Final[dict[str, Any]] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP: Final[dict[str, Any]] = {"viewport": {"width": 1440, "height": 900}}
 # The launcher's root is closed to the shop's own scripts; the test looks in.

@@ -3,9 +3,9 @@
 import ast
 import dataclasses
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 
 from plugin import cli
@@ -23,19 +23,26 @@ def _document(name: str) -> str:
     return (ROOT / "docs" / name).read_text()
 
 
-def _sources() -> Iterator[tuple[Path, ast.Module]]:
-    for room in ROOMS:
-        for path in (ROOT / room).rglob("*.py"):
-            if "simulator" not in path.parts:
-                yield path, ast.parse(path.read_text())
+@pytest.fixture(scope="module")
+def nodes() -> dict[Path, list[ast.AST]]:
+    """The whole product, read once."""
+    return {
+        path: list(ast.walk(ast.parse(path.read_text())))
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        if "simulator" not in path.parts
+    }
 
 
-def _calls() -> Iterator[tuple[str, ast.Call]]:
-    for _path, tree in _sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                yield name, node
+@pytest.fixture(scope="module")
+def calls(nodes: dict[Path, list[ast.AST]]) -> list[tuple[str, ast.Call]]:
+    """Every call in it, by the name that is called."""
+    return [
+        (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""), node)
+        for found in nodes.values()
+        for node in found
+        if isinstance(node, ast.Call)
+    ]
 
 
 def _texts(nodes: list[ast.expr]) -> list[str]:
@@ -82,9 +89,11 @@ def test_the_documented_defaults_are_the_codes() -> None:
 # Events and tasks
 
 
-def _recorded() -> set[str]:
+@pytest.fixture(scope="module")
+def recorded(calls: list[tuple[str, ast.Call]]) -> set[str]:
+    """The kinds of the events that happen."""
     kinds = set()
-    for name, call in _calls():
+    for name, call in calls:
         if name in _RECORDERS:
             kinds |= {text for text in _texts(call.args[:2]) if _KIND.fullmatch(text)}
         kinds |= {text for keyword in call.keywords if keyword.arg == "event" for text in _texts([keyword.value])}
@@ -96,8 +105,8 @@ def _table(heading: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `([\w.]+)` \| (.+?) ?\|$", part, re.MULTILINE))
 
 
-def test_every_event_is_documented_and_every_documented_one_happens() -> None:
-    assert set(_table("Events")) == _recorded()
+def test_every_event_is_documented_and_every_documented_one_happens(recorded: set[str]) -> None:
+    assert set(_table("Events")) == recorded
 
 
 def test_reactions_are_documented_beside_their_event() -> None:
@@ -105,8 +114,8 @@ def test_reactions_are_documented_beside_their_event() -> None:
         assert set(re.findall(r"`(\w+)`", told.rpartition("|")[2])) == set(REACTIONS.get(kind, ())), kind
 
 
-def test_every_reaction_follows_an_event_that_happens() -> None:
-    assert set(REACTIONS) <= _recorded()
+def test_every_reaction_follows_an_event_that_happens(recorded: set[str]) -> None:
+    assert set(REACTIONS) <= recorded
     assert {task for tasks in REACTIONS.values() for task in tasks} <= set(TASKS)
 
 
@@ -114,23 +123,25 @@ def test_every_task_is_documented() -> None:
     assert set(_table("Tasks")) == set(TASKS)
 
 
-def test_every_task_that_is_asked_for_exists_and_none_is_forgotten() -> None:
-    asked = {text for name, call in _calls() if name == "enqueue" for text in _texts(call.args[:2])}
+def test_every_task_that_is_asked_for_exists_and_none_is_forgotten(
+    nodes: dict[Path, list[ast.AST]], calls: list[tuple[str, ast.Call]]
+) -> None:
+    asked = {text for name, call in calls if name == "enqueue" for text in _texts(call.args[:2])}
     assert asked
     assert asked <= set(TASKS)
     named = {task for tasks in REACTIONS.values() for task in tasks}
-    for path, tree in _sources():
+    for path, found in nodes.items():
         if path.name != "reactions.py":
-            named |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in TASKS}
+            named |= {node.value for node in found if isinstance(node, ast.Constant) and node.value in TASKS}
     assert named >= set(TASKS)
 
 
-def test_every_events_words_in_the_timeline_are_of_an_event_that_happens() -> None:
+def test_every_events_words_in_the_timeline_are_of_an_event_that_happens(recorded: set[str]) -> None:
     tree = ast.parse((ROOT / "plugin" / "crm" / "timeline.py").read_text())
     told = {text for node in ast.walk(tree) if isinstance(node, ast.Dict)
             for text in _texts([key for key in node.keys if key is not None]) if _KIND.fullmatch(text)}  # fmt: skip
     assert told
-    assert told <= _recorded()
+    assert told <= recorded
 
 
 # The command

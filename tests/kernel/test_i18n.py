@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalogues(folder: Path) -> i18n.Catalogues:
-    return i18n.load(folder)
+    return i18n.read(folder)
 
 
 def test_domains_are_merged_and_contexts_are_apart(catalogues: i18n.Catalogues) -> None:
@@ -107,7 +107,7 @@ def test_direction_and_own_names(catalogues: i18n.Catalogues) -> None:
 
 def test_a_further_language_is_one_folder(folder: Path) -> None:
     _write(folder, "fr", "panel", 'msgid "Open"\nmsgstr "Ouverte"\n\n' + _orders("fr"))
-    french = i18n.load(folder).translator("fr-CA")
+    french = i18n.read(folder).translator("fr-CA")
     assert (french.gettext("Open"), french.direction) == ("Ouverte", "ltr")
     assert french.ngettext("%(num)s order", "%(num)s orders", 0) == "0 commande"
 
@@ -229,11 +229,11 @@ def test_lists_and_quotes(catalogues: i18n.Catalogues) -> None:
 def test_a_broken_catalogue_or_folder_is_one_sentence(folder: Path) -> None:
     (folder / "ar" / "broken.po").write_text('msgid "never closed')
     with pytest.raises(SetupError, match=r"broken\.po cannot be read"):
-        i18n.load(folder)
+        i18n.read(folder)
     (folder / "ar" / "broken.po").unlink()
     (folder / "not-a-language").mkdir()
     with pytest.raises(SetupError, match="not-a-language"):
-        i18n.load(folder)
+        i18n.read(folder)
 
 
 @pytest.fixture

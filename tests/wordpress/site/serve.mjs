@@ -17,6 +17,11 @@ const { root, statics, url, port, php: version, authority, live } = JSON.parse(p
 const PROCESSES = 3;
 // WebAssembly gives no memory back, so each PHP is started anew now and then, like the workers of php-fpm.
 const REQUESTS_OF_ONE = 150;
+// As on a host: what is compiled stays in memory, not in a file that is read back for each request. Whether a script
+// was changed is still looked up each time. The build of PHP 7.4 has no memory for it.
+const COMPILED = version.startsWith("7") ? {} : {
+  "opcache.file_cache_only": 0, "opcache.max_accelerated_files": 4000, "opcache.revalidate_freq": 0,
+};
 const HOUSE = "/wordpress";
 const TYPES = {
   ".css": "text/css", ".js": "text/javascript", ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png",
@@ -52,6 +57,7 @@ async function start({ requestHandler }) {
     "openssl.cafile": "/internal/authority.pem",
     "curl.cainfo": "/internal/authority.pem",
     "session.save_path": "/tmp",
+    ...COMPILED,
   });
   php.mkdirTree(HOUSE);
   await php.mount(HOUSE, createNodeFsMountHandler(root));
