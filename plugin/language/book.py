@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from plugin.kernel.text import language_of
 from plugin.language.arabizi import is_arabizi
 from plugin.language.embedder import MOST_OF_MESSAGE, Embedder, both_ends
+from plugin.language.kept import KeptVectors
 from plugin.language.shelf import Passage, Shelf, embedded
 from plugin.language.topics import Example, Reading, Topics
 from plugin.language.transliteration import Transliterator
@@ -89,15 +91,16 @@ class Book:
 
     @classmethod
     def of_examples(
-        cls, embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False
-    ) -> Book:
+        cls, embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False,
+        kept: KeptVectors | None = None,
+    ) -> Book:  # fmt: skip
         """Learnt from messages whose topics are known. A topic whose id is words is taken for an example of itself.
 
-        `grows`: workspaces can add to it (`plugin.language.own`).
+        `grows`: workspaces can add to it (`plugin.language.own`). `kept`: where the vectors may be from before.
         """
         topics = sorted({example.topic for example in examples if example.topic is not None})
         named = [Example(words, topic, language_of(words) or "") for topic in topics if (words := _words(topic))]
-        return cls(_learnt(embedder, listener, [*examples, *named], grows=grows))
+        return cls(_learnt(embedder, listener, [*examples, *named], grows=grows, kept=kept))
 
     @classmethod
     def of_articles(
@@ -174,14 +177,19 @@ def _standard(scores: Floats) -> Floats:
     return found
 
 
-def _learnt(embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False) -> Topics:
+def _learnt(
+    embedder: Embedder, listener: Listener, examples: Sequence[Example], *, grows: bool = False,
+    kept: KeptVectors | None = None,
+) -> Topics:  # fmt: skip
     """Topics of these examples; what a speaker wrote in Arabizi is learnt as it will be heard."""
     heard = [listener.hear(example.text) for example in examples]
     read = [
         Example(one.text, example.topic, one.language or example.language)
         for one, example in zip(heard, examples, strict=True)
     ]
-    return Topics.learn(read, in_batches(embedder, [one.text for one in heard]), grows=grows)
+    texts = [one.text for one in heard]
+    make = partial(in_batches, embedder)
+    return Topics.learn(read, kept.of(texts, make) if kept is not None else make(texts), grows=grows)
 
 
 _BATCH = 32

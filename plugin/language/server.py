@@ -52,6 +52,7 @@ from plugin.language.frames import (
     Unknown,
     Vectors,
 )  # fmt: skip
+from plugin.language.kept import KeptVectors
 from plugin.language.memory import give_back
 from plugin.language.own import OwnBook
 from plugin.language.own import Taught as Own
@@ -118,8 +119,8 @@ class _Kept(Generic[_T]):
 class Library:
     """What the process knows and how it answers. Its methods block: they run on the two threads."""
 
-    def __init__(self, embedder: Embedder, listener: Listener) -> None:
-        self._embedder, self._listener = embedder, listener
+    def __init__(self, embedder: Embedder, listener: Listener, kept: KeptVectors | None = None) -> None:
+        self._embedder, self._listener, self._kept = embedder, listener, kept
         self._shelves: _Kept[Shelf] = _Kept()
         self._books: _Kept[Book] = _Kept()
         self._own: _Kept[OwnBook] = _Kept()
@@ -216,7 +217,7 @@ class Library:
         if len(examples) > MOST_EXAMPLES:
             return Refused(f"{len(examples)} examples are more than {MOST_EXAMPLES}.")
         try:
-            book = Book.of_examples(self._embedder, self._listener, examples, grows=True)
+            book = Book.of_examples(self._embedder, self._listener, examples, grows=True, kept=self._kept)
         except ValueError as error:
             return Refused(str(error))
         self._books.put(request.book, request.version, book)
@@ -406,7 +407,7 @@ def _bound(path: Path) -> socket.socket:
     return bound
 
 
-async def run(path: Path, stop: asyncio.Event) -> None:
+async def run(path: Path, stop: asyncio.Event, kept: KeptVectors) -> None:
     """Load the models and answer until `stop` is set."""
-    library = await asyncio.to_thread(lambda: Library(E5Embedder(), Listener()))
+    library = await asyncio.to_thread(lambda: Library(E5Embedder(), Listener(), kept))
     await Server(library).serve(path, stop)
