@@ -85,7 +85,7 @@ NEEDS = {
     "ShopPolicy": "read_legal_policies",
     # https://shopify.dev/docs/api/admin-graphql/latest/objects/DeliveryProfile and the pages of its parts
     **dict.fromkeys(
-        ("DeliveryProfile", "DeliveryProfileLocationGroup", "DeliveryLocationGroupZone", "DeliveryZone",
+        ("DeliveryProfile", "DeliveryProfileLocationGroup", "DeliveryLocationGroup", "DeliveryLocationGroupZone", "DeliveryZone",
          "DeliveryCountry", "DeliveryCountryCodeOrRestOfWorld", "DeliveryProvince", "DeliveryMethodDefinition",
          "DeliveryRateDefinition", "DeliveryParticipant", "DeliveryCondition"),
         "read_shipping",
