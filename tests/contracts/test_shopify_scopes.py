@@ -85,8 +85,8 @@ NEEDS = {
     "ShopPolicy": "read_legal_policies",
     # https://shopify.dev/docs/api/admin-graphql/latest/objects/DeliveryProfile and the pages of its parts
     **dict.fromkeys(
-        ("DeliveryProfile", "DeliveryProfileLocationGroup", "DeliveryLocationGroup", "DeliveryLocationGroupZone", "DeliveryZone",
-         "DeliveryCountry", "DeliveryCountryCodeOrRestOfWorld", "DeliveryProvince", "DeliveryMethodDefinition",
+        ("DeliveryProfile", "DeliveryProfileLocationGroup", "DeliveryLocationGroup", "DeliveryLocationGroupZone",
+         "DeliveryZone", "DeliveryCountry", "DeliveryCountryCodeOrRestOfWorld", "DeliveryProvince", "DeliveryMethodDefinition",
          "DeliveryRateDefinition", "DeliveryParticipant", "DeliveryCondition"),
         "read_shipping",
     ),
