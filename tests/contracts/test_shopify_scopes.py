@@ -86,8 +86,8 @@ NEEDS = {
     # https://shopify.dev/docs/api/admin-graphql/latest/objects/DeliveryProfile and the pages of its parts
     **dict.fromkeys(
         ("DeliveryProfile", "DeliveryProfileLocationGroup", "DeliveryLocationGroup", "DeliveryLocationGroupZone",
-         "DeliveryZone", "DeliveryCountry", "DeliveryCountryCodeOrRestOfWorld", "DeliveryProvince", "DeliveryMethodDefinition",
-         "DeliveryRateDefinition", "DeliveryParticipant", "DeliveryCondition"),
+         "DeliveryZone", "DeliveryCountry", "DeliveryCountryCodeOrRestOfWorld", "DeliveryProvince",
+         "DeliveryMethodDefinition", "DeliveryRateDefinition", "DeliveryParticipant", "DeliveryCondition"),
         "read_shipping",
     ),
 }  # fmt: skip
