@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import imaplib
+import io
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -85,7 +86,7 @@ class _Connection(imaplib.IMAP4):
         patience = self.sock.gettimeout()
         self.sock.settimeout(0)
         try:
-            return bool(self.file.peek(1))
+            return bool(cast("io.BufferedReader", self.file).peek(1))
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
         finally:
