@@ -265,6 +265,37 @@ async def test_the_second_one_and_it_are_what_was_shown(chat: Chat, goods: dict[
     assert [one["title"] for one in (said.data["cards"] if said else [])] == [second]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is there a bigger one?", "do you have a smaller size?", "what is the largest", "في أكبر؟", "هل يوجد مقاس أصغر",
+        "عندكم أوسع منه", "fi akbar?", "יש גדול יותר?", "אפשר במידה יותר קטנה?",
+    ],
+)  # fmt: skip
+async def test_a_bigger_one_is_another_size_of_what_was_shown(
+    chat: Chat, goods: dict[str, UUID], models: Models, words: str
+) -> None:
+    models.reads(words, "availability", "exchange", gate=UNSURE)
+    await chat.say("is the Linen Shirt there?")
+    said = await chat.say(words)
+    assert said is not None
+    assert [one["title"] for one in said.data["cards"]] == ["Linen Shirt"]
+    assert [size for size in "SML" if f"\u2068{size}\u2069" in said.text] == ["S", "M", "L"]
+    assert reason(said) == "sure"
+
+
+async def test_a_bigger_one_in_an_exchange_is_no_question_about_stock(
+    chat: Chat, goods: dict[str, UUID], models: Models
+) -> None:
+    words = "can I exchange it for a bigger one?"
+    models.reads(words, "exchange")
+    await chat.say("is the Linen Shirt there?")
+    said = await chat.say(words)
+    assert said is not None
+    assert said.data["bot"]["parts"][0]["topic"] == "exchange"
+    assert said.data["bot"]["parts"][0]["tool"] != "catalogue"
+
+
 async def test_a_product_that_is_asked_for_is_named_in_the_next_message(
     chat: Chat, goods: dict[str, UUID], models: Models
 ) -> None:
