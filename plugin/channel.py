@@ -139,6 +139,10 @@ class OpenMailbox(Protocol):
     tells: bool
     """Whether the server says by itself when something arrives; if not, it is asked now and then."""
 
+    async def first_since(self, at: datetime) -> int:
+        """The number of the first letter that came at `at` or later, or `next_uid`."""
+        ...
+
     async def after(self, uid: int, limit: int) -> Sequence[Lying]:
         """The first letters with a greater number."""
         ...

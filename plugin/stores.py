@@ -221,6 +221,18 @@ async def held(tx: Tx, store_id: UUID) -> Store | None:
     return found
 
 
+async def to_change(tx: Tx, store_id: UUID) -> Store | None:
+    """The store, ours alone to change until the end of the transaction, while others go on writing rows that name it.
+
+    For who has the workspace's turn (`plugin/crm/batch.lock`) already: who has the store `held` may wait for that.
+    """
+    statement = select(Store).where(Store.workspace_id == tx.workspace_id, Store.id == store_id)
+    found: Store | None = await tx.scalar(
+        statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
+    return found
+
+
 async def all_stores(tx: Tx) -> Sequence[Store]:
     """Every store of the workspace, oldest first, also those that are gone."""
     return list(await tx.scalars(select(Store).order_by(Store.id)))

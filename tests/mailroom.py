@@ -36,6 +36,7 @@ from proxyprotocol.result import ProxyResultLocal
 from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import DictBackend
 from pymap.imap import IMAPServer
+from pysasl.hashing import BuiltinHash
 
 
 @dataclass
@@ -246,7 +247,10 @@ async def pymap_server(folder: Path) -> AsyncIterator[MailServer]:
         demo_data=False, demo_user=USER, demo_password=PASSWORD, tls=True, debug=False, passlib_cfg=None, cert=None,
         key=None, host="127.0.0.1", port=0, proxy_protocol=None,
     )  # fmt: skip
-    backend, made.config = await DictBackend.init(told, ssl_context=proof.server(), invalid_user_sleep=0.0)
+    # Half a second of hashing at each sign-in would be most of what a test of mail takes.
+    backend, made.config = await DictBackend.init(
+        told, ssl_context=proof.server(), invalid_user_sleep=0.0, hash_context=BuiltinHash(rounds=1)
+    )
     made.login = backend.login
     wrapped = await asyncio.start_server(made.talk, "127.0.0.1", 0, ssl=proof.server())
     plain = await asyncio.start_server(made.talk, "127.0.0.1", 0)

@@ -107,7 +107,8 @@ async def _read(app: App, held: Held, ring: Ring) -> float:
         return _AWAY_SECONDS
     account, folder, token = known
     async with app.channels[EMAIL].open_mailbox(account, folder) as opened:
-        await readings.opened(app.db, held, opened.validity, opened.next_uid)
+        first = opened.next_uid if held.validity else await opened.first_since(held.begun_at)
+        await readings.opened(app.db, held, opened.validity, first)
         await _told(app, held, None)
         while True:
             await _catch_up(app, held, opened, token, ring)

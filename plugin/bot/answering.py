@@ -385,6 +385,7 @@ async def _remember(
         "told": [told for say in says for told in (say.told, *say.also_told) if told],
         "products": next((list(say.products) for say in says if say.products), []),
         "order": next((say.order for say in says if say.order), ""),
+        "proof": next((say.proof for say in says if say.proof), ""),
         "pending": pending,
         **({"handed": True} if found.outcome is Outcome.PERSON and sent else {}),
         **({"gift": gift.evidence()} if (gift := next((one.gift for one in says if one.gift), None)) else {}),

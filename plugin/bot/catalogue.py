@@ -52,6 +52,9 @@ async def product(tx: Tx, scene: Scene, topic: str, text: str, *, typed: str = "
         rows, found = [row for row, _own in again], Found(sure=True)
     if rows and _meant(found, asked, unsure=unsure):
         say = await _about(tx, scene, topic, rows, text, asked)
+        if say.told in scene.before.told and Want.CHOICE in asked:
+            # Which sizes are there was said in passing; whoever asks for another one hears of each.
+            return await _about(tx, scene, topic, rows, text, asked | {Want.PRICE})
         if say.told in scene.before.told and Want.PRICE in asked:
             # That it is there was said; asked for is what it costs.
             return await _about(tx, scene, topic, rows, text, asked, briefly=True)
@@ -298,7 +301,7 @@ def _stock(t: Translator, row: Product, variants: Sequence[Variant], text: str, 
     if len(variants) == 1:
         return t.gettext(_("%(product)s is in stock: %(price)s."), product=name, price=price(t, there))
     gone = [one for one in variants if not one.available]
-    if Want.PRICE in asked and len({one.price for one in there}) > 1:
+    if Want.PRICE in asked and (Want.CHOICE in asked or len({one.price for one in there}) > 1):
         # Each size has its price: "from" would be half an answer to who asks for it.
         each = [f"{isolate(one.title)} {price(t, [one])}" for one in there[:_MOST_LISTED]]
         parts = [t.gettext(_("%(product)s is in stock: %(price)s."), product=name, price=t.listing(each))]

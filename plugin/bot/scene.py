@@ -58,7 +58,7 @@ class Scene:
 @dataclass(frozen=True, slots=True)
 class Say:
     """What is said to one question, and why. `told` names what was said, so that it is not said again and again;
-    `also_told` what was said beside it.
+    `also_told` what was said beside it. `proof`: how it is known whose the `order` is.
 
     `sad`: nobody is glad to hear it, so no kind word goes before.
     """
@@ -72,6 +72,7 @@ class Say:
     asked: Sequence[str] = ()
     products: Sequence[str] = ()
     order: str = ""
+    proof: str = ""
     source: str = ""
     title: str = ""
     tool: str = ""

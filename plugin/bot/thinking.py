@@ -600,7 +600,7 @@ def _told(scene: Scene, source: Source) -> bool:
 def _once(scene: Scene, say: Say) -> Say:
     """What was said by the last answers is not said again: somebody else has to look."""
     if say.told and say.told in scene.before.told:
-        return Say(Outcome.PERSON, Reason.REPEATED, say.topic, order=say.order, tool=say.tool)
+        return Say(Outcome.PERSON, Reason.REPEATED, say.topic, order=say.order, proof=say.proof, tool=say.tool)
     return say
 
 

@@ -2,7 +2,7 @@
 
 One row for each message of a person that it looked at. `data` holds ids, topics and figures, never what anybody wrote:
 `parts` (one for each question), `choices` that were offered ({text, to}), what was asked for (`asked`), what was shown
-(`products`, `order`), and for which topic something is still missing (`pending`).
+(`products`, `order` and by which `proof`), and for which topic something is still missing (`pending`).
 """
 
 from collections.abc import Sequence

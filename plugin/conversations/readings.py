@@ -93,12 +93,13 @@ async def read_no_more(tx: Tx, store_id: UUID) -> None:
 
 
 async def is_read(tx: Tx, store_id: UUID) -> bool:
-    """Whether a worker holds this mailbox now."""
+    """Whether a worker holds this mailbox now and has opened it."""
     found = await tx.scalar(
         select(MailReading.store_id).where(
             MailReading.workspace_id == tx.workspace_id,
             MailReading.store_id == store_id,
             MailReading.leased_until > func.now(),
+            MailReading.validity != 0,
         )
     )
     return found is not None
@@ -142,13 +143,13 @@ async def release(db: Database, held: Held, *, after: float, failures: int) -> N
         await connection.execute(_mine(held).values(**values, lease=None, leased_until=None))
 
 
-async def opened(db: Database, held: Held, validity: int, next_uid: int) -> None:
-    """The mailbox is open. For the first time: only what comes from now on is ours. Raises LeaseLost.
+async def opened(db: Database, held: Held, validity: int, first: int) -> None:
+    """The mailbox is open. For the first time: the letters from number `first` on are ours. Raises LeaseLost.
 
     Numbered anew: everything is looked at again. A letter that was taken already is known by its Message-ID.
     """
     if held.validity == 0:
-        held.validity, held.last_uid = validity, max(0, next_uid - 1)
+        held.validity, held.last_uid = validity, max(0, first - 1)
     elif held.validity != validity:
         held.validity, held.last_uid = validity, 0
     held.failures = 0

@@ -241,7 +241,7 @@ async def _apply(tx: Tx, store: Store, page: Page, row: Backfill) -> None:
 async def _finished(tx: Tx, store: Store, row: Backfill) -> None:
     """Note how far back the store's orders reach, and tell it when the last resource is done."""
     if row.resource == Resource.ORDERS:
-        fresh = await tx.get(Store, store.id, lock=True)
+        fresh = await stores.to_change(tx, store.id)
         if fresh is not None:
             fresh.history_from, fresh.history_limited_by = row.limited_before, row.limited_by
     await tx.flush()

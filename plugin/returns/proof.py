@@ -218,6 +218,12 @@ def _theirs(tx: Tx, shopper: Shopper) -> list[Any]:
     ]
 
 
+def way(shopper: Shopper, order: Order) -> str:
+    """How one of `theirs` is known to be theirs: by their `account`, or by a `code` that was sent to its address."""
+    known = shopper.customer_id is not None and order.customer_id == shopper.customer_id
+    return "account" if known else "code"
+
+
 async def theirs(tx: Tx, shopper: Shopper, limit: int = _LISTED) -> Collection[OrderView]:
     """The orders that are proven to be this shopper's, the latest first."""
     rows = await tx.scalars(

@@ -163,6 +163,29 @@ async def test_without_proof_there_is_none_and_the_way_to_prove_is_shown(till: T
     assert "Find your order" in said
 
 
+async def test_a_wish_that_is_refused_is_logged_with_why_as_one_that_is_granted(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    proven, stranger = Asking(till), Asking(till, proven=False)
+    for one in (proven, stranger):
+        await one.begin()
+    await proven.say()
+    await proven.say()
+    await stranger.say()
+    await open_shop(till, "25%", per_customer=100)
+    await proven.say()
+    async with till.app.db.transaction(till.workspace) as tx:
+        rows = list(await tx.scalars(select(BotTurn).order_by(BotTurn.created_at)))
+    told = [(one["wish"], one["verdict"], one["proof"], bool(one["id"])) for row in rows for one in row.data["gifts"]]
+    assert told == [
+        ("10%", "given", "code", True),
+        ("10%", "customer_cap", "code", False),
+        ("10%", "unproven", "", False),
+        ("25%", "over_limit", "code", False),
+    ]
+    assert len(await codes(till)) == 1
+
+
 async def test_above_the_threshold_an_agent_decides_within_their_own_limit(till: Till, shopper: Asking) -> None:
     await open_shop(till, "15%")
     await shopper.say()

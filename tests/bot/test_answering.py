@@ -66,6 +66,32 @@ async def test_it_answers_in_the_language_that_it_is_asked_in(
     assert said.data["bot"]["latin"] == bool(heard)
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "words"),
+    [
+        ("which ways to pay do you have?", "en", "Visa, mada and Apple Pay"),
+        ("كيف أقدر أدفع؟", "ar", "فيزا ومدى وآبل باي"),
+        ("באילו דרכים אפשר לשלם?", "he", "ויזה, מאדה ואפל פיי"),
+    ],
+)
+async def test_how_one_can_pay_is_answered_by_the_shops_article_with_its_source(
+    chat: Chat, article: Write, models: Models, text: str, language: str, words: str
+) -> None:
+    id = await article(
+        en=("Ways to pay", "We take Visa, mada and Apple Pay."),
+        ar=("طرق الدفع", "نقبل فيزا ومدى وآبل باي."),
+        he=("אמצעי תשלום", "אפשר לשלם בכרטיס ויזה, מאדה ואפל פיי."),
+    )
+    models.reads("Ways to pay", "payment_methods")
+    models.reads(text, "payment_methods")
+    said = await chat.say(text)
+    assert said is not None
+    assert words in said.text
+    (card,) = said.data["cards"]
+    assert (card["kind"], card["id"], card["language"]) == ("article", str(id), language)
+    assert (reason(said), said.data["bot"]["parts"][0]["topic"]) == ("sure", "payment_methods")
+
+
 async def test_an_article_of_the_shop_alone_is_found_without_a_topic(chat: Chat, shop: dict[str, UUID]) -> None:
     said = await chat.say("do you engrave rings?")
     assert said is not None

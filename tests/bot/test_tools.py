@@ -111,6 +111,33 @@ async def test_a_proven_order_is_told_with_its_parcel(chat: Chat, app: App, work
     assert said.data["bot"]["parts"][0]["tool"] == "orders"
 
 
+async def test_every_step_is_logged_with_its_evidence_refused_ones_too(
+    chat: Chat, app: App, workspace: UUID, store: Store, goods: dict[str, UUID]
+) -> None:
+    await chat.say("where is my order")
+    id = await order(app, workspace, store, "#1001")
+    await prove(app, workspace, chat.shopper, id)
+    for words in ("where is my order", "cancel it", "is the Linen Shirt there?", "who won the match?"):
+        await chat.say(words)
+    async with app.db.transaction(workspace) as tx:
+        rows = list(await tx.scalars(select(turns.BotTurn).order_by(turns.BotTurn.created_at)))
+        written = set(await tx.scalars(select(messages.Message.id).where(messages.Message.author == "shopper")))
+    told = [
+        (row.data["parts"][0]["tool"], row.outcome, row.reason, row.data["order"], row.data["proof"]) for row in rows
+    ]
+    assert told == [
+        ("proof", "ask", "details_missing", "", ""),
+        ("orders", "answer", "sure", str(id), "code"),
+        ("orders", "answer", "sure", str(id), "code"),
+        ("catalogue", "answer", "sure", "", ""),
+        ("", "person", rows[-1].reason, "", ""),
+    ]
+    assert rows[-1].reason
+    assert rows[3].data["products"] == [str(goods["Linen Shirt"])]
+    assert {row.message_id for row in rows} == written
+    assert "Linen" not in str([row.data for row in rows]), "ids and figures, never what anybody wrote"
+
+
 async def test_a_door_that_the_shop_closed_is_not_offered(
     chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, models: Models
 ) -> None:
@@ -263,6 +290,37 @@ async def test_the_second_one_and_it_are_what_was_shown(chat: Chat, goods: dict[
     second = (said.data["cards"] if said else [])[1]["title"]
     said = await chat.say("how much is the second one?")
     assert [one["title"] for one in (said.data["cards"] if said else [])] == [second]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is there a bigger one?", "do you have a smaller size?", "what is the largest", "في أكبر؟", "هل يوجد مقاس أصغر",
+        "عندكم أوسع منه", "fi akbar?", "יש גדול יותר?", "אפשר במידה יותר קטנה?",
+    ],
+)  # fmt: skip
+async def test_a_bigger_one_is_another_size_of_what_was_shown(
+    chat: Chat, goods: dict[str, UUID], models: Models, words: str
+) -> None:
+    models.reads(words, "availability", "exchange", gate=UNSURE)
+    await chat.say("is the Linen Shirt there?")
+    said = await chat.say(words)
+    assert said is not None
+    assert [one["title"] for one in said.data["cards"]] == ["Linen Shirt"]
+    assert [size for size in "SML" if f"\u2068{size}\u2069" in said.text] == ["S", "M", "L"]
+    assert reason(said) == "sure"
+
+
+async def test_a_bigger_one_in_an_exchange_is_no_question_about_stock(
+    chat: Chat, goods: dict[str, UUID], models: Models
+) -> None:
+    words = "can I exchange it for a bigger one?"
+    models.reads(words, "exchange")
+    await chat.say("is the Linen Shirt there?")
+    said = await chat.say(words)
+    assert said is not None
+    assert said.data["bot"]["parts"][0]["topic"] == "exchange"
+    assert said.data["bot"]["parts"][0]["tool"] != "catalogue"
 
 
 async def test_a_product_that_is_asked_for_is_named_in_the_next_message(

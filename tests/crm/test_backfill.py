@@ -191,6 +191,27 @@ async def test_a_killed_run_goes_on_at_its_checkpoint(
     assert [cursor for resource, cursor in shop.asked if resource == Resource.ORDERS] == [None, "2", "2", "4"]
 
 
+async def test_the_last_page_and_a_webhook_do_not_wait_for_each_other(
+    shopping: App, shop: Shop, workspace: UUID, store: Store
+) -> None:
+    """A webhook keeps the store where it is, then waits for its turn to write; the last page writes, then says how far
+    the store's history reaches: locked the one way and the other, each would have what the other one waits for.
+    """
+    await backfill.start_backfill(shopping, workspace, store_id=str(store.id))
+    async with shopping.db.transaction(workspace) as webhook:
+        held = await stores.held(webhook, store.id)
+        assert held is not None
+        history = asyncio.create_task(work(shopping, workspace))
+        await asyncio.wait({history}, timeout=5)
+        await sync.apply(webhook, held, [OrderRecord("new", T, "#new", T, Money(100, "SAR", 2))])
+    await history
+    async with shopping.db.transaction(workspace) as tx:
+        assert await tx.scalar(text("SELECT count(*) FROM orders")) == 6
+        again = text("SELECT last_error FROM jobs WHERE task = 'backfill_resource' AND attempts > 1")
+        assert list(await tx.scalars(again)) == []
+        assert (await states(tx, store))["orders"] == ("done", 5)
+
+
 async def test_waiting_uses_up_no_attempts(shopping: App, shop: Shop, workspace: UUID, store: Store) -> None:
     shop.errors = [PlatformError("still preparing", retry=True, after=0.01) for _ in range(40)]
     await backfill.start_backfill(shopping, workspace, store_id=str(store.id))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from html import unescape
@@ -357,7 +358,7 @@ async def test_a_mailbox_that_the_worker_reads_is_a_way_in_and_back(
     async with pymap_server(tmp_path) as server:
         boxes = Mailboxes(world.app.http.check_host, server.trust)
         monkeypatch.setattr(world.app.channels[EMAIL], "_mailboxes", boxes)
-        await server.deliver(written("from long before", sender="old@example.com", to=USER))
+        await server.deliver(written("from long before", sender="old@example.com", to=USER), at=time.time() - 400_000)
         form = {
             "address": ADDRESS, "provider": "imap", "imap_host": "localhost", "imap_port": str(server.port),
             "imap_user": USER, "imap_password": PASSWORD, "plus": "1", "smtp_host": "localhost",

@@ -127,7 +127,7 @@ def letter(text: str, **more: str) -> bytes:
 async def test_a_letter_lands_in_a_thread_and_is_marked_as_read(
     own: App, workspace: UUID, store: Store, server: MailServer
 ) -> None:
-    await server.deliver(letter("from before anybody set this up"))
+    await server.deliver(letter("from before anybody set this up"), at=time.time() - 60)
     box = await set_up(own, workspace, store, form(server))
     async with worker(own):
         await until(lambda: is_open(own, workspace, store), "opening the mailbox")
@@ -144,6 +144,25 @@ async def test_a_letter_lands_in_a_thread_and_is_marked_as_read(
     assert await server.count("UNSEEN") == 1, "what lay there before is left as it was"
     async with own.db.transaction(workspace) as tx:
         assert not await readings.is_read(tx, store.id), "a worker that stops gives its mailboxes back"
+
+
+async def test_a_letter_that_comes_after_saving_and_before_the_first_opening_is_ours(
+    own: App, workspace: UUID, store: Store, server: MailServer
+) -> None:
+    await server.deliver(letter("from before anybody set this up"), at=time.time() - 60)
+    await set_up(own, workspace, store, form(server, imap_password="wrong"))
+    await server.deliver(letter("while the password was wrong"))
+    await set_up(own, workspace, store, form(server))
+    [held] = [held for held in await readings.claim(own.db, 1000) if held.store_id == store.id]
+    async with own.db.transaction(workspace) as tx:
+        assert not await readings.is_read(tx, store.id), "whoever only claimed it does not read it yet"
+    await readings.release(own.db, held, after=0, failures=0)
+    async with worker(own):
+        await until(lambda: server.count("SEEN"), "reading it")
+        async with own.db.transaction(workspace) as tx:
+            assert await readings.is_read(tx, store.id)
+    assert await said(own, workspace) == ["while the password was wrong"]
+    assert await server.count("UNSEEN") == 1, "what lay there before is left as it was"
 
 
 async def test_a_letter_that_cannot_be_kept_stays_unread_and_is_fetched_again(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import imaplib
+import io
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from imapclient import IMAPClient, SocketTimeout
@@ -39,6 +41,7 @@ _THREADS = 64
 _LARGE_BYTES = 1024 * 1024
 _LARGE_AT_ONCE = 2
 _POLL_SECONDS = 30
+_DATED_AT_ONCE = 200
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAID = 200
 
@@ -78,6 +81,17 @@ class _Connection(imaplib.IMAP4):
         """Another question: what is said to it is counted anew."""
         self._said = 0
 
+    def has_unread(self) -> bool:
+        """Whether the server's last words came with others: they lie in our buffers and the socket tells nobody."""
+        patience = self.sock.gettimeout()
+        self.sock.settimeout(0)
+        try:
+            return bool(cast("io.BufferedReader", self.file).peek(1))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            self.sock.settimeout(patience)
+
     def _count(self, size: int) -> None:
         self._said += size
         if self._said > _AT_ONCE:
@@ -98,6 +112,20 @@ class _Client(IMAPClient):  # type: ignore[misc]  # it brings no types
     def asked(self) -> None:
         """Another question begins."""
         cast("_Connection", self._imap).asked()
+
+    def listen(self) -> bool:
+        """Begin IDLE; whether the server has said something already."""
+        self.idle()
+        return cast("_Connection", self._imap).has_unread()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether letters were announced (EXISTS) since `forget_news`, beside the answer to a question."""
+        return "EXISTS" in self._imap.untagged_responses
+
+    def forget_news(self) -> None:
+        """Whoever asks for the letters now learns of every one that was announced before."""
+        self._imap.untagged_responses.pop("EXISTS", None)
 
 
 class Mailboxes:
@@ -236,8 +264,24 @@ class Folder:
         self.count = int(told.get(b"EXISTS", 0))
         self.tells = bool(told[b"IDLE"])
 
+    async def first_since(self, at: datetime) -> int:
+        """The number of the first letter that the server took in at `at` or later, or the number that comes next."""
+        # SINCE knows days alone, by the server's own calendar (RFC 9051, 6.4.4); an arrival has no parts of a second.
+        day, second = (at - timedelta(days=1)).date(), at.replace(microsecond=0)
+        uids = sorted(await self._ask(lambda: self._client.search(["SINCE", day])), reverse=True)
+        first = self.next_uid
+        for begin in range(0, len(uids), _DATED_AT_ONCE):
+            some = uids[begin : begin + _DATED_AT_ONCE]
+            told = await self._ask(partial(self._client.fetch, some, ["INTERNALDATE"]))
+            late = [uid for uid, said in told.items() if _moment(said.get(b"INTERNALDATE")) >= second]
+            if not late:
+                break
+            first = min(first, *late)
+        return first
+
     async def after(self, uid: int, limit: int) -> Sequence[Lying]:
         """The first `limit` letters with a number greater than `uid`."""
+        self._client.forget_news()
         # "n:*" always means one letter at least: the last one, whatever its number.
         found = await self._ask(lambda: self._client.search(["UID", f"{uid + 1}:*"]))
         uids = sorted(one for one in found if one > uid)[:limit]
@@ -272,12 +316,15 @@ class Folder:
 
     async def wait(self, seconds: float) -> None:
         """IDLE until the server says anything; where it cannot, ask again after a while."""
+        # What was announced with the last answers, IDLE announces no second time.
+        if self._client.has_news:
+            return
         if not self.tells:
             await asyncio.sleep(min(seconds, _POLL_SECONDS))
             await self._ask(self._client.noop)
             return
-        await self._ask(self._client.idle)
-        await self._readable(seconds)
+        if not await self._ask(self._client.listen):
+            await self._readable(seconds)
         await self._ask(self._client.idle_done)
 
     async def _readable(self, seconds: float) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -214,6 +216,52 @@ async def test_a_server_without_idle_is_asked_now_and_then(tmp_path: Path, monke
         assert (opened.tells, opened.validity) == (False, 7)
         await opened.wait(60)
         assert await opened.after(0, 10) == []
+
+
+@pytest.mark.parametrize("word", [b"SEARCH", b"IDLE"])
+async def test_a_letter_announced_beside_an_answer_is_not_waited_for(tmp_path: Path, word: bytes) -> None:
+    """It came while the server answered: the announcement arrives with the answer, and is made once."""
+    selected = b"* OK [UIDVALIDITY 7]\r\n* OK [UIDNEXT 2]\r\n* 1 EXISTS\r\n"
+
+    async def busy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n")
+        searches = 0
+        while line := await reader.readline():
+            tag = line.split(b" ")[0]
+            news = b"* 2 EXISTS\r\n" if word in line else b""
+            if b"IDLE" in line:
+                writer.write(b"+ idling\r\n" + news)
+                assert await reader.readline() == b"DONE\r\n"
+                news = b""
+            elif b"SEARCH" in line:
+                searches += 1
+                writer.write(b"* SEARCH" + b" 2" * (searches > 1) + b"\r\n")
+            elif b"FETCH" in line:
+                writer.write(b"* 2 FETCH (UID 2 RFC822.SIZE 9)\r\n")
+            elif b"SELECT" in line:
+                writer.write(selected)
+            elif b"CAPABILITY" in line:
+                writer.write(b"* CAPABILITY IMAP4rev1 IDLE\r\n")
+            writer.write(news + tag + b" OK done\r\n")
+            await writer.drain()
+
+    async with speaking(busy, tmp_path) as (account, boxes), boxes.open(account, "INBOX") as opened:
+        assert await opened.after(1, 10) == []
+        async with asyncio.timeout(10):
+            await opened.wait(60)
+        assert [letter.uid for letter in await opened.after(1, 10)] == [2]
+
+
+async def test_the_first_letter_since_a_moment_is_told_among_many(server: MailServer) -> None:
+    boxes, now = Mailboxes(_home, server.trust), time.time()
+    ages = (400_000, 90_000, 3_000, 200, 100)
+    for age in ages:
+        await server.deliver(written(f"{age} s ago", sender="layla@example.com", to=USER), at=now - age)
+    async with boxes.open(account(server), "INBOX") as opened:
+        uids = [letter.uid for letter in await opened.after(0, 10)]
+        for seconds, first in ((500_000, uids[0]), (3_000, uids[2]), (150, uids[4]), (0, opened.next_uid)):
+            assert await opened.first_since(datetime.fromtimestamp(now - seconds, UTC)) == first
+    boxes.close()
 
 
 async def test_whatever_a_server_says_it_has_one_name(tmp_path: Path) -> None:
