@@ -77,7 +77,7 @@ async def test_the_number_to_call_is_the_orders_and_a_yes_opens_it(app: App, sho
     async with app.db.transaction(shop.workspace_id) as tx:
         said = [message.text for message in await messages.thread(tx, shop.talks["visitor"])]
     assert [words.startswith("Thank you for the call.") for words in said].count(True) == 1
-    assert "Order opened to a shopper after a call" in (await maya.get("/panel/settings/audit")).text
+    assert "Order opened to a shopper after a call" in (await maya.get("/panel/team/log")).text
     back = await maya.post(f"{path}/undo")
     assert "Confirmed by phone" in back.text
     assert await seen(app, shop) == []
