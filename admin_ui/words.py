@@ -93,6 +93,7 @@ SIGNS: Mapping[str, str] = {
     "order.refunded": "undo-2",
     "order.updated": "pencil",
     "order.proved": "key-round",
+    "order.unproved": "lock",
     "order.acted": "hand-coins",
     "order.act_failed": "circle-x",
     "order.act_unsure": "triangle-alert",

@@ -533,6 +533,10 @@ document.addEventListener("htmx:before:swap", (event) => {
   event.preventDefault();
   again();
 });
+// What comes above the thread takes its room: whoever sees the newest message goes on seeing it.
+document.addEventListener("htmx:before:swap", (event) => {
+  if (event.target.closest("#calls") && atEnd()) document.addEventListener("htmx:after:swap", toEnd, { once: true });
+});
 document.addEventListener("live:head", () => {
   if (!$("#thread[data-conversation]")) return;
   refreshHead();

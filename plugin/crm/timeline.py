@@ -215,6 +215,14 @@ def _merged(data: Mapping[str, Any], t: Translator) -> str:
     return reasons.get(str(data.get("reason")), t.gettext("Joined with another customer by the team"))
 
 
+def _proved(data: Mapping[str, Any], t: Translator) -> str:
+    called = data.get("way") == "call"
+    said = _("Confirmed by phone that order %(order)s is theirs") if called else _PROVED
+    return _order(said)(data, t)
+
+
+_PROVED = _("Proved with a code that order %(order)s is theirs")
+
 _SENTENCES: Mapping[str, Sentence] = {
     "customer.created": _plain(_("Became a customer")),
     "customer.deleted": _plain(_("The account was deleted in the store")),
@@ -228,7 +236,8 @@ _SENTENCES: Mapping[str, Sentence] = {
     "order.cancelled": _order(_("Order %(order)s cancelled")),
     "order.refunded": _order_with_amount(_("Refund of %(amount)s for order %(order)s"), "amount"),
     "order.updated": _updated,
-    "order.proved": _order(_("Proved with a code that order %(order)s is theirs")),
+    "order.proved": _proved,
+    "order.unproved": _order(_("Order %(order)s was closed again to whoever was called")),
     "order.acted": _acted,
     "order.act_failed": _order(_("The store refused a change to order %(order)s")),
     "order.act_unsure": _order(_("The store did not say what became of a change to order %(order)s")),

@@ -29,6 +29,7 @@ from plugin.kernel.lazy import _
 from plugin.kernel.personal import kept
 from plugin.kernel.text import isolate
 from plugin.platform import Duplicate, OrderAction, Refund, RefundLine
+from plugin.returns import calls
 from plugin.stores import Store
 from plugin.team import Agent
 
@@ -284,7 +285,7 @@ async def call_back(
 ) -> None:  # fmt: skip
     """A request by somebody whom nothing vouches for: a person calls them before anything is shown or done.
 
-    Raises AhlanError without a phone number or without words.
+    Raises AhlanError without a phone number, without words, and for what can be no order number.
     """
     if not phone:
         raise AhlanError(_("This is no phone number."), _("Write it with its country code."), code="phone")
@@ -295,8 +296,9 @@ async def call_back(
         order=isolate(number.strip()[:60]),
         phone=isolate(phone, "ltr"),
     )
-    await messages.receive(tx, shopper, client_id, f"{asked}\n{text.strip()}", request=True)
-    await _tag(tx, shopper, catalogues.translator(store.locale).gettext("Not verified"))
+    said = await messages.receive(tx, shopper, client_id, f"{asked}\n{text.strip()}", request=True)
+    await _tag(tx, shopper, catalogues.translator(store.locale).gettext(calls.TAG))
+    await calls.ask(tx, shopper, UUID(said["id"]), number, locale=words.locale)
 
 
 async def _tag(tx: Tx, shopper: Shopper, name: str) -> None:

@@ -38,6 +38,9 @@ log = structlog.get_logger(__name__)
 SMS = "sms"
 """The channel that a code goes out by where the order has a phone number and no e-mail address."""
 
+CALL = "call"
+"""The way of a request that nothing vouches for: an agent calls the number on the order (`calls`)."""
+
 DIGITS = 6
 CODE_LASTS = timedelta(minutes=15)
 TRIES = 5
@@ -57,7 +60,8 @@ _LISTED = 30
 class OrderProof(TenantRow, Base):
     """A guest asked for an order in one browser. `order_id` is found later, or never: then no code is the right one.
 
-    `typed` is what they wrote, until it was looked for. `way`: where the code went, email or sms; empty: nowhere.
+    `typed` is what they wrote, until it was looked for. `way`: where the code went, email or sms; empty: nowhere;
+    call: there is none, and the row is `calls`' to write.
     """
 
     __tablename__ = "order_proofs"
@@ -178,24 +182,29 @@ async def check(vault: Vault, tx: Tx, proof_id: UUID, visitor_id: UUID, code: st
     right = hmac.compare_digest(code_of(vault, proof_id).encode(), given.encode())
     if row is None or row.order_id is None or not right:
         return None
-    await tx.execute(
-        update(OrderProof)
-        .where(OrderProof.workspace_id == tx.workspace_id, OrderProof.id == proof_id)
-        .values(proved_at=func.now(), ends_at=func.now() + GRANT_LASTS)
-        .execution_options(synchronize_session=False)
-    )
     order = await tx.get(Order, row.order_id)
     if order is None:
         return None
+    await open_order(tx, proof_id, order, actor=f"shopper:{visitor_id}")
+    return order.id
+
+
+async def open_order(tx: Tx, proof_id: UUID, order: Order, *, actor: str, way: str = "") -> None:
+    """From now on, for GRANT_LASTS, the order is open to the browser of this request. `way` where it was no code."""
+    await tx.execute(
+        update(OrderProof)
+        .where(OrderProof.workspace_id == tx.workspace_id, OrderProof.id == proof_id)
+        .values(order_id=order.id, proved_at=func.now(), ends_at=func.now() + GRANT_LASTS)
+        .execution_options(synchronize_session=False)
+    )
     await tx.record(
         "order.proved",
         subject_id=order.id,
-        store_id=row.store_id,
+        store_id=order.store_id,
         customer_id=order.customer_id,
-        actor=f"shopper:{visitor_id}",
-        data={"order": order.name},
+        actor=actor,
+        data={"order": order.name, **({"way": way} if way else {})},
     )
-    return order.id
 
 
 def _theirs(tx: Tx, shopper: Shopper) -> list[Any]:
@@ -272,12 +281,15 @@ async def send_order_code(app: App, workspace_id: UUID, *, proof_id: str) -> Non
             .where(OrderProof.workspace_id == workspace_id, OrderProof.id == UUID(proof_id))
             .values(way=channel)
         )
-        await tx.execute(
-            delete(OrderProof).where(
-                OrderProof.workspace_id == workspace_id, OrderProof.expires_at < func.now() - _KEPT
-            )
-        )
+        await forget(tx)
         await tx.complete_job()
+
+
+async def forget(tx: Tx) -> None:
+    """Delete the requests that ended a week ago."""
+    await tx.execute(
+        delete(OrderProof).where(OrderProof.workspace_id == tx.workspace_id, OrderProof.expires_at < func.now() - _KEPT)
+    )
 
 
 async def _find(tx: Tx, store: Store, row: OrderProof) -> Order | None:
@@ -307,6 +319,7 @@ async def _find(tx: Tx, store: Store, row: OrderProof) -> Order | None:
             select(func.count()).select_from(OrderProof).where(
                 OrderProof.workspace_id == tx.workspace_id,
                 OrderProof.order_id == meant[0].id,
+                OrderProof.way != CALL,
                 OrderProof.created_at > func.now() - within,
             )
         ))
@@ -323,6 +336,12 @@ def matches(order: Order, wanted: Wanted, country: str) -> bool:
     if wanted.email:
         return normalise_email(order.email) == wanted.email
     return wanted.phone in _phones(order, country)
+
+
+def phone_of(order: Order, country: str) -> str | None:
+    """The order's own number before its parcel's: that one may be a neighbour's. `country` is the store's. Pure."""
+    own = normalise_phone(normalise(order.phone), country or None) if order.phone else None
+    return own or next(iter(sorted(_phones(order, country))), None)
 
 
 def _phones(order: Order, country: str) -> set[str]:
@@ -359,9 +378,7 @@ async def _letter(app: App, tx: Tx, store: Store, row: OrderProof) -> tuple[str,
             account=await mailboxes.account(tx, app.vault, box),
         )
     sms = app.channels.get(SMS)
-    # The order's own number before its parcel's: that one may be a neighbour's.
-    phones = [normalise_phone(normalise(order.phone), store.country or None)] if order.phone else []
-    to = next(filter(None, [*phones, *sorted(_phones(order, store.country))]), None)
+    to = phone_of(order, store.country)
     if sms is None or not sms.ready(None) or to is None:
         return None
     return SMS, Outbound(

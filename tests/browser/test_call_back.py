@@ -77,7 +77,7 @@ async def test_nothing_is_shown_or_done_before_an_agent_has_called(world: World,
     await send.click()
     await expect(window.get_by_text(words["o.call_sent"])).to_be_visible(timeout=PATIENCE)
     assert await world.all(store.workspace_id, ReturnRequest) == []
-    assert await world.all(store.workspace_id, OrderProof) == []
+    assert [(one.order_id, one.proved_at) for one in await world.all(store.workspace_id, OrderProof)] == [(None, None)]
 
     agent = Person(await browser.new_context(**DESKTOP))
     page = await agent.open(f"{world.url}/sign-in")
@@ -90,7 +90,16 @@ async def test_nothing_is_shown_or_done_before_an_agent_has_called(world: World,
     await expect(page.locator(".message .text", has_text="+962791234567")).to_be_visible(timeout=PATIENCE)
     await expect(page.locator("#begin-return summary")).to_have_count(0)
 
-    # They called: it is theirs.
+    # They called the number on the order: it is theirs, and open to that phone.
+    await expect(page.locator("a.call-number")).to_have_attribute("href", "tel:+962791234567", timeout=PATIENCE)
+    own = await shopper.open(f"{world.url}/widget/page?store={store.public_key}&locale=ar")
+    await expect(own.get_by_text(words["o.call_sent"])).to_be_visible(timeout=PATIENCE)
+    await expect(own.get_by_text(order.name)).to_have_count(0)
+    await page.locator(".call button.primary").click()
+    await expect(page.locator(".call.is-open")).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator(".message .text", has_text="24")).to_be_visible(timeout=PATIENCE)
+    await own.get_by_role("button", name=words["o.mine"]).click()
+    await expect(own.get_by_text(order.name).first).to_be_visible(timeout=PATIENCE)
     await page.locator("#thread-head details summary, #thread-head [aria-haspopup]").last.click()
     await page.locator("#tie-open").click()
     await page.locator("#tie-number").fill(order.name, timeout=PATIENCE)
@@ -110,6 +119,19 @@ async def test_nothing_is_shown_or_done_before_an_agent_has_called(world: World,
     assert (request.order_id, request.conversation_id is not None) == (order.id, True)
     await window.get_by_role("button", name=words["o.to_chat"]).click()
     await expect(window.get_by_text(request.number).first).to_be_visible(timeout=PATIENCE)
-    assert [said for said in shopper.errors if "/favicon.ico" not in said] == []
+    # The link of the message about it leads the same phone to the return itself.
+    led = await shopper.open(f"{world.url}/widget/page?store={store.public_key}&locale=ar&return={request.public_id}")
+    await expect(led.get_by_text(request.number).first).to_be_visible(timeout=PATIENCE)
+    await expect(led.locator("input[type=tel]")).to_have_count(0)
+
+    assert [said for said in shopper.errors if "/favicon.ico" not in said and "/picture/" not in said] == []
+
+    # Taken back, the order is closed again there.
+    await page.goto(f"{world.url}/panel/inbox/{request.conversation_id}")
+    await page.locator(".call.is-open button").click(timeout=PATIENCE)
+    await expect(page.locator(".call button.primary")).to_be_visible(timeout=PATIENCE)
+    await own.reload()
+    await expect(own.get_by_role("heading").first).to_be_visible(timeout=PATIENCE)
+    await expect(own.get_by_text(order.name)).to_have_count(0)
     for person in (shopper, agent):
         await person.context.close()
