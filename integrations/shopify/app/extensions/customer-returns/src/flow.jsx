@@ -257,7 +257,7 @@ export function Flow({ order, Frame, leave, first = "" }) {
     };
     return (
       <Frame primary={{ words: t("next"), act: next, busy }} secondary={{ words: t("back"), act: () => (setTrouble(""), setStep("wish")) }}>
-        <Ways order={id} offer={offer} way={way} keep={setWay} busy={busy} during={during} />
+        <Ways order={id} offer={offer} way={way} keep={(one) => (setTrouble(""), setWay(one))} busy={busy} during={during} />
         {said}
         {wait}
       </Frame>

@@ -108,7 +108,7 @@ export function Made({ id, number, others, busy, notices, during, only, look, se
         </s-button>
       )}
       {way && !shown.keep && <Row words={t("way")}>{said(way.words, { day: way.day, place: null })}</Row>}
-      {way?.place && !shown.keep && <Spot place={way.place} />}
+      {way?.place && !shown.keep && <Spot place={way.place} named />}
       {shown.tracking && <Row words={t("parcel")}>{[shown.carrier && apart(shown.carrier), apart(shown.tracking)].filter(Boolean).join(" · ")}</Row>}
       {shown.tracking_url && (
         <s-link href={shown.tracking_url} target="_blank">

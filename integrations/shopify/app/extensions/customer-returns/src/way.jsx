@@ -31,12 +31,12 @@ export const said = (words, { day, place }) => [words, day && date(day), place &
 /** @param {Place} place */
 const whereabouts = ({ km, address }) => [km !== null && t("km", { km: number(km) }), apart(address)].filter(Boolean).join(" · ");
 
-/** A place, when it is open and the way to it. @param {{place: Place}} props */
-export function Spot({ place }) {
+/** A place, when it is open and the way to it. @param {{place: Place, named?: boolean}} props `named`: not in a list already */
+export function Spot({ place, named = false }) {
   return (
     <s-stack gap="small-200">
-      <s-text type="strong">{place.name}</s-text>
-      <s-text color="subdued">{whereabouts(place)}</s-text>
+      {named && <s-text type="strong">{place.name}</s-text>}
+      {named && <s-text color="subdued">{whereabouts(place)}</s-text>}
       {place.hours.map((line) => (
         <s-text key={line} color="subdued">
           {apart(line)}
