@@ -234,8 +234,10 @@ async def test_the_way_back_is_chosen_in_the_account_and_the_return_stands_there
 ) -> None:
     shopper = await Shopper.at(place, browser, locale, screen)
     await shopper.chooses()
+    await shopper.is_refused_what_is_no_longer_there()
     made = await shopper.confirms()
     await shopper.has_the_label(made)
+    await shopper.sees_it_on_the_order(made)
     await shopper.calls_it_off(made)
     assert shopper.broken == []
     await shopper.context.close()
@@ -255,14 +257,10 @@ class Shopper:
     @classmethod
     async def at(cls, place: Place, browser: Browser, locale: str, screen: dict[str, Any]) -> Shopper:
         """At a shop with three ways back and one branch in Haifa."""
-        wished = Wished(
-            "easypost", "a-key", Parcelled(line1="1 Store Road", city="Haifa", country="IL"), Parcel(1000),
-            {"label": (), "pickup": (), "store": ()}, (), False,
-        )  # fmt: skip
+        await ways_back(place, "label", "pickup", "store")
         branch = {"kind": "store", "name": "Dukkan", "line1": "7 Palm St", "city": "Haifa", "hours": "Mon-Fri 9-17"}
         async with place.app.db.transaction(place.workspace) as tx:
             store = (await tx.scalars(select(Store))).one()
-            await shipping.save(tx, place.app.vault, store.id, wished, actor="system")
             await shipping.put_place(tx, store.id, None, branch, None)
             store.widget = {**store.widget, pages.RETURNS_PATH: "/apps/support/returns"}
         context = await browser.new_context(**screen, locale=locale)
@@ -318,6 +316,25 @@ class Shopper:
         await self.seen("way")
         await self.button("next").click()
 
+    async def is_refused_what_is_no_longer_there(self) -> None:
+        """The courier stops between the last look and the yes: that is said, nothing was sent, another is chosen."""
+        await expect(self.button("confirm")).to_be_visible(timeout=PATIENCE)
+        await ways_back(self.place, "label", "store")
+        await self.button("confirm").click()
+        ways = self.page.get_by_role("group", name=self.words["way"]).get_by_role("radio")
+        await expect(ways).to_have_count(2, timeout=PATIENCE)
+        words = self.place.app.catalogues.translator(self.locale)
+        said = words.gettext("This way of sending it back is not there any more.")
+        await expect(self.page.get_by_text(said)).to_be_visible()
+        await ways_back(self.place, "label", "pickup", "store")
+        await ways.first.check()
+        await self.button("next").click()
+        await self.button("confirm").wait_for(timeout=PATIENCE)
+        await self.button("back").click()
+        assert await self.place.returns() == []
+        await self.opens()
+        await self.chooses()
+
     async def confirms(self) -> ReturnRequest:
         """The last look names the way; two quick presses are one return."""
         await expect(self.button("confirm")).to_be_visible(timeout=PATIENCE)
@@ -336,6 +353,20 @@ class Shopper:
         await expect(self.page.get_by_text(f"{told} · ")).to_be_visible()
         await self.seen("made")
         return made
+
+    async def sees_it_on_the_order(self, made: ReturnRequest) -> None:
+        """The block of the order's own page names it, and shows the whole of it inside."""
+        asked = {"target": "customer-account.order-status.block.render", "order": self.place.order["id"]}
+        await self.page.goto(f"{self.place.shop}/account/extension?{urlencode({**asked, 'locale': self.locale})}")
+        await self.state(made.number, "sent")
+        await self.seen("block")
+        await self.button("look").click()
+        await expect(self.page.get_by_text(self.words["then"]["sent_pickup"])).to_be_visible(timeout=PATIENCE)
+        await self.seen("block-open")
+        await self.button("close").click()
+        await expect(self.button("look")).to_be_visible()
+        await self.opens()
+        await self.state(made.number, "sent")
 
     async def state(self, number: str, state: str) -> None:
         said = self.words["made"].replace("{{number}}", f"\u2068{number}\u2069")
@@ -382,3 +413,12 @@ class Shopper:
         await expect(self.page.get_by_label(self.words["quantity"])).to_be_visible(timeout=PATIENCE)
         await self.button("back").click()
         await self.state(made.number, "cancelled")
+
+
+async def ways_back(place: Place, *methods: str) -> None:
+    """What the shop offers to get its goods back; nothing is bought by itself."""
+    road = Parcelled(line1="1 Store Road", city="Haifa", country="IL")
+    wished = Wished("easypost", "a-key", road, Parcel(1000), dict.fromkeys(methods, ()), (), False)
+    async with place.app.db.transaction(place.workspace) as tx:
+        store = (await tx.scalars(select(Store))).one()
+        await shipping.save(tx, place.app.vault, store.id, wished, actor="system")
