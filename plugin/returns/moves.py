@@ -466,6 +466,8 @@ def may(request: ReturnRequest, name: str, who: Who) -> bool:
     """Whether a move is possible from here, as far as the request itself tells. Pure."""
     if name not in states.possible(State(request.state), who):
         return False
+    if request.keep and name in _OF_GOODS and who in (Who.AGENT, Who.SHOPPER):
+        return False
     if name in ("cancel", "change"):
         return request.paid_at is None and (name == "cancel" or request.origin == OURS)
     if name in ("ask", "answer", "receive", "inspect", "reopen"):
@@ -475,6 +477,8 @@ def may(request: ReturnRequest, name: str, who: Who) -> bool:
     return True
 
 
+_OF_GOODS = frozenset({"label", "ship", "receive"})
+"""Moves of a parcel: there is none where the goods stay with the shopper."""
 PAYABLE = frozenset({State.APPROVED, State.SENT, State.IN_TRANSIT, State.RECEIVED, State.INSPECTED})
 """Where money can move."""
 ALL = states.MOVES

@@ -61,13 +61,18 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
 
 
 async def _led(app: App, tx: Tx, store: Store, request: ReturnRequest, t: Translator) -> str:
-    """The way to the return's own page; empty where the shop keeps orders and returns to itself."""
+    """The way to the return's own page."""
+    page = await page_of(app, tx, store, request, t.locale)
+    return "\n".join((t.gettext("See your return and what comes next:"), page)) if page else ""
+
+
+async def page_of(app: App, tx: Tx, store: Store, request: ReturnRequest, language: str) -> str:
+    """Where the return's own page is; empty where the shop keeps orders and returns to itself."""
     if not request.public_id or not (await self_service.rules_of(tx, store.id)).doors:
         return ""
     order = await tx.get(Order, request.order_id)
     account = order is not None and bool(order.customer_external_id)
-    page = pages.address(app.settings.public_url, store, t.locale, request.public_id, account=account)
-    return "\n".join((t.gettext("See your return and what comes next:"), page))
+    return pages.address(app.settings.public_url, store, language, request.public_id, account=account)
 
 
 async def _paper(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID) -> attachments.Upload | None:

@@ -29,8 +29,8 @@ from plugin.stores import Store
 from plugin.widget import files, session
 from plugin.widget.limits import Limit, Limits, address_of
 from plugin.widget.orders import Orders
-from plugin.widget.returning import Returning
 from plugin.widget.session import Pass
+from plugin.widget.ways import Ways
 from plugin.widget.wire import PASS, json
 
 ASKING = Limit("account pages", 60, visitor=120, address=2400)
@@ -47,7 +47,7 @@ Screen = Callable[[Request], Awaitable[Response]]
 def routes(app: App, web: Web, limits: Limits) -> list[BaseRoute]:
     """Everything below `/widget/account/{platform}`."""
     pages = Account(app, web, limits)
-    mine, back = Orders(app, web, limits), Returning(app, web, limits)
+    mine, back = Orders(app, web, limits), Ways(app, web, limits)
     base = "/widget/account/{platform}"
     open_to = pages.open_to
     return [
@@ -55,6 +55,7 @@ def routes(app: App, web: Web, limits: Limits) -> list[BaseRoute]:
         Route(f"{base}/photos", open_to(pages.photo), methods=["POST", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}", open_to(mine.order), methods=["GET", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}/offer", open_to(back.offer), methods=["GET", "OPTIONS"]),
+        Route(f"{base}/orders/{{order:uuid}}/places", open_to(back.places), methods=["GET", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}/decision", open_to(back.decision), methods=["POST", "OPTIONS"]),
         Route(f"{base}/orders/{{order:uuid}}/returns", open_to(back.submit), methods=["POST", "OPTIONS"]),
         Route(f"{base}/returns/{{id}}", open_to(back.find), methods=["GET", "OPTIONS"]),

@@ -288,6 +288,7 @@ class Returning:
             store = await tx.get(Store, held.store_id)
             may = await _may(tx, found)
             way = await _way(tx, found, self._words(held))
+            page = await telling.page_of(self.app, tx, store, found, self._words(held).locale) if store else ""
         if "pay" in may and await self._paid(store, found):
             may.remove("pay")
         words = self._words(held)
@@ -330,6 +331,7 @@ class Returning:
             ],
             "may": may,
             "shop": store.name if store is not None else "",
+            "page": web_address(page),
         }
 
     async def _paid(self, store: Store | None, found: ReturnRequest) -> bool:

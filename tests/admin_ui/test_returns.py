@@ -116,6 +116,20 @@ async def test_a_store_without_an_address_for_parcels_is_named_before_the_yes(
     assert "the store has no address" not in look
 
 
+async def test_where_the_goods_stay_no_parcel_is_sent_and_none_is_waited_for(till: Till, maya: Browser) -> None:
+    sent_back = await till.submit(want((SHIRT, 1)))
+    await till.policy(replace(BY_HAND, keep_below=(Money(3_000, "ILS", 2),)))
+    kept = await till.submit(want((MUG, 1)))
+    offers = ("The parcel is here", "moves/label", "moves/ship")
+    for request, there in ((sent_back, True), (kept, False)):
+        assert await moved(maya, request, "approve") == 204
+        page = (await maya.get(f"/panel/returns/{request.id}")).text
+        assert ("The customer keeps the goods." in page) is not there
+        assert [offer in page for offer in offers] == [there] * len(offers)
+    assert await moved(maya, await till.request(kept), "receive") == 409
+    assert (await till.request(kept)).state == State.APPROVED
+
+
 async def test_goods_that_are_looked_at_again_begin_with_what_was_found(till: Till, maya: Browser) -> None:
     request = await till.move(await till.move(await till.submit(want((SHIRT, 2))), "approve"), "receive")
     async with till.app.db.transaction(till.workspace) as tx:

@@ -9,10 +9,15 @@ import tomllib
 import pytest
 
 from integrations.shopify.simulator import extension
+from plugin.returns.policy import Resolution
+from plugin.returns.shipping import Kind, Method
 from plugin.returns.states import State
 
 SOURCES = {path.name: path.read_text(encoding="utf-8") for path in (extension.FOLDER / "src").iterdir()}
 LOCALES = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in (extension.FOLDER / "locales").iterdir()}
+THEN = {*State, "keep", "approved_slip", "sent_number", f"sent_{Method.CODE}", f"sent_{Method.PICKUP}",
+        Resolution.REFUND, Resolution.CREDIT}  # fmt: skip
+"""What can come next, as the storefront's own page tells it."""
 SURFACE = extension.PACKAGES / "@shopify/ui-extensions/build/ts/surfaces/customer-account"
 
 
@@ -79,7 +84,10 @@ def test_every_word_is_there_in_three_languages_and_none_without_a_use() -> None
     english = flat(LOCALES["en.default.json"])
     text = "\n".join(SOURCES.values())
     used = set(re.findall(r'\bt\("([\w.]+)"', text)) | {"name"} | {f"state.{state}" for state in State}
-    assert set(re.findall(r"\bt\(`([^`]*)`", text)) == {"state.${state}", "state.${one.state}"}
+    used |= {f"places.{kind}" for kind in Kind} | {f"then.{step}" for step in THEN}
+    assert set(re.findall(r"\bt\(`([^`]*)`", text)) == {
+        "state.${shown.state}", "state.${one.state}", "then.${then(shown)}", "places.${way.method}",
+    }  # fmt: skip
     assert set(english) == used
     for name, words in LOCALES.items():
         said = flat(words)

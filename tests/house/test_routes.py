@@ -118,6 +118,7 @@ PUBLIC = {
             "photos",
             "orders/{order:uuid}",
             "orders/{order:uuid}/offer",
+            "orders/{order:uuid}/places",
             "orders/{order:uuid}/decision",
             "orders/{order:uuid}/returns",
             "returns/{id}",

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
 from plugin import stores
+from plugin.carrier import Parcel, Place
 from plugin.crm.customers import Customer
 from plugin.crm.identities import customer_of_platform
 from plugin.crm.orders import Order
@@ -22,8 +23,9 @@ from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.web import Web
 from plugin.platform import CustomerRecord, ShopperIdentity
-from plugin.returns import self_service
+from plugin.returns import self_service, shipping
 from plugin.returns.records import ReturnRequest
+from plugin.returns.shipping import Wished
 from tests.returns.desk import SHIRT, Shop
 
 LAYLA, SAMI = "gid://shopify/Customer/7", "gid://shopify/Customer/8"
@@ -91,6 +93,7 @@ async def test_a_return_is_asked_for_from_the_account(shop: Shop, client: Client
         (request,) = await tx.scalars(select(ReturnRequest))
         assert (request.language, request.verified) == ("he", True)
     mine = f"{BASE}/returns/{made.json()['id']}"
+    assert f"return={made.json()['id']}" in (await http.get(mine)).json()["page"], "its own page is led to"
     assert (await http.get(mine)).json()["number"] == made.json()["number"]
     assert (await http.post(f"{mine}/cancel")).json()["state"] == "cancelled"
 
@@ -120,6 +123,7 @@ async def test_somebody_elses_order_is_not_there_by_any_name(shop: Shop, client:
         await named(sami, "gid://order/9999"),
         await sami.get(f"{BASE}/orders/{shop.order_id}"),
         await sami.get(f"{BASE}/orders/{shop.order_id}/offer"),
+        await sami.get(f"{BASE}/orders/{shop.order_id}/places", params={"kind": "store"}),
         await sami.post(f"{BASE}/orders/{shop.order_id}/decision", json=wish()),
         await sami.post(f"{BASE}/orders/{shop.order_id}/returns", json={**sent, "client_id": str(uuid4())}),
         await sami.get(f"{BASE}/returns/{made['id']}"),
@@ -129,6 +133,32 @@ async def test_somebody_elses_order_is_not_there_by_any_name(shop: Shop, client:
     assert answers[0].json()["error"]["message"] == answers[1].json()["error"]["message"]
     async with shop.app.db.transaction(shop.workspace) as tx:
         assert len(list(await tx.scalars(select(ReturnRequest)))) == 1
+
+
+async def test_it_is_brought_to_a_branch_that_was_chosen_in_the_account(shop: Shop, client: Client) -> None:
+    """The ways of the store's settings, and the refusals of what is none, are those of the storefront."""
+    wished = Wished("", "", Place(), Parcel(1000), {"store": (), "own": ()}, (), False)
+    branch = {"kind": "store", "name": "Dukkan", "line1": "7 Palm Street", "city": "Haifa", "country": ""}
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await shipping.save(tx, shop.app.vault, shop.store.id, wished, actor="system")
+        await shipping.put_place(tx, shop.store.id, None, branch, None)
+    http, order = client(), f"{BASE}/orders/{shop.order_id}"
+    offer = (await http.get(f"{order}/offer")).json()
+    assert [way["code"] for way in offer["ways"]] == ["store", "own"]
+    (near,) = (await http.get(f"{order}/places", params={"kind": "store"})).json()["places"]
+    assert near["name"] == "Dukkan"
+
+    async def send(**way: Any) -> httpx.Response:
+        asked = wish(**way)
+        decided = (await http.post(f"{order}/decision", json=asked)).json()
+        told = {"client_id": str(uuid4()), "wish": asked, "digest": decided["digest"]}
+        return await http.post(f"{order}/returns", json=told)
+
+    for way, code in (({"method": "store"}, "place"), ({"method": "label"}, "method")):
+        assert (await send(**way)).json()["error"]["code"] == code
+    made = (await send(method="store", place=near["id"])).json()
+    shown = (await http.get(f"{BASE}/returns/{made['id']}")).json()
+    assert (shown["way"]["code"], shown["way"]["place"]["name"]) == ("store", "Dukkan")
 
 
 async def test_the_same_account_is_the_same_browser_whatever_it_is_opened_on(shop: Shop, client: Client) -> None:

@@ -84,8 +84,9 @@
   /** Children that a component reads itself, and draws anew for when they change. */
   const reading = (host) => new MutationObserver(() => host.isConnected && host.draw()).observe(host, { childList: true, subtree: true, characterData: true, attributes: true });
 
-  component("s-button", ["variant", "loading", "disabled"], "button { cursor: pointer; min-block-size: 44px; padding: 8px 18px; border-radius: 8px; border: 1px solid #8a8a8a; background: #fff; color: #1c1c1c } button.primary { background: #1c1c1c; color: #fff } button[aria-busy] { opacity: .6 }", (host) => {
-    const button = node("button", { type: "button", className: host.variant ?? "", disabled: Boolean(host.disabled) }, slot());
+  component("s-button", ["variant", "loading", "disabled", "href", "target", "tone"], "button, a { display: inline-flex; align-items: center; text-decoration: none; font-size: inherit } button, a { cursor: pointer; min-block-size: 44px; padding: 8px 18px; border-radius: 8px; border: 1px solid #8a8a8a; background: #fff; color: #1c1c1c } .primary { background: #1c1c1c; color: #fff } .critical { color: #a1160a; border-color: currentColor } button[aria-busy] { opacity: .6 }", (host) => {
+    if (host.href) return node("a", { href: host.href, target: host.target ?? "", rel: "noopener", className: host.variant ?? "" }, slot());
+    const button = node("button", { type: "button", className: `${host.variant ?? ""} ${host.tone ?? ""}`, disabled: Boolean(host.disabled) }, slot());
     if (host.loading) button.setAttribute("aria-busy", "true");
     button.addEventListener("click", (event) => {
       if (host.loading) event.stopPropagation();
@@ -123,6 +124,11 @@
     input.addEventListener("change", () => changed(host, { value: input.value }));
     return node("label", {}, node("span", { textContent: host.label ?? "" }), input);
   });
+  component("s-text-field", ["label", "value", "maxLength"], fields, (host) => {
+    const input = node("input", { type: "text", value: host.value ?? "", maxLength: Number(host.maxLength) || 200, dir: "auto" });
+    input.addEventListener("change", () => changed(host, { value: input.value }));
+    return node("label", {}, node("span", { textContent: host.label ?? "" }), input);
+  });
   component("s-checkbox", ["label", "checked"], "label { display: flex; gap: 10px; align-items: center } input { inline-size: 20px; block-size: 20px }", (host) => {
     const input = node("input", { type: "checkbox", checked: Boolean(host.checked) });
     input.addEventListener("change", () => changed(host, { checked: input.checked }));
@@ -153,7 +159,7 @@
   component(
     "s-choice-list",
     ["label", "name", "values"],
-    "fieldset { border: 0; padding: 0; margin: 0; display: grid; gap: 8px } legend { font-weight: 600; padding: 0; margin-block-end: 8px } label { display: flex; gap: 10px; padding: 10px 14px; border: 1px solid #8a8a8a; border-radius: 8px } input { inline-size: 20px; block-size: 20px }",
+    "fieldset { border: 0; padding: 0; margin: 0; display: grid; gap: 8px } legend { font-weight: 600; padding: 0; margin-block-end: 8px } label { display: flex; gap: 10px; padding: 10px 14px; border: 1px solid #8a8a8a; border-radius: 8px } input { inline-size: 20px; block-size: 20px; flex: none } small { display: block; color: #616161; font-size: 13px }",
     (host) =>
       node(
         "fieldset",
@@ -162,7 +168,9 @@
         ...[...host.querySelectorAll("s-choice")].map((one) => {
           const input = node("input", { type: "radio", name: host.name ?? "choice", value: one.value, checked: (host.values ?? []).includes(one.value) });
           input.addEventListener("change", () => changed(host, { values: [one.value] }));
-          return node("label", {}, input, node("span", { textContent: one.textContent }));
+          const words = [...one.childNodes].filter((part) => part.slot !== "details").map((part) => part.textContent);
+          const more = [...one.querySelectorAll("[slot=details]")].map((part) => node("small", { textContent: part.textContent }));
+          return node("label", {}, input, node("span", {}, words.join(""), ...more));
         }),
       ),
     reading,

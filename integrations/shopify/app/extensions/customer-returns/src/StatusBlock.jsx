@@ -3,9 +3,10 @@
 import "@shopify/ui-extensions/preact";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { Flow } from "./flow.jsx";
+import { Flow, NEW } from "./flow.jsx";
+import { Return } from "./made.jsx";
 import { ask } from "./server.js";
-import { apart, t } from "./words.js";
+import { t } from "./words.js";
 
 export default async () => {
   render(<Block />, document.body);
@@ -14,8 +15,9 @@ export default async () => {
 function Block() {
   const known = shopify.authenticationState.value === "fully_authenticated";
   const order = shopify.order.value?.id;
-  const [returns, setReturns] = useState(/** @type {{number: string, state: string}[]} */ ([]));
-  const [open, setOpen] = useState(false);
+  const [returns, setReturns] = useState(/** @type {import("./made.jsx").Known[]} */ ([]));
+  // The return that is looked at, NEW for one that is begun, or nothing.
+  const [open, setOpen] = useState("");
   useEffect(() => {
     if (!known || !order || open) return;
     // What stands here is a courtesy: without an answer the button is still there, and says what is wrong.
@@ -28,13 +30,15 @@ function Block() {
   return (
     <s-section heading={t("block")}>
       <s-stack gap="base">
-        {returns.map(({ number, state }) => (
-          <s-text key={number}>{t("made", { number: apart(number), state: t(`state.${state}`) })}</s-text>
-        ))}
         {open ? (
-          <Flow order={order} Frame={Inline} leave={() => setOpen(false)} />
+          <Flow order={order} Frame={Inline} first={open} leave={() => setOpen("")} />
         ) : (
-          <s-button onClick={() => (known ? setOpen(true) : shopify.requireLogin())}>{known ? t("title") : t("sign_in")}</s-button>
+          <s-stack gap="base">
+            {returns.map((one) => (
+              <Return key={one.id} one={one} look={setOpen} />
+            ))}
+            <s-button onClick={() => (known ? setOpen(NEW) : shopify.requireLogin())}>{known ? t("title") : t("sign_in")}</s-button>
+          </s-stack>
         )}
       </s-stack>
     </s-section>

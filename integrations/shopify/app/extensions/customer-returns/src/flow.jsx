@@ -1,6 +1,9 @@
 // A return or an exchange, step by step: what, what for, what comes back, and sent. The server judges and counts.
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Made, Return } from "./made.jsx";
+import { Goods, Row, Sum } from "./pieces.jsx";
 import { ask } from "./server.js";
+import { field, missing, NO_WAY, said as toldWay, Ways } from "./way.jsx";
 import { apart, date, money, t } from "./words.js";
 
 const SLOW = 4000;
@@ -8,10 +11,11 @@ const SLOW = 4000;
 /**
  * @typedef {{words: string, act: () => void, busy?: boolean}} Button
  * @typedef {{children: import("preact").ComponentChildren, primary?: Button, secondary?: Button}} Framed
- * @typedef {{amount: number, currency: string, exponent: number}} Amount
+ * @typedef {import("./pieces.jsx").Amount} Amount
+ * @typedef {import("./made.jsx").Known} Known
  * @typedef {{code: string, words: string, photo: boolean, children: Reason[]}} Reason
  * @typedef {{id: string, title: string, variant: string, picture: string, most: number, why_not: string, until: string | null, resolutions: string[], reasons: Reason[], conditions: {code: string, words: string}[], photo: boolean, instead: {id: string, title: string, price: Amount}[]}} Line
- * @typedef {{lines: Line[], resolutions: Record<string, string>, open: {id: string, number: string, state: string}[]}} Offer
+ * @typedef {{lines: Line[], resolutions: Record<string, string>, ways: {code: string, words: string}[], days: string[]}} Offer
  * @typedef {{id: string, name: string}} Photo
  * @typedef {{quantity: number, reason: string, words: string, kept: string[], instead: string, photos: Photo[]}} Chosen
  * @typedef {{digest: string, refused: {line: string, words: string}[], lines: {id: string, quantity: number, goods: Amount}[], restocking?: Amount, shipping?: Amount, delivery?: Amount, cash?: Amount, credit?: Amount, bonus?: Amount, owed?: Amount, capped: boolean, keep: boolean, review: boolean}} Decision
@@ -20,32 +24,41 @@ const SLOW = 4000;
 /** @param {Reason[]} reasons @returns {Reason[]} */
 const leaves = (reasons) => reasons.flatMap((one) => (one.children.length > 0 ? leaves(one.children) : [one]));
 
-/** What was typed or chosen. @param {Event} event @returns {any} one of Shopify's fields */
-const field = (event) => event.currentTarget;
-
 /** @type {Chosen} */
 const NOTHING = { quantity: 0, reason: "", words: "", kept: [], instead: "", photos: [] };
 const MOST_PHOTOS = 5;
+/** The shop changed its ways back since they were shown. */
+const WAYS_REFUSED = ["method", "pickup_day", "place"];
+
+/** Begin a return, whatever else there is. */
+export const NEW = "new";
 
 /**
- * @param {{order: string, Frame: (props: Framed) => any, leave?: () => void}} props `order` is Shopify's id of it;
- * `Frame` puts the step and its buttons where they belong; `leave` closes it where nothing else does.
+ * @param {{order: string, Frame: (props: Framed) => any, leave?: () => void, first?: string}} props `order` is Shopify's
+ * id of it; `Frame` puts the step and its buttons where they belong; `leave` closes it where nothing else does; `first`
+ * is the return to look at, or NEW. Without it the newest return is shown, and where there is none one is begun.
  */
-export function Flow({ order, Frame, leave }) {
+export function Flow({ order, Frame, leave, first = "" }) {
   const [step, setStep] = useState("loading");
   const [trouble, setTrouble] = useState("");
   const [busy, setBusy] = useState(false);
   const [slow, setSlow] = useState(false);
-  const [known, setKnown] = useState(/** @type {{id: string, offer: Offer} | null} */ (null));
+  const [id, setId] = useState("");
+  const [returns, setReturns] = useState(/** @type {Known[]} */ ([]));
+  const [looked, setLooked] = useState("");
+  const [offer, setOffer] = useState(/** @type {Offer | null} */ (null));
   const [chosen, setChosen] = useState(/** @type {Record<string, Chosen>} */ ({}));
   const [wish, setWish] = useState("");
+  const [way, setWay] = useState(NO_WAY);
   const [decision, setDecision] = useState(/** @type {Decision | null} */ (null));
   const [number, setNumber] = useState("");
-  // One for this opening of the flow: a second press, or an answer that got lost, makes no second return.
+  // One for each return: a second press, or an answer that got lost, makes no second one.
   const client = useRef(crypto.randomUUID());
+  const going = useRef(0);
 
   /** @param {() => Promise<void>} work */
   const during = async (work) => {
+    going.current += 1;
     setBusy(true);
     setTrouble("");
     const timer = setTimeout(() => setSlow(true), SLOW);
@@ -55,31 +68,73 @@ export function Flow({ order, Frame, leave }) {
       setTrouble((error instanceof Error && error.message) || t("failed"));
     } finally {
       clearTimeout(timer);
-      setSlow(false);
-      setBusy(false);
+      going.current -= 1;
+      if (going.current === 0) {
+        setSlow(false);
+        setBusy(false);
+      }
     }
   };
+  /** The same, unless something is being done: of two quick presses the second is none. @param {() => Promise<void>} work */
+  const only = async (work) => {
+    if (going.current === 0) await during(work);
+  };
+  /** @param {string} found our id of the order */
+  const begin = async (found) => {
+    client.current = crypto.randomUUID();
+    setChosen({});
+    setWish("");
+    setWay(NO_WAY);
+    setNumber("");
+    setOffer(null);
+    setStep("items");
+    setOffer(await ask(`/orders/${found}/offer`));
+  };
   const load = () =>
-    during(async () => {
-      const { id } = await ask(`/order?id=${encodeURIComponent(order)}`);
-      setKnown({ id, offer: await ask(`/orders/${id}/offer`) });
-      setStep("items");
+    only(async () => {
+      const found = id || (await ask(`/order?id=${encodeURIComponent(order)}`)).id;
+      setId(found);
+      if (step === "items") return begin(found);
+      const { returns: made } = await ask(`/orders/${found}`);
+      setReturns(made);
+      if (first === NEW || made.length === 0) return begin(found);
+      setLooked(first || made[0].id);
+      setStep("made");
     });
   useEffect(() => void load(), []);
 
   const again = { words: t("again"), act: () => void load() };
   const close = leave && { words: t("close"), act: leave };
+  /** @param {string} one */
+  const look = (one) => (setTrouble(""), setNumber(""), setLooked(one), setStep("made"));
+  const leaving = looked ? { words: t("back"), act: () => look(looked) } : close;
   const wait = slow ? <s-text color="subdued">{t("slow")}</s-text> : null;
   const said = trouble ? <s-banner tone="critical">{trouble}</s-banner> : null;
-  if (!known)
+  if (step === "made")
     return (
-      <Frame primary={trouble ? again : undefined} secondary={close}>
+      <Made
+        id={looked}
+        number={number}
+        others={returns.filter((one) => one.id !== looked)}
+        busy={busy}
+        notices={[said, wait]}
+        during={during}
+        only={only}
+        look={look}
+        seen={({ id: one, state }) => setReturns((all) => all.map((known) => (known.id === one ? { ...known, state } : known)))}
+        anew={() => void only(() => begin(id))}
+        Frame={Frame}
+        leave={close}
+      />
+    );
+  if (!offer)
+    return (
+      <Frame primary={trouble ? again : undefined} secondary={leaving}>
         {said ?? <s-skeleton-paragraph content={t("loading")} />}
         {wait}
       </Frame>
     );
 
-  const { offer } = known;
   const able = offer.lines.filter((line) => line.most > 0);
   const lines = able.filter((line) => (chosen[line.id]?.quantity ?? 0) > 0);
   /** @param {string} id @param {Partial<Chosen>} part */
@@ -101,12 +156,15 @@ export function Flow({ order, Frame, leave }) {
   const wanted = {
     resolution: wish,
     gift: false,
+    method: way.method,
+    place: way.place?.id ?? null,
+    day: way.day,
     items: lines.map(({ id }) => ({ line: id, ...chosen[id], photos: chosen[id].photos.map((one) => one.id), instead: wish === "exchange" ? chosen[id].instead : "" })),
   };
 
   if (able.length === 0)
     return (
-      <Frame secondary={close}>
+      <Frame secondary={leaving}>
         <s-banner tone="info" heading={t("nothing")}>
           {t("nothing_why")}
         </s-banner>
@@ -115,11 +173,17 @@ export function Flow({ order, Frame, leave }) {
             <s-text color="subdued">{line.why_not}</s-text>
           </Goods>
         ))}
-        {offer.open.map((one) => (
-          <s-text key={one.number}>{t("made", { number: apart(one.number), state: t(`state.${one.state}`) })}</s-text>
+        {returns.map((one) => (
+          <Return key={one.id} one={one} look={look} />
         ))}
       </Frame>
     );
+
+  const judge = () =>
+    only(async () => {
+      setDecision(await ask(`/orders/${id}/decision`, wanted));
+      setStep("review");
+    });
 
   if (step === "items") {
     const next = () => {
@@ -135,7 +199,7 @@ export function Flow({ order, Frame, leave }) {
       setStep("wish");
     };
     return (
-      <Frame primary={{ words: t("next"), act: next, busy }} secondary={close}>
+      <Frame primary={{ words: t("next"), act: next, busy }} secondary={leaving}>
         <s-text>{t("items")}</s-text>
         {offer.lines.map((line) => (
           <Goods key={line.id} line={line}>
@@ -153,10 +217,10 @@ export function Flow({ order, Frame, leave }) {
       if (!wish) return setTrouble(t("wish"));
       const bare = wish === "exchange" && lines.find(({ id }) => !chosen[id].instead);
       if (bare) return setTrouble(t("instead_missing", { item: apart(bare.title) }));
-      void during(async () => {
-        setDecision(await ask(`/orders/${known.id}/decision`, wanted));
-        setStep("review");
-      });
+      if (offer.ways.length === 0) return void judge();
+      setTrouble("");
+      if (!offer.ways.some(({ code }) => code === way.method)) setWay({ ...NO_WAY, method: offer.ways.length === 1 ? offer.ways[0].code : "" });
+      setStep("way");
     };
     return (
       <Frame primary={offered.length > 0 ? { words: t("next"), act: next, busy } : undefined} secondary={{ words: t("back"), act: () => (setTrouble(""), setStep("items")) }}>
@@ -185,6 +249,21 @@ export function Flow({ order, Frame, leave }) {
     );
   }
 
+  if (step === "way") {
+    const next = () => {
+      const bare = missing(way);
+      if (bare) return setTrouble(bare);
+      void judge();
+    };
+    return (
+      <Frame primary={{ words: t("next"), act: next, busy }} secondary={{ words: t("back"), act: () => (setTrouble(""), setStep("wish")) }}>
+        <Ways order={id} offer={offer} way={way} keep={(one) => (setTrouble(""), setWay(one))} busy={busy} during={during} />
+        {said}
+        {wait}
+      </Frame>
+    );
+  }
+
   if (step === "review" && decision) {
     const name = (/** @type {string} */ id) => lines.find((line) => line.id === id)?.title ?? "";
     const change = { words: t("back"), act: () => (setTrouble(""), setStep("items")) };
@@ -199,19 +278,29 @@ export function Flow({ order, Frame, leave }) {
         </Frame>
       );
     const send = () =>
-      during(async () => {
+      only(async () => {
         try {
-          const made = await ask(`/orders/${known.id}/returns`, { client_id: client.current, wish: wanted, digest: decision.digest });
+          const made = await ask(`/orders/${id}/returns`, { client_id: client.current, wish: wanted, digest: decision.digest });
           setNumber(made.number);
-          setStep("done");
+          setLooked(made.id);
+          setReturns([{ ...made, state: decision.review ? "requested" : "approved" }, ...returns]);
+          setStep("made");
         } catch (error) {
-          // What comes back has changed since it was shown: show it anew, nothing was sent.
-          if (!(error instanceof Error && "code" in error && error.code === "decision_changed")) throw error;
-          setDecision(await ask(`/orders/${known.id}/decision`, wanted));
-          setTrouble(error.message);
+          const code = error instanceof Error && "code" in error ? error.code : "";
+          if (code === "decision_changed") {
+            // What comes back has changed since it was shown: show it anew, nothing was sent.
+            setDecision(await ask(`/orders/${id}/decision`, wanted));
+          } else if (WAYS_REFUSED.includes(String(code))) {
+            setOffer(await ask(`/orders/${id}/offer`));
+            setWay(NO_WAY);
+            setStep("way");
+          } else throw error;
+          setTrouble(/** @type {Error} */ (error).message);
         }
       });
     const credit = decision.credit && decision.bonus ? { ...decision.credit, amount: decision.credit.amount + decision.bonus.amount } : decision.credit;
+    const chosenWay = offer.ways.find(({ code }) => code === way.method);
+    const swapped = wish === "exchange" && lines.map((line) => line.instead.find((one) => one.id === chosen[line.id].instead)).map((one) => one && apart(one.title)).filter(Boolean).join(", ");
     return (
       <Frame primary={{ words: t("confirm"), act: () => void send(), busy }} secondary={change}>
         <s-heading>{offer.resolutions[wish]}</s-heading>
@@ -226,6 +315,8 @@ export function Flow({ order, Frame, leave }) {
         <Sum words={t("cash")} amount={decision.cash} strong />
         <Sum words={t("credit")} amount={credit} strong />
         <Sum words={t("owed")} amount={decision.owed} strong />
+        {swapped && <Row words={t("gets")}>{swapped}</Row>}
+        {!decision.keep && chosenWay && <Row words={t("way")}>{toldWay(chosenWay.words, way)}</Row>}
         {decision.keep && <s-banner tone="success">{t("keep")}</s-banner>}
         <s-text color="subdued">{decision.review ? t("reviewed") : t("at_once")}</s-text>
         {said}
@@ -234,27 +325,7 @@ export function Flow({ order, Frame, leave }) {
     );
   }
 
-  return (
-    <Frame secondary={close}>
-      <s-banner tone="success" heading={t("sent", { number: apart(number) })}>
-        {decision?.review ? t("reviewed") : t("sent_then")}
-      </s-banner>
-    </Frame>
-  );
-}
-
-/** @param {{line: Line, children: import("preact").ComponentChildren}} props */
-function Goods({ line, children }) {
-  return (
-    <s-stack direction="inline" gap="base" alignItems="start">
-      {line.picture && <s-product-thumbnail src={line.picture} alt="" />}
-      <s-stack gap="small-200">
-        <s-text type="strong">{line.title}</s-text>
-        {line.variant && <s-text color="subdued">{line.variant}</s-text>}
-        {children}
-      </s-stack>
-    </s-stack>
-  );
+  return null;
 }
 
 /** @param {{line: Line, item: Chosen, keep: (part: Partial<Chosen>) => void, upload?: (files: File[]) => void}} props */
@@ -299,17 +370,6 @@ function Item({ line, item, keep, upload }) {
           ))}
         </s-stack>
       )}
-    </s-stack>
-  );
-}
-
-/** @param {{words: string, amount?: Amount | null, minus?: boolean, strong?: boolean}} props */
-function Sum({ words, amount, minus = false, strong = false }) {
-  if (!amount) return null;
-  return (
-    <s-stack direction="inline" gap="base" justifyContent="space-between">
-      <s-text type={strong ? "strong" : "generic"}>{words}</s-text>
-      <s-text type={strong ? "strong" : "generic"}>{money(minus ? { ...amount, amount: -amount.amount } : amount)}</s-text>
     </s-stack>
   );
 }

@@ -1,5 +1,5 @@
 // Our own server, for whoever Shopify's session token names. A token lasts five minutes: each request gets its own.
-const SERVER = new URL(process.env.APP_URL).origin;
+export const SERVER = new URL(process.env.APP_URL).origin;
 const PATIENCE = 45_000;
 
 /** The server said no, in words for the shopper; `code` "" is no answer at all. */

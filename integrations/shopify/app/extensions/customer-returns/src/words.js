@@ -12,3 +12,6 @@ export const money = ({ amount, currency, exponent }) =>
 
 /** @param {string} day `2026-11-30`, the same day wherever it is read */
 export const date = (day) => shopify.i18n.formatDate(new Date(`${day}T12:00:00Z`), { day: "numeric", month: "long", timeZone: "UTC" });
+
+/** @param {number} count */
+export const number = (count) => shopify.i18n.formatNumber(count);
