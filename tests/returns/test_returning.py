@@ -27,7 +27,7 @@ from plugin.returns.self_service import Door, Rules
 from plugin.stores import Store
 from plugin.widget import doors, session
 from plugin.widget.session import Pass
-from tests.returns.desk import MUG, SHIRT, Shop
+from tests.returns.desk import MUG, SHIRT, Shop, ils
 
 Client = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -117,6 +117,15 @@ async def test_nothing_is_called_off_while_its_money_is_on_its_way(shop: Shop, c
     late = await http.post(f"/widget/returns/{request.public_id}/cancel", json={})
     assert (late.status_code, late.json()["error"]["code"]) == (409, "moved_on")
     assert (await shop.request(request)).paid == 5_000
+
+
+async def test_nobody_is_asked_for_the_parcel_of_goods_that_they_keep(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(automatic=True, keep_below=(ils(10_000),), pay_when=PayWhen.INSPECTED))
+    http = await client()
+    request = await shop.submit()
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["state"], found["keep"]) == ("approved", True)
+    assert "ship" not in found["may"]
 
 
 async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -> None:
