@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from sqlalchemy import func, select, update
 from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
-from plugin.crm.orders import Order
+from plugin.crm.orders import Order, OrderLine
 from plugin.crm.products import Product, Variant
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
@@ -126,6 +127,22 @@ async def test_nobody_is_asked_for_the_parcel_of_goods_that_they_keep(shop: Shop
     found = (await http.get(f"/widget/returns/{request.public_id}")).json()
     assert (found["state"], found["keep"]) == ("approved", True)
     assert "ship" not in found["may"]
+
+
+async def test_an_order_shows_no_total_under_fewer_goods_than_it_is_of(shop: Shop, client: Client) -> None:
+    http = await client()
+    address = f"/widget/orders/{shop.order_id}"
+    line = OrderLine(order_id=shop.order_id, external_id=SHIRT, store_id=shop.store.id, version=datetime.now(UTC),
+                     position=0, title="Linen shirt", quantity=2)  # fmt: skip
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        tx.add(line)
+    whole = (await http.get(address)).json()
+    assert whole["total"]["amount"] > 0
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(update(OrderLine).where(OrderLine.external_id == SHIRT).values(refunded_quantity=1))
+    left = (await http.get(address)).json()
+    assert [one["quantity"] for one in left["lines"]] == [1]
+    assert left["total"] is None
 
 
 async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -> None:
