@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvicorn
@@ -33,7 +32,6 @@ from tests.browser.chrome import PHONE, needs_browser
 
 pytestmark = needs_browser
 PATIENCE = 20_000
-PUBLIC_ID = "2Nvu7YFIqC7bS48rRyfV0A"
 
 
 @pytest.fixture
@@ -203,29 +201,3 @@ async def test_what_ended_meanwhile_becomes_a_request_with_one_press(
     assert any("Please cancel order" in said for said in await told(till))
     assert broken == []
     await page.context.close()
-
-
-def _made(state: str, *states: str) -> dict[str, Any]:
-    """An exchange for something cheaper, as the server tells of it."""
-    back = {"amount": 7400, "currency": "ILS", "exponent": 2}
-    return {
-        "id": PUBLIC_ID, "number": "R-1001", "order": {"id": "1", "name": "#1001"}, "state": state,
-        "steps": [{"state": one, "at": "2026-11-23T09:00:00Z"} for one in states], "resolution": "החלפה",
-        "kind": "exchange", "keep": False, "cash": back, "credit": None, "paid": None, "why": "", "note": "",
-        "carrier": "", "tracking": "", "tracking_url": "", "label": None, "slip": "/slip", "way": None,
-        "instead": ["חלוק · קטן"], "owed": None, "lines": [], "may": [], "shop": "Bustan",
-    }  # fmt: skip
-
-
-async def test_an_exchange_says_what_comes_back_and_once_called_off_promises_nothing(proven: Page) -> None:
-    shown = _made("approved", "requested", "approved", "requested", "approved")
-    await proven.route(f"**/widget/returns/{PUBLIC_ID}", lambda route: route.fulfill(json=shown))
-    await proven.goto(f"{proven.url}&return={PUBLIC_ID}")
-    await expect(proven.locator(".sum", has_text="74.00").locator("span")).to_have_text("ההחזר שלך", timeout=PATIENCE)
-    await expect(proven.get_by_text("חלוק · קטן")).to_be_visible()
-    steps = await proven.locator(".course .title").all_inner_texts()
-    assert len(set(steps)) == 3, "what was asked for anew does not read like the first request"
-    shown = _made("cancelled", "requested", "approved", "cancelled")
-    await proven.reload()
-    await expect(proven.locator(".course li")).to_have_count(3, timeout=PATIENCE)
-    await expect(proven.locator(".sum")).to_have_count(0)

@@ -102,6 +102,20 @@ async def test_a_return_is_made_looked_at_and_called_off(shop: Shop, client: Cli
     again = await http.post(f"/widget/returns/{public_id}/cancel", json={})
     assert (gone["state"], gone["may"]) == ("cancelled", [])
     assert again.json()["state"] == "cancelled"
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        request = (await tx.scalars(select(ReturnRequest))).one()
+    await shop.move(request, "reopen")
+    steps = (await http.get(f"/widget/returns/{public_id}")).json()["steps"]
+    assert [step["state"] for step in steps][2:] == ["cancelled", "again"]
+
+
+async def test_an_exchange_says_what_comes_back_besides(shop: Shop, client: Client) -> None:
+    http = await client()
+    request = await shop.submit()
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(update(ReturnRequest).values(resolution="exchange"))
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["resolution"], found["cash"]["amount"]) == ("You get back", 5_000)
 
 
 async def test_nothing_is_called_off_while_its_money_is_on_its_way(shop: Shop, client: Client) -> None:
