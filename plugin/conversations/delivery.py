@@ -262,7 +262,7 @@ def _html(
     words: Translator, store: Store, box: Mailbox | None, answers: list[Message], stop: str, carried: bool
 ) -> str:
     said = "".join(
-        f'<p dir="auto"><strong><bdi>{escape(answer.author_name or store.name)}</bdi></strong></p>'
+        f"<p><strong><bdi>{escape(answer.author_name or store.name)}</bdi></strong></p>"
         '<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere;margin-block:0 24px">'
         f"{_linked(in_a_letter(words, answer, files=not carried))}</div>"
         for answer in answers

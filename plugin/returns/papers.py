@@ -99,13 +99,7 @@ def _slip(
         if place is not None and request.method == Method.STORE
         else t.gettext("Put this into the parcel"),
         to_title=t.gettext("Send it to") if place is None else t.gettext("Bring it to"),
-        # Each in its own direction: a house number in front stays in front on a page from right to left.
-        to=[
-            isolate(line)
-            for line in (
-                (store.name, t.gettext("The store names the address.")) if untold else _to(store, settings, place)
-            )
-        ],
+        to=(store.name, t.gettext("The store names the address.")) if untold else _to(store, settings, place),
         items_title=t.gettext("Goods"),
         quantity_title=t.gettext("How many"),
         items=[

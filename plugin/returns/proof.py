@@ -415,7 +415,7 @@ def _html(words: Translator, store: Store, order: Order, code: str) -> str:
     return (
         f'<!doctype html><html lang="{words.locale}" dir="{words.direction}"><head><meta charset="utf-8"></head>'
         f'<body style="font:16px/1.6 system-ui,sans-serif;color:#1c1c1c;margin:24px"><p>{escape(why)}</p>'
-        f'<p dir="ltr" style="text-align:start;font-size:32px;font-weight:600;letter-spacing:4px">{code}</p>'
+        f'<p style="font-size:32px;font-weight:600;letter-spacing:4px"><bdi dir="ltr">{code}</bdi></p>'
         f'<p>{escape(lasts)}</p><p style="color:#5c5c5c;font-size:14px;margin-block-start:32px">'
         f"{escape(otherwise)}</p></body></html>"
     )

@@ -5,6 +5,7 @@ Pure but for its font.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -25,6 +26,7 @@ MOST_LETTERS: Final = 200
 _WEIGHTS: Final = {"": 400, "B": 600}
 _INK, _FAINT, _RULE, _TINT = (28, 28, 28), (96, 96, 96), (205, 205, 205), (242, 246, 246)
 _MARGIN, _WIDTH = 16.0, 210.0
+_HEBREW, _ARABIC = re.compile("[\u05d0-\u05ea]"), re.compile("[\u0620-\u06ff]")
 
 
 @cache
@@ -58,21 +60,26 @@ class _Page:
         self.pdf.set_margin(_MARGIN)
         self.pdf.c_margin = 0
         self.pdf.set_title(_plain(f"{slip.title} {slip.number}"))
-        self.pdf.set_text_shaping(True, direction="rtl" if slip.rtl else "ltr")
         self.pdf.add_page()
         self.inner = _WIDTH - 2 * _MARGIN
 
     def text(
         self, said: str, *, size: float = 11, bold: bool = False, faint: bool = False, width: float | None = None,
-        x: float | None = None, y: float | None = None, end: bool = False,
+        x: float | None = None, y: float | None = None, end: bool = False, own: bool = False,
     ) -> float:  # fmt: skip
-        """Lines of text from the start edge, or the `end` one; returns where the next begins."""
+        """Lines of text from the start edge, or the `end` one; returns where the next begins.
+
+        They run the way of the page, or with `own` the way of their first letter.
+        """
         pdf, width = self.pdf, width or self.inner
         pdf.set_font("text", "B" if bold else "", size)
         pdf.set_text_color(*(_FAINT if faint else _INK))
         start = _MARGIN if x is None else x
         pdf.set_xy(start, pdf.get_y() if y is None else y)
         align = "R" if self.it.rtl is not end else "L"
+        # HarfBuzz takes a run for one script, that of its first letter, and joins no Arabic letters in a Hebrew one.
+        script = "arab" if _HEBREW.search(said) and _ARABIC.search(said) else None
+        pdf.set_text_shaping(True, direction=None if own else "rtl" if self.it.rtl else "ltr", script=script)
         pdf.multi_cell(width, size * 0.55, _plain(said), align=align, new_x="LMARGIN", new_y="NEXT", padding=0)
         return pdf.get_y()
 
@@ -146,7 +153,7 @@ class _Page:
         pdf.ln(3)
         self.text(it.to_title, size=10, faint=True, width=wide, x=x)
         for line in it.to:
-            self.text(line, size=11, width=wide, x=x)
+            self.text(line, size=11, width=wide, x=x, own=True)
         pdf.set_y(max(pdf.get_y(), top + square) + 5)
         self._items()
 

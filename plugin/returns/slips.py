@@ -26,7 +26,8 @@ class Item:
 class Slip:
     """Everything that stands on it, in words of its reader's language.
 
-    `code` is what the picture for the shop's own people holds. `facts` and `labels` are names and what they name.
+    `code` is what the picture for the shop's own people holds. `facts` are names and what they name. Each line of `to`
+    runs the way of its own first letter: a house number in front stays in front on a page from right to left.
     """
 
     rtl: bool

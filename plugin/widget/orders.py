@@ -382,8 +382,14 @@ def _steps(standing: Standing) -> list[dict[str, Any]]:
 
 def _whole(view: OrderView, standing: Standing, words: Translator, rules: Rules) -> dict[str, Any]:
     order = view.order
+    # What was swapped for something else is no longer in it; of an order that ended everything is shown.
+    ended = standing.cancelled or order.payment_status == "refunded"
+    shown = [one for one in view.lines if ended or orders.held(one)]
+    # The store's total is that of all that was ever in it: under fewer goods it would be a sum that is wrong.
+    fewer = any(orders.held(one) < one.quantity for one in view.lines)
     return {
         **_short(view, standing, words, rules),
+        "total": None if fewer and not ended else money(view.total),
         # By when it should be there, and that it is late, stand below in rows of their own.
         "where": whereabouts.place(words, order.name, standing) if rules.orders else "",
         "steps": _steps(standing) if rules.orders else [],
@@ -417,9 +423,7 @@ def _whole(view: OrderView, standing: Standing, words: Translator, rules: Rules)
                 ),
                 "picture": web_address(view.picture(line)),
             }
-            for line in view.lines
-            # What was swapped for something else is no longer in it; of an order that ended everything is shown.
-            if orders.held(line) or standing.cancelled or order.payment_status == "refunded"
+            for line in shown
         ],
         "url": web_address(order.status_url) if rules.orders else "",
         "problems": claims.offered(standing) if rules.claims else [],

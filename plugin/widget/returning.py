@@ -303,8 +303,15 @@ class Returning:
             "number": found.number,
             "order": {"id": str(view.order.id), "name": view.order.name},
             "state": found.state,
-            "steps": [{"state": state, "at": moment(at)} for state, at in steps],
-            "resolution": words_of(words, found.resolution),
+            # Asked anew, after a change or once it was opened again, it is not the first request.
+            "steps": [
+                {"state": "again" if place and state is State.REQUESTED else state, "at": moment(at)}
+                for place, (state, at) in enumerate(steps)
+            ],
+            # What is exchanged stands beside it; the amount is what comes back besides.
+            "resolution": words.gettext("You get back")
+            if found.resolution == Resolution.EXCHANGE
+            else words_of(words, found.resolution),
             "kind": found.resolution,
             "keep": found.keep,
             "cash": _amount(found, found.cash),
@@ -318,7 +325,9 @@ class Returning:
             "label": label,
             "slip": slip,
             "way": way,
-            "instead": [part.title for part in found.chosen.exchange] if found.chosen else [],
+            "instead": [part.title for part in found.chosen.exchange]
+            if found.chosen and State(found.state) not in (State.DECLINED, State.CANCELLED)
+            else [],
             "owed": _some(found.decided.owed) if found.decision else None,
             "lines": [
                 {

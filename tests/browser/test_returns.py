@@ -36,6 +36,11 @@ DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 HANGING = """() => [document.documentElement, ...document.querySelectorAll("#page, .sheet, .card, .orders, .part")]
   .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1)
   .map((one) => `${one.tagName}.${one.className}`)"""
+# An icon that stands on a line of its own, above the words that it belongs to.
+LONELY = """() => [...document.querySelectorAll(".with-icon > svg:first-child + *")]
+  .filter((one) => one.checkVisibility())
+  .filter((one) => one.previousElementSibling.getBoundingClientRect().bottom <= one.getBoundingClientRect().top)
+  .map((one) => one.textContent)"""
 
 
 @dataclass
@@ -172,6 +177,7 @@ async def looks(page: Page, language: str) -> None:
     await expect(html).to_have_attribute("lang", language)
     await expect(html).to_have_attribute("dir", DIRECTION[language])
     assert await page.evaluate(HANGING) == [], page.url
+    assert await page.evaluate(LONELY) == [], page.url
 
 
 @pytest.mark.parametrize(
@@ -331,6 +337,7 @@ async def handled(
     await page.locator(".return-main", has_text=request.number).click(timeout=PATIENCE)
     await move("approve")
     await agreed()
+    await looks(page, language)
     await move("receive")
     damaged = page.locator("form[hx-post$='/moves/inspect'] input[name^='damaged:']")
     await damaged.fill("1", timeout=PATIENCE)

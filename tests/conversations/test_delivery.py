@@ -130,6 +130,7 @@ async def test_answers_follow_as_one_mail_with_nothing_but_themselves(
         assert "secret" not in part
     assert "&lt;b&gt;" in html
     assert 'dir="rtl"' in html
+    assert "<p><strong><bdi>" in html, "who wrote it begins where the words do, whatever the script of the name"
     assert '<a dir="ltr" href="https://dukkan.example/?a=1&amp;b=2">' in html, "the full stop is the sentence's"
     await work(mailing, workspace)
     assert len(mail.mails) == 1

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from sqlalchemy import func, select, update
 from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
-from plugin.crm.orders import Order
+from plugin.crm.orders import Order, OrderLine
 from plugin.crm.products import Product, Variant
 from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
@@ -27,7 +28,7 @@ from plugin.returns.self_service import Door, Rules
 from plugin.stores import Store
 from plugin.widget import doors, session
 from plugin.widget.session import Pass
-from tests.returns.desk import MUG, SHIRT, Shop
+from tests.returns.desk import MUG, SHIRT, Shop, ils
 
 Client = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -101,6 +102,20 @@ async def test_a_return_is_made_looked_at_and_called_off(shop: Shop, client: Cli
     again = await http.post(f"/widget/returns/{public_id}/cancel", json={})
     assert (gone["state"], gone["may"]) == ("cancelled", [])
     assert again.json()["state"] == "cancelled"
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        request = (await tx.scalars(select(ReturnRequest))).one()
+    await shop.move(request, "reopen")
+    steps = (await http.get(f"/widget/returns/{public_id}")).json()["steps"]
+    assert [step["state"] for step in steps][2:] == ["cancelled", "again"]
+
+
+async def test_an_exchange_says_what_comes_back_besides(shop: Shop, client: Client) -> None:
+    http = await client()
+    request = await shop.submit()
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(update(ReturnRequest).values(resolution="exchange"))
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["resolution"], found["cash"]["amount"]) == ("You get back", 5_000)
 
 
 async def test_nothing_is_called_off_while_its_money_is_on_its_way(shop: Shop, client: Client) -> None:
@@ -117,6 +132,31 @@ async def test_nothing_is_called_off_while_its_money_is_on_its_way(shop: Shop, c
     late = await http.post(f"/widget/returns/{request.public_id}/cancel", json={})
     assert (late.status_code, late.json()["error"]["code"]) == (409, "moved_on")
     assert (await shop.request(request)).paid == 5_000
+
+
+async def test_nobody_is_asked_for_the_parcel_of_goods_that_they_keep(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(automatic=True, keep_below=(ils(10_000),), pay_when=PayWhen.INSPECTED))
+    http = await client()
+    request = await shop.submit()
+    found = (await http.get(f"/widget/returns/{request.public_id}")).json()
+    assert (found["state"], found["keep"]) == ("approved", True)
+    assert "ship" not in found["may"]
+
+
+async def test_an_order_shows_no_total_under_fewer_goods_than_it_is_of(shop: Shop, client: Client) -> None:
+    http = await client()
+    address = f"/widget/orders/{shop.order_id}"
+    line = OrderLine(order_id=shop.order_id, external_id=SHIRT, store_id=shop.store.id, version=datetime.now(UTC),
+                     position=0, title="Linen shirt", quantity=2)  # fmt: skip
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        tx.add(line)
+    whole = (await http.get(address)).json()
+    assert whole["total"]["amount"] > 0
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(update(OrderLine).where(OrderLine.external_id == SHIRT).values(refunded_quantity=1))
+    left = (await http.get(address)).json()
+    assert [one["quantity"] for one in left["lines"]] == [1]
+    assert left["total"] is None
 
 
 async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -> None:

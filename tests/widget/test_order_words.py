@@ -32,7 +32,7 @@ NAMED = {
     "o.claim.": {claims.OPEN, claims.SETTLED, claims.DECLINED},
     "o.remedy.": {one for one in Wish if one},
     "o.problem.": set(Claim),
-    "o.state.": set(State),
+    "o.state.": {*State, "again"},
     "o.wish.": set(Resolution),
     "o.way.": {"pickup", "point", "store"},
     "o.then.": {*State, "refund", "credit", "keep", "sent_number", "sent_code", "sent_pickup"},

@@ -8,7 +8,7 @@ import { action, complaint, date, field, form, goods, meanwhile, part, payment }
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
-/** The return is elsewhere than the screen shows: the shop, or another window, was first. */
+/** The shop, or another window, was first. */
 const ELSEWHERE = ["moved_on", "money_under_way"];
 const PAUSES = [3000, 5000, 9000, 15000];
 
@@ -111,7 +111,7 @@ export async function made(orders, { id }) {
       found.way && !found.keep && part(t("o.way"), el("p", {}, found.way.words, found.way.day && ` · ${date(found.way.day)}`), found.way.place && el("p", { class: "spot" }, ...spot(found.way.place))),
       found.tracking && part("", parcel({ carrier: found.carrier, number: found.tracking, link: found.tracking_url })),
       part(t("o.steps_return"), course(found.steps)),
-      part(t("o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead.length > 0 && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
+      part(t(found.keep ? "o.goods_kept" : "o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead[0] && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
       el("div", { class: "doing", hidden: doing.length === 0 }, ...doing, view),
       part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
     ],

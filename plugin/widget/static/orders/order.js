@@ -125,7 +125,7 @@ export async function order(orders, { id }) {
       found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
       found.steps.length > 0 && course(found),
       parcels.length > 0 && part("", ...parcels),
-      part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
+      part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), found.total && el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
       el("div", { class: "doing" }, doors.filter(Boolean)),
     ],
   };
