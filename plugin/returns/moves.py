@@ -470,8 +470,6 @@ def may(request: ReturnRequest, name: str, who: Who) -> bool:
         return False
     if name in ("cancel", "change"):
         return request.paid_at is None and (name == "cancel" or request.origin == OURS)
-    if request.keep and name in ("label", "ship", "receive"):
-        return False
     if name in ("ask", "answer", "receive", "inspect", "reopen"):
         return request.origin == OURS
     if name in ("resume", "resume_received"):
