@@ -292,12 +292,11 @@ class Returning:
         if "pay" in may and await self._paid(store, found):
             may.remove("pay")
         words = self._words(held)
-        label = None
-        slip = None
-        if found.slip_file is not None:
-            slip = attachments.link(self.app.vault, held.workspace_id, str(found.slip_file))
-        if found.label_file is not None:
-            label = attachments.link(self.app.vault, held.workspace_id, str(found.label_file))
+        # Nobody asks for them anew while the page stands there: they are good for as long as its session.
+        label, slip = (
+            attachments.link(self.app.vault, held.workspace_id, str(file), seconds=session.SECONDS) if file else None
+            for file in (found.label_file, found.slip_file)
+        )
         return {
             "id": found.public_id,
             "number": found.number,

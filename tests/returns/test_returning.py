@@ -1,11 +1,12 @@
 """Sending something back over the widget's wire: what is shown, what is asked for, and to whom it is shown at all."""
 
 import io
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import func, select, update
 from starlette.applications import Starlette
 
 import plugin.widget.routes as widget_routes
+from plugin.conversations import attachments
 from plugin.crm.orders import Order, OrderLine
 from plugin.crm.products import Product, Variant
 from plugin.crm.visitors import Visitor
@@ -157,6 +159,20 @@ async def test_an_order_shows_no_total_under_fewer_goods_than_it_is_of(shop: Sho
     left = (await http.get(address)).json()
     assert [one["quantity"] for one in left["lines"]] == [1]
     assert left["total"] is None
+
+
+async def test_the_links_to_papers_live_as_long_as_the_page_that_shows_them(shop: Shop, client: Client) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    upload = attachments.read("label.pdf", b"%PDF-1.4\n%label")
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        file = await attachments.save(tx, upload, uploader=shop.agent.actor, store_id=shop.store.id)
+    await shop.move(request, "label", file=UUID(file["id"]))
+    found = (await (await client()).get(f"/widget/returns/{request.public_id}")).json()
+    claims = shop.app.vault.verify("file", found["label"].partition("/files/")[2])
+    assert claims is not None
+    assert claims["a"] == file["id"]
+    assert session.SECONDS - 60 < claims["exp"] - time.time() <= session.SECONDS
 
 
 async def test_the_shops_question_is_answered_here(shop: Shop, client: Client) -> None:
