@@ -535,7 +535,7 @@ document.addEventListener("htmx:before:swap", (event) => {
 });
 // What comes above the thread takes its room: whoever sees the newest message goes on seeing it.
 document.addEventListener("htmx:before:swap", (event) => {
-  if (event.target.closest("#calls") && atEnd()) document.addEventListener("htmx:after:swap", toEnd, { once: true });
+  if (event.target.closest?.("#calls") && atEnd()) document.addEventListener("htmx:after:swap", toEnd, { once: true });
 });
 document.addEventListener("live:head", () => {
   if (!$("#thread[data-conversation]")) return;
