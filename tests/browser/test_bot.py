@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from playwright.async_api import Browser, Frame, expect
+from playwright.async_api import Browser, Frame, Page, expect
 from sqlalchemy import select
 
 from plugin.app import App
@@ -51,6 +51,22 @@ async def working(panel: Panel, shop: Shop) -> AsyncIterator[None]:
         await running
 
 
+async def open_chat(browser: Browser, panel: Panel, store: Store) -> tuple[Page, Frame]:
+    """An Arabic shopper's phone on a page of this shop, the chat open."""
+    context = await browser.new_context(locale="ar", **PHONE)
+    await context.add_init_script(OPEN_ROOTS)
+    page = await context.new_page()
+    tag = f'<script defer src="{panel.url}/widget/loader.js" data-server="{panel.url}" data-store="{store.public_key}"'
+    body = f'<!doctype html><html lang="ar" dir="rtl"><body><h1>عود</h1>{tag} data-locale="ar"></script></body></html>'
+    await page.route(f"{panel.url}/shop", lambda route: route.fulfill(body=body, content_type="text/html"))
+    await page.goto(f"{panel.url}/shop", wait_until="load")
+    await page.evaluate("Ahlan.open()")
+    await expect(page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=SOON)
+    chat: Frame = next(frame for frame in page.frames if "/widget/frame" in frame.url)
+    await chat.locator(".door[data-door=chat], .door[data-door=resume]").first.click(timeout=SOON)
+    return page, chat
+
+
 async def test_an_answer_by_chatting_in_arabizi_and_then_a_person(
     panel: Panel, shop: Shop, browser: Browser, open_as: Open, working: None
 ) -> None:
@@ -68,17 +84,7 @@ async def test_an_answer_by_chatting_in_arabizi_and_then_a_person(
         assert here is not None
         here.origins = [panel.url]
         await bots.save(tx, bot, before, by=shop.owner, languages=panel.app.catalogues.codes)
-    context = await browser.new_context(locale="ar", **PHONE)
-    await context.add_init_script(OPEN_ROOTS)
-    page = await context.new_page()
-    tag = f'<script defer src="{panel.url}/widget/loader.js" data-server="{panel.url}" data-store="{store.public_key}"'
-    body = f'<!doctype html><html lang="ar" dir="rtl"><body><h1>عود</h1>{tag} data-locale="ar"></script></body></html>'
-    await page.route(f"{panel.url}/shop", lambda route: route.fulfill(body=body, content_type="text/html"))
-    await page.goto(f"{panel.url}/shop", wait_until="load")
-    await page.evaluate("Ahlan.open()")
-    await expect(page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=SOON)
-    chat: Frame = next(frame for frame in page.frames if "/widget/frame" in frame.url)
-    await chat.locator(".door[data-door=chat], .door[data-door=resume]").first.click(timeout=SOON)
+    page, chat = await open_chat(browser, panel, store)
     words = chat.locator("textarea")
     await words.fill("addeh btakhod wa2t el sha7ne")
     await words.press("Enter")
@@ -89,7 +95,7 @@ async def test_an_answer_by_chatting_in_arabizi_and_then_a_person(
     await chat.get_by_role("button", name="رجوع").first.click()
     await chat.get_by_role("button", name="التحدث إلى شخص").click(timeout=SOON)
     await expect(said.last).to_contain_text("الزملاء", timeout=SOON)
-    await context.close()
+    await page.context.close()
     async with panel.app.db.transaction(shop.workspace_id) as tx:
         talk = await tx.scalar(select(BotTurn.conversation_id).order_by(BotTurn.created_at.desc()).limit(1))
     desk = await open_as(shop.email, f"inbox/{talk}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Browser, Frame, expect
+from playwright.async_api import Browser, expect
 
 from plugin.bot import bots
 from plugin.conversations.messages import MAX_TEXT
 from plugin.stores import Store
 from tests.admin_ui.shop import Panel, Shop
-from tests.browser.chrome import OPEN_ROOTS, PHONE, needs_browser
+from tests.browser.chrome import needs_browser
 from tests.browser.chrome import strict_browser as strict_browser
-from tests.browser.test_bot import SOON
+from tests.browser.test_bot import SOON, open_chat
 from tests.browser.test_bot import working as working
 from tests.browser.test_panel import panel as panel
 from tests.browser.test_panel import shop as shop
@@ -39,17 +39,7 @@ async def test_20_000_characters_are_answered_as_far_as_they_fit(panel: Panel, s
         assert here is not None
         here.origins = [panel.url]
         await bots.save(tx, bot, before, by=shop.owner, languages=panel.app.catalogues.codes)
-    context = await browser.new_context(locale="ar", **PHONE)
-    await context.add_init_script(OPEN_ROOTS)
-    page = await context.new_page()
-    tag = f'<script defer src="{panel.url}/widget/loader.js" data-server="{panel.url}" data-store="{store.public_key}"'
-    body = f'<!doctype html><html lang="ar" dir="rtl"><body><h1>عود</h1>{tag} data-locale="ar"></script></body></html>'
-    await page.route(f"{panel.url}/shop", lambda route: route.fulfill(body=body, content_type="text/html"))
-    await page.goto(f"{panel.url}/shop", wait_until="load")
-    await page.evaluate("Ahlan.open()")
-    await expect(page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=SOON)
-    chat: Frame = next(frame for frame in page.frames if "/widget/frame" in frame.url)
-    await chat.locator(".door[data-door=chat], .door[data-door=resume]").first.click(timeout=SOON)
+    page, chat = await open_chat(browser, panel, store)
     words = chat.locator("textarea")
     await words.evaluate(PASTE, STORY)
     assert len(await words.input_value()) == MAX_TEXT
@@ -64,4 +54,4 @@ async def test_20_000_characters_are_answered_as_far_as_they_fit(panel: Panel, s
     await words.press("Enter")
     await expect(chat.get_by_text("أكبر مما يمكن إرساله")).to_be_visible(timeout=SOON)
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    await context.close()
+    await page.context.close()
