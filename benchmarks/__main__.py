@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("ingest", "crm", "jobs", "chat", "start", "inbox", "returns", "help", "learn")
+ALL = ("ingest", "crm", "jobs", "chat", "start", "inbox", "returns", "help", "learn", "vectors")
 
 
 def main() -> int:

