@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Index, Integer, UniqueConstraint, delete, func, select, text, update
+from sqlalchemy import Index, Integer, UniqueConstraint, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -310,12 +310,12 @@ def _bits(packed: bytes, count: int) -> list[bool]:
 async def _keep_vectors(tx: Tx, ids: Sequence[UUID], fitted: Fitted, taught: int, examples: int) -> None:
     """Each lesson's vectors beside it: they go when it goes."""
     own = [*fitted.vectors[:taught], *fitted.vectors[examples:]]
-    rows = await tx.scalars(
-        select(BotLesson).where(
-            BotLesson.workspace_id == tx.workspace_id, BotLesson.id.in_(ids), BotLesson.vectors.is_(None)
-        )
-    )
     made = dict(zip(ids, own, strict=True))
+    # Those of an earlier model are of another length: they are made anew, too.
+    missing = or_(BotLesson.vectors.is_(None), func.octet_length(BotLesson.vectors) != len(next(iter(own), b"")))
+    rows = await tx.scalars(
+        select(BotLesson).where(BotLesson.workspace_id == tx.workspace_id, BotLesson.id.in_(ids), missing)
+    )
     for lesson in rows:
         lesson.vectors = made[lesson.id]
     await tx.flush()

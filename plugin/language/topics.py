@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
+from plugin.language.embedder import OF_MESSAGE
 from plugin.language.frames import AHEAD
 from plugin.language.grams import features
 
@@ -77,11 +78,11 @@ class Centres:
         return cls(means, mean.astype(np.float32))
 
     def taken_from(self, vectors: Floats, languages: Sequence[str]) -> Floats:
-        """The vectors without what their language has in common, of length one in each of their two halves."""
+        """The vectors without what their language has in common, each of their parts as long as the others."""
         centred = vectors - np.stack([self.means.get(language, self.mean) for language in languages])
-        halves = centred.reshape(len(vectors), 2, -1)
-        lengths = np.maximum(np.linalg.norm(halves, axis=2, keepdims=True), 1e-6)
-        found: Floats = (halves / lengths / np.sqrt(2)).reshape(len(vectors), -1).astype(np.float32)
+        parts = centred.reshape(len(vectors), OF_MESSAGE, -1)
+        lengths = np.maximum(np.linalg.norm(parts, axis=2, keepdims=True), 1e-6)
+        found: Floats = (parts / lengths / np.sqrt(OF_MESSAGE)).reshape(len(vectors), -1).astype(np.float32)
         return found
 
 

@@ -121,6 +121,28 @@ async def test_what_was_approved_and_written_about_is_known_the_next_morning(
     assert all(one.vectors for one in taught), "what took long is kept"
 
 
+async def test_vectors_that_an_earlier_model_made_are_made_anew(
+    here: App, workspace: UUID, maya: Agent, engraving: UUID
+) -> None:
+    target = f"article:{engraving}"
+    await teach(here, workspace, maya, ASKED[:4], target)
+    assert await refit(here, workspace) is not None
+    async with here.db.transaction(workspace) as tx:
+        first, *others = await tx.scalars(select(BotLesson).where(BotLesson.workspace_id == workspace))
+        assert first.vectors
+        made = first.vectors
+        first.vectors = made[: len(made) // 2]
+    await teach(here, workspace, maya, ASKED[4:], target)
+    await refit(here, workspace)
+    async with here.db.transaction(workspace) as tx:
+        again = await tx.scalars(select(BotLesson).where(BotLesson.workspace_id == workspace))
+        kept = {one.id: one.vectors or b"" for one in again}
+    assert len(kept) == len(ASKED)
+    assert {len(own) for own in kept.values()} == {len(made)}
+    assert kept[first.id] == made
+    assert all(kept[one.id] == one.vectors for one in others)
+
+
 async def test_a_question_that_leads_where_a_usual_topic_leads_is_one_of_that_topic(
     here: App, workspace: UUID, store: Store, maya: Agent, engraving: UUID
 ) -> None:
