@@ -173,14 +173,14 @@ async def test_a_request_goes_with_its_message_when_conversations_are_merged_and
     await undo(desk, parted, call.id, noa)
     assert await sees(desk, same) == []
     async with desk.app.db.transaction(desk.workspace) as tx:
-        last = await tx.scalar(select(Message).where(Message.author == BOT).order_by(Message.created_at.desc()).limit(1))
+        last = await tx.scalar(
+            select(Message).where(Message.author == BOT).order_by(Message.created_at.desc()).limit(1)
+        )
         assert last is not None
         assert last.conversation_id == parted
 
 
-async def test_a_second_request_and_the_answer_to_the_first_do_not_wait_for_each_other(
-    desk: Desk, noa: Agent
-) -> None:
+async def test_a_second_request_and_the_answer_to_the_first_do_not_wait_for_each_other(desk: Desk, noa: Agent) -> None:
     order = await desk.order(email="", shipping_address=HOME)
     mona = await desk.browser()
     talk = await ask(desk, mona)
