@@ -309,7 +309,7 @@ def _order(record: OrderRecord) -> str:
         ("" if isinstance(record.placed_at, datetime) else "placed_at is missing")
         or _times(record.placed_at, record.cancelled_at)
         or _amount(record.total, record.subtotal, record.shipping_total, record.discount_total, record.tax_total,
-                   record.refunded)
+                   record.refunded, record.current_total)
         or _lines(record.lines or ())
         or _parts(record.fulfilments or (), record.refunds or (), record.returns or ())
     )  # fmt: skip
