@@ -96,6 +96,9 @@ async def test_the_call_opens_that_order_to_that_browser_for_as_long_as_a_code_d
     assert await sees(desk, other) == []
     assert [one.stands for one in await waiting(desk, elsewhere)] == [Stands.WAITING]
     async with desk.app.db.transaction(desk.workspace) as tx:
+        held = await tx.get(Order, order)
+        assert held is not None
+        assert await proof.way(tx, mona, held) == "call", "and says so where it is asked how it was proven"
         row = await tx.get(OrderProof, call.id)
         assert row is not None
         assert row.ends_at is not None
