@@ -229,14 +229,14 @@ async def states(place: Place, context: BrowserContext) -> None:
 
 
 async def test_a_return_that_does_not_come_is_not_taken_for_the_one_before(place: Place, browser: Browser) -> None:
-    """Two returns of an order: the first was about to be called off, the second is looked at and the network is away."""
+    """Two returns of an order: the first is about to be called off, the second is looked at and the net is away."""
     context = await browser.new_context(**PHONE, locale="en")
     place.sim.shop.state.put("sessions", "of-the-test", {"customer": place.customer["id"]})
     await context.add_cookies([{"name": "demo_shop", "value": "of-the-test", "url": place.shop}])
     page = await context.new_page()
     words = extension.words("en")
     known = [{"id": id, "number": number, "state": "requested"} for id, number in (("one", "R1"), ("two", "R2"))]
-    nothing: dict[str, Any] = {name: "" for name in ("why", "note", "page", "carrier", "tracking", "tracking_url")}
+    nothing: dict[str, Any] = dict.fromkeys(("why", "note", "page", "carrier", "tracking", "tracking_url"), "")
     shown = {
         **known[0], **nothing, "kind": "refund", "resolution": "Money back", "keep": False, "label": None, "slip": None,
         "way": None, "instead": [], "may": ["cancel"], "lines": [],
