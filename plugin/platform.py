@@ -214,7 +214,8 @@ class ReturnRecord:
 class OrderRecord:
     """An order. `customer_external_id` is empty for a guest; then e-mail and phone are all there is.
 
-    `pickup`: what the store calls the way in which the shopper fetches it themselves; empty where it is sent.
+    `total` is of all that was ordered, before returns; `current_total` what it comes to as it stands, after changes and
+    returns. `pickup`: what the store calls the way in which the shopper fetches it themselves; empty where it is sent.
     """
 
     external_id: str
@@ -236,6 +237,7 @@ class OrderRecord:
     discount_total: Money | None = None
     tax_total: Money | None = None
     refunded: Money | None = None
+    current_total: Money | None = None
     payment_method: str = ""
     note: str = ""
     tags: tuple[str, ...] = ()

@@ -71,6 +71,7 @@ TASKS: Mapping[str, Task] = {
     "tell_return": telling.tell_return,
     "wake_return": watching.wake_return,
     "follow_store": watching.follow_store,
+    "take_over_returns": watching.take_over_returns,
     "send_withdrawal_receipt": withdrawing.send_withdrawal_receipt,
     "sort_withdrawal": withdrawing.sort_withdrawal,
     "answer_withdrawal": withdrawing.answer_withdrawal,
@@ -95,6 +96,7 @@ TASKS: Mapping[str, Task] = {
 }
 
 REACTIONS: Mapping[str, Sequence[str]] = {
+    "store.backfilled": ("take_over_returns",),
     "store.connected": ("check_store", "start_backfill"),
     "order.acted": ("tell_gift",),
     "order.cancelled": ("follow_withdrawal",),

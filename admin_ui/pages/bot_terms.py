@@ -161,10 +161,17 @@ async def beside(desk: Desk) -> Response:
     return desk.page("gifts_beside.html", block="gifts", gifts=lines, may_decide=desk.may(Permission.REFUND))
 
 
+_PROOFS: Mapping[str, Lazy] = {
+    "account": _("signed in at the store"),
+    "code": _("by a code to the address on the order"),
+    "call": _("by a call to the number on the order"),
+}
+
+
 async def _line(tx: Tx, desk: Desk, gift: BotGift) -> GiftLine:
     store, order = await stores.get(tx, gift.store_id), await tx.get(Order, gift.order_id)
     assert store is not None
-    how = _("signed in at the store") if gift.proof == "account" else _("by a code to the address on the order")
+    how = _PROOFS.get(gift.proof, _PROOFS["code"])
     return GiftLine(
         gift.id, gifts.off(desk.t, gift.wish, store), order.name if order is not None else "",
         gift.code if gift.state == gifts.MADE else "", desk.t.gettext(how), _STATES[gift.state],

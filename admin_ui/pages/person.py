@@ -91,6 +91,7 @@ class OrderCard:
     delivery: str
     discount: str
     destination: str
+    was: str = ""
     doings: Sequence[Doing] = ()
 
 
@@ -251,7 +252,8 @@ def _order(t: Translator, view: OrderView, names: Mapping[UUID, str]) -> OrderCa
         name=order.name,
         store=names.get(order.store_id, ""),
         placed_at=order.placed_at,
-        total=t.format_money(view.total),
+        total=t.format_money(view.comes_to or view.total),
+        was=t.format_money(view.total) if view.comes_to not in (None, view.total) else "",
         states=states,
         lines=[
             Line(line.title, line.variant_title, line.quantity, money(line.unit_price), _web(view.picture(line)))

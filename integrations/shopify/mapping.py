@@ -331,7 +331,7 @@ def _told_consents(*found: _Consent, at: datetime) -> tuple[ConsentRecord, ...]:
 def order(doc: Doc, at: datetime) -> OrderRecord:
     """An order from a webhook, with what of its lines, parcels and refunds the body holds.
 
-    All amounts are before refunds, so that they add up; `refunded` is told beside them.
+    Amounts are before refunds, so that they add up; `refunded` and `current_total` are told beside them.
     """
     currency = doc.get("currency")
     person = doc.get("customer") or {}
@@ -357,6 +357,7 @@ def order(doc: Doc, at: datetime) -> OrderRecord:
         discount_total=_priced(doc, "total_discounts", currency),
         tax_total=_priced(doc, "total_tax", currency),
         refunded=_refunded(refunds, currency),
+        current_total=_priced(doc, "current_total_price", currency),
         payment_method=", ".join(map(_text, doc.get("payment_gateway_names") or ())),
         note=_text(doc.get("note")),
         tags=_tags(doc.get("tags")),
@@ -395,6 +396,7 @@ def order_node(node: Doc) -> OrderRecord:
         discount_total=_shop_money(node.get("totalDiscountsSet")),
         tax_total=_shop_money(node.get("totalTaxSet")),
         refunded=_shop_money(node.get("totalRefundedSet")),
+        current_total=_shop_money(node.get("currentTotalPriceSet")),
         payment_method=", ".join(map(_text, node.get("paymentGatewayNames") or ())),
         note=_text(node.get("note")),
         tags=_tags(node.get("tags")),

@@ -143,6 +143,8 @@ def order(document: Json) -> OrderRecord:
         discount_total=_money(document.get("discount_total"), currency),
         tax_total=_money(document.get("total_tax"), currency),
         refunded=refunded,
+        # A change of its goods changes the total itself; a refund does not (B9).
+        current_total=total - refunded,
         payment_method=str(document.get("payment_method_title") or document.get("payment_method") or ""),
         note=str(document.get("customer_note") or ""),
         shipping_address=_address(shipping) or _address(billing),

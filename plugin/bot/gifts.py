@@ -131,7 +131,7 @@ async def look(tx: Tx, scene: Scene, wish: Wish) -> Look:
         return Look(wish, Verdict.UNPROVEN)
     view = standing[0]
     order = view.order
-    how = proof.way(shopper, order)
+    how = await proof.way(tx, shopper, order)
     segments = await people.segments(tx, order.customer_id)
     terms = scene.bot.terms(Deed.DISCOUNT)
     if not terms.hold(channel="chat" if scene.chat else "email", open=scene.back_at is None, segments=segments):

@@ -114,7 +114,7 @@ async def about(tx: Tx, scene: Scene, topic: str, view: OrderView) -> Say | None
         choices = (Choice(scene.t.gettext(_("Ask a colleague about it")), "person"),)
     return Say(
         Outcome.ANSWER, Reason.SURE, topic, words, cards=[door], choices=choices, order=str(one.id), tool="orders",
-        told=f"{topic} {one.id}", proof=proof.way(scene.shopper, one) if scene.shopper is not None else "",
+        told=f"{topic} {one.id}", proof=await proof.way(tx, scene.shopper, one) if scene.shopper is not None else "",
     )  # fmt: skip
 
 

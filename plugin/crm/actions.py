@@ -500,9 +500,7 @@ async def carry_out(app: App, workspace_id: UUID, *, action_id: str) -> None:
         return
     records = await app.platforms[store.platform].read_order(store.connection(), order.external_id)
     async with app.db.transaction(workspace_id) as tx:
-        held = await stores.held(tx, store.id)
-        if held is not None:
-            await sync.apply(tx, held, records)
+        await sync.apply_answer(tx, store.id, records)
         _tell(tx, row)
         await tx.complete_job()
 

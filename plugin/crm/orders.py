@@ -81,6 +81,7 @@ class Order(TenantRow, Base):
     discount_total: Mapped[int | None] = mapped_column(BigInteger)
     tax_total: Mapped[int | None] = mapped_column(BigInteger)
     refunded: Mapped[int | None] = mapped_column(BigInteger)
+    current_total: Mapped[int | None] = mapped_column(BigInteger)
     customer_external_id: Mapped[str] = mapped_column(server_default="")
     email: Mapped[str] = mapped_column(server_default="")
     phone: Mapped[str] = mapped_column(server_default="")
@@ -426,6 +427,7 @@ def _row(batch: Batch, record: OrderRecord, customer_id: UUID | None, before: An
         "discount_total": minor(record.discount_total),
         "tax_total": minor(record.tax_total),
         "refunded": minor(record.refunded),
+        "current_total": minor(record.current_total),
         "customer_external_id": record.customer_external_id,
         "email": record.email,
         "phone": record.phone,
@@ -822,6 +824,29 @@ class OrderView:
     def total(self) -> Money:
         """What was paid for, before refunds."""
         return Money(self.order.total, self.order.currency, self.order.exponent)
+
+    @property
+    def ended(self) -> bool:
+        """Cancelled, or all of its money went back: it is shown as it was."""
+        return self.order.cancelled_at is not None or self.order.payment_status == "refunded"
+
+    @property
+    def there(self) -> Sequence[OrderLine]:
+        """What is in it: what was swapped for something else, taken out or sent back is no longer."""
+        return [line for line in self.lines if self.count(line)]
+
+    def count(self, line: OrderLine) -> int:
+        """How many of a line are in it."""
+        return line.quantity if self.ended else held(line)
+
+    @property
+    def comes_to(self) -> Money | None:
+        """What those goods come to; None where the store told only what all that was ever in it did."""
+        if self.ended:
+            return self.total
+        if self.order.current_total is not None:
+            return Money(self.order.current_total, self.order.currency, self.order.exponent)
+        return None if any(held(line) < line.quantity for line in self.lines) else self.total
 
 
 async def of_family(tx: Tx, members: Collection[UUID], limit: int = 20) -> Sequence[OrderView]:

@@ -23,7 +23,5 @@ async def reread_return(app: App, workspace_id: UUID, *, store_id: str, return_e
     except PlatformError as error:
         raise TaskError(error.said, retry=error.retry, after=error.after) from error
     async with app.db.transaction(workspace_id) as tx:
-        held = await stores.held(tx, store.id)
-        if held is not None and records:
-            await sync.apply(tx, held, records)
+        await sync.apply_answer(tx, store.id, records)
         await tx.complete_job()

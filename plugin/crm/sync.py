@@ -14,9 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 
+from plugin import stores
 from plugin.crm import carts, consents, orders, products, profiles
 from plugin.crm.batch import LONG_AGO, Batch, Change, lock, newest
 from plugin.crm.identities import Merge, regroup
@@ -84,6 +86,18 @@ async def apply(tx: Tx, store: Store, records: Sequence[Record]) -> Applied:
     if applied.changes:
         tx.publish("customers", {"store_id": str(store.id), "changed": len(applied.changes)})
     return applied
+
+
+async def apply_answer(tx: Tx, store_id: UUID, records: Sequence[Record]) -> None:
+    """Write what a store answered when it was asked, unless it has left this workspace since. Raises PoisonedRecord.
+
+    The turn to write goes before the store, as a move of the store takes them: the other way round each would have what
+    the other one waits for.
+    """
+    await lock(tx)
+    store = await stores.held(tx, store_id)
+    if store is not None:
+        await apply(tx, store, records)
 
 
 async def _apply(batch: Batch, records: Sequence[Record]) -> list[Change]:
@@ -295,7 +309,7 @@ def _order(record: OrderRecord) -> str:
         ("" if isinstance(record.placed_at, datetime) else "placed_at is missing")
         or _times(record.placed_at, record.cancelled_at)
         or _amount(record.total, record.subtotal, record.shipping_total, record.discount_total, record.tax_total,
-                   record.refunded)
+                   record.refunded, record.current_total)
         or _lines(record.lines or ())
         or _parts(record.fulfilments or (), record.refunds or (), record.returns or ())
     )  # fmt: skip

@@ -26,7 +26,6 @@ from plugin.kernel.jobs import TaskError
 from plugin.privacy import places, subjects
 from plugin.privacy.requests import DATA_REQUEST, DONE, OPEN, READY, SKIPPED, PrivacyRequest, settle
 from plugin.privacy.subjects import ENDS, OF_PEOPLE, OF_STORE, TALKS, about
-from plugin.stores import Store
 
 # Deliveries about the person that are being worked on are waited for, so that nothing is written behind our back.
 PATIENCE = timedelta(minutes=5)
@@ -59,7 +58,7 @@ async def redact_store(app: App, workspace_id: UUID, *, request_id: str) -> None
         row = await tx.get(PrivacyRequest, UUID(request_id), lock=True)
         if row is None or row.state != OPEN or row.store_id is None:
             return
-        store = await tx.get(Store, row.store_id, lock=True)
+        store = await stores.to_change(tx, row.store_id)
         if store is None or store.status != stores.UNINSTALLED:
             row.state, row.done_at, row.result = SKIPPED, datetime.now(UTC), {"reason": "the store is connected again"}
             await tx.complete_job()

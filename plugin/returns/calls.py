@@ -22,7 +22,7 @@ from plugin.conversations.messages import Message
 from plugin.crm.orders import Order
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.errors import AhlanError, Conflict, NotFound
-from plugin.kernel.i18n import Catalogues
+from plugin.kernel.i18n import Catalogues, Translator
 from plugin.kernel.lazy import _
 from plugin.kernel.text import isolate, search_key
 from plugin.returns import proof
@@ -157,7 +157,7 @@ async def confirm(
         order=isolate(meant.order.name, "ltr"),
         door=words.gettext("Orders & returns"),
     )
-    await messages.tell(tx, talk.id, new_id(), told, name=store.name, language=words.locale)
+    await _say(tx, talk, store, words, told)
     _changed(tx, talk)
 
 
@@ -179,7 +179,7 @@ async def decline(tx: Tx, talk: Conversation, call_id: UUID, *, by: Agent) -> No
 async def undo(tx: Tx, talk: Conversation, call_id: UUID, *, by: Agent, catalogues: Catalogues) -> None:
     """Take the answer back: an order that it opened is closed at once, and the request waits again while it is young.
 
-    Raises NotFound.
+    Whoever was told that it is open is told that it is not. Raises NotFound.
     """
     row, stands = await _held(tx, talk, call_id)
     if stands not in (Stands.OPEN, Stands.DECLINED):
@@ -201,11 +201,24 @@ async def undo(tx: Tx, talk: Conversation, call_id: UUID, *, by: Agent, catalogu
         # A conversation that is full of tags is found by them already.
         with suppress(AhlanError):
             await tags.put(tx, talk, catalogues.translator(store.locale).gettext(TAG), by=by)
+        if order is not None:
+            words = catalogues.translator(row.locale or store.locale)
+            told = words.gettext(
+                "Order %(order)s is no longer open in your browser. If it is yours, write to us here.",
+                order=isolate(order.name, "ltr"),
+            )
+            await _say(tx, talk, store, words, told)
     _changed(tx, talk)
+
+
+async def _say(tx: Tx, talk: Conversation, store: Store, words: Translator, told: str) -> None:
+    await messages.tell(tx, talk.id, new_id(), told, name=store.name, language=words.locale)
 
 
 async def _held(tx: Tx, talk: Conversation, call_id: UUID) -> tuple[OrderProof, Stands]:
     """The request, held, if it is one of this conversation's. Raises NotFound."""
+    # In the order of `ask`, whose message has the conversation: a newer request waits for us, or we for it.
+    await threads.lock_living(tx, talk.id)
     row = await tx.get(OrderProof, call_id, lock=True)
     said = await tx.get(Message, call_id)
     here = said is not None and said.conversation_id == talk.id and said.deleted_at is None

@@ -199,9 +199,7 @@ async def _read_anew(app: App, workspace_id: UUID, store: Store, order: Order) -
         log.warning("order_not_read", code=error.code)
         return
     async with app.db.transaction(workspace_id) as tx:
-        kept = await stores.held(tx, store.id)
-        if kept is not None:
-            await sync.apply(tx, kept, read)
+        await sync.apply_answer(tx, store.id, read)
 
 
 # By hand

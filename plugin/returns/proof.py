@@ -208,13 +208,8 @@ async def open_order(tx: Tx, proof_id: UUID, order: Order, *, actor: str, way: s
 
 
 def _theirs(tx: Tx, shopper: Shopper) -> list[Any]:
-    """The orders that this very session may see: its account's, and those whose code its browser gave."""
-    proven = select(OrderProof.order_id).where(
-        OrderProof.workspace_id == tx.workspace_id,
-        OrderProof.visitor_id == shopper.visitor_id,
-        OrderProof.proved_at.is_not(None),
-        OrderProof.ends_at > func.now(),
-    )
+    """The orders that this very session may see: its account's, and those that were opened to its browser."""
+    proven = select(OrderProof.order_id).where(*_opened(tx, shopper))
     mine: Any = Order.id.in_(proven)
     if shopper.customer_id is not None:
         mine = or_(mine, Order.customer_id == shopper.customer_id)
@@ -227,10 +222,29 @@ def _theirs(tx: Tx, shopper: Shopper) -> list[Any]:
     ]
 
 
-def way(shopper: Shopper, order: Order) -> str:
-    """How one of `theirs` is known to be theirs: by their `account`, or by a `code` that was sent to its address."""
-    known = shopper.customer_id is not None and order.customer_id == shopper.customer_id
-    return "account" if known else "code"
+async def way(tx: Tx, shopper: Shopper, order: Order) -> str:
+    """How one of `theirs` is known to be theirs: by their `account`, by a `code` that was sent to its address, or by
+    a `call` to its number.
+    """
+    if shopper.customer_id is not None and order.customer_id == shopper.customer_id:
+        return "account"
+    opened = await tx.scalar(
+        select(OrderProof.way)
+        .where(*_opened(tx, shopper), OrderProof.order_id == order.id)
+        .order_by(OrderProof.proved_at.desc())
+        .limit(1)
+    )
+    return CALL if opened == CALL else "code"
+
+
+def _opened(tx: Tx, shopper: Shopper) -> list[Any]:
+    """The requests that hold an order open to this browser now."""
+    return [
+        OrderProof.workspace_id == tx.workspace_id,
+        OrderProof.visitor_id == shopper.visitor_id,
+        OrderProof.proved_at.is_not(None),
+        OrderProof.ends_at > func.now(),
+    ]
 
 
 async def theirs(tx: Tx, shopper: Shopper, limit: int = _LISTED) -> Collection[OrderView]:

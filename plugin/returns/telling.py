@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select, tuple_
+
 from plugin.app import App
 from plugin.conversations import attachments, messages
 from plugin.crm.orders import Order
@@ -36,6 +38,9 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
         if event is None or request is None or request.origin != OURS or request.conversation_id is None:
             await tx.complete_job()
             return
+        if await _replaced(tx, event):
+            await tx.complete_job()
+            return
         store = await tx.get(Store, request.store_id)
         t = app.catalogues.translator(request.language or (store.locale if store is not None else ""))
         if said := "\n".join(filter(None, (await _said(tx, event, request, t), link))):
@@ -58,6 +63,27 @@ async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id
             if told and paper is not None:
                 request.slip_file = files[0]
         await tx.complete_job()
+
+
+_OF_WHAT_WAS_ASKED = frozenset({"return_request.requested", "return_request.changed", "return_request.approved"})
+
+
+async def _replaced(tx: Tx, event: Event) -> bool:
+    """Whether the shopper has asked for something else since: the news of that speak of the return as it is now."""
+    if event.kind not in _OF_WHAT_WAS_ASKED:
+        return False
+    later = await tx.scalar(
+        select(Event.id)
+        .where(
+            Event.workspace_id == tx.workspace_id,
+            Event.subject_id == event.subject_id,
+            Event.kind == "return_request.changed",
+            # As `records.history` has them: what one transaction records has one moment.
+            tuple_(Event.at, Event.id) > (event.at, event.id),
+        )
+        .limit(1)
+    )
+    return later is not None
 
 
 async def _led(app: App, tx: Tx, store: Store, request: ReturnRequest, t: Translator) -> str:

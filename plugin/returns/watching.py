@@ -1,11 +1,10 @@
 """What goes on by itself: returns that stand still, and what happens to them in the store's own admin."""
 
 import secrets
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from plugin.app import App
 from plugin.crm.orders import Order, OrderReturn
@@ -66,18 +65,63 @@ async def follow_store(app: App, workspace_id: UUID, *, event_id: str, subject_i
     What we did ourselves and hear of again changes nothing.
     """
     async with app.db.transaction(workspace_id) as tx:
-        order = await tx.get(Order, UUID(subject_id), lock=True)
-        if order is None:
-            await tx.complete_job()
-            return
-        told = await tx.scalars(
-            select(OrderReturn)
-            .where(OrderReturn.workspace_id == workspace_id, OrderReturn.order_id == order.id)
-            .order_by(OrderReturn.version, OrderReturn.id)
-        )
-        for one in list(told):
-            await _follow(tx, order, one)
+        await _follow_order(tx, UUID(subject_id))
         await tx.complete_job()
+
+
+async def take_over_returns(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
+    """Task, after a store's history was read: what lies open there since before we came waits here too, each once.
+
+    News of it from before the install start nothing, and what nobody touches any more sends no webhook.
+    """
+    async with app.db.transaction(workspace_id) as tx:
+        orders = await _left_open(tx, UUID(subject_id))
+    later = None
+    for id in orders:
+        try:
+            async with app.db.transaction(workspace_id) as tx:
+                await _follow_order(tx, id, OrderReturn.status.in_(_LIE_OPEN))
+        except TaskError as error:
+            later = error
+    if later is not None:
+        raise later
+
+
+async def _left_open(tx: Tx, store_id: UUID) -> Sequence[UUID]:
+    """Orders with a return that lies open in the store and stands nowhere here, what has lain longest first."""
+    known = select(ReturnRequest.id).where(
+        ReturnRequest.workspace_id == tx.workspace_id,
+        ReturnRequest.store_id == store_id,
+        ReturnRequest.external_id == OrderReturn.external_id,
+    )
+    rows = await tx.scalars(
+        select(Order.id)
+        .join(OrderReturn, (OrderReturn.workspace_id == Order.workspace_id) & (OrderReturn.order_id == Order.id))
+        .where(
+            Order.workspace_id == tx.workspace_id,
+            Order.store_id == store_id,
+            Order.deleted_at.is_(None),
+            OrderReturn.status.in_(_LIE_OPEN),
+            ~known.exists(),
+        )
+        .group_by(Order.id)
+        .order_by(func.min(OrderReturn.version), Order.id)
+    )
+    return list(rows)
+
+
+async def _follow_order(tx: Tx, order_id: UUID, *which: ColumnElement[bool]) -> None:
+    """Take over what the store says of the returns of an order, or of `which`. Raises TaskError: not yet."""
+    order = await tx.get(Order, order_id, lock=True)
+    if order is None:
+        return
+    told = await tx.scalars(
+        select(OrderReturn)
+        .where(OrderReturn.workspace_id == tx.workspace_id, OrderReturn.order_id == order.id, *which)
+        .order_by(OrderReturn.version, OrderReturn.id)
+    )
+    for one in list(told):
+        await _follow(tx, order, one)
 
 
 async def _follow(tx: Tx, order: Order, told: OrderReturn) -> None:
@@ -124,6 +168,7 @@ _MOVES: Mapping[tuple[State, str], str] = {
     (State.CLOSED, "open"): "reopen",
 }
 """What the store's status makes of a return that stands elsewhere here; everything else changes nothing."""
+_LIE_OPEN = ("requested", "open")
 
 _ADOPTED: Mapping[str, State] = {
     "requested": State.REQUESTED,
@@ -199,10 +244,12 @@ async def _adopt(tx: Tx, order: Order, told: OrderReturn) -> None:
             verified=True,
             external_id=told.external_id,
             name=told.name,
+            # It began there, however late we hear of it.
+            created_at=at,
             moved_at=at,
             currency=order.currency,
             exponent=order.exponent,
-            waiting_since=datetime.now(UTC) if state is State.REQUESTED else None,
+            waiting_since=at if state is State.REQUESTED else None,
         )
     )
     await tx.flush()

@@ -345,7 +345,7 @@ def _returned(one: ReturnRequest) -> dict[str, Any]:
 
 def _short(view: OrderView, standing: Standing, words: Translator, rules: Rules) -> dict[str, Any]:
     order = view.order
-    pictured = next((view.picture(line) for line in view.lines if view.picture(line)), "")
+    pictured = next((view.picture(line) for line in view.there if view.picture(line)), "")
     where = {
         "step": "cancelled" if standing.cancelled else standing.shown,
         "late": standing.late,
@@ -356,8 +356,8 @@ def _short(view: OrderView, standing: Standing, words: Translator, rules: Rules)
         "id": str(order.id),
         "name": order.name,
         "at": moment(order.placed_at),
-        "total": money(view.total),
-        "items": sum(line.quantity for line in view.lines),
+        "total": money(view.comes_to),
+        "items": sum(map(view.count, view.lines)),
         "picture": web_address(pictured),
     }
 
@@ -382,14 +382,8 @@ def _steps(standing: Standing) -> list[dict[str, Any]]:
 
 def _whole(view: OrderView, standing: Standing, words: Translator, rules: Rules) -> dict[str, Any]:
     order = view.order
-    # What was swapped for something else is no longer in it; of an order that ended everything is shown.
-    ended = standing.cancelled or order.payment_status == "refunded"
-    shown = [one for one in view.lines if ended or orders.held(one)]
-    # The store's total is that of all that was ever in it: under fewer goods it would be a sum that is wrong.
-    fewer = any(orders.held(one) < one.quantity for one in view.lines)
     return {
         **_short(view, standing, words, rules),
-        "total": None if fewer and not ended else money(view.total),
         # By when it should be there, and that it is late, stand below in rows of their own.
         "where": whereabouts.place(words, order.name, standing) if rules.orders else "",
         "steps": _steps(standing) if rules.orders else [],
@@ -417,13 +411,13 @@ def _whole(view: OrderView, standing: Standing, words: Translator, rules: Rules)
                 "id": line.external_id,
                 "title": line.title,
                 "variant": line.variant_title,
-                "quantity": orders.held(line),
+                "quantity": view.count(line),
                 "price": money(
                     Money(line.unit_price, order.currency, order.exponent) if line.unit_price is not None else None
                 ),
                 "picture": web_address(view.picture(line)),
             }
-            for line in shown
+            for line in view.there
         ],
         "url": web_address(order.status_url) if rules.orders else "",
         "problems": claims.offered(standing) if rules.claims else [],

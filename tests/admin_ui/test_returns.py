@@ -561,6 +561,17 @@ async def test_an_orders_total_is_the_sum_of_what_is_shown(till: Till, maya: Bro
         order.shipping_total, order.discount_total = 1_500, 300
     page = re.sub(r"<[^>]+>", " ", bare((await maya.get(f"/panel/orders/{till.order_id}")).text))
     assert re.search(r"Discount\s+-₪3.00\s+Delivery\s+₪15.00", page)
+    assert "All that was ordered" not in page
+
+
+async def test_an_order_beside_a_conversation_is_told_with_what_it_comes_to_now(till: Till, maya: Browser) -> None:
+    async with till.app.db.transaction(till.workspace) as tx:
+        order = await tx.get(Order, till.order_id, lock=True)
+        assert order is not None
+        order.total, order.current_total = 12_000, 7_000
+    page = bare((await maya.get(f"/panel/orders/{till.order_id}")).text)
+    assert re.search(r"order-total[^₪]*₪70.00", page)
+    assert re.search(r"All that was ordered\s+₪120.00", re.sub(r"<[^>]+>", " ", page))
 
 
 async def test_a_store_that_does_not_answer_is_said(till: Till, maya: Browser, admin: Admin) -> None:

@@ -228,6 +228,41 @@ async def states(place: Place, context: BrowserContext) -> None:
     await expect(page.get_by_role("button", name="המשך")).to_have_count(0)
 
 
+async def test_a_return_that_does_not_come_is_not_taken_for_the_one_before(place: Place, browser: Browser) -> None:
+    """Two returns of an order: the first is about to be called off, the second is looked at and the net is away."""
+    context = await browser.new_context(**PHONE, locale="en")
+    place.sim.shop.state.put("sessions", "of-the-test", {"customer": place.customer["id"]})
+    await context.add_cookies([{"name": "demo_shop", "value": "of-the-test", "url": place.shop}])
+    page = await context.new_page()
+    words = extension.words("en")
+    known = [{"id": id, "number": number, "state": "requested"} for id, number in (("one", "R1"), ("two", "R2"))]
+    nothing: dict[str, Any] = dict.fromkeys(("why", "note", "page", "carrier", "tracking", "tracking_url"), "")
+    shown = {
+        **known[0], **nothing, "kind": "refund", "resolution": "Money back", "keep": False, "label": None, "slip": None,
+        "way": None, "instead": [], "may": ["cancel"], "lines": [],
+    }  # fmt: skip
+    answers = {"/order": {"id": "a"}, "/orders/a": {"returns": known}, "/returns/one": shown}
+
+    async def answer(route: Route) -> None:
+        said = next(
+            (body for path, body in answers.items() if route.request.url.partition("?")[0].endswith(path)), None
+        )
+        allowed = {"access-control-allow-origin": "*", "access-control-allow-headers": "authorization,content-type"}
+        await route.fulfill(status=503 if said is None else 200, json=said or {}, headers=allowed)
+
+    await page.route("**/widget/account/**", answer)
+    target = urlencode({"target": "customer-account.order.action.render", "order": place.order["id"], "locale": "en"})
+    await page.goto(f"{place.shop}/account/extension?{target}")
+    await page.get_by_role("button", name=words["cancel"], exact=True).click(timeout=PATIENCE)
+    sure = page.get_by_role("button", name=words["cancel_sure"], exact=True)
+    await expect(sure).to_be_visible(timeout=PATIENCE)
+    await page.get_by_role("button", name=words["look"], exact=True).click()
+    await expect(page.get_by_role("button", name=words["again"], exact=True)).to_be_visible(timeout=PATIENCE)
+    await expect(sure).to_have_count(0)
+    await expect(page.get_by_text("R1", exact=False)).to_have_count(0)
+    await context.close()
+
+
 @pytest.mark.parametrize(("locale", "screen"), [("ar", PHONE), ("en", DESKTOP)])
 async def test_the_way_back_is_chosen_in_the_account_and_the_return_stands_there_afterwards(
     place: Place, browser: Browser, locale: str, screen: dict[str, Any]

@@ -122,6 +122,18 @@ def test_shopify_asks_for_more_where_the_exchange_costs_more(sim: Simulator) -> 
     assert minor(order["total_outstanding"]) == 3000
 
 
+def test_what_goes_out_instead_counts_in_what_a_shopify_order_comes_to(sim: Simulator) -> None:
+    """Also where it goes out before anything came back (Order.currentTotalPriceSet)."""
+    order = sent_order(sim)
+    before = minor(order["current_total_price"])
+    held = opened(sim, order, 1, exchangeLineItems=[{"variantId": gid("ProductVariant", 1), "quantity": 2}])
+    new = [{"id": held["exchange_line_items"][0]["admin_graphql_api_id"], "quantity": 2}]
+    price = minor(trade.find_variant(sim.shop, 1)[1]["price"])
+    returns.process(sim.shop, {"returnId": held["admin_graphql_api_id"], "exchangeLineItems": new})
+    assert minor(order["current_total_price"]) == before + 2 * price
+    assert minor(order["current_total_price_set"]["shop_money"]["amount"]) == before + 2 * price
+
+
 async def test_somebody_in_the_admin_opens_a_return_takes_goods_out_and_pays(sim: Simulator) -> None:
     order = sent_order(sim)
     line = str(order["line_items"][0]["id"])

@@ -17,7 +17,7 @@ from plugin import joining, stores, team
 from plugin.app import App
 from plugin.conversations import messages
 from plugin.conversations.conversations import Shopper
-from plugin.crm import sync, visitors
+from plugin.crm import batch, sync, visitors
 from plugin.crm.orders import Order
 from plugin.kernel import jobs
 from plugin.kernel.db import new_id
@@ -105,6 +105,29 @@ async def test_deliveries_claimed_before_the_move_are_neither_lost_nor_doubled(
     await handlers.drain(reading)
     assert await orders_of(app, host.workspace_id, guest.store) == ["10", "11", "20", "21", "22"]
     assert await unread(app, guest.store) == 0
+
+
+async def test_what_a_store_answers_while_it_moves_waits_for_the_end_of_it(app: App, merchant: Make) -> None:
+    """The move has the turn to write and takes the store next: who has the store and waits for the turn stops both."""
+    guest, host = await merchant("oud"), await merchant("kad")
+    move_id = await agreed(app, guest, host)
+
+    async def answered() -> None:
+        async with app.db.transaction(guest.workspace_id) as tx:
+            await sync.apply_answer(tx, guest.store.id, [OrderRecord("20", NOW, "#20", NOW, Money(100, "SAR", 2))])
+
+    async with app.db.transaction(guest.workspace_id) as tx:
+        await batch.lock(tx)
+        answer = asyncio.create_task(answered())
+        await asyncio.wait({answer}, timeout=0.3)
+        assert await tx.get(Store, guest.store.id, lock=True) is not None
+    await answer
+    assert await orders_of(app, guest.workspace_id, guest.store) == ["10", "11", "20"]
+    assert await run_move(app, host.workspace_id, move_id) == joining.DONE
+    async with app.db.transaction(guest.workspace_id) as tx:
+        await sync.apply_answer(tx, guest.store.id, [OrderRecord("21", NOW, "#21", NOW, Money(100, "SAR", 2))])
+    assert await orders_of(app, host.workspace_id, guest.store) == ["10", "11", "20"], "it has left"
+    assert await orders_of(app, guest.workspace_id, guest.store) == []
 
 
 async def test_a_batch_and_the_move_go_one_after_the_other(reading: App, app: App, merchant: Make) -> None:

@@ -6,8 +6,9 @@ from integrations.woocommerce.install import RETURN
 from integrations.woocommerce.webhooks import TOPICS as WOO_TOPICS
 from plugin import stores
 from plugin.crm.customers import Customer
-from plugin.crm.orders import Order
+from plugin.crm.orders import Order, OrderReturn
 from plugin.kernel.events import Event
+from plugin.returns.records import ReturnRequest
 from plugin.stores import Store
 from tests.journeys.conftest import SHOP, SHOPIFY_STOREFRONT, WOO, Owner, World
 
@@ -38,6 +39,24 @@ async def test_shopifys_history_arrives_to_the_end(world: World, shopify_store: 
     assert len({order.external_id for order in orders}) == len(orders)
     known = await world.all(shopify_store.workspace_id, Customer)
     assert len(known) >= counts["customers"]
+
+
+async def test_returns_that_lie_open_in_shopify_at_the_install_stand_in_the_queue(
+    world: World, shopify_store: Store
+) -> None:
+    await world.history_of(shopify_store)
+    told = await world.all(shopify_store.workspace_id, OrderReturn, OrderReturn.store_id == shopify_store.id)
+    lie_open = {one.external_id: one.status for one in told if one.status in ("requested", "open")}
+    assert "requested" in lie_open.values()
+
+    async def taken_over() -> dict[str, str]:
+        found = await world.all(shopify_store.workspace_id, ReturnRequest, ReturnRequest.external_id.in_(lie_open))
+        return {one.external_id: one.state for one in found} if len(found) == len(lie_open) else {}
+
+    states = await world.until(taken_over, what="taking over")
+    assert {id: state == "requested" for id, state in states.items()} == {
+        id: status == "requested" for id, status in lie_open.items()
+    }
 
 
 async def test_the_plugins_button_connects_a_woocommerce_store(world: World, woo_store: Store, owner: Owner) -> None:

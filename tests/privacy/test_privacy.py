@@ -1,5 +1,6 @@
 """Erasing exactly one store's share, handing data out, forgetting in time."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from plugin import privacy, stores
 from plugin.app import App
 from plugin.conversations.conversations import Conversation
 from plugin.conversations.messages import Message
-from plugin.crm import customers, identities, sync, visitors
+from plugin.crm import batch, customers, identities, sync, visitors
 from plugin.kernel import jobs
 from plugin.kernel.db import Tx, new_id
 from plugin.kernel.jobs import JobRow
@@ -163,6 +164,28 @@ async def test_a_redacted_store_takes_exactly_its_share(
         row = await tx.scalar(select(PrivacyRequest))
         assert (row.state, row.result["counts"]["orders"], row.result["counts"]["conversations"]) == ("done", 1, 2)
         assert row.due_at - row.asked_at == timedelta(days=30)
+
+
+async def test_a_store_is_redacted_beside_who_holds_it_and_waits_for_a_turn_to_write(app: App, workspace: UUID) -> None:
+    async with app.db.transaction(workspace) as tx:
+        store = await connect(tx, "blue")
+        await sync.apply(tx, store, records("blue"))
+    await leave(app, workspace, store)
+    async with app.db.transaction(workspace) as tx:
+        gone = await tx.get(Store, store.id)
+        assert gone is not None
+        assert await privacy.receive(tx, gone, "shop_redact", {"shop_domain": "blue"}, datetime.now(UTC))
+    async with app.db.transaction(workspace) as webhook:
+        assert await stores.held(webhook, store.id) is not None
+        erasing = asyncio.create_task(run_jobs(app, workspace))
+        await asyncio.wait({erasing}, timeout=0.5)
+        await batch.lock(webhook)
+    await erasing
+    async with app.db.transaction(workspace) as tx:
+        (request,) = list(await tx.scalars(select(PrivacyRequest)))
+        assert request.state == "done"
+        again = select(JobRow.last_error).where(JobRow.task == "redact_store", JobRow.attempts > 1)
+        assert list(await tx.scalars(again)) == []
 
 
 async def test_a_store_that_came_back_keeps_its_data(app: App, workspace: UUID) -> None:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from plugin.conversations import conversations as threads
+from plugin.conversations import merging
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.conversations.messages import BOT, Message
 from plugin.conversations.tags import ConversationTag
@@ -15,6 +16,7 @@ from plugin.crm.orders import Order
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import AhlanError, Conflict, NotFound
 from plugin.kernel.events import Event
+from plugin.kernel.text import isolate
 from plugin.returns import calls, claims, proof
 from plugin.returns.calls import Call, Stands
 from plugin.returns.proof import OrderProof
@@ -94,6 +96,9 @@ async def test_the_call_opens_that_order_to_that_browser_for_as_long_as_a_code_d
     assert await sees(desk, other) == []
     assert [one.stands for one in await waiting(desk, elsewhere)] == [Stands.WAITING]
     async with desk.app.db.transaction(desk.workspace) as tx:
+        held = await tx.get(Order, order)
+        assert held is not None
+        assert await proof.way(tx, mona, held) == "call", "and says so where it is asked how it was proven"
         row = await tx.get(OrderProof, call.id)
         assert row is not None
         assert row.ends_at is not None
@@ -137,8 +142,63 @@ async def test_an_undone_call_closes_the_order_and_waits_again(desk: Desk, noa: 
         ]
     assert [one.stands for one in await waiting(desk, talk)] == [Stands.WAITING]
     assert await audited(desk) == ["orders.call_confirmed", "orders.call_undone"]
+    opened, closed = await told(desk)
+    said = desk.app.catalogues.translator("ar").gettext(
+        "Order %(order)s is no longer open in your browser. If it is yours, write to us here."
+    )
+    assert closed == said % {"order": isolate("#1001", "ltr")}
+    assert not said.isascii()
+    assert closed != opened
     await confirm(desk, talk, call.id, order, noa)
     assert await sees(desk, mona) == [order]
+
+
+async def test_a_request_goes_with_its_message_when_conversations_are_merged_and_parted(desk: Desk, noa: Agent) -> None:
+    order = await desk.order(email="", shipping_address=HOME)
+    mona, same = await desk.browser(), await desk.browser()
+    first, second = await ask(desk, mona, "1002"), await ask(desk, same)
+    [call] = await waiting(desk, second)
+    async with desk.app.db.transaction(desk.workspace) as tx:
+        await merging.merge(tx, first, [second], by=noa, sure=True)
+    assert await waiting(desk, second) == []
+    with pytest.raises(NotFound):
+        await confirm(desk, second, call.id, order, noa)
+    assert [one.number for one in await waiting(desk, first)] == ["1001", "1002"]
+    await confirm(desk, first, call.id, order, noa)
+    assert (await sees(desk, same), await sees(desk, mona)) == ([order], []), "the browser that asked, and no other"
+    async with desk.app.db.transaction(desk.workspace) as tx:
+        said = await tx.get(Message, call.id)
+        assert said is not None
+        join = await merging.split(tx, first, said.position, by=noa)
+        parted = join.conversation_id if join.conversation_id != first else join.other_id
+    assert [(one.number, one.stands) for one in await waiting(desk, parted)] == [("1001", Stands.OPEN)]
+    assert [one.number for one in await waiting(desk, first)] == ["1002"]
+    await undo(desk, parted, call.id, noa)
+    assert await sees(desk, same) == []
+    async with desk.app.db.transaction(desk.workspace) as tx:
+        last = await tx.scalar(
+            select(Message).where(Message.author == BOT).order_by(Message.created_at.desc()).limit(1)
+        )
+        assert last is not None
+        assert last.conversation_id == parted
+
+
+async def test_a_second_request_and_the_answer_to_the_first_do_not_wait_for_each_other(desk: Desk, noa: Agent) -> None:
+    order = await desk.order(email="", shipping_address=HOME)
+    mona = await desk.browser()
+    talk = await ask(desk, mona)
+    [call] = await waiting(desk, talk)
+    async with desk.app.db.transaction(desk.workspace) as tx:
+        await threads.lock(tx, talk)
+        answered = asyncio.create_task(confirm(desk, talk, call.id, order, noa))
+        await asyncio.wait({answered}, timeout=0.3)
+        await claims.call_back(
+            tx, mona, uuid4(), desk.store, number="1001", phone=TYPED, text="still me",
+            words=desk.app.catalogues.translator("en"), catalogues=desk.app.catalogues,
+        )  # fmt: skip
+    with pytest.raises(Conflict):
+        await answered
+    assert [one.stands for one in await waiting(desk, talk)] == [Stands.WAITING]
 
 
 async def test_not_them_ends_the_request_and_tells_nothing(desk: Desk, noa: Agent) -> None:

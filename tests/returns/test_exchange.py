@@ -320,6 +320,25 @@ async def test_all_units_can_be_asked_for_again_and_no_more(till_in_memory: Shop
     assert [one.code for one in refused.refused] == ["quantity"]
 
 
+async def test_who_changes_a_return_before_its_yes_was_told_is_told_once(till_in_memory: Shop) -> None:
+    """The worker was busy: both agreements wait, and they would say the same of the return as it is now."""
+    await till_in_memory.policy(replace(AT_ONCE, pay_when=PayWhen.RECEIVED))
+    request = await till_in_memory.submit()
+    await _change(till_in_memory, request, want((MUG, 1)))
+    await till_in_memory.work("tell_return")
+    (told,) = await till_in_memory.said(request)
+    assert "is approved" in told
+
+
+async def test_who_changes_a_return_after_its_yes_is_told_anew(till_in_memory: Shop) -> None:
+    await till_in_memory.policy(replace(AT_ONCE, pay_when=PayWhen.RECEIVED))
+    request = await till_in_memory.submit()
+    await till_in_memory.work("tell_return")
+    await _change(till_in_memory, request, want((MUG, 1)))
+    await till_in_memory.work("tell_return")
+    assert ["is approved" in told for told in await till_in_memory.said(request)] == [True, True]
+
+
 async def test_the_second_of_two_changes_sees_the_first(till_in_memory: Shop) -> None:
     shop = till_in_memory
     request = await shop.submit(want((SHIRT, 2)))

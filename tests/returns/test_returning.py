@@ -159,6 +159,31 @@ async def test_an_order_shows_no_total_under_fewer_goods_than_it_is_of(shop: Sho
     left = (await http.get(address)).json()
     assert [one["quantity"] for one in left["lines"]] == [1]
     assert left["total"] is None
+    (listed,) = (await http.get("/widget/orders")).json()["orders"]
+    assert (listed["items"], listed["total"]) == (1, None)
+
+
+async def test_an_order_is_told_with_what_it_comes_to_now_in_the_list_too(shop: Shop, client: Client) -> None:
+    """Two shirts of 50.00, a mug of 20.00: a shirt went back."""
+    http = await client()
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        for place, (id, count, back) in enumerate([(SHIRT, 2, 1), (MUG, 1, 0)]):
+            tx.add(OrderLine(order_id=shop.order_id, external_id=id, store_id=shop.store.id, version=datetime.now(UTC),
+                             position=place, title=id, quantity=count, refunded_quantity=back))  # fmt: skip
+        await tx.execute(update(Order).where(Order.id == shop.order_id).values(current_total=7_000))
+
+    async def told() -> list[tuple[int, int]]:
+        (listed,) = (await http.get("/widget/orders")).json()["orders"]
+        whole = (await http.get(f"/widget/orders/{shop.order_id}")).json()
+        return [(one["items"], one["total"]["amount"]) for one in (listed, whole)]
+
+    assert await told() == [(2, 7_000)] * 2
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        await tx.execute(update(OrderLine).values(refunded_quantity=OrderLine.quantity))
+        await tx.execute(update(Order).values(current_total=0, payment_status="refunded"))
+    assert await told() == [(3, 12_000)] * 2, "what ended is shown as it was"
+    whole = (await http.get(f"/widget/orders/{shop.order_id}")).json()
+    assert [one["quantity"] for one in whole["lines"]] == [2, 1]
 
 
 async def test_the_links_to_papers_live_as_long_as_the_page_that_shows_them(shop: Shop, client: Client) -> None:

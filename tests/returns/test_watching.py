@@ -111,6 +111,61 @@ async def test_a_return_that_was_made_in_the_store_stands_in_the_queue_and_nobod
     assert shop.desk.told() == ["EndReturn"]
 
 
+async def _history(shop: Shop, *returns: tuple[str, str, int]) -> None:
+    """The store's history was read: returns by id, status and days ago, of before the install, without their news."""
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        for external_id, status, days in returns:
+            at = datetime.now(UTC) - timedelta(days=days)
+            moment = {"requested": {"requested_at": at}, "open": {"approved_at": at}, "closed": {"closed_at": at}}
+            tx.add(
+                OrderReturn(
+                    id=new_id(), store_id=shop.store.id, external_id=external_id, order_id=shop.order_id,
+                    order_external_id="x", version=datetime.now(UTC), status=status, name=f"#1001-{external_id}",
+                    **moment[status],
+                )
+            )  # fmt: skip
+        await tx.record("store.backfilled", subject_id=shop.store.id, store_id=shop.store.id)
+
+
+async def test_what_lay_open_in_the_store_before_the_install_is_taken_over_once(shop: Shop) -> None:
+    await _history(shop, ("R1", "requested", 3), ("R2", "open", 40), ("R3", "closed", 90))
+    await shop.work("take_over_returns")
+    found = {one.external_id: one for one in await _all(shop)}
+    assert {id: (one.origin, one.state) for id, one in found.items()} == {
+        "R1": (STORES, State.REQUESTED), "R2": (STORES, State.APPROVED),
+    }  # fmt: skip
+    three = datetime.now(UTC) - timedelta(days=3)
+    waiting = found["R1"].waiting_since
+    assert waiting is not None
+    assert abs(waiting - three) < timedelta(minutes=1), "it has waited since it was asked for"
+    assert abs(found["R1"].created_at - three) < timedelta(minutes=1), "and counts on that day"
+    assert found["R2"].waiting_since is None
+    await _history(shop)
+    await _told(shop, "R1", "requested")
+    await shop.work("take_over_returns")
+    await shop.work()
+    again = {one.external_id: one.id for one in await _all(shop)}
+    assert {id: again[id] for id in found} == {id: one.id for id, one in found.items()}
+    assert shop.desk.heard == []
+
+
+async def test_what_the_store_shows_of_ours_is_not_taken_over_while_it_is_being_opened(shop: Shop) -> None:
+    await shop.policy(Policy(automatic=True))
+    request = await shop.submit()
+    shop.desk.kill, shop.desk.of = "after", OpenReturn
+    with pytest.raises(Killed):
+        await shop.work("carry_return")
+    await _history(shop, (f"return-{(await shop.steps(request))[0].key}", "open", 0))
+    await shop.work("take_over_returns")
+    assert [one.id for one in await _all(shop)] == [request.id]
+    await shop.hurry()
+    await shop.work("carry_return")
+    await shop.hurry("take_over_returns")
+    await shop.work("take_over_returns")
+    (only,) = await _all(shop)
+    assert (only.id, only.origin) == (request.id, "ahlan")
+
+
 @pytest.mark.parametrize("name", ["approve", "decline", "cancel"])
 async def test_what_is_decided_here_about_a_return_of_the_stores_own_reaches_it_and_its_customer(
     shop: Shop, name: str

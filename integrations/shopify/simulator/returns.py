@@ -507,6 +507,7 @@ def _send_instead(shop: Shop, order: Doc, held: Doc, told: Doc) -> None:
         )
         order["fulfillment_status"] = "partial"
         trade.change_stock(shop, variant["id"], -quantity)
+        trade.retotal(order)
 
 
 def _processed_body(held: Doc, told: Doc) -> Doc:

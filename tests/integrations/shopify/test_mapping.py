@@ -261,6 +261,17 @@ def test_the_shops_money_counts_not_the_shoppers() -> None:
     assert mapping.order_node(node).total == record.total
 
 
+def test_what_an_order_comes_to_now_stands_beside_its_total() -> None:
+    record = read("orders/updated", _order(total_price="60.00", current_total_price="37.00"))
+    assert (record.total, record.current_total) == (Money(6000, "ILS", 2), Money(3700, "ILS", 2))
+    bags = {name: {"shopMoney": {"amount": amount, "currencyCode": "ILS"}}
+            for name, amount in (("totalPriceSet", "60.0"), ("currentTotalPriceSet", "37.0"))}  # fmt: skip
+    at = {"createdAt": "2026-11-01T08:00:00Z", "updatedAt": "2026-11-01T08:00:01Z"}
+    node = mapping.order_node({"id": "gid://shopify/Order/1", **at, **bags})
+    assert (node.total, node.current_total) == (record.total, record.current_total)
+    assert read("orders/updated", _order()).current_total is None, "not told is not the same"
+
+
 @pytest.mark.parametrize("amount", ["", None, "ten", "NaN", "1e400", "1,00"])
 def test_an_order_without_a_readable_total_is_refused(amount: Any) -> None:
     with pytest.raises(ValueError):

@@ -41,6 +41,7 @@ def test_an_order_with_two_refunds_keeps_its_total_and_says_partially_refunded()
     assert order.version == datetime(2026, 11, 22, 1, 27, 34, tzinfo=UTC)
     assert order.placed_at == datetime(2026, 11, 22, 1, 26, 31, tzinfo=UTC)
     assert (order.total, order.refunded, order.shipping_total) == (usd(4690), usd(2000), usd(500))
+    assert order.current_total == usd(2690)
     assert (order.status, order.payment_status, order.fulfilment_status) == (
         "closed",
         "partially_refunded",

@@ -18,7 +18,7 @@ function row({ id, name, at, items, total, picture: url, step, late }, open) {
         "span",
         { class: "words" },
         el("span", { class: "title" }, ltr(name)),
-        el("span", { class: "detail" }, `${date(at)} · ${plural("o.items", items)} · `, el("bdi", {}, money(total))),
+        el("span", { class: "detail" }, `${date(at)} · ${plural("o.items", items)}`, total && [" · ", el("bdi", {}, money(total))]),
         step && el("span", { class: `mark ${step === "cancelled" || late ? "warn" : ["delivered", "fetched"].includes(step) ? "good" : ""}` }, t(`o.step.${step}`)),
       ),
       icon("chevron-right"),

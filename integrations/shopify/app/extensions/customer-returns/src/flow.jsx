@@ -113,6 +113,7 @@ export function Flow({ order, Frame, leave, first = "" }) {
   if (step === "made")
     return (
       <Made
+        key={looked}
         id={looked}
         number={number}
         others={returns.filter((one) => one.id !== looked)}

@@ -19,8 +19,7 @@ const DECLINED = ["declined", "cancelled"];
 const ENDED = [...DECLINED, "paid", "closed"];
 const UNSENT = ["approved", "sent"];
 const PAUSES = [3000, 5000, 9000, 15_000];
-/** Links to papers are good for a minute: they are fetched anew before that. */
-const FRESH = 40_000;
+const LATER = 40_000;
 
 /** What comes next, by its key. @param {Shown} shown */
 function then({ state, kind, keep, label, slip, way }) {
@@ -41,7 +40,7 @@ const there = ({ may }) => (may.includes("answer") ? t("page_answer") : may.incl
  * @param {{id: string, number: string, others: Known[], busy: boolean, notices: import("preact").ComponentChildren,
  *   during: (work: () => Promise<void>) => Promise<void>, only: (work: () => Promise<void>) => Promise<void>,
  *   look: (id: string) => void, seen: (found: Known) => void, anew: () => void, Frame: (props: import("./flow.jsx").Framed) => any, leave?: import("./flow.jsx").Button}} props
- * `number` is that of a return that was sent this moment.
+ * `id` stays the same: another return is another screen. `number` is that of a return that was sent this moment.
  */
 export function Made({ id, number, others, busy, notices, during, only, look, seen, anew, Frame, leave }) {
   const [shown, setShown] = useState(/** @type {Shown | null} */ (null));
@@ -59,18 +58,18 @@ export function Made({ id, number, others, busy, notices, during, only, look, se
     seen(found);
   };
   const load = () => during(() => see(`/returns/${id}`));
-  useEffect(() => void load(), [id]);
+  useEffect(() => void load(), []);
   useEffect(() => {
     if (!shown || !open) return;
     let turn = 0;
     const again = async () => {
       // What is not answered now is asked once more: the screen says what it last knew.
       await see(`/returns/${id}`).catch(() => {});
-      timer = setTimeout(again, PAUSES[++turn] ?? FRESH);
+      timer = setTimeout(again, PAUSES[++turn] ?? LATER);
     };
     let timer = setTimeout(again, PAUSES[0]);
     return () => clearTimeout(timer);
-  }, [id, !shown, open]);
+  }, [!shown, open]);
 
   const cancel = () =>
     only(async () => {
