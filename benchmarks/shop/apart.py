@@ -63,8 +63,7 @@ def meant_alike(
 ) -> Iterator[tuple[str, str]]:
     """Questions with a line whose vector is as near as `COSINE`, as a question or as a statement, both as heard."""
     asked, known = (in_batches(embedder, [listener.hear(text).text for text in texts]) for texts in (questions, lines))
-    # By the last layer: what the one below says is near for any two texts.
-    parts = [slice(at * DIMENSION, (at + 1) * DIMENSION) for at in range(0, OF_MESSAGE, 2)]
+    parts = [slice(at * DIMENSION, (at + 1) * DIMENSION) for at in range(OF_MESSAGE)]
     near = np.maximum.reduce([asked[:, part] @ known[:, part].T for part in parts])
     for question, line in np.argwhere(near >= COSINE):
         yield questions[question], lines[line]

@@ -55,7 +55,7 @@ class E5:
 
     def vectors(self, texts: Sequence[str], parts: int) -> Floats:
         """Two vectors side by side, each of length one, for each text, which begins with what it is: "query: " or
-        "passage: ". The first one is the model's; the second comes from the layer below its last.
+        "passage: ". The first one is the model's; the second is the middle between that and the layer below its last.
 
         A text of more tokens than the model reads at once is read in so many `parts` at most, each counting as much as
         it is long; what comes behind them is not read. One sign can be twenty tokens, so characters are no bound.
@@ -77,8 +77,8 @@ class E5:
             order, now = order[:-room], order[-room:]
             for at, mean in zip(now, self._means([read[at] for at in now]), strict=True):
                 found[owners[at]] += len(read[at]) * mean
-        found /= np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-6)
-        return found.reshape(len(texts), 2 * self.width)
+        last, below = _long_as_one(found[:, 0]), _long_as_one(found[:, 1])
+        return np.hstack([last, _long_as_one(last + below)])
 
     def _means(self, parts: Sequence[Sequence[int]]) -> Floats:
         framed = [self._pieces.framed(list(part)) for part in parts]
@@ -92,3 +92,8 @@ class E5:
         written = self._session.run(None, dict(zip(self._inputs, (read, there), strict=True)))
         share = (there / there.sum(axis=1, keepdims=True)).astype(np.float32)[:, :, None]
         return np.stack([(layer * share).sum(axis=1) for layer in written], axis=1)
+
+
+def _long_as_one(vectors: Floats) -> Floats:
+    found: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    return found

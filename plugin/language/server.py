@@ -410,4 +410,6 @@ def _bound(path: Path) -> socket.socket:
 async def run(path: Path, stop: asyncio.Event, kept: KeptVectors) -> None:
     """Load the models and answer until `stop` is set."""
     library = await asyncio.to_thread(lambda: Library(E5Embedder(), Listener(), kept))
+    # What it took to read the model.
+    give_back()
     await Server(library).serve(path, stop)
