@@ -4,7 +4,7 @@ import { money, t } from "../panel/words.js";
 import { instead, swapOf } from "./instead.js";
 import { method } from "./method.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, part, stepper } from "./pieces.js";
+import { action, complaint, date, field, form, goods, part, stepper, sum } from "./pieces.js";
 
 /** `change`: the return that is asked for anew; what it says so far is where one begins. */
 export async function back(orders, { order, step = 1, change = "" }) {
@@ -178,8 +178,7 @@ const asWish = (wish, chosen) => ({
   }),
 });
 
-const sum = (label, amount, { minus = false, strong = false } = {}) =>
-  amount && el("p", { class: strong ? "sum strong" : "sum" }, el("span", {}, label), el("bdi", {}, money(minus ? { ...amount, amount: -amount.amount } : amount)));
+const less = (fee) => fee && { ...fee, amount: -fee.amount };
 
 async function review(orders, { offer, chosen, wish, base }) {
   const { view, say } = complaint();
@@ -217,17 +216,17 @@ async function review(orders, { offer, chosen, wish, base }) {
       part(
         offer.resolutions[wish.resolution],
         el("ul", { class: "items" }, decided.lines.map((one) => goods({ ...line(one), quantity: one.quantity }, el("bdi", { class: "price" }, money(one.goods))))),
-        sum(t("o.restocking"), decided.restocking, { minus: true }),
-        sum(t("o.shipping_fee"), decided.shipping, { minus: true }),
+        sum(t("o.else_gets"), swapped),
+        sum(t("o.restocking"), less(decided.restocking)),
+        sum(t("o.shipping_fee"), less(decided.shipping)),
         sum(t("o.delivery_back"), decided.delivery),
         decided.capped && el("p", { class: "quiet" }, t("o.capped")),
-        sum(t("o.cash"), decided.cash, { strong: true }),
-        sum(t("o.credit"), decided.credit, { strong: !decided.bonus }),
+        sum(t("o.cash"), decided.cash, true),
+        sum(t("o.credit"), decided.credit, !decided.bonus),
         sum(t("o.bonus"), decided.bonus),
-        decided.bonus && sum(t("o.credit_all"), { ...decided.credit, amount: decided.credit.amount + decided.bonus.amount }, { strong: true }),
-        sum(t("o.owed"), decided.owed, { strong: true }),
+        decided.bonus && sum(t("o.credit_all"), { ...decided.credit, amount: decided.credit.amount + decided.bonus.amount }, true),
+        sum(t("o.owed"), decided.owed, true),
         decided.owed && el("p", { class: "quiet" }, t("o.owed_when")),
-        swapped && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, swapped)),
         !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, [way.words, wish.day && date(wish.day)].filter(Boolean).join(" · "), wish.place && wish.where && [" · ", el("bdi", {}, wish.where)])),
         decided.keep && el("p", { class: "notice good" }, icon("check"), el("span", {}, t("o.keep"))),
         el("p", { class: "quiet" }, decided.review ? t("o.reviewed") : t("o.at_once")),

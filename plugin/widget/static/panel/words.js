@@ -8,7 +8,7 @@ const plurals = new Intl.PluralRules(config.locale);
 const numbers = new Intl.NumberFormat(locale);
 
 /** What somebody typed keeps its own direction inside our sentence. */
-const isolate = (text) => `\u2068${text}\u2069`;
+export const isolate = (text) => `\u2068${text}\u2069`;
 
 /** The text of `key` with {placeholders} filled; values are isolated. */
 export function t(key, values = {}) {
