@@ -244,6 +244,8 @@ class Returning:
             "ways": [{"code": one, "words": words.gettext(shipping.NAMES[one])} for one in ways],
             "days": [day.isoformat() for day in shipping.days(today)] if Method.PICKUP in ways else [],
             "any": offer.policy.policy.exchange_any,
+            # Whether a choice may turn out to stay with the shopper: that is asked before the way back.
+            "keeps": bool(offer.policy.policy.keep_below),
         }
 
     async def _held(self, request: Request, spend: Limit = LOOKING) -> Pass:

@@ -19,7 +19,7 @@ export async function back(orders, { order, step = 1, change = "" }) {
     orders.offered = { base, ...offered };
   }
   const offer = orders.offered;
-  const STEPS = [items, reasons, resolution, ...(offer.ways.length > 0 ? [method] : []), review];
+  const STEPS = [items, reasons, resolution, ...(offer.ways.length > 0 && !(offer.keeps && wish.kept) ? [method] : []), review];
   const chosen = offer.lines.filter(({ id, most }) => Math.min(wish.items[id]?.quantity ?? 0, most) > 0);
   const at = chosen.length === 0 ? 1 : Math.min(step, STEPS.length);
   const screen = await STEPS[at - 1](orders, { offer, wish, keep, chosen, base, next: () => orders.go("back", { order, step: at + 1, change }, { instead: true }) });
@@ -132,7 +132,7 @@ async function reasons(orders, { chosen, wish, keep, next }) {
   return { title: t("o.why_title"), nodes: [form(go, ...asked, view)] };
 }
 
-async function resolution(orders, { offer, chosen, wish, keep, next }) {
+async function resolution(orders, { offer, chosen, wish, keep, next, base }) {
   const { view, say } = complaint();
   const offered = Object.keys(offer.resolutions).filter((one) => chosen.every((line) => line.resolutions.includes(one) && (one !== "exchange" || offer.any || line.instead.length > 0)));
   if (!offered.includes(wish.resolution)) keep({ resolution: offered.length === 1 ? offered[0] : "" });
@@ -154,10 +154,12 @@ async function resolution(orders, { offer, chosen, wish, keep, next }) {
   show();
   const go = action(
     t("o.next_step"),
-    () => {
+    async () => {
       if (!wish.resolution) return say(t("o.wish_missing"));
       const bare = wish.resolution === "exchange" && chosen.find(({ id }) => !wish.items[id].instead);
       if (bare) return say(t("o.instead_missing", { item: bare.title }));
+      // What a shop does not want back is not asked how it gets there.
+      if (offer.keeps) keep({ kept: (await orders.api.post(`${base}/decision`, asWish(wish, chosen))).keep });
       return next();
     },
     { complain: say, type: "submit" },
