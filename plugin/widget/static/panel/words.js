@@ -37,7 +37,9 @@ export const moment = (date) => exact.format(date);
 
 /** Minor units of a currency as people write them. */
 export function money({ amount, currency, exponent }) {
-  return new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount / 10 ** exponent);
+  const text = new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount / 10 ** exponent);
+  // The sign of "US$" would jump before its letters in a line from right to left.
+  return text.replace(/[A-Z][$£¥]/g, "$&\u200e");
 }
 
 const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
