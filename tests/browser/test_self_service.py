@@ -206,6 +206,8 @@ async def test_what_ended_meanwhile_becomes_a_request_with_one_press(
 
 async def reopened(page: Page, screen: str, given: dict[str, object]) -> None:
     """The page as whoever left this screen open finds it again."""
+    # The order that is still coming would be what was left.
+    await expect(page.locator(".doing button").first).to_be_visible(timeout=PATIENCE)
     await page.evaluate(
         "at => localStorage.setItem(Object.keys(localStorage).find((one) => one.endsWith('flow')), "
         "JSON.stringify({ at }))",
