@@ -149,6 +149,8 @@ class Translator:
             # Babel leaves the bare hyphen of the pattern, which jumps behind the digits; CLDR's sign holds its place.
             minus = numbers.get_minus_sign_symbol(self.language.locale, numbering_system=self._numbering)
             text = text.replace(minus, "-").replace("-", minus)
+        # The sign of "US$" or "CA$" would jump before its letters in a line from right to left.
+        text = re.sub(r"(?<=[A-Z])[$£¥]", "\\g<0>\u200e", text)
         # A currency without a sign of its own keeps its distance (CLDR's currency spacing, which Babel leaves out).
         return isolate(re.sub(r"(?<=[A-Z])(?=[0-9٠-٩])", "\u00a0", self._in_digits(text)))
 

@@ -4,10 +4,11 @@ Each follows an event, so that it is said once, whatever dies; the store's own r
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from plugin.app import App
 from plugin.conversations import attachments, messages
@@ -23,13 +24,17 @@ from plugin.platform import PlatformError
 from plugin.returns import pages, papers, policies, printing, self_service
 from plugin.returns.policy import PayWhen, Resolution
 from plugin.returns.records import OURS, ReturnRequest
-from plugin.returns.shipping import Method
+from plugin.returns.shipping import Method, ReturnPlace
 from plugin.returns.states import State
 from plugin.stores import Store
+
+TURN_SECONDS: Final = 15
+"""How long what follows waits for the news that a return is agreed: a few tries, far from the last."""
 
 
 async def tell_return(app: App, workspace_id: UUID, *, event_id: str, subject_id: str) -> None:
     """Task, after a step of a return: tell the shopper."""
+    await _in_turn(app, workspace_id, UUID(event_id), UUID(subject_id))
     paper = await _paper(app, workspace_id, UUID(event_id), UUID(subject_id))
     link = await _pay_link(app, workspace_id, UUID(event_id), UUID(subject_id))
     async with app.db.transaction(workspace_id) as tx:
@@ -84,6 +89,29 @@ async def _replaced(tx: Tx, event: Event) -> bool:
         .limit(1)
     )
     return later is not None
+
+
+async def _in_turn(app: App, workspace_id: UUID, event_id: UUID, request_id: UUID) -> None:
+    """Raises TaskError while the news that a return is agreed, whose slip takes a moment to draw, is still to come.
+
+    A label is ready within seconds: told first, it would be read as another parcel's. Nobody waits longer than
+    `TURN_SECONDS` for a letter that cannot be written.
+    """
+    async with app.db.transaction(workspace_id) as tx:
+        request = await tx.get(ReturnRequest, request_id)
+        if request is None or request.conversation_id is None:
+            return
+        agreed = await tx.scalar(
+            select(Event.id).where(
+                Event.workspace_id == tx.workspace_id, Event.subject_id == request_id,
+                Event.kind == "return_request.approved", Event.id < event_id,
+                Event.at > func.clock_timestamp() - timedelta(seconds=TURN_SECONDS),
+            )
+            .order_by(Event.id.desc())
+            .limit(1)
+        )  # fmt: skip
+        if agreed is not None and not await messages.is_there(tx, request.conversation_id, agreed):
+            raise TaskError("the news that it is agreed comes first", retry=True, after=2.0)
 
 
 async def _led(app: App, tx: Tx, store: Store, request: ReturnRequest, t: Translator) -> str:
@@ -143,7 +171,12 @@ async def _said(tx: Tx, event: Event, request: ReturnRequest, t: Translator) -> 
     tell = _TOLD.get(event.kind)
     if tell is None:
         return ""
-    values = {"number": isolate(request.number, "ltr"), "order": isolate(str(event.data.get("order", "")), "ltr")}
+    place = await tx.get(ReturnPlace, request.place_id) if request.place_id is not None else None
+    values = {
+        "number": isolate(request.number, "ltr"),
+        "order": isolate(str(event.data.get("order", "")), "ltr"),
+        "place": isolate(place.name) if place is not None else "",
+    }
     said = tell(t, request, event.data, values)
     if said and event.kind == "return_request.approved" and not request.keep:
         version = await policies.version(tx, request.policy_version) if request.policy_version else None
@@ -213,8 +246,24 @@ def _approved(t: Translator, request: ReturnRequest, data: Mapping[str, Any], va
     if request.keep:
         nothing = t.gettext("You need not send anything back.")
         return f"{said} {nothing}"
-    way = t.gettext("We send you what you need for the parcel, unless you were told to send it yourself.")
-    return f"{said} {way}"
+    return f"{said} {_way(t, request, values)}"
+
+
+def _way(t: Translator, request: ReturnRequest, values: Mapping[str, str]) -> str:
+    """What comes next, by the way that was chosen."""
+    label = t.gettext("The label for the parcel comes in a message of its own.")
+    if request.method == Method.PICKUP and request.pickup_on is not None:
+        fetched = t.gettext("The courier fetches it on %(day)s.", day=t.format_date(request.pickup_on))
+        return f"{fetched} {label}"
+    if request.method == Method.LABEL:
+        return label
+    if request.method == Method.CODE:
+        return t.gettext("The code for the counter comes in a message of its own.")
+    if request.method == Method.POINT and values["place"]:
+        return t.gettext("Bring the parcel to %(place)s.", place=values["place"])
+    if request.method == Method.STORE and values["place"]:
+        return t.gettext("Bring the goods to %(place)s.", place=values["place"])
+    return t.gettext("We send you what you need for the parcel, unless you were told to send it yourself.")
 
 
 def _when_paid(t: Translator, request: ReturnRequest, pays: str) -> str:

@@ -46,6 +46,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.code_label": _("Code of 6 digits"),
         "o.open": _("Open the order"),
         "o.resend": _("Send a new code"),
+        "o.resent": _("A new code was asked for. Only the newest one counts."),
         "o.details": _("Change the details"),
         "o.no_code": _("No code? An order without an e-mail address has none to send it to."),
         "o.no_codes": _("This shop sends no codes yet. Leave your request: the shop calls you, then takes care of it."),

@@ -244,6 +244,8 @@ class Returning:
             "ways": [{"code": one, "words": words.gettext(shipping.NAMES[one])} for one in ways],
             "days": [day.isoformat() for day in shipping.days(today)] if Method.PICKUP in ways else [],
             "any": offer.policy.policy.exchange_any,
+            # Whether a choice may turn out to stay with the shopper: that is asked before the way back.
+            "keeps": bool(offer.policy.policy.keep_below),
         }
 
     async def _held(self, request: Request, spend: Limit = LOOKING) -> Pass:
@@ -289,8 +291,10 @@ class Returning:
             may = await _may(tx, found)
             way = await _way(tx, found, self._words(held))
             page = await telling.page_of(self.app, tx, store, found, self._words(held).locale) if store else ""
+        owed = _some(found.decided.owed) if found.decision and State(found.state) not in _OVER else None
         if "pay" in may and await self._paid(store, found):
             may.remove("pay")
+            owed = None
         words = self._words(held)
         # Nobody asks for them anew while the page stands there: they are good for as long as its session.
         label, slip = (
@@ -327,7 +331,7 @@ class Returning:
             "instead": [part.title for part in found.chosen.exchange]
             if found.chosen and State(found.state) not in (State.DECLINED, State.CANCELLED)
             else [],
-            "owed": _some(found.decided.owed) if found.decision else None,
+            "owed": owed,
             "lines": [
                 {
                     "title": line.title,
@@ -349,6 +353,9 @@ class Returning:
                 return not await telling.pay_link(self.app, store, found)
         except (PlatformError, TaskError, TimeoutError):
             return False
+
+
+_OVER = frozenset({State.DECLINED, State.CANCELLED, State.CLOSED})
 
 
 async def _may(tx: Tx, found: ReturnRequest) -> list[str]:

@@ -182,3 +182,25 @@ async def test_on_a_phone_the_place_of_the_help_centre_where_one_is_stands_in_vi
     page = await open_as(shop.email, "help/reports", size="phone")
     tab = page.locator(".tabs [aria-current]")
     await expect(tab).to_be_in_viewport(ratio=0.9, timeout=SOON)
+
+
+async def test_what_was_looked_for_is_read_whole_on_a_phone(panel: Panel, shop: Shop, open_as: Open) -> None:
+    said = "how do I wash the linen tablecloth so that it does not shrink in the first wash"
+    async with panel.app.db.transaction(shop.workspace_id) as tx:
+        await reading.searched(tx, said, "en", 0)
+        article = await articles.create(tx, shop.owner.id, Kind.ARTICLE, "en")
+        await articles.write(tx, article, "en", "Delivery", "Five days.", by=shop.owner.id)
+        await articles.publish(tx, article, "en", by=shop.owner)
+        await reading.vote(tx, article.id, "en", helped=False)
+        await reading.explain(tx, article.id, "en", reading.Reason.MISSING, said)
+    page = await open_as(shop.email, "help/reports", size="phone")
+    row = page.get_by_role("region", name="Searched and not found").locator("tbody tr")
+    words, draft = row.locator("th"), row.get_by_role("button", name="Write a draft")
+    await expect(draft).to_be_in_viewport(ratio=1, timeout=SOON)
+    seen, whole = await words.bounding_box(), await row.bounding_box()
+    assert seen is not None
+    assert whole is not None
+    assert seen["width"] > whole["width"] * 0.9, "not one word a line"
+    assert await page.locator(".scrolls").evaluate_all(
+        "all => all.length > 1 && all.every((one) => one.scrollWidth <= one.clientWidth)"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -199,5 +200,90 @@ async def test_what_ended_meanwhile_becomes_a_request_with_one_press(
     )
     assert till.wire.writes == []
     assert any("Please cancel order" in said for said in await told(till))
+    assert broken == []
+    await page.context.close()
+
+
+async def reopened(page: Page, screen: str, given: dict[str, object]) -> None:
+    """The page as whoever left this screen open finds it again."""
+    # The order that is still coming would be what was left.
+    await expect(page.locator(".doing button").first).to_be_visible(timeout=PATIENCE)
+    await page.evaluate(
+        "at => localStorage.setItem(Object.keys(localStorage).find((one) => one.endsWith('flow')), "
+        "JSON.stringify({ at }))",
+        {"screen": screen, "given": given},
+    )
+    await page.reload()
+
+
+async def test_the_code_for_the_counter_stands_on_the_page_of_a_return(
+    shopify_till: Till, site: str, browser: Browser
+) -> None:
+    page, broken = await opened(shopify_till, site, browser, "ar")
+    drawn = "<svg xmlns='http://www.w3.org/2000/svg' width='200' height='200'/>"
+    await page.route("**/code.svg", lambda route: route.fulfill(content_type="image/svg+xml", body=drawn))
+    told = {
+        "id": "R" * 22, "number": "R-1004", "order": {"id": str(shopify_till.order_id), "name": "#1004"},
+        "state": "sent",
+        "steps": [{"state": "sent", "at": datetime.now(UTC).isoformat()}], "resolution": "Money back",
+        "kind": "refund", "keep": False, "cash": {"amount": 31950, "currency": "ILS", "exponent": 2}, "why": "",
+        "note": "", "carrier": "USPS", "tracking": "94", "label": "/code.svg", "slip": "/slip.pdf",
+        "way": {"code": "code", "words": "With a code"}, "instead": [], "lines": [], "may": [], "owed": None,
+    }  # fmt: skip
+    await page.route(f"**/widget/returns/{'R' * 22}", lambda route: route.fulfill(json=told))
+    await page.goto(f"{page.url}&return={'R' * 22}")
+    code = page.locator("img.qr")
+    await expect(code).to_be_visible(timeout=PATIENCE)
+    assert await code.evaluate("one => one.naturalWidth") == 200
+    assert await code.evaluate("one => getComputedStyle(one).backgroundColor") == "rgb(255, 255, 255)", (
+        "in the dark too"
+    )
+    papers = page.locator(".part", has=code)
+    await expect(papers.locator("a")).to_have_count(2)
+    title = page.locator(".bar h1")
+    await expect(title).to_contain_text("R-1004")
+    room = await title.evaluate(
+        "one => parseFloat(getComputedStyle(one).lineHeight) / parseFloat(getComputedStyle(one).fontSize)"
+    )
+    assert room >= 1.65, "what hangs below an Arabic line is not cut"
+    assert broken == []
+    await page.context.close()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_whoever_keeps_the_goods_is_not_asked_how_they_come_back(
+    shopify_till: Till, site: str, browser: Browser, keep: bool
+) -> None:
+    page, broken = await opened(shopify_till, site, browser, "en")
+    price = {"amount": 2600, "currency": "ILS", "exponent": 2}
+    line = {
+        "id": "l1", "title": "روب", "variant": "", "most": 1, "price": price, "picture": "", "until": None,
+        "reasons": [{"code": "style", "words": "Not my style", "photo": False, "children": []}], "conditions": [],
+        "photo": False, "resolutions": ["refund"], "instead": [], "why_not": "",
+    }  # fmt: skip
+    offer = {
+        "lines": [line], "resolutions": {"refund": "Money back"}, "open": [], "days": [], "any": False, "keeps": True,
+        "ways": [{"code": "own", "words": "By post"}, {"code": "label", "words": "With a label"}],
+    }  # fmt: skip
+    decided = {
+        "digest": "d", "refused": [], "lines": [{"id": "l1", "quantity": 1, "goods": price}], "keep": keep,
+        "cash": price, "capped": False, "review": False,
+    }  # fmt: skip
+    await page.route("**/offer?gift=0", lambda route: route.fulfill(json=offer))
+    await page.route("**/decision", lambda route: route.fulfill(json=decided))
+    await reopened(page, "back", {"order": str(shopify_till.order_id), "step": 1})
+    forward = page.locator("form button[type=submit]")
+    await page.locator(".stepper button").last.click(timeout=PATIENCE)
+    await forward.click()
+    await page.locator("form select").select_option("style", timeout=PATIENCE)
+    await forward.click()
+    await page.get_by_text("Money back").click(timeout=PATIENCE)
+    await forward.click()
+    if keep:
+        await expect(page.get_by_text("Keep the goods: nothing has to be sent back.")).to_be_visible(timeout=PATIENCE)
+        await expect(page.locator(".progress")).to_have_text(re.compile("4.+4"))
+    else:
+        await expect(page.locator("input[name=way]")).to_have_count(2, timeout=PATIENCE)
+        await expect(page.locator(".progress")).to_have_text(re.compile("4.+5"))
     assert broken == []
     await page.context.close()

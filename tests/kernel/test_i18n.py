@@ -141,6 +141,8 @@ def test_negotiation(catalogues: i18n.Catalogues, header: str | None, preferred:
         ("ar", "latn", Money(123450, "SAR", 2), "\u2068\u200f1,234.50\u00a0ر.س.\u200f\u2069"),
         ("ar", "arab", Money(123450, "SAR", 2), "\u2068\u200f١٬٢٣٤٫٥٠\u00a0ر.س.\u200f\u2069"),
         ("ar", "latn", Money(1500, "KWD", 3), "\u2068\u200f1.500\u00a0د.ك.\u200f\u2069"),
+        ("ar", "latn", Money(752, "USD", 2), "\u2068\u200f7.52\u00a0US$\u200e\u2069"),
+        ("he", "latn", Money(752, "CAD", 2), "\u2068\u200f7.52\u00a0\u200fCA$\u200e\u2069"),
         ("he", "latn", Money(-9990, "ILS", 2), "\u2068\u200f\u200e-99.90\u00a0\u200f₪\u2069"),
         ("en", "latn", Money(500, "JPY", 0), "\u2068¥500\u2069"),
         ("en", "latn", Money(1005, "USD", 3), "\u2068$1.005\u2069"),

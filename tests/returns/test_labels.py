@@ -19,15 +19,16 @@ from integrations.easypost.source import EasyPostSource
 from integrations.easypost.webhooks import HEADER, signature
 from plugin.carrier import Movement, Parcel, Place, Stage, Wanted
 from plugin.crm.orders import Order
+from plugin.kernel import jobs
 from plugin.kernel.errors import AhlanError, Conflict
 from plugin.kernel.http import Http
 from plugin.platform import Answer, Delivery, PlatformError
-from plugin.returns import labels, moves, pages, records, shipping
+from plugin.returns import labels, moves, pages, records, shipping, telling
 from plugin.returns.labels import ReturnLabel
 from plugin.returns.policy import Choice, ChoiceLine, Policy, Resolution
 from plugin.returns.records import ReturnRequest
 from plugin.returns.shipping import Method, Way, Wished
-from plugin.returns.states import State
+from plugin.returns.states import State, Who
 from plugin.stores import Store
 from tests.returns.desk import SHIRT, Killed, Shop, ils
 from webhooks import inbox, parcels
@@ -123,6 +124,63 @@ async def test_a_code_needs_no_printer(depot: Depot) -> None:
     said = next(one for one in await depot.shop.said(request) if "that is attached" in one)
     assert "Show the code that is attached" in said
     assert "Print" not in said
+
+
+async def test_what_comes_next_is_said_by_the_way_that_was_chosen(depot: Depot) -> None:
+    shop, day = depot.shop, datetime.now(UTC).date() + timedelta(days=2)
+    async with shop.app.db.transaction(shop.workspace) as tx:
+        form = {"kind": "point", "name": "Corner Shop", "line1": "25 Olaya Street", "city": "Riyadh", "country": "SA"}
+        place = await shipping.put_place(tx, shop.store.id, None, form, None)
+    on = shop.app.catalogues.translator("en").format_date(day)
+    for way, words in (
+        (Way(Method.LABEL), "The label for the parcel comes in a message of its own."),
+        (Way(Method.CODE), "The code for the counter comes in a message of its own."),
+        (Way(Method.PICKUP, on=day), f"The courier fetches it on {on}. The label for the parcel comes"),
+        (Way(Method.POINT, place_id=place.id), "Bring the parcel to \u2068Corner Shop\u2069."),
+        (Way(Method.OWN), "We send you what you need for the parcel, unless you were told to send it yourself."),
+    ):
+        request = await shop.submit(way=way)
+        await shop.work("tell_return")
+        assert words in (await shop.said(request))[-1], way
+        async with shop.app.db.transaction(shop.workspace) as tx:
+            await moves.cancel(tx, await records.held(tx, request.id), by=Who.SHOPPER)
+        await shop.work()
+
+
+async def test_a_label_is_told_of_after_the_return_was_agreed_to(depot: Depot) -> None:
+    request = await depot.approved()
+    await depot.work()
+    shop = depot.shop
+    async with shop.app.db.queue.connect() as connection:
+        late = await connection.scalar(
+            text("SELECT id FROM jobs WHERE workspace_id = :w AND task = 'tell_return' ORDER BY id DESC LIMIT 1"),
+            {"w": shop.workspace},
+        )
+    # Another worker takes the label's news while the slip of the first is still being drawn.
+    await jobs.run(shop.app.db, shop.app, {"tell_return": telling.tell_return}, shop.workspace, late)
+    assert await shop.said(request) == []
+    await shop.work("tell_return")
+    await shop.hurry("tell_return")
+    await shop.work("tell_return")
+    agreed, label = await shop.said(request)
+    assert ("is approved" in agreed, "Print the label" in label) == (True, True)
+
+
+async def test_a_letter_that_cannot_be_written_holds_nothing_back(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = await depot.approved()
+    await depot.work()
+    monkeypatch.setattr(telling, "TURN_SECONDS", 0)
+    shop = depot.shop
+    async with shop.app.db.queue.begin() as connection:
+        await connection.execute(
+            text("DELETE FROM jobs WHERE id = (SELECT min(id::text)::uuid FROM jobs WHERE workspace_id = :w "
+                 "AND task = 'tell_return' AND done_at IS NULL)"),
+            {"w": shop.workspace},
+        )  # fmt: skip
+    await shop.work("tell_return")
+    assert any("Print the label" in said for said in await shop.said(request))
 
 
 async def test_a_courier_comes_on_the_day_that_was_chosen(depot: Depot) -> None:

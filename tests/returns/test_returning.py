@@ -426,6 +426,8 @@ async def test_a_difference_is_asked_for_until_the_store_says_that_it_is_paid(sh
     decided = (await http.post(f"/widget/orders/{shop.order_id}/decision", json=asked)).json()
     told = {"client_id": str(uuid4()), "wish": asked, "digest": decided["digest"]}
     made = (await http.post(f"/widget/orders/{shop.order_id}/returns", json=told)).json()
+    before = (await http.get(f"/widget/returns/{made['id']}")).json()
+    assert ("pay" in before["may"], before["owed"]["amount"]) == (False, 3_000), "it is known before it can be paid"
     async with shop.app.db.transaction(shop.workspace) as tx:
         await tx.execute(
             update(ReturnRequest).where(ReturnRequest.public_id == made["id"])
@@ -443,6 +445,7 @@ async def test_a_difference_is_asked_for_until_the_store_says_that_it_is_paid(sh
     assert (away.status_code, away.json()["error"]["code"]) == (503, "store_away")
     shop.desk.owing = ""
     assert not await asks()
+    assert (await http.get(f"/widget/returns/{made['id']}")).json()["owed"] is None, "and paid it is no more"
 
 
 async def closed(shop: Shop, *doors: Door) -> None:

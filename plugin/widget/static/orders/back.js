@@ -4,7 +4,7 @@ import { money, t } from "../panel/words.js";
 import { instead, swapOf } from "./instead.js";
 import { method } from "./method.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, part, stepper } from "./pieces.js";
+import { action, complaint, date, field, form, goods, part, stepper, sum } from "./pieces.js";
 
 /** `change`: the return that is asked for anew; what it says so far is where one begins. */
 export async function back(orders, { order, step = 1, change = "" }) {
@@ -19,7 +19,7 @@ export async function back(orders, { order, step = 1, change = "" }) {
     orders.offered = { base, ...offered };
   }
   const offer = orders.offered;
-  const STEPS = [items, reasons, resolution, ...(offer.ways.length > 0 ? [method] : []), review];
+  const STEPS = [items, reasons, resolution, ...(offer.ways.length > 0 && !(offer.keeps && wish.kept) ? [method] : []), review];
   const chosen = offer.lines.filter(({ id, most }) => Math.min(wish.items[id]?.quantity ?? 0, most) > 0);
   const at = chosen.length === 0 ? 1 : Math.min(step, STEPS.length);
   const screen = await STEPS[at - 1](orders, { offer, wish, keep, chosen, base, next: () => orders.go("back", { order, step: at + 1, change }, { instead: true }) });
@@ -132,7 +132,7 @@ async function reasons(orders, { chosen, wish, keep, next }) {
   return { title: t("o.why_title"), nodes: [form(go, ...asked, view)] };
 }
 
-async function resolution(orders, { offer, chosen, wish, keep, next }) {
+async function resolution(orders, { offer, chosen, wish, keep, next, base }) {
   const { view, say } = complaint();
   const offered = Object.keys(offer.resolutions).filter((one) => chosen.every((line) => line.resolutions.includes(one) && (one !== "exchange" || offer.any || line.instead.length > 0)));
   if (!offered.includes(wish.resolution)) keep({ resolution: offered.length === 1 ? offered[0] : "" });
@@ -154,10 +154,12 @@ async function resolution(orders, { offer, chosen, wish, keep, next }) {
   show();
   const go = action(
     t("o.next_step"),
-    () => {
+    async () => {
       if (!wish.resolution) return say(t("o.wish_missing"));
       const bare = wish.resolution === "exchange" && chosen.find(({ id }) => !wish.items[id].instead);
       if (bare) return say(t("o.instead_missing", { item: bare.title }));
+      // What a shop does not want back is not asked how it gets there.
+      if (offer.keeps) keep({ kept: (await orders.api.post(`${base}/decision`, asWish(wish, chosen))).keep });
       return next();
     },
     { complain: say, type: "submit" },
@@ -178,8 +180,7 @@ const asWish = (wish, chosen) => ({
   }),
 });
 
-const sum = (label, amount, { minus = false, strong = false } = {}) =>
-  amount && el("p", { class: strong ? "sum strong" : "sum" }, el("span", {}, label), el("bdi", {}, money(minus ? { ...amount, amount: -amount.amount } : amount)));
+const less = (fee) => fee && { ...fee, amount: -fee.amount };
 
 async function review(orders, { offer, chosen, wish, base }) {
   const { view, say } = complaint();
@@ -217,17 +218,17 @@ async function review(orders, { offer, chosen, wish, base }) {
       part(
         offer.resolutions[wish.resolution],
         el("ul", { class: "items" }, decided.lines.map((one) => goods({ ...line(one), quantity: one.quantity }, el("bdi", { class: "price" }, money(one.goods))))),
-        sum(t("o.restocking"), decided.restocking, { minus: true }),
-        sum(t("o.shipping_fee"), decided.shipping, { minus: true }),
+        sum(t("o.else_gets"), swapped),
+        sum(t("o.restocking"), less(decided.restocking)),
+        sum(t("o.shipping_fee"), less(decided.shipping)),
         sum(t("o.delivery_back"), decided.delivery),
         decided.capped && el("p", { class: "quiet" }, t("o.capped")),
-        sum(t("o.cash"), decided.cash, { strong: true }),
-        sum(t("o.credit"), decided.credit, { strong: !decided.bonus }),
+        sum(t("o.cash"), decided.cash, true),
+        sum(t("o.credit"), decided.credit, !decided.bonus),
         sum(t("o.bonus"), decided.bonus),
-        decided.bonus && sum(t("o.credit_all"), { ...decided.credit, amount: decided.credit.amount + decided.bonus.amount }, { strong: true }),
-        sum(t("o.owed"), decided.owed, { strong: true }),
+        decided.bonus && sum(t("o.credit_all"), { ...decided.credit, amount: decided.credit.amount + decided.bonus.amount }, true),
+        sum(t("o.owed"), decided.owed, true),
         decided.owed && el("p", { class: "quiet" }, t("o.owed_when")),
-        swapped && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, swapped)),
         !decided.keep && way && el("p", { class: "sum" }, el("span", {}, t("o.way")), el("span", {}, [way.words, wish.day && date(wish.day)].filter(Boolean).join(" · "), wish.place && wish.where && [" · ", el("bdi", {}, wish.where)])),
         decided.keep && el("p", { class: "notice good" }, icon("check"), el("span", {}, t("o.keep"))),
         el("p", { class: "quiet" }, decided.review ? t("o.reviewed") : t("o.at_once")),

@@ -2,7 +2,7 @@
 // First what would happen, as the shop's own system counts it; then yes, and how it went. Loaded when one of them is opened.
 import { announce, el, icon } from "../panel/dom.js";
 import { money, t } from "../panel/words.js";
-import { action, complaint, field, form, goods, meanwhile, part, payment, stepper } from "./pieces.js";
+import { action, complaint, field, form, goods, meanwhile, part, payment, priced, stepper, sum } from "./pieces.js";
 
 const PAUSES = [700, 900, 1200, 1600, 2000, 2500, 3000];
 
@@ -72,7 +72,7 @@ export async function change(orders, { id }) {
   const rows = lines.map((line) => {
     const chosen = wish.get(line.id);
     const count = stepper(line, Math.min(99, line.quantity + 10), line.quantity, (value) => (chosen.quantity = value));
-    const kinds = line.instead.length > 0 && field(t("o.kind"), { tag: "select", on: { change: (event) => (chosen.variant = event.target.value) } }, el("option", { value: "" }, line.variant || t("o.kind_now")), ...line.instead.map((one) => el("option", { value: one.id }, [one.title, one.price && money(one.price)].filter(Boolean).join(" · "))));
+    const kinds = line.instead.length > 0 && field(t("o.kind"), { tag: "select", on: { change: (event) => (chosen.variant = event.target.value) } }, el("option", { value: "" }, line.variant || t("o.kind_now")), ...line.instead.map((one) => el("option", { value: one.id }, priced(one.title, one.price))));
     return goods({ ...line, quantity: 0 }, count, kinds && kinds.view);
   });
   const send = action(
@@ -130,9 +130,9 @@ export async function sure(orders, { id }) {
         kind === "address" && el("p", { class: "place" }, wanted(asked).split("\n").map((line) => el("span", {}, el("bdi", { dir: line === asked.address.phone ? "ltr" : "auto" }, line)))),
         seen.lines.length > 0 && el("ul", { class: "items" }, seen.lines.map(becomes)),
         kind === "cancel" && el("p", {}, t("o.cancel_what")),
-        seen.back && el("p", { class: "sum strong" }, el("span", {}, t("o.cash")), el("bdi", {}, money(seen.back))),
+        sum(t("o.cash"), seen.back, true),
         seen.back && el("p", { class: "quiet" }, seen.by_hand ? t("o.by_hand") : seen.gateway ? t("o.back_way", { way: seen.gateway }) : t("o.then.refund")),
-        seen.owed && el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(seen.owed))),
+        sum(t("o.owed"), seen.owed, true),
         seen.owed && el("p", { class: "quiet" }, t("o.owed_how")),
       ),
       el("div", { class: "doing" }, yes, action(t("o.leave"), () => orders.back(), { quiet: true }), el("p", { class: "quiet" }, t("o.at_once")), view),
@@ -175,9 +175,9 @@ function outcome(orders, id, { kind, state, said, back, owed, by_hand: byHand, u
       "",
       el("p", { class: `notice ${mood}`, role: "status" }, icon(sign), el("span", {}, state === "done" ? t(`o.did.${kind}`) : t(`o.now.${state}`))),
       said && el("p", {}, t("o.said"), " ", el("bdi", {}, said)),
-      state === "done" && back && el("p", { class: "sum strong" }, el("span", {}, t("o.cash")), el("bdi", {}, money(back))),
+      state === "done" && back && sum(t("o.cash"), back, true),
       state === "done" && back && el("p", { class: "quiet" }, byHand ? t("o.by_hand") : t("o.then.refund")),
-      state === "done" && owed && el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(owed))),
+      state === "done" && owed && sum(t("o.owed"), owed, true),
     ),
     el(
       "div",

@@ -1,5 +1,5 @@
 // Finding an order that no account stands for: its number, a code to the address on it, or a call from the shop.
-import { el } from "../panel/dom.js";
+import { el, icon } from "../panel/dom.js";
 import { t } from "../panel/words.js";
 import { signIn } from "./account.js";
 import { action, complaint, field, form, part } from "./pieces.js";
@@ -45,7 +45,7 @@ export async function find(orders, { why = "" }) {
   };
 }
 
-export async function code(orders, { asked, minutes, number }) {
+export async function code(orders, { asked, minutes, number, again: more }) {
   const { view, say } = complaint();
   const input = field(t("o.code_label"), { name: "code", class: "code", dir: "ltr", inputmode: "numeric", autocomplete: "one-time-code", maxlength: 20 });
   const open = action(
@@ -61,13 +61,14 @@ export async function code(orders, { asked, minutes, number }) {
     async () => {
       if (!orders.contact) return orders.back();
       const next = await orders.api.post("orders/find", { number, contact: orders.contact });
-      await orders.go("code", { asked: next.asked, minutes: next.minutes, number }, { instead: true });
+      await orders.go("code", { asked: next.asked, minutes: next.minutes, number, again: true }, { instead: true });
     },
     { complain: (error) => say(lost(error)), quiet: true },
   );
   return {
     title: t("o.code"),
     nodes: [
+      more && el("p", { class: "notice", role: "status" }, icon("check"), el("span", {}, t("o.resent"))),
       part("", el("p", { class: "quiet" }, t("o.code_why", { minutes: String(minutes) })), form(open, input.view, view)),
       part("", el("div", { class: "row" }, again, action(t("o.details"), () => orders.back(), { quiet: true }))),
       uncoded(orders, () => number),

@@ -1,7 +1,7 @@
 // What comes instead of something: its own other variants, or something else of the shop.
 import { el } from "../panel/dom.js";
-import { money, t } from "../panel/words.js";
-import { action, field } from "./pieces.js";
+import { t } from "../panel/words.js";
+import { action, field, priced } from "./pieces.js";
 
 /** What was chosen instead of a line, in words. */
 export function swapOf(line, item) {
@@ -12,8 +12,8 @@ export function swapOf(line, item) {
 export function instead(orders, { line, item, order, any, keep, say }) {
   const choice = field(t("o.instead", { item: line.title }), { tag: "select" });
   const fill = (more = []) => {
-    const own = line.instead.map(({ id, title, price }) => el("option", { value: id }, `${title || line.title} · ${money(price)}`));
-    const found = more.map(({ id, title, price }) => el("option", { value: id }, `${title} · ${money(price)}`));
+    const own = line.instead.map(({ id, title, price }) => el("option", { value: id }, priced(title || line.title, price)));
+    const found = more.map(({ id, title, price }) => el("option", { value: id }, priced(title, price)));
     const known = [...line.instead, ...more].some(({ id }) => id === item.instead);
     const before = item.instead && item.other && !known ? [el("option", { value: item.instead }, item.other)] : [];
     choice.input.replaceChildren(el("option", { value: "" }, t("o.why_choose")), ...own, ...before, ...(found.length > 0 ? [el("optgroup", { label: t("o.else") }, found)] : []));

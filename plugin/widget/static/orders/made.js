@@ -1,10 +1,10 @@
 // A return on its way: where it stands, what comes next, and what the shopper can still do about it.
 import { el, icon } from "../panel/dom.js";
-import { money, t } from "../panel/words.js";
+import { t } from "../panel/words.js";
 import { spot } from "./method.js";
 import { parcel } from "./order.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, meanwhile, part, payment } from "./pieces.js";
+import { action, complaint, date, door, field, form, goods, meanwhile, part, payment, sum } from "./pieces.js";
 
 const UNSENT = ["approved", "sent"];
 const ENDED = ["declined", "cancelled"];
@@ -34,6 +34,15 @@ function course(steps) {
       ),
     ),
   );
+}
+
+/** What goes with the parcel. A code is shown where it stands, to be read off the screen at the counter. */
+function papers({ label, slip, way, state }) {
+  const shown = slip && UNSENT.includes(state);
+  if (!label && !shown) return null;
+  const code = way?.code === "code";
+  const read = code && label && el("img", { class: "qr", src: label, alt: "", on: { error: () => read.remove() } });
+  return part("", read, label && door(t(code ? "o.label_code" : "o.label"), label, "button"), shown && door(t("o.slip"), slip, label ? "link" : "button"));
 }
 
 /** What follows a yes within seconds comes onto the screen, unless somebody is at work on it. */
@@ -85,7 +94,7 @@ export async function made(orders, { id }) {
     doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.ship_title")), form(send, carrier.view, number.view)));
   }
   if (found.may.includes("pay")) {
-    doing.push(el("p", { class: "sum strong" }, el("span", {}, t("o.owed")), el("bdi", {}, money(found.owed))), payment(async () => (await orders.api.post(`returns/${id}/pay`)).url, say));
+    doing.push(sum(t("o.owed"), found.owed, true), payment(async () => (await orders.api.post(`returns/${id}/pay`)).url, say));
   }
   if (found.may.includes("change")) doing.push(action(t("o.change_return"), () => orders.go("back", { order: found.order.id, step: 1, change: id }), { quiet: true }));
   if (found.may.includes("cancel")) {
@@ -99,6 +108,7 @@ export async function made(orders, { id }) {
     );
     doing.push(el("details", { class: "fold" }, el("summary", {}, t("o.call_off")), el("p", { class: "quiet" }, t("o.call_off_what")), sure));
   }
+  const later = !found.may.includes("pay") && found.owed;
   const amount = !ENDED.includes(found.state) && (found.paid ?? found.cash ?? found.credit);
   return {
     title: t("o.return_number", { number: found.number }),
@@ -106,12 +116,11 @@ export async function made(orders, { id }) {
       first,
       el("p", { class: `notice ${found.state === "paid" || found.state === "closed" ? "good" : ENDED.includes(found.state) ? "warn" : ""}` }, icon(found.state === "asked" ? "circle-alert" : "package"), el("span", {}, [next(found), found.why].filter(Boolean).join(" "))),
       found.note && el("blockquote", { dir: "auto" }, found.note),
-      found.label && part("", el("a", { class: "button", href: found.label, target: "_blank", rel: "noopener noreferrer" }, t(found.way?.code === "code" ? "o.label_code" : "o.label"))),
-      found.slip && UNSENT.includes(found.state) && part("", el("a", { class: found.label ? "link" : "button", href: found.slip, target: "_blank", rel: "noopener noreferrer" }, t("o.slip"))),
+      papers(found),
       found.way && !found.keep && part(t("o.way"), el("p", {}, found.way.words, found.way.day && ` · ${date(found.way.day)}`), found.way.place && el("p", { class: "spot" }, ...spot(found.way.place))),
       found.tracking && part("", parcel({ carrier: found.carrier, number: found.tracking, link: found.tracking_url })),
       part(t("o.steps_return"), course(found.steps)),
-      part(t(found.keep ? "o.goods_kept" : "o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), found.instead[0] && el("p", { class: "sum" }, el("span", {}, t("o.else_gets")), el("bdi", {}, found.instead.join(", "))), amount && el("p", { class: "sum strong" }, el("span", {}, found.resolution), el("bdi", {}, money(amount)))),
+      part(t(found.keep ? "o.goods_kept" : "o.goods_back"), el("ul", { class: "items" }, found.lines.map((line) => goods(line))), sum(t("o.else_gets"), found.instead.join(", ")), sum(found.resolution, amount, true), later && sum(t("o.owed"), later, true), later && el("p", { class: "quiet" }, t("o.owed_when"))),
       el("div", { class: "doing", hidden: doing.length === 0 }, ...doing, view),
       part("", el("div", { class: "row" }, action(t("o.name", { name: found.order.name }), () => orders.go("order", { id: found.order.id }), { quiet: true }), action(t("o.to_chat"), () => orders.chat(), { quiet: true }))),
     ],

@@ -1,7 +1,7 @@
 // How it gets back to the shop: the ways that are offered, and for some of them a place or a day.
 import { el } from "../panel/dom.js";
 import { t } from "../panel/words.js";
-import { action, complaint, date, field, form, km } from "./pieces.js";
+import { action, complaint, date, door, field, form, km } from "./pieces.js";
 
 /** A place with its hours and a way to it. */
 export function spot({ name, address, hours, km: far, map }) {
@@ -9,7 +9,7 @@ export function spot({ name, address, hours, km: far, map }) {
     el("span", { class: "title" }, el("bdi", {}, name)),
     el("span", { class: "detail" }, far !== null && far !== undefined && el("span", {}, km(far), " · "), el("bdi", {}, address)),
     hours.map((line) => el("span", { class: "detail" }, el("bdi", {}, line))),
-    el("a", { class: "link", href: map, target: "_blank", rel: "noopener noreferrer" }, t("o.map")),
+    door(t("o.map"), map),
   ].flat();
 }
 

@@ -4,7 +4,7 @@ import { money, plural, t } from "../panel/words.js";
 import { signIn, signOut } from "./account.js";
 import { find } from "./find.js";
 import { Photos } from "./photos.js";
-import { action, complaint, date, field, form, goods, ltr, part, picture, stepper } from "./pieces.js";
+import { action, complaint, date, door, field, form, goods, ltr, part, picture, stepper, sum } from "./pieces.js";
 
 function row({ id, name, at, items, total, picture: url, step, late }, open) {
   return el(
@@ -66,7 +66,7 @@ function course({ steps, step, parts, late, usual_days: days, where, expected, p
       ),
     ),
     step === "cancelled" && el("p", { class: "notice warn" }, icon("circle-alert"), el("span", {}, t("o.step.cancelled"))),
-    expected && el("p", { class: "sum" }, el("span", {}, t(promised ? "o.promised" : "o.expected")), el("bdi", {}, date(expected))),
+    sum(t(promised ? "o.promised" : "o.expected"), expected && date(expected)),
     parts && el("p", { class: "quiet" }, t("o.parts")),
     late && el("p", { class: "notice warn" }, icon("clock"), el("span", {}, t("o.late"), " ", days ? t("o.late_why", { days: plural("o.days", days) }) : "")),
   );
@@ -78,7 +78,7 @@ export function parcel({ carrier, number, link, failed, proof }) {
     "div",
     { class: "parcel" },
     icon("package"),
-    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed")), link && el("a", { class: "link", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.track"))),
+    el("span", { class: "words" }, el("span", { class: "title" }, el("bdi", {}, carrier || t("o.parcel"))), number && el("span", { class: "detail" }, ltr(number)), failed && el("span", { class: "mark warn" }, t("o.parcel_failed")), link && door(t("o.track"), link)),
     proof && proven(proof),
   );
 }
@@ -115,7 +115,7 @@ export async function order(orders, { id }) {
     unsent.length === 0 && found.may.includes("return") && action(t("o.return"), () => orders.go("back", { order: id, step: 1 })),
     found.problems.length > 0 && action(t("o.problem"), () => orders.go("problem", { id }), { quiet: true }),
     found.alone.again && action(t("o.do.again"), () => orders.go("again", { id }), { quiet: true }),
-    found.url && el("a", { class: "link", href: found.url, target: "_blank", rel: "noopener noreferrer" }, t("o.see")),
+    found.url && door(t("o.see"), found.url),
   ];
   return {
     title: t("o.name", { name: found.name }),
@@ -125,7 +125,7 @@ export async function order(orders, { id }) {
       found.returns.length > 0 && part(t("o.returns"), el("ul", { class: "entries" }, found.returns.map((one) => sentBack(one, orders)))),
       found.steps.length > 0 && course(found),
       parcels.length > 0 && part("", ...parcels),
-      part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), found.total && el("p", { class: "sum" }, el("span", {}, t("o.pay")), el("bdi", {}, money(found.total)))),
+      part(t("o.goods"), el("ul", { class: "items" }, found.lines.map((line) => goods(line, line.price && el("bdi", { class: "price" }, money(line.price))))), sum(t("o.pay"), found.total)),
       el("div", { class: "doing" }, doors.filter(Boolean)),
     ],
   };

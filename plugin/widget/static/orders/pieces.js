@@ -1,6 +1,6 @@
 // What all screens about orders are made of.
 import { announce, el, icon } from "../panel/dom.js";
-import { config, t } from "../panel/words.js";
+import { config, isolate, money, t } from "../panel/words.js";
 
 const locale = config.locale + (config.digits ? `-u-nu-${config.digits}` : "");
 const written = (year, timeZone) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year, timeZone });
@@ -23,6 +23,15 @@ export function part(title, ...nodes) {
   const heading = title && el("h2", {}, title);
   return el("section", { class: "part" }, heading, ...nodes);
 }
+
+/** What something is and what it comes to, an amount or words; without any, nothing. */
+export const sum = (label, told, strong = false) => told && el("p", { class: strong ? "sum strong" : "sum" }, el("span", {}, label), el("bdi", {}, told.currency ? money(told) : told));
+
+/** A choice in a list is plain text: the title and the price keep their own directions in it. */
+export const priced = (title, price) => [title, price && money(price)].filter(Boolean).map(isolate).join(" · ");
+
+/** A way out to a page or paper of its own. */
+export const door = (label, href, kind = "link") => el("a", { class: kind, href, target: "_blank", rel: "noopener noreferrer" }, label);
 
 let fields = 0;
 
@@ -107,9 +116,9 @@ export function payment(ask, say) {
     async () => {
       const link = await ask();
       if (!link) return say(t("o.pay_nothing"));
-      const door = el("a", { class: "button", href: link, target: "_blank", rel: "noopener noreferrer" }, t("o.pay_open"));
-      button.replaceWith(door);
-      door.focus();
+      const open = door(t("o.pay_open"), link, "button");
+      button.replaceWith(open);
+      open.focus();
     },
     { complain: say },
   );

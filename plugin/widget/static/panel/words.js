@@ -8,7 +8,7 @@ const plurals = new Intl.PluralRules(config.locale);
 const numbers = new Intl.NumberFormat(locale);
 
 /** What somebody typed keeps its own direction inside our sentence. */
-const isolate = (text) => `\u2068${text}\u2069`;
+export const isolate = (text) => `\u2068${text}\u2069`;
 
 /** The text of `key` with {placeholders} filled; values are isolated. */
 export function t(key, values = {}) {
@@ -37,7 +37,9 @@ export const moment = (date) => exact.format(date);
 
 /** Minor units of a currency as people write them. */
 export function money({ amount, currency, exponent }) {
-  return new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount / 10 ** exponent);
+  const text = new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount / 10 ** exponent);
+  // The sign of "US$" would jump before its letters in a line from right to left.
+  return text.replace(/[A-Z][$£¥]/g, "$&\u200e");
 }
 
 const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());

@@ -15,7 +15,7 @@ const SLOW = 4000;
  * @typedef {import("./made.jsx").Known} Known
  * @typedef {{code: string, words: string, photo: boolean, children: Reason[]}} Reason
  * @typedef {{id: string, title: string, variant: string, picture: string, most: number, why_not: string, until: string | null, resolutions: string[], reasons: Reason[], conditions: {code: string, words: string}[], photo: boolean, instead: {id: string, title: string, price: Amount}[]}} Line
- * @typedef {{lines: Line[], resolutions: Record<string, string>, ways: {code: string, words: string}[], days: string[]}} Offer
+ * @typedef {{lines: Line[], resolutions: Record<string, string>, ways: {code: string, words: string}[], days: string[], keeps: boolean}} Offer
  * @typedef {{id: string, name: string}} Photo
  * @typedef {{quantity: number, reason: string, words: string, kept: string[], instead: string, photos: Photo[]}} Chosen
  * @typedef {{digest: string, refused: {line: string, words: string}[], lines: {id: string, quantity: number, goods: Amount}[], restocking?: Amount, shipping?: Amount, delivery?: Amount, cash?: Amount, credit?: Amount, bonus?: Amount, owed?: Amount, capped: boolean, keep: boolean, review: boolean}} Decision
@@ -219,9 +219,19 @@ export function Flow({ order, Frame, leave, first = "" }) {
       const bare = wish === "exchange" && lines.find(({ id }) => !chosen[id].instead);
       if (bare) return setTrouble(t("instead_missing", { item: apart(bare.title) }));
       if (offer.ways.length === 0) return void judge();
-      setTrouble("");
-      if (!offer.ways.some(({ code }) => code === way.method)) setWay({ ...NO_WAY, method: offer.ways.length === 1 ? offer.ways[0].code : "" });
-      setStep("way");
+      const ways = () => {
+        setTrouble("");
+        if (!offer.ways.some(({ code }) => code === way.method)) setWay({ ...NO_WAY, method: offer.ways.length === 1 ? offer.ways[0].code : "" });
+        setStep("way");
+      };
+      if (!offer.keeps) return ways();
+      return void only(async () => {
+        const told = await ask(`/orders/${id}/decision`, { ...wanted, method: "", place: null, day: "" });
+        if (!told.keep) return ways();
+        setWay(NO_WAY);
+        setDecision(told);
+        setStep("review");
+      });
     };
     return (
       <Frame primary={offered.length > 0 ? { words: t("next"), act: next, busy } : undefined} secondary={{ words: t("back"), act: () => (setTrouble(""), setStep("items")) }}>

@@ -122,7 +122,7 @@ export function Made({ id, number, others, busy, notices, during, only, look, se
       ))}
       {shown.instead.length > 0 && <Row words={t("gets")}>{shown.instead.map(apart).join(", ")}</Row>}
       <Sum words={shown.resolution} amount={amount} strong />
-      {shown.may.includes("pay") && <Sum words={t("owed")} amount={shown.owed} strong />}
+      <Sum words={t("owed")} amount={shown.owed} strong />
       {shown.page && (
         <s-link href={shown.page} target="_blank">
           {there(shown)}
