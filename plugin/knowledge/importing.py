@@ -43,6 +43,8 @@ KINDS: Final = (
 WITH_IDS: Final = frozenset({"export", "page", "post", "policy"})
 """Ways of recognition whose keys are ids of the source."""
 _FILE: Final = "file:"
+_OWN_ANSWER: Final = 20
+"""Characters of an answer that no other question has too: "Yes." says nothing about which one it was."""
 _COUNTED = re.compile(r" ?\(\d{1,3}\)$")
 
 
@@ -256,12 +258,36 @@ async def plan(tx: Tx, kept: ArticleImport) -> list[Planned]:
     )
     ids = {row.origin: row.id for row in rows}
     known = {one.article.id: one for one in await articles.by_ids(tx, list(ids.values()))}
+    reworded = await _reworded(tx, kept, [one for one in drafts if _origin(kept, one) not in ids])
     planned = []
     for draft in drafts:
         origin = _origin(kept, draft)
-        there = known.get(ids[origin]) if origin in ids else None
+        there = known.get(ids[origin]) if origin in ids else reworded.get(origin)
         planned.append(Planned(draft, _outcome(draft, there), there))
     return planned
+
+
+async def _reworded(tx: Tx, kept: ArticleImport, unknown: Sequence[Draft]) -> dict[str, Listed]:
+    """Articles whose question is not in this source any more, by the origin of the one that has their answer now.
+
+    Only where one answer is of one article and of one question; what has an id is known by that.
+    """
+    unknown = [one for one in unknown if one.way not in WITH_IDS and len(one.body) >= _OWN_ANSWER]
+    if not unknown:
+        return {}
+    here = {_origin(kept, Draft(**item)) for item in kept.items}
+    rows = await tx.execute(
+        select(Article.origin, Article.id).where(
+            Article.workspace_id == tx.workspace_id, Article.deleted_at.is_(None),
+            Article.origin.startswith(f"{kept.source}#", autoescape=True),
+        )
+    )  # fmt: skip
+    gone = await articles.by_ids(tx, [row.id for row in rows if row.origin not in here])
+    answers = Counter((code, row.body) for one in gone for code, row in one.texts.items())
+    asked = Counter((one.language, one.body) for one in unknown)
+    alone = {one: there for there in gone for one in ((code, row.body) for code, row in there.texts.items())
+             if answers[one] == asked[one] == 1}  # fmt: skip
+    return {_origin(kept, one): alone[one.language, one.body] for one in unknown if (one.language, one.body) in alone}
 
 
 def _outcome(draft: Draft, there: Listed | None) -> Outcome:
@@ -314,6 +340,7 @@ async def take(
             Step(str(article.id), draft.language, row.version, *was, one.listed is None, revived, came, publish)
         )
         article.imported = {**article.imported, draft.language: _digest(draft.title, draft.body)}
+        article.origin = _origin(kept, draft)
         if publish:
             await articles.publish(tx, article, draft.language, by=by)
         counts["new" if one.outcome is Outcome.NEW else "changed"] += 1

@@ -1,12 +1,13 @@
 """Finding an article: in every form of a word, with typing errors, across languages; and what is never found."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from plugin.app import App
 from plugin.knowledge import articles, reading, search
@@ -159,6 +160,22 @@ async def test_of_two_that_answer_alike_the_newer_one_comes_first(app: App, work
                 ours = (ArticleText.workspace_id == workspace, ArticleText.article_id == id)
                 await tx.execute(update(ArticleText).where(*ours).values(when))
         assert [one.article_id for one in await ask(app, workspace, "gift wrapping")][-1] == old
+
+
+async def test_a_save_waits_for_no_index(app: App, workspace: UUID, maya: Agent, article: Write) -> None:
+    id = await article(en=("Gift wrapping", "We wrap gifts."))
+    async with app.db.transaction(workspace) as indexing:
+        # Somebody else makes the index of this very article, and takes their time.
+        await search.index(indexing, [id])
+        await indexing.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"),
+                               {"what": f"passages {workspace}"})  # fmt: skip
+        async with asyncio.timeout(5), app.db.transaction(workspace) as tx:
+            row = (await articles.find(tx, id)).article
+            await articles.write(tx, row, "en", "Ribbons", "With a ribbon.", by=maya.id)
+            await articles.publish(tx, row, "en", by=maya)
+    async with app.db.transaction(workspace) as tx:
+        await search.index(tx, [id])
+    assert [one.article_id for one in await ask(app, workspace, "ribbons")] == [id]
 
 
 async def test_searches_that_somebody_makes_up_do_not_pile_up(
