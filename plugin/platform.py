@@ -561,7 +561,8 @@ class WritingPage:
 class DeliveryRate:
     """A way of delivering to a zone. `price` None: the store reckons it when the address is known.
 
-    `least` and `most`: only for baskets worth so much. `by_weight`: only for some weights.
+    `least` and `most`: only for baskets worth so much. `by_weight`: only for some weights. `about` is what the checkout
+    shows beside the name, mostly how long it takes.
     """
 
     name: str
@@ -569,6 +570,7 @@ class DeliveryRate:
     least: Money | None = None
     most: Money | None = None
     by_weight: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

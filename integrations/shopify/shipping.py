@@ -89,7 +89,10 @@ def _rate(method: Mapping[str, Any]) -> DeliveryRate:
             name = "least" if condition["operator"] == "GREATER_THAN_OR_EQUAL_TO" else "most"
             limits[name] = _money(condition["conditionCriteria"])
     price = (method.get("rateProvider") or {}).get("price")
-    return DeliveryRate(str(method.get("name") or ""), _money(price) if price else None, by_weight=by_weight, **limits)
+    about = " ".join(str(method.get("description") or "").split())
+    return DeliveryRate(
+        str(method.get("name") or ""), _money(price) if price else None, by_weight=by_weight, about=about, **limits
+    )  # fmt: skip
 
 
 def _money(told: Mapping[str, Any]) -> Money:

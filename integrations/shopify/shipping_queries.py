@@ -28,7 +28,7 @@ query DeliveryZonesPage($id: ID!, $group: ID, $first: Int!, $after: String) {
           methodDefinitions(first: 10) {
             pageInfo { hasNextPage }
             nodes {
-              name active
+              name active description
               rateProvider {
                 ... on DeliveryRateDefinition { price { amount currencyCode } }
                 ... on DeliveryParticipant { id }

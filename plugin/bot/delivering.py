@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from plugin.bot import places
+from plugin.bot import lexicon, places
 from plugin.bot.decide import Outcome, Reason
 from plugin.bot.scene import Say, Scene
 from plugin.kernel.i18n import Translator
 from plugin.kernel.lazy import _
-from plugin.kernel.text import isolate
+from plugin.kernel.text import isolate, search_key
 from plugin.platform import Deliveries, DeliveryRate, DeliveryZone
 
 COST, AREA, TIME = "delivery_cost", "delivery_area", "delivery_time"
 TOPICS = frozenset({COST, AREA, TIME})
 _MOST_RATES = 6
+_MOST_ABOUT = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,7 @@ def to_place(scene: Scene, topic: str, text: str) -> Say | None:
     """What delivery to the place costs that is named, or that nothing is delivered there, where it is the only one.
 
     None: no place is named, or perhaps another, the store's zones are not known, they do not decide, the merchant chose
-    an article for the topic, or it is asked how long it takes to where something is delivered: that is the articles' to
-    say.
+    an article for the topic, or it is asked how long it takes and no way there says it: then that is the articles'.
     """
     deliveries = msgspec.convert(scene.store.deliveries, Deliveries)
     if topic not in TOPICS or topic in scene.bot.answers or not any(zone.rates for zone in deliveries.zones):
@@ -75,9 +76,9 @@ def to_place(scene: Scene, topic: str, text: str) -> Say | None:
     if (deliveries.varies or len(found) > 1) and any(one.zone is None for one in found.values()):
         # Some goods may be sent there all the same, or one of the places is not meant.
         return None
-    if topic == TIME and any(one.zone is not None for one in found.values()):
+    if topic == TIME and any(one.zone is not None and not _says_when(one.zone) for one in found.values()):
         return None
-    said = [_said(scene.t, code, one.zone) for code, one in found.items()]
+    said = [_said(scene.t, code, one.zone, topic) for code, one in found.items()]
     if deliveries.varies and any(one.zone is not None for one in found.values()):
         said.append(scene.t.gettext(_("Some goods cost something else to deliver; the checkout shows it.")))
     if deliveries.taxed and any(one.zone is not None for one in found.values()):
@@ -88,11 +89,29 @@ def to_place(scene: Scene, topic: str, text: str) -> Say | None:
     )  # fmt: skip
 
 
-def _said(t: Translator, code: str, zone: DeliveryZone | None) -> str:
+_TIME = re.compile(
+    rf"(?:^| |\d){lexicon.any_key(lambda one: one.prefixes)}?{lexicon.any_key(lambda one: one.durations)}(?= |$)"
+)
+
+
+def says_when(rate: DeliveryRate) -> bool:
+    """Whether a way of delivering says by its own words how long it takes. Pure."""
+    return _TIME.search(search_key(f"{rate.name} {rate.about}")) is not None
+
+
+def _says_when(zone: DeliveryZone) -> bool:
+    return any(says_when(one) for one in _told(zone.rates))
+
+
+def _said(t: Translator, code: str, zone: DeliveryZone | None, topic: str) -> str:
     name = t.language.locale.territories.get(code, code)
     if zone is None:
         return t.gettext(_("Nothing is delivered to this place: %(place)s."), place=name)
-    head = t.gettext(_("What delivery costs to this place: %(place)s"), place=name)
+    head = (
+        t.gettext(_("Delivery to this place: %(place)s"), place=name)
+        if topic == TIME
+        else t.gettext(_("What delivery costs to this place: %(place)s"), place=name)
+    )
     # A line of a way's name and an amount in Latin letters alone would run from left to right.
     mark = "\u200f" if t.direction == "rtl" else ""
     told = [head, *(f"{mark}• {_rate(t, rate)}" for rate in _told(zone.rates))]
@@ -114,6 +133,8 @@ def _rate(t: Translator, rate: DeliveryRate) -> str:
     else:
         price = t.format_money(rate.price)
     said = t.gettext(_("%(way)s: %(price)s"), way=isolate(rate.name), price=price)
+    if rate.about:
+        said = t.gettext(_("%(way_and_price)s, %(about)s"), way_and_price=said, about=isolate(rate.about[:_MOST_ABOUT]))
     limits = [
         t.gettext(_("from a basket of %(amount)s on"), amount=t.format_money(rate.least)) if rate.least else "",
         t.gettext(_("up to a basket of %(amount)s"), amount=t.format_money(rate.most)) if rate.most else "",

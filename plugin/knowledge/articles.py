@@ -185,7 +185,11 @@ def may_publish(agent: Agent) -> bool:
 
 async def find(tx: Tx, article_id: UUID, *, lock: bool = False) -> Listed:
     """An article, a deleted one too. Raises NotFound."""
-    article = await tx.get(Article, article_id, lock=lock)
+    wanted = select(Article).where(Article.workspace_id == tx.workspace_id, Article.id == article_id)
+    if lock:
+        # Its key stays what it is: who makes an index of it meanwhile holds no save up, and is held up by none.
+        wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    article = await tx.scalar(wanted)
     if article is None:
         raise NotFound(_("This article is no longer there."), _("Choose another one."))
     rows = await tx.scalars(

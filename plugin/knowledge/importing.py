@@ -1,6 +1,7 @@
 """Bringing articles in: fetched or uploaded, looked at, then taken over. The same source again never doubles."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection as Many
 from collections.abc import Sequence
@@ -41,6 +42,10 @@ KINDS: Final = (
 """Endings of files that can be read."""
 WITH_IDS: Final = frozenset({"export", "page", "post", "policy"})
 """Ways of recognition whose keys are ids of the source."""
+_FILE: Final = "file:"
+_OWN_ANSWER: Final = 20
+"""Characters of an answer that no other question has too: "Yes." says nothing about which one it was."""
+_COUNTED = re.compile(r" ?\(\d{1,3}\)$")
 
 
 class ArticleImport(TenantRow, Base):
@@ -59,7 +64,7 @@ class ArticleImport(TenantRow, Base):
     @property
     def where(self) -> str:
         """The page's address or the file's name, to be read."""
-        return self.source.removeprefix("file:")
+        return self.source.removeprefix(_FILE)
 
 
 class Outcome(StrEnum):
@@ -140,8 +145,10 @@ async def read_file(name: str, content: bytes) -> tuple[str, list[Draft]]:
         )  # fmt: skip
     if len(content) > MAX_BYTES:
         raise TooLarge(_("This file is larger than 5 MB."), _("Make several of it."))
-    short = PurePath(name).name[:100]
-    return f"file:{short}", await _read("file", content, name=short)
+    path = PurePath(name)
+    # A browser counts what it downloads again: "faq (1).docx".
+    short = f"{_COUNTED.sub('', path.stem)}{path.suffix}"[-100:]
+    return f"{_FILE}{short}", await _read("file", content, name=short)
 
 
 async def read_store(platform: Platform, connection: Connection) -> tuple[str, list[Draft], tuple[str, ...]]:
@@ -196,6 +203,7 @@ async def keep(
         "foreign": dict(foreign),
         "unread": [name for name in unread if name],
         "more": "" in unread or len(readable) >= MOST,
+        "as": await _known_as(tx, source, readable),
     }
     items = [
         {"title": one.title, "body": one.body, "key": one.key, "way": one.way, "language": one.language or language,
@@ -250,12 +258,36 @@ async def plan(tx: Tx, kept: ArticleImport) -> list[Planned]:
     )
     ids = {row.origin: row.id for row in rows}
     known = {one.article.id: one for one in await articles.by_ids(tx, list(ids.values()))}
+    reworded = await _reworded(tx, kept, [one for one in drafts if _origin(kept, one) not in ids])
     planned = []
     for draft in drafts:
         origin = _origin(kept, draft)
-        there = known.get(ids[origin]) if origin in ids else None
+        there = known.get(ids[origin]) if origin in ids else reworded.get(origin)
         planned.append(Planned(draft, _outcome(draft, there), there))
     return planned
+
+
+async def _reworded(tx: Tx, kept: ArticleImport, unknown: Sequence[Draft]) -> dict[str, Listed]:
+    """Articles whose question is not in this source any more, by the origin of the one that has their answer now.
+
+    Only where one answer is of one article and of one question; what has an id is known by that.
+    """
+    unknown = [one for one in unknown if one.way not in WITH_IDS and len(one.body) >= _OWN_ANSWER]
+    if not unknown:
+        return {}
+    here = {_origin(kept, Draft(**item)) for item in kept.items}
+    rows = await tx.execute(
+        select(Article.origin, Article.id).where(
+            Article.workspace_id == tx.workspace_id, Article.deleted_at.is_(None),
+            Article.origin.startswith(f"{kept.source}#", autoescape=True),
+        )
+    )  # fmt: skip
+    gone = await articles.by_ids(tx, [row.id for row in rows if row.origin not in here])
+    answers = Counter((code, row.body) for one in gone for code, row in one.texts.items())
+    asked = Counter((one.language, one.body) for one in unknown)
+    alone = {one: there for there in gone for one in ((code, row.body) for code, row in there.texts.items())
+             if answers[one] == asked[one] == 1}  # fmt: skip
+    return {_origin(kept, one): alone[one.language, one.body] for one in unknown if (one.language, one.body) in alone}
 
 
 def _outcome(draft: Draft, there: Listed | None) -> Outcome:
@@ -308,6 +340,7 @@ async def take(
             Step(str(article.id), draft.language, row.version, *was, one.listed is None, revived, came, publish)
         )
         article.imported = {**article.imported, draft.language: _digest(draft.title, draft.body)}
+        article.origin = _origin(kept, draft)
         if publish:
             await articles.publish(tx, article, draft.language, by=by)
         counts["new" if one.outcome is Outcome.NEW else "changed"] += 1
@@ -401,10 +434,39 @@ async def prune(tx: Tx) -> None:
     )
 
 
+async def _known_as(tx: Tx, source: str, drafts: Sequence[Draft]) -> str:
+    """The file that an export was brought in from before, where this one is another of the same system; else empty.
+
+    Its name says nothing, mostly it has a date. The ids do, where half of those that both have are of the same title:
+    another system may count from one too.
+    """
+    texts = [one for one in drafts if one.way == "export"]
+    if not source.startswith(_FILE) or not texts:
+        return ""
+    rows = await tx.execute(
+        select(Article.origin, Article.id).where(
+            Article.workspace_id == tx.workspace_id, Article.origin.startswith(_FILE)
+        )
+    )
+    keys = {one.key for one in texts}
+    found = {row.id: row.origin.rpartition("#") for row in rows if row.origin.rpartition("#")[2] in keys}
+    titles = {(one.key, one.language, one.title) for one in texts}
+    shared: Counter[str] = Counter()
+    alike: Counter[str] = Counter()
+    for one in await articles.by_ids(tx, list(found)):
+        earlier, _sign, key = found[one.article.id]
+        shared[earlier] += 1
+        alike[earlier] += any((key, code, row.title) in titles for code, row in one.texts.items())
+    if source in shared:
+        return ""
+    best, same = max(alike.items(), key=lambda pair: pair[1], default=("", 0))
+    return best if same and 2 * same >= shared[best] else ""
+
+
 def _origin(kept: ArticleImport, draft: Draft) -> str:
     """What an article is known by at its source. Exports and stores have ids: a translation has its article's."""
     if draft.way in WITH_IDS:
-        return f"{kept.source}#{draft.key}"
+        return f"{kept.report.get('as', kept.source)}#{draft.key}"
     return f"{kept.source}#{draft.language}:{draft.key}"
 
 

@@ -86,6 +86,16 @@ async def test_what_the_merchant_keeps_for_people_stays_theirs(
     assert stub.bodies == []
 
 
+async def test_what_is_asked_in_a_language_that_it_does_not_speak_is_sent_to_no_model(
+    talking: Chat, workspace: UUID, store: Any, maya: Agent, models: Models, stub: Stub
+) -> None:
+    models.reads(ASKED, "gift_wrap", gate=UNSURE)
+    await set_bot(talking.app, workspace, store, maya, languages=["ar"])
+    grounded(stub, "Rings are engraved.")
+    assert await talking.say(ASKED) is None
+    assert stub.bodies == []
+
+
 async def test_nothing_personal_leaves(
     talking: Chat, workspace: UUID, shopper: Shopper, maya: Agent, stub: Stub
 ) -> None:

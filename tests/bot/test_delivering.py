@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from plugin.app import App
-from plugin.bot.delivering import Reached, reached
+from plugin.bot.delivering import Reached, reached, says_when
 from plugin.kernel.money import parse
 from plugin.platform import Deliveries, DeliveryRate, DeliveryZone
 from plugin.stores import Store
@@ -17,9 +17,9 @@ from tests.bot.conftest import UNSURE, Chat, Models, set_bot
 from tests.bot.test_dialogues import plain
 
 
-def rate(name: str, price: str | None, least: str = "", most: str = "") -> DeliveryRate:
+def rate(name: str, price: str | None, least: str = "", most: str = "", about: str = "") -> DeliveryRate:
     money = [parse(one, "ILS")[0] if one else None for one in (price or "", least, most)]
-    return DeliveryRate(name, money[0], least=money[1], most=money[2])
+    return DeliveryRate(name, money[0], least=money[1], most=money[2], about=about)
 
 
 HOME = DeliveryZone({"IL": ()}, (rate("Courier", "25", most="300"), rate("Big basket", "0", least="300")))
@@ -60,7 +60,8 @@ async def zones(app: App, workspace: UUID, store: Store, models: Models) -> None
         ("how much is delivery to Jordan", "delivery_cost"), ("كم التوصيل لإسرائيل", "delivery_cost"),
         ("כמה עולה משלוח לירדן", "delivery_cost"), ("do you ship to Lebanon", "delivery_area"),
         ("how much is delivery", "delivery_cost"), ("do you ship to Jordan or Lebanon", "delivery_area"),
-        ("how long does it take to Jordan", "delivery_time"),
+        ("how long does it take to Jordan", "delivery_time"), ("كم يستغرق التوصيل إلى الأردن", "delivery_time"),
+        ("כמה זמן לוקח משלוח לירדן", "delivery_time"),
         ("how long does it take to Lebanon", "delivery_time"), ("how much is delivery to Egypt", "delivery_cost"),
         ("How long does delivery take, and what does it cost?", "delivery_cost"),
     ):  # fmt: skip
@@ -190,3 +191,47 @@ async def test_what_is_unsure_and_kept_for_people_stays_theirs(
     await set_bot(app, workspace, store, maya, answers={"delivery_area": "person"})
     models.reads("شحن الأردن", "delivery_area", "delivery_cost", "delivery_time", gate=UNSURE)
     assert "International" not in plain(await chat.say("شحن الأردن"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("how long does it take to Jordan", ("Delivery to this place: Jordan", "Plane: ₪60.00, 7 to 10 business days")),
+        ("كم يستغرق التوصيل إلى الأردن", ("التوصيل إلى هذا المكان: الأردن", "Plane", "7 to 10 business days")),
+        ("כמה זמן לוקח משלוח לירדן", ("משלוח למקום הזה: ירדן", "Plane", "7 to 10 business days")),
+    ],
+)
+async def test_how_long_it_takes_to_a_place_is_said_as_the_shops_checkout_says_it(
+    app: App, workspace: UUID, store: Store, chat: Chat, zones: None, shop: dict[str, UUID],
+    text: str, words: tuple[str, ...],
+) -> None:  # fmt: skip
+    ways = (rate("Plane", "60", about="7 to 10 business days"), rate("Van", "90"))
+    await keep(app, workspace, store, Deliveries((HOME, DeliveryZone({"JO": ()}, ways))))
+    said = await chat.say(text)
+    assert [word for word in words if word not in plain(said)] == []
+    assert "Van" in plain(said)
+    assert said is not None
+    assert said.data["bot"]["parts"][0]["tool"] == "deliveries"
+
+
+@pytest.mark.parametrize(
+    ("way", "times"),
+    [
+        (rate("Standard", "25", about="3–5 business days"), True),
+        (rate("Express 24h", "45"), True),
+        (rate("Same-day", "45"), True),
+        (rate("Overnight", "45"), True),
+        (rate("توصيل خلال ٣ أيام عمل", "25"), True),
+        (rate("يصل بيومين", "25"), True),
+        (rate("שליח עד 5 ימי עסקים", "25"), True),
+        (rate("מגיע תוך יומיים", "25"), True),
+        (rate("Post", "9", about="Next Monday or never"), False),
+        (rate("Free delivery", "0", least="300"), False),
+        (rate("Holiday Express", "9"), False),
+        (rate("H&M courier", "9"), False),
+        (rate("אקספרס", "9"), False),
+        (rate("توصيل سريع", "9"), False),
+    ],
+)
+def test_a_way_tells_its_time_in_any_language(way: DeliveryRate, times: bool) -> None:
+    assert says_when(way) is times

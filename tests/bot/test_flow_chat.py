@@ -235,6 +235,15 @@ async def test_flows_may_be_kept_to_hours_and_segments(
     assert said is None or "Which order?" not in said.text
 
 
+@pytest.mark.parametrize(("channel", "begins"), [("email", False), ("chat", True)])
+async def test_flows_may_be_kept_to_channels(
+    chat: Chat, flow: BotFlow, app: App, workspace: UUID, store: Store, maya: Agent, channel: str, begins: bool
+) -> None:
+    await set_bot(app, workspace, store, maya, may={"flows": {"channels": [channel]}})
+    said = await chat.say("start here")
+    assert (said is not None and "Which order?" in said.text) is begins
+
+
 async def test_the_bot_answers_only_the_segments_that_it_is_for(
     chat: Chat, flow: BotFlow, app: App, workspace: UUID, store: Store, maya: Agent
 ) -> None:

@@ -21,7 +21,10 @@ from plugin.kernel.money import Money
 from plugin.platform import FulfilmentRecord, LineRecord, OrderRecord, ProductRecord, VariantRecord
 from plugin.returns import self_service
 from plugin.returns.proof import OrderProof
+from plugin.returns.records import ReturnRequest
+from plugin.returns.requests import next_serial
 from plugin.returns.self_service import Door, Rules
+from plugin.returns.states import State
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import UNSURE, Chat, Models, set_bot, settle
@@ -109,6 +112,38 @@ async def test_a_proven_order_is_told_with_its_parcel(chat: Chat, app: App, work
     (card,) = said.data["cards"]
     assert (card["screen"], card["given"]) == ("order", {"id": str(id)})
     assert said.data["bot"]["parts"][0]["tool"] == "orders"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("refund?", "On its way back"), ("وين فلوسي", "في طريق العودة"), ("איפה ההחזר שלי", "בדרך חזרה")],
+)
+async def test_a_return_is_followed_by_asking_and_only_by_who_proved_its_order(
+    chat: Chat, app: App, workspace: UUID, store: Store, models: Models, text: str, says: str
+) -> None:
+    models.reads(text, "refund_status")
+    id = await order(app, workspace, store, "#1001")
+    async with app.db.transaction(workspace) as tx:
+        first = await next_serial(tx)
+        made = [
+            ReturnRequest(
+                id=new_id(), store_id=store.id, order_id=id, client_id=uuid4(), serial=first + age,
+                public_id=uuid4().hex, state=state, created_at=NOW - timedelta(days=age),
+            )
+            for state, age in ((State.CANCELLED, 3), (State.IN_TRANSIT, 1))
+        ]  # fmt: skip
+        tx.add(*made)
+    said = await chat.say(text)
+    assert said is not None
+    assert made[1].number not in said.text
+    assert [card["screen"] for card in said.data["cards"]] == ["find"]
+    await prove(app, workspace, chat.shopper, id)
+    said = await chat.say(text)
+    assert said is not None
+    assert made[1].number in said.text
+    assert says in said.text
+    (card,) = said.data["cards"]
+    assert (card["screen"], card["given"]) == ("made", {"id": made[1].public_id})
 
 
 async def test_every_step_is_logged_with_its_evidence_refused_ones_too(

@@ -230,6 +230,10 @@ class Shopper:
         canonical = self.page.locator("head link[rel=canonical]")
         await expect(canonical).to_have_count(1)
         assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), self.page.url
+        # From every article to somebody who answers, without leaving it.
+        await self.page.wait_for_function("window.Ahlan")
+        await self.page.locator(".hc-contact [data-chat]").click()
+        await expect(self.page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=PATIENCE)
 
     async def finds_in_the_chat(self, frame: Frame) -> None:
         """The same in the widget, and back to its first screen."""

@@ -3,14 +3,20 @@
 import io
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import orjson
 import pytest
+from fpdf import FPDF
 
+from plugin.app import App
 from plugin.kernel.errors import AhlanError
-from plugin.knowledge import documents, files, importing, reader
+from plugin.knowledge import articles, documents, files, importing, reader
+from plugin.knowledge.articles import Kind
 from plugin.knowledge.files import Unreadable
+from plugin.team import Agent
 
 PAYLOADS = Path(__file__).parent.parent / "payloads/knowledge"
 
@@ -203,3 +209,125 @@ async def test_what_a_shop_has_written_is_told_apart_by_kind_and_id() -> None:
     assert [one.key for one in found] == ["page:gid://shopify/Page/1", "policy:gid://shopify/Page/1"]
     assert "https://shop.example/pages/x" in found[0].body
     assert len(found) <= files.MOST
+
+
+# The same source again
+
+
+def paged(words: str) -> bytes:
+    """A PDF of one page that says this."""
+    made = FPDF()
+    made.add_page()
+    made.set_font("helvetica", size=12)
+    made.multi_cell(0, 8, words)
+    return bytes(made.output())
+
+
+def exported(data: object) -> bytes:
+    return orjson.dumps(data)
+
+
+def page(of: str) -> Callable[[str], bytes]:
+    return lambda days: of.replace("DAYS", days).encode()
+
+
+PAIR = ("How long is delivery?", "It takes DAYS days.", "Do you ship abroad?", "Yes, to Jordan.")
+SOURCES: dict[str, tuple[str, Callable[[str], bytes]]] = {
+    "a page with structured data": ("faq.html", page(
+        '<script type="application/ld+json">{"@type":"FAQPage","mainEntity":['
+        '{"@type":"Question","name":"How long?","acceptedAnswer":{"text":"DAYS days."}},'
+        '{"@type":"Question","name":"Abroad?","acceptedAnswer":{"text":"Yes."}}]}</script>')),
+    "a definition list": ("faq.html", page(
+        "<dl><dt>{}</dt><dd>{}</dd><dt>{}</dt><dd>{}</dd></dl>".format(*PAIR))),
+    "an accordion": ("faq.html", page(
+        '<button aria-controls="a">{}</button><div id="a">{}</div><button aria-controls="b">{}</button>'
+        '<div id="b">{}</div>'.format(*PAIR))),
+    "what folds": ("faq.html", page(
+        "<details><summary>{}</summary>{}</details><details><summary>{}</summary>{}</details>".format(*PAIR))),
+    "headings": ("faq.html", page("<h2>{}</h2><p>{}</p><h2>{}</h2><p>{}</p>".format(*PAIR))),
+    "Markdown": ("faq.md", page("## {}\n\n{}\n\n## {}\n\n{}\n".format(*PAIR))),
+    "a table": ("faq.csv", page('question,answer\n"{}","{}"\n"{}","{}"\n'.format(*PAIR))),
+    "Word": ("faq.docx", lambda days: docx(("Heading1", "Delivery"), ("", f"{days} days."), ("Heading1", "Abroad"),
+                                           ("", "Yes."))),
+    "PDF": ("faq.pdf", lambda days: paged(f"It takes {days} days to deliver, and we deliver abroad too.")),
+    "Zendesk": ("articles.json", lambda days: exported(
+        {"articles": [{"id": 11, "title": "Delivery", "body": f"<p>{days} days</p>", "locale": "en-us",
+                       "translations": [{"locale": "ar", "title": "التوصيل", "body": "<p>ثلاثة</p>"}]}]})),
+    "Gorgias": ("articles.json", lambda days: exported(
+        {"data": [{"id": 7, "translation": {"title": "Delivery", "content": f"<p>{days} days</p>", "locale": "en"}}]})),
+    "Intercom": ("articles.json", lambda days: exported(
+        {"type": "list", "data": [{"type": "article", "id": "9", "title": "Delivery", "body": f"<p>{days} days</p>",
+                                   "state": "published", "default_locale": "en"}]})),
+    "an archive": ("help.zip", lambda days: packed(
+        {"en/delivery.md": f"# Delivery\n\n{days} days", "en/abroad.html": "<h1>Abroad</h1><p>Yes</p>"})),
+}  # fmt: skip
+
+
+async def brought(app: App, workspace: UUID, by: Agent, source: str, drafts: Sequence[files.Draft]) -> dict[str, int]:
+    """Everything taken over; what became of it, and how many articles there are now."""
+    async with app.db.transaction(workspace) as tx:
+        kept = await importing.keep(tx, by, source, drafts, "en")
+        await importing.take(tx, kept, set(range(len(drafts))), by=by, collection_id=None, publish=False)
+        there = len(await articles.listed(tx, Kind.ARTICLE))
+        return {name: kept.report[name] for name in ("new", "changed", "same")} | {"there": there}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_the_same_source_again_updates_and_never_doubles(
+    app: App, workspace: UUID, maya: Agent, source: str
+) -> None:
+    name, written = SOURCES[source]
+    three = await importing.read_file(name, written("3"))
+    first = await brought(app, workspace, maya, *three)
+    texts = len(three[1])
+    assert first["new"] == texts >= 1
+    assert await brought(app, workspace, maya, *three) == {**first, "new": 0, "same": texts}
+    four = await importing.read_file(name, written("4"))
+    assert await brought(app, workspace, maya, *four) == {**first, "new": 0, "changed": 1, "same": texts - 1}
+
+
+@pytest.mark.parametrize("kind", ["page", "post", "policy"])
+async def test_a_shops_own_texts_again_update_and_never_double(
+    app: App, workspace: UUID, maya: Agent, kind: str
+) -> None:
+    """Titles and addresses may change: the shop's ids stay."""
+
+    async def read(title: str, days: str) -> list[files.Draft]:
+        item = {"id": "7", "kind": kind, "title": title, "url": f"https://shop.example/{title}",
+                "html": f"<p>{days} days</p>", "language": "en", "collection": ""}  # fmt: skip
+        return await reader.read("writings", orjson.dumps([item]))
+
+    store = f"store:{workspace}"
+    assert (await brought(app, workspace, maya, store, await read("Delivery", "3")))["new"] == 1
+    again = await brought(app, workspace, maya, store, await read("Our delivery", "4"))
+    assert again == {"new": 0, "changed": 1, "same": 0, "there": 1}
+
+
+@pytest.mark.parametrize("name", ["articles (1).json", "articles-2026-11-23.json", "export.zip"])
+@pytest.mark.parametrize("source", ["Zendesk", "Gorgias", "Intercom"])
+async def test_an_export_is_known_by_what_is_in_it_whatever_its_file_is_called(
+    app: App, workspace: UUID, maya: Agent, source: str, name: str
+) -> None:
+    first_name, written = SOURCES[source]
+    first = await brought(app, workspace, maya, *await importing.read_file(first_name, written("3")))
+    later = written("4") if name.endswith(".json") else packed({"export/articles.json": written("4")})
+    again = await brought(app, workspace, maya, *await importing.read_file(name, later))
+    assert again == {**first, "new": 0, "changed": 1, "same": first["new"] - 1}
+
+
+async def test_another_systems_export_with_the_same_numbers_is_another_one(
+    app: App, workspace: UUID, maya: Agent
+) -> None:
+    def export(title: str) -> bytes:
+        return exported({"data": [{"id": 7, "translation": {"title": title, "content": "x", "locale": "en"}}]})
+
+    await brought(app, workspace, maya, *await importing.read_file("ours.json", export("Delivery")))
+    theirs = await brought(app, workspace, maya, *await importing.read_file("theirs.json", export("Our shop")))
+    assert theirs == {"new": 1, "changed": 0, "same": 0, "there": 2}
+
+
+async def test_a_file_that_was_downloaded_twice_is_the_same_file(app: App, workspace: UUID, maya: Agent) -> None:
+    name, written = SOURCES["Word"]
+    first = await brought(app, workspace, maya, *await importing.read_file(name, written("3")))
+    again = await brought(app, workspace, maya, *await importing.read_file("faq (1).docx", written("4")))
+    assert again == {**first, "new": 0, "changed": 1, "same": 1}

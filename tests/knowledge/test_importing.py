@@ -306,6 +306,43 @@ async def test_the_same_page_again_updates_and_never_doubles(app: App, workspace
     assert await count(app, workspace) == 2
 
 
+async def test_a_question_in_other_words_with_its_old_answer_is_the_same_article(
+    app: App, workspace: UUID, maya: Agent
+) -> None:
+    await bring(app, workspace, maya, files.read_page(PAGES["faq"].encode()))
+    reworded = files.read_page(PAGES["faq"].replace("Do you ship abroad?", "Is there shipping abroad?").encode())
+    report, planned = await bring(app, workspace, maya, reworded)
+    assert (report["changed"], report["new"], planned) == (1, 0, [Outcome.CHANGED, Outcome.SAME])
+    # From now on it is known by its new words: its answer may change too.
+    newer = [replace(one, body=f"{one.body} And more.") for one in reworded]
+    assert (await bring(app, workspace, maya, newer))[0]["changed"] == 2
+    assert await count(app, workspace) == 2
+    async with app.db.transaction(workspace) as tx:
+        titles = {row.title for one in await articles.listed(tx, Kind.ARTICLE) for row in one.texts.values()}
+    assert "Is there shipping abroad?" in titles
+
+
+def answered(answer: str, *questions: str) -> list[Draft]:
+    """Questions that all have the same answer."""
+    return [Draft(one, answer, one, "list", "en") for one in questions]
+
+
+async def test_the_answer_of_a_question_that_is_still_there_makes_no_other_one_its_article(
+    app: App, workspace: UUID, maya: Agent
+) -> None:
+    answer = "Yes, within fourteen days."
+    await bring(app, workspace, maya, answered(answer, "Shoes?"))
+    assert (await bring(app, workspace, maya, answered(answer, "Shoes?", "Hats?")))[1] == [Outcome.SAME, Outcome.NEW]
+    # Two new questions with the answer of one that is gone: nobody knows which of them it was.
+    other = answered(answer, "Socks?", "Gloves?", "Hats?")
+    assert (await bring(app, workspace, maya, other, set()))[1] == [Outcome.NEW, Outcome.NEW, Outcome.SAME]
+
+
+async def test_an_answer_of_a_word_tells_no_questions_apart(app: App, workspace: UUID, maya: Agent) -> None:
+    await bring(app, workspace, maya, answered("Yes.", "Do you ship to Jordan?"))
+    assert (await bring(app, workspace, maya, answered("Yes.", "May I pay in cash?")))[1] == [Outcome.NEW]
+
+
 async def test_what_was_changed_here_is_said_before_it_is_overwritten(app: App, workspace: UUID, maya: Agent) -> None:
     drafts = files.read_page(PAGES["faq"].encode())
     await bring(app, workspace, maya, drafts)

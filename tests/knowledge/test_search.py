@@ -1,14 +1,17 @@
 """Finding an article: in every form of a word, with typing errors, across languages; and what is never found."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text, update
 
 from plugin.app import App
 from plugin.knowledge import articles, reading, search
-from plugin.knowledge.articles import Kind
+from plugin.knowledge.articles import ArticleText, Kind
 from plugin.knowledge.search import Found
 from plugin.team import Agent
 from tests.knowledge.conftest import Write
@@ -145,6 +148,34 @@ async def test_of_two_that_answer_alike_the_one_that_many_read_comes_first(
                 for _time in range(60):
                     await reading.read(tx, other, "en")
             assert (await ask(app, workspace, "gift wrapping"))[0].article_id == other
+
+
+async def test_of_two_that_answer_alike_the_newer_one_comes_first(app: App, workspace: UUID, article: Write) -> None:
+    both = [await article(en=("Gift wrapping", "We wrap gifts.")) for _time in range(2)]
+    for old in both:
+        async with app.db.transaction(workspace) as tx:
+            for id in both:
+                aged = timedelta(days=400 if id == old else 1)
+                when = {"updated_at": datetime.now(UTC) - aged, "published_at": datetime.now(UTC) - aged}
+                ours = (ArticleText.workspace_id == workspace, ArticleText.article_id == id)
+                await tx.execute(update(ArticleText).where(*ours).values(when))
+        assert [one.article_id for one in await ask(app, workspace, "gift wrapping")][-1] == old
+
+
+async def test_a_save_waits_for_no_index(app: App, workspace: UUID, maya: Agent, article: Write) -> None:
+    id = await article(en=("Gift wrapping", "We wrap gifts."))
+    async with app.db.transaction(workspace) as indexing:
+        # Somebody else makes the index of this very article, and takes their time.
+        await search.index(indexing, [id])
+        await indexing.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"),
+                               {"what": f"passages {workspace}"})  # fmt: skip
+        async with asyncio.timeout(5), app.db.transaction(workspace) as tx:
+            row = (await articles.find(tx, id)).article
+            await articles.write(tx, row, "en", "Ribbons", "With a ribbon.", by=maya.id)
+            await articles.publish(tx, row, "en", by=maya)
+    async with app.db.transaction(workspace) as tx:
+        await search.index(tx, [id])
+    assert [one.article_id for one in await ask(app, workspace, "ribbons")] == [id]
 
 
 async def test_searches_that_somebody_makes_up_do_not_pile_up(

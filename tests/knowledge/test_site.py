@@ -120,6 +120,27 @@ async def test_the_first_page_and_a_shelf_show_what_is_published(
     assert (await reader.get("/help/st_nobody")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/en",
+        "/en/c/orders",
+        "/en/how-long-does-delivery-take",
+        "/ar/كم-يستغرق-التوصيل",
+        "/en/search?q=zzzz",
+        "/en/none",
+    ],
+)
+async def test_every_page_leads_to_somebody_who_answers(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID], path: str
+) -> None:
+    """Without a script too: to the shop, where the chat is."""
+    contact = re.findall(r"<section([^>]*)>(?:(?!</section>).)*?<a ([^>]*data-chat[^>]*)>", (
+        await reader.get(at(store, path))
+    ).text, re.DOTALL)  # fmt: skip
+    assert [(section, f'href="{SHOP}"' in link) for section, link in contact] == [(' class="hc-contact"', True)]
+
+
 async def test_the_site_map_lists_every_published_text_once(
     reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
 ) -> None:
@@ -128,6 +149,10 @@ async def test_the_site_map_lists_every_published_text_once(
     places = [one.text for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
     assert len(places) == len(set(places)) == 5
     assert not [place for place in places if place and "secret" in place]
+    links = [dict(one.attrib) for one in root.iter("{http://www.w3.org/1999/xhtml}link")]
+    assert {one["rel"] for one in links} == {"alternate"}
+    assert {one["hreflang"] for one in links} == {"ar", "en"}
+    assert {one["href"] for one in links} <= set(places)
 
 
 async def shelved(app: App, workspace: UUID, many: int) -> None:

@@ -15,7 +15,7 @@ ZONES: tuple[Doc, ...] = (
                {"name": "Free delivery", "price": "0.00", "least": "300.00"},
                {"name": "Express", "price": "45.00"}]},
     {"id": 802, "name": "Neighbours", "countries": {"JO": [], "EG": ["Cairo", "Giza"]},
-     "rates": [{"name": "International", "price": "60.00"}]},
+     "rates": [{"name": "International", "price": "60.00", "about": "7 to 10 business days"}]},
     {"id": 803, "name": "Gulf", "countries": {"SA": [], "AE": [], "QA": []},
      "rates": [{"name": "DHL", "carrier": True}]},
 )  # fmt: skip
@@ -98,6 +98,7 @@ def _method(rate: Doc) -> Doc:
     return {
         "name": rate["name"],
         "active": rate.get("active", True),
+        "description": rate.get("about"),
         "rateProvider": provider,
         "methodConditions": conditions,
     }

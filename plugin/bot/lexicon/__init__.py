@@ -123,6 +123,7 @@ class Lexicon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     small: str = ""
     own: str = ""
     prefixes: str = ""
+    durations: str = ""
     wants: Wants = Wants()
     goods: Goods = Goods()
     pointing: Pointing = Pointing()

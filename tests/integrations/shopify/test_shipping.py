@@ -23,7 +23,9 @@ ISRAEL = DeliveryZone(
         DeliveryRate("Express", shekels(45)),
     ),
 )
-NEIGHBOURS = DeliveryZone({"JO": (), "EG": ("Cairo", "Giza")}, (DeliveryRate("International", shekels(60)),))
+NEIGHBOURS = DeliveryZone(
+    {"JO": (), "EG": ("Cairo", "Giza")}, (DeliveryRate("International", shekels(60), about="7 to 10 business days"),)
+)
 GULF = DeliveryZone({"SA": (), "AE": (), "QA": ()}, (DeliveryRate("DHL", None),))
 
 
