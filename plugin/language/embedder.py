@@ -19,11 +19,6 @@ from plugin.language.e5 import E5
 Floats = NDArray[np.float32]
 
 DIMENSION = 384
-"""Numbers of a vector."""
-
-OF_MESSAGE = 3
-"""Vectors of a message, side by side: one that passages are looked for by, and two that tell what it is about, as a
-question and as a statement, by the model's last two layers (benchmarks/RESULTS.md)."""
 
 MOST_OF_MESSAGE = 600
 """Characters of a message that are read: what somebody wants stands at the beginning or at the end."""
@@ -36,18 +31,18 @@ _PARTS = 4
 
 _QUESTION, _PASSAGE = "query: ", "passage: "
 
-_REMEMBERED = 1_024
+_REMEMBERED = 2_048
 
 
 class Embedder(Protocol):
     """Where vectors come from."""
 
     def messages(self, texts: Sequence[str]) -> Floats:
-        """`OF_MESSAGE` vectors side by side for each message, each of length one."""
+        """Two vectors side by side for each message, as a question and as a statement; each of length one."""
         ...
 
     def questions(self, texts: Sequence[str]) -> Floats:
-        """The first vector of `messages`, for half the work: what a passage is looked for by."""
+        """The first half of `messages`, for half the work: what a passage is looked for by."""
         ...
 
     def passages(self, texts: Sequence[str]) -> Floats:
@@ -65,38 +60,33 @@ class E5Embedder:
 
     def messages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says; what was asked lately is remembered."""
-        return self._remembered(texts, OF_MESSAGE)
+        return self._remembered(texts, 2 * DIMENSION)
 
     def questions(self, texts: Sequence[str]) -> Floats:
         """As the protocol says."""
-        return self._remembered(texts, 1)
+        return self._remembered(texts, DIMENSION)
 
-    def _remembered(self, texts: Sequence[str], parts: int) -> Floats:
-        width = parts * DIMENSION
+    def _remembered(self, texts: Sequence[str], width: int) -> Floats:
         cut = [both_ends(text, MOST_OF_MESSAGE) for text in texts]
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in cut]
         with self._lock:
             found = {key: self._known[key] for key in keys if key in self._known and len(self._known[key]) >= width}
         new = {key: text for key, text in zip(keys, cut, strict=True) if key not in found}
         if new:
-            found.update(zip(new, self._made(list(new.values()), parts), strict=True))
+            wanted = list(new.values())
+            kinds = [_QUESTION, _PASSAGE][: width // DIMENSION]
+            # All at once: two rows of the same length are hardly slower than one.
+            vectors = self._model.vectors([kind + text for kind in kinds for text in wanted], parts=1)
+            found.update(zip(new, np.hstack(np.split(vectors, len(kinds))), strict=True))
             with self._lock:
                 self._known.update((key, found[key]) for key in new)
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
         return np.stack([found[key][:width] for key in keys]) if keys else np.zeros((0, width), dtype=np.float32)
 
-    def _made(self, texts: Sequence[str], parts: int) -> Floats:
-        questions = [_QUESTION + text for text in texts]
-        if parts == 1:
-            return self._model.vectors(questions, parts=1)[:, :DIMENSION]
-        # All at once: two rows of the same length are hardly slower than one.
-        vectors = self._model.vectors([*questions, *(_PASSAGE + text for text in texts)], parts=1)
-        return np.hstack([vectors[: len(texts)], vectors[len(texts) :, DIMENSION:]])
-
     def passages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says."""
-        return self._model.vectors([_PASSAGE + clean(text)[:MOST_OF_PASSAGE] for text in texts], _PARTS)[:, :DIMENSION]
+        return self._model.vectors([_PASSAGE + clean(text)[:MOST_OF_PASSAGE] for text in texts], _PARTS)
 
 
 def clean(text: str) -> str:

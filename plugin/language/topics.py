@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-from plugin.language.embedder import DIMENSION
 from plugin.language.frames import AHEAD
 from plugin.language.grams import features
 
@@ -68,8 +67,7 @@ class Centres:
 
     @classmethod
     def of(cls, vectors: Floats, languages: Sequence[str]) -> Centres:
-        """Means of these vectors (`Embedder.messages`); a language with few of them leans on all."""
-        vectors = vectors[:, DIMENSION:]
+        """Means of these vectors; a language with few of them leans on all."""
         mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], dtype=np.float32)
         named = np.array(languages)
         means = {}
@@ -79,9 +77,8 @@ class Centres:
         return cls(means, mean.astype(np.float32))
 
     def taken_from(self, vectors: Floats, languages: Sequence[str]) -> Floats:
-        """What tells topics apart of these vectors, without what their language has in common, of length one in each of
-        its two halves."""
-        centred = vectors[:, DIMENSION:] - np.stack([self.means.get(language, self.mean) for language in languages])
+        """The vectors without what their language has in common, of length one in each of their two halves."""
+        centred = vectors - np.stack([self.means.get(language, self.mean) for language in languages])
         halves = centred.reshape(len(vectors), 2, -1)
         lengths = np.maximum(np.linalg.norm(halves, axis=2, keepdims=True), 1e-6)
         found: Floats = (halves / lengths / np.sqrt(2)).reshape(len(vectors), -1).astype(np.float32)
@@ -181,7 +178,7 @@ class Topics:
 
     def centred(self, vectors: Floats, languages: Sequence[str]) -> Floats:
         """Vectors as the examples' are: without what their language has in common."""
-        return self._centres.taken_from(vectors, languages) if len(vectors) else vectors[:, DIMENSION:]
+        return self._centres.taken_from(vectors, languages) if len(vectors) else vectors
 
     def read(self, texts: Sequence[str], vectors: Floats, languages: Sequence[str]) -> list[Reading]:
         """What these messages are about. `languages` are those of the texts, for their centres."""
