@@ -102,7 +102,7 @@ async def _in_turn(app: App, workspace_id: UUID, event_id: UUID, request_id: UUI
         if request is None or request.conversation_id is None:
             return
         agreed = await tx.scalar(
-            select(Event.id).where(
+            select(Event).where(
                 Event.workspace_id == tx.workspace_id, Event.subject_id == request_id,
                 Event.kind == "return_request.approved", Event.id < event_id,
                 Event.at > func.clock_timestamp() - timedelta(seconds=TURN_SECONDS),
@@ -110,7 +110,9 @@ async def _in_turn(app: App, workspace_id: UUID, event_id: UUID, request_id: UUI
             .order_by(Event.id.desc())
             .limit(1)
         )  # fmt: skip
-        if agreed is not None and not await messages.is_there(tx, request.conversation_id, agreed):
+        if agreed is None or await _replaced(tx, agreed):
+            return
+        if not await messages.is_there(tx, request.conversation_id, agreed.id):
             raise TaskError("the news that it is agreed comes first", retry=True, after=2.0)
 
 
