@@ -779,7 +779,7 @@ async def test_by_keyboard_alone(demo: Demo, meet: Meet) -> None:
     await keys.press("n")
     await keys.type(f"note {token}")
     await keys.press("Control+Enter")
-    await expect(panel.find(".message.is-note .text", has_text=token)).to_be_visible()
+    await expect(panel.find(".message.is-note .text", has_text=f"note {token}")).to_be_visible()
     await keys.press("Escape")
     await keys.press("a")
     await expect(panel.find("#assign")).not_to_have_value("")
