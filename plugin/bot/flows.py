@@ -558,8 +558,11 @@ def _reached(flow: Flow) -> set[str]:
 
 
 def _circles(flow: Flow) -> set[str]:
-    """Steps that come back to themselves without anybody being asked on the way."""
-    steps = {step.id: step for step in flow.steps if not isinstance(step, Question | Choice)}
+    """Steps that come back to themselves without anybody being asked on the way. What is kept is asked but once."""
+    waits = {
+        step.id for step in flow.steps if isinstance(step, Choice) or (isinstance(step, Question) and not step.key)
+    }
+    steps = {step.id: step for step in flow.steps if step.id not in waits}
     found = set()
     for id in steps:
         seen: set[str] = set()

@@ -138,6 +138,11 @@ def test_a_flow_with_nothing_wrong_never_breaks_and_never_circles(flow: Flow, sa
         assert {turn.ending for turn in walk(whole, said, facts)}.isdisjoint({Ending.BROKEN, Ending.LOOP})
 
 
+def test_a_question_whose_answer_is_kept_may_not_lead_to_itself() -> None:
+    asked = Question("s0", {"en": "Which order?"}, Ask.TEXT, "order", "s0")
+    assert flows.problems(Flow(Trigger(words=("go",)), (asked,)))
+
+
 @pytest.mark.parametrize(
     ("ask", "said", "kept"),
     [
