@@ -51,8 +51,8 @@ async def working(panel: Panel, shop: Shop) -> AsyncIterator[None]:
         await running
 
 
-async def open_chat(browser: Browser, panel: Panel, store: Store) -> tuple[Page, Frame]:
-    """An Arabic shopper's phone on a page of this shop, the chat open."""
+async def open_widget(browser: Browser, panel: Panel, store: Store) -> tuple[Page, Frame]:
+    """An Arabic shopper's phone on a page of this shop, the widget open."""
     context = await browser.new_context(locale="ar", **PHONE)
     await context.add_init_script(OPEN_ROOTS)
     page = await context.new_page()
@@ -62,7 +62,12 @@ async def open_chat(browser: Browser, panel: Panel, store: Store) -> tuple[Page,
     await page.goto(f"{panel.url}/shop", wait_until="load")
     await page.evaluate("Ahlan.open()")
     await expect(page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=SOON)
-    chat: Frame = next(frame for frame in page.frames if "/widget/frame" in frame.url)
+    return page, next(frame for frame in page.frames if "/widget/frame" in frame.url)
+
+
+async def open_chat(browser: Browser, panel: Panel, store: Store) -> tuple[Page, Frame]:
+    """The same with the chat open."""
+    page, chat = await open_widget(browser, panel, store)
     await chat.locator(".door[data-door=chat], .door[data-door=resume]").first.click(timeout=SOON)
     return page, chat
 

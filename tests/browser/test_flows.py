@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Browser, Frame, Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from plugin.bot import bots
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.admin_ui.shop import Panel, Shop
-from tests.browser.chrome import OPEN_ROOTS, PHONE, needs_browser
+from tests.browser.chrome import needs_browser
 from tests.browser.chrome import strict_browser as strict_browser
+from tests.browser.test_bot import open_widget
 from tests.browser.test_bot import working as working
 from tests.browser.test_panel import Open
 from tests.browser.test_panel import open_as as open_as
@@ -67,19 +68,10 @@ async def test_a_flow_made_on_a_phone_in_arabic_is_walked_in_the_chat(
     await desk.locator("#publish").click()
     await expect(desk.locator("input[name=on]")).to_have_count(0, timeout=SOON)
 
-    context = await browser.new_context(locale="ar", **PHONE)
-    await context.add_init_script(OPEN_ROOTS)
-    page = await context.new_page()
-    tag = f'<script defer src="{panel.url}/widget/loader.js" data-server="{panel.url}" data-store="{store.public_key}"'
-    body = f'<!doctype html><html lang="ar" dir="rtl"><body><h1>عود</h1>{tag} data-locale="ar"></script></body></html>'
-    await page.route(f"{panel.url}/shop", lambda route: route.fulfill(body=body, content_type="text/html"))
-    await page.goto(f"{panel.url}/shop", wait_until="load")
-    await page.evaluate("Ahlan.open()")
-    await expect(page.locator("ahlan-widget .r iframe")).to_be_visible(timeout=SOON)
-    chat: Frame = next(frame for frame in page.frames if "/widget/frame" in frame.url)
+    page, chat = await open_widget(browser, panel, store)
     await chat.locator(".starts .chip", has_text="تغليف هدية").click(timeout=SOON)
     said = chat.locator(".message.bot .text")
     await expect(said.last).to_contain_text("أي تغليف؟", timeout=SOON)
     await chat.get_by_role("button", name="علبة").click(timeout=SOON)
     await expect(said.last).to_contain_text("يضاف التغليف", timeout=SOON)
-    await context.close()
+    await page.context.close()
