@@ -37,7 +37,7 @@ def main() -> int:
         other = engine.query(text), engine.passage(text)
         theirs.append(1000 * (time.process_time() - between))
         ours.append(1000 * (between - began))
-        likeness += [float(mine @ its) for mine, its in zip(one, other, strict=True)]
+        likeness += [float(mine[: len(its)] @ its) for mine, its in zip(one, other, strict=True)]
     print(f"  ours {median(ours):.1f} ms, the package's {median(theirs):.1f} ms; likeness {min(likeness):.5f} at least")
     share = median([mine / its for mine, its in zip(ours, theirs, strict=True)])
     good = ratio("vectors.ours_to_the_packages", share, "<=", 0.6)

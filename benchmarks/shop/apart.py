@@ -10,7 +10,7 @@ import numpy as np
 from plugin.bot import files, seeds
 from plugin.kernel.text import search_key
 from plugin.language.book import Listener, in_batches
-from plugin.language.embedder import DIMENSION, Embedder
+from plugin.language.embedder import DIMENSION, OF_MESSAGE, Embedder
 
 QUESTIONS = Path(__file__).parent / "questions.jsonl"
 EDITS = 3
@@ -63,6 +63,8 @@ def meant_alike(
 ) -> Iterator[tuple[str, str]]:
     """Questions with a line whose vector is as near as `COSINE`, as a question or as a statement, both as heard."""
     asked, known = (in_batches(embedder, [listener.hear(text).text for text in texts]) for texts in (questions, lines))
-    near = np.maximum(asked[:, :DIMENSION] @ known[:, :DIMENSION].T, asked[:, DIMENSION:] @ known[:, DIMENSION:].T)
+    # By the last layer: what the one below says is near for any two texts.
+    parts = [slice(at * DIMENSION, (at + 1) * DIMENSION) for at in range(0, OF_MESSAGE, 2)]
+    near = np.maximum.reduce([asked[:, part] @ known[:, part].T for part in parts])
     for question, line in np.argwhere(near >= COSINE):
         yield questions[question], lines[line]

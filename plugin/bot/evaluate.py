@@ -100,7 +100,7 @@ def _tried(
         ranked = [topic for topic, _ in answer.ranking]
         place = ranked.index(one.topic) if one.topic is not None else None
         accepted = answer.gate >= answer.answer_from
-        tried.append(Tried(one.language, one.topic is not None, place, answer.gate, accepted))
+        tried.append(Tried(one.language, one.topic is not None, place, answer.gate, answer.certainty, accepted))
 
     def figures(own: NDArray[np.int64]) -> BotFigures:
         return bot_figures([tried[at] for at in own], seed)

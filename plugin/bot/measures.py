@@ -15,12 +15,16 @@ _RESAMPLES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One question and what became of it. `place` is where the right topic stood, from 0; None outside."""
+    """One question and what became of it. `place` is where the right topic stood, from 0; None outside.
+
+    `gate` says whether it is about any topic, `certainty` whether about the first one, if about any.
+    """
 
     language: str
     inside: bool
     place: int | None
     gate: float
+    certainty: float
     accepted: bool
 
 
@@ -115,8 +119,8 @@ def _share(hits: Sequence[bool] | NDArray[np.bool_]) -> float | None:
 
 
 def _precision(inside: Sequence[Tried]) -> float | None:
-    """How many are right among the four fifths of the questions inside that it would answer first: by the gate."""
-    surest = sorted(inside, key=lambda one: -one.gate)[: round(len(inside) * COVERAGE)]
+    """How many are right among the four fifths of the questions inside whose first topic is the most certain."""
+    surest = sorted(inside, key=lambda one: -one.certainty)[: round(len(inside) * COVERAGE)]
     return _share([one.place == 0 for one in surest])
 
 

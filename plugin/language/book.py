@@ -55,10 +55,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a message is about: topics best first, how sure, and the two gates in between which choices are offered."""
+    """What a message is about: topics best first, how sure, and the two gates in between which choices are offered.
+
+    `confidence`: how probable it is that the first topic is right. `certainty`: the same, if it is about any at all.
+    """
 
     ranking: tuple[tuple[str, float], ...]
     confidence: float
+    certainty: float
     gate: float
     answer_from: float
     offer_from: float
@@ -155,11 +159,11 @@ def answered(
     topics: Topics, reading: Reading, ranking: tuple[tuple[str, float], ...], answer_from: float, offer_from: float
 ) -> Answer:
     """The answer that a reading is, with its topics in the order of `ranking`."""
-    gate = reading.gate
-    if topics.certainty(reading, ranking[0][0]) < _CERTAIN:
+    gate, certainty = reading.gate, topics.certainty(reading, ranking[0][0])
+    if certainty < _CERTAIN:
         # It is about one of these, and most probably not the first: choices are offered.
         gate = min(gate, float(np.nextafter(np.float32(answer_from), np.float32(-np.inf))))
-    return Answer(ranking, reading.confidence, gate, answer_from, offer_from)
+    return Answer(ranking, reading.confidence, certainty, gate, answer_from, offer_from)
 
 
 _NAME = re.compile(r"[^\W\d_]{3,}")

@@ -54,7 +54,8 @@ class E5:
         return self._weights.shape.width
 
     def vectors(self, texts: Sequence[str], parts: int) -> Floats:
-        """One vector of length one for each text, which begins with what it is: "query: " or "passage: ".
+        """Two vectors side by side, each of length one, for each text, which begins with what it is: "query: " or
+        "passage: ". The first one is the model's; the second comes from the layer below its last.
 
         A text of more tokens than the model reads at once is read in so many `parts` at most, each counting as much as
         it is long; what comes behind them is not read. One sign can be twenty tokens, so characters are no bound.
@@ -67,7 +68,7 @@ class E5:
             for at in range(0, len(pieces), most):
                 read.append(pieces[at : at + most])
                 owners.append(owner)
-        found = np.zeros((len(texts), self.width), dtype=np.float32)
+        found = np.zeros((len(texts), 2, self.width), dtype=np.float32)
         order = sorted(range(len(read)), key=lambda at: len(read[at]))
         while order:
             # The longest first, with as many of about its length as there is room for.
@@ -76,8 +77,8 @@ class E5:
             order, now = order[:-room], order[-room:]
             for at, mean in zip(now, self._means([read[at] for at in now]), strict=True):
                 found[owners[at]] += len(read[at]) * mean
-        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
-        return found
+        found /= np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-6)
+        return found.reshape(len(texts), 2 * self.width)
 
     def _means(self, parts: Sequence[Sequence[int]]) -> Floats:
         framed = [self._pieces.framed(list(part)) for part in parts]
@@ -88,6 +89,6 @@ class E5:
         read -= read.mean(axis=-1, keepdims=True)
         read /= np.sqrt((read * read).mean(axis=-1, keepdims=True) + self._weights.shape.epsilon)
         read = read * self._norm[0] + self._norm[1]
-        (written,) = self._session.run(None, dict(zip(self._inputs, (read, there), strict=True)))
-        found: Floats = (written * there[:, :, None]).sum(axis=1) / there.sum(axis=1, keepdims=True)
-        return found
+        written = self._session.run(None, dict(zip(self._inputs, (read, there), strict=True)))
+        share = (there / there.sum(axis=1, keepdims=True)).astype(np.float32)[:, :, None]
+        return np.stack([(layer * share).sum(axis=1) for layer in written], axis=1)

@@ -19,6 +19,10 @@ from plugin.language.e5 import E5
 Floats = NDArray[np.float32]
 
 DIMENSION = 384
+"""Numbers of a vector."""
+
+OF_MESSAGE = 4
+"""Vectors of a message, side by side: as a question by the last layer and the one below, as a statement by both."""
 
 MOST_OF_MESSAGE = 600
 """Characters of a message that are read: what somebody wants stands at the beginning or at the end."""
@@ -30,19 +34,20 @@ MOST_OF_PASSAGE = 2_000
 _PARTS = 4
 
 _QUESTION, _PASSAGE = "query: ", "passage: "
+_OF_KIND = 2
 
-_REMEMBERED = 2_048
+_REMEMBERED = 1_024
 
 
 class Embedder(Protocol):
     """Where vectors come from."""
 
     def messages(self, texts: Sequence[str]) -> Floats:
-        """Two vectors side by side for each message, as a question and as a statement; each of length one."""
+        """`OF_MESSAGE` vectors side by side for each message, each of length one."""
         ...
 
     def questions(self, texts: Sequence[str]) -> Floats:
-        """The first half of `messages`, for half the work: what a passage is looked for by."""
+        """The first vector of `messages`, for half the work: what a passage is looked for by."""
         ...
 
     def passages(self, texts: Sequence[str]) -> Floats:
@@ -60,23 +65,22 @@ class E5Embedder:
 
     def messages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says; what was asked lately is remembered."""
-        return self._remembered(texts, 2 * DIMENSION)
+        return self._remembered(texts, [_QUESTION, _PASSAGE])
 
     def questions(self, texts: Sequence[str]) -> Floats:
         """As the protocol says."""
-        return self._remembered(texts, DIMENSION)
+        return self._remembered(texts, [_QUESTION])[:, :DIMENSION]
 
-    def _remembered(self, texts: Sequence[str], width: int) -> Floats:
+    def _remembered(self, texts: Sequence[str], kinds: Sequence[str]) -> Floats:
+        width = len(kinds) * _OF_KIND * DIMENSION
         cut = [both_ends(text, MOST_OF_MESSAGE) for text in texts]
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in cut]
         with self._lock:
             found = {key: self._known[key] for key in keys if key in self._known and len(self._known[key]) >= width}
         new = {key: text for key, text in zip(keys, cut, strict=True) if key not in found}
         if new:
-            wanted = list(new.values())
-            kinds = [_QUESTION, _PASSAGE][: width // DIMENSION]
             # All at once: two rows of the same length are hardly slower than one.
-            vectors = self._model.vectors([kind + text for kind in kinds for text in wanted], parts=1)
+            vectors = self._model.vectors([kind + text for kind in kinds for text in new.values()], parts=1)
             found.update(zip(new, np.hstack(np.split(vectors, len(kinds))), strict=True))
             with self._lock:
                 self._known.update((key, found[key]) for key in new)
@@ -86,7 +90,7 @@ class E5Embedder:
 
     def passages(self, texts: Sequence[str]) -> Floats:
         """As the protocol says."""
-        return self._model.vectors([_PASSAGE + clean(text)[:MOST_OF_PASSAGE] for text in texts], _PARTS)
+        return self._model.vectors([_PASSAGE + clean(text)[:MOST_OF_PASSAGE] for text in texts], _PARTS)[:, :DIMENSION]
 
 
 def clean(text: str) -> str:

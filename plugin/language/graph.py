@@ -78,17 +78,17 @@ class _Graph:
 
 def model(weights: Weights) -> bytes:
     """The whole graph, weights included: 13 MB. In go vectors of tokens (texts, tokens, width), and 1 where there is a
-    token, 0 behind a shorter text's last; out come as many vectors."""
+    token, 0 behind a shorter text's last; out come as many vectors of the last layer, and as many of the one below."""
     graph, width = _Graph(weights), weights.shape.width
     tokens: list[str | int | None] = ["texts", "tokens", width]
-    last = "tokens"
+    last = below = "tokens"
     for number in range(weights.shape.layers):
-        last = graph.layer(last, number)
+        last, below = graph.layer(last, number), last
     inward = [
         helper.make_tensor_value_info("tokens", TensorProto.FLOAT, tokens),
         helper.make_tensor_value_info("there", TensorProto.INT32, tokens[:2]),
     ]
-    outward = [helper.make_tensor_value_info(last, TensorProto.FLOAT, tokens)]
+    outward = [helper.make_tensor_value_info(layer, TensorProto.FLOAT, tokens) for layer in (last, below)]
     made = helper.make_graph(graph.nodes, "multilingual-e5-small", inward, outward, graph.kept)
     operators = [helper.make_opsetid("", 18), helper.make_opsetid(_OPERATORS, 1)]
     # What ONNX Runtime reads that the locks name; the newest one of `onnx` may be ahead of it.

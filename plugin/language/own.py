@@ -174,18 +174,24 @@ class OwnBook:
             through = self._through(slice(at, at + _ROWS))
             diagonal[at : at + _ROWS] += ((through @ self._inverse) * through).sum(axis=1)
         unseen = self._wanted(ground.topic) - weights / diagonal[:, None]
-        known = self._known.astype(np.float32)
-        nearest = np.maximum(ground.nearest, nearest_of(self._shared.known, known, self._topic >= 0))
+        nearest = np.maximum(ground.nearest, nearest_of(self._shared.known, self._known, self._topic >= 0))
         first: Flags = unseen[:, :-1].argmax(axis=1) == ground.topic
         return first, gate_of(unseen.astype(np.float32), nearest)
 
     def _nearest(self, asked: Floats, own: NDArray[np.int64] | None = None) -> Floats:
         """How near the nearest example is that is inside; `own`: which of ours each of `asked` is itself."""
-        shared = (asked @ self._shared.known[self._shared.inside].T).max(axis=1, initial=-1)
-        near = asked @ self._known.astype(np.float32).T
+        shared = nearest_of(asked, self._shared.known, self._shared.inside)
+        near = self._near(asked)
         if own is not None:
             near[np.arange(len(asked)), own] = -1
         found: Floats = np.maximum(shared, near[:, self._topic >= 0].max(axis=1, initial=-1))
+        return found
+
+    def _near(self, asked: Floats) -> Floats:
+        """How near our examples are; a few at a time, as they are kept in half the room."""
+        found = np.empty((len(asked), len(self._known)), dtype=np.float32)
+        for at in range(0, len(self._known), _ROWS):
+            found[:, at : at + _ROWS] = asked @ self._known[at : at + _ROWS].astype(np.float32).T
         return found
 
     @property
@@ -198,7 +204,7 @@ class OwnBook:
         texts = [one.text for one in heard]
         asked = self._shared.centred(vectors, [one.language or "" for one in heard])
         toward = alike(asked @ self._shared.known.T, self._shared.spelled.of(texts), self._shared.spelling)
-        own = alike(asked @ self._known.astype(np.float32).T, self._spelled.of(texts), self._shared.spelling)
+        own = alike(self._near(asked), self._spelled.of(texts), self._shared.spelling)
         extra = len(self.names) - len(self._shared.names)
         said = toward @ self._shared.weights
         fresh = np.repeat((self._other * (toward @ self._ground.ones))[:, None], extra, axis=1)
@@ -219,7 +225,7 @@ class OwnBook:
         answered = first & (gates >= self.base.answer_from)
         weights = np.vstack([self._wide() - self._changed(), self._weights])
         wanted = self._wanted(np.concatenate([ground.topic, self._topic]))
-        inside, known = self._topic >= 0, self._known.astype(np.float32)
+        inside = self._topic >= 0
         strange = np.zeros(len(ground.topic), dtype=bool)
         for name in range(len(self._shared.names)):
             shared, own = np.flatnonzero(ground.topic == name), np.flatnonzero(self._topic == name)
@@ -227,7 +233,7 @@ class OwnBook:
             rows = np.concatenate([shared, own + len(ground.topic)])
             said = (wanted[rows] - np.linalg.solve(block, weights[rows].astype(np.float64)))[: len(shared)]
             said[:, name] = -np.inf
-            others = nearest_of(self._shared.known[shared], known, inside & (self._topic != name))
+            others = nearest_of(self._shared.known[shared], self._known, inside & (self._topic != name))
             strange[shared] = gate_of(said, np.maximum(ground.strange[shared], others)) >= self.answer_from
         return Check(first[:count], answered[:count], strange[:count], self._held(held, heard, vectors))
 

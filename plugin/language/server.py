@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from plugin.kernel.errors import SetupError
 from plugin.language import frames
 from plugin.language.book import Book, Heard, Listener, in_batches
-from plugin.language.embedder import DIMENSION, E5Embedder, Embedder
+from plugin.language.embedder import DIMENSION, OF_MESSAGE, E5Embedder, Embedder
 from plugin.language.frames import (
     Answered,
     Ask,
@@ -252,7 +252,7 @@ class Library:
 
     def _known_vectors(self, sent: Sequence[OwnExample], heard: Sequence[Heard]) -> Floats:
         """Vectors of messages: as they were sent along, rounded as they are kept where they have to be made."""
-        width = 2 * DIMENSION
+        width = OF_MESSAGE * DIMENSION
         found = np.zeros((len(sent), width), dtype=np.float32)
         new = [at for at, one in enumerate(sent) if len(one.vectors) != 2 * width]
         for at, one in enumerate(sent):

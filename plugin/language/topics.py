@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
+from plugin.language.embedder import OF_MESSAGE
 from plugin.language.frames import AHEAD
 from plugin.language.grams import features
 
@@ -66,23 +68,33 @@ class Centres:
     mean: Floats
 
     @classmethod
-    def of(cls, vectors: Floats, languages: Sequence[str]) -> Centres:
-        """Means of these vectors; a language with few of them leans on all."""
-        mean = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], dtype=np.float32)
+    def of(cls, vectors: Floats, languages: Sequence[str], among: NDArray[np.bool_]) -> Centres:
+        """Means of those vectors that are `among` what counts; a language with few of them leans on all."""
+        mean = _total(vectors, among) / np.float32(max(among.sum(), 1))
         named = np.array(languages)
         means = {}
         for language in sorted(set(languages)):
-            own = vectors[named == language]
-            means[language] = ((own.sum(axis=0) + _PRIOR * mean) / (len(own) + _PRIOR)).astype(np.float32)
-        return cls(means, mean.astype(np.float32))
+            own = among & (named == language)
+            leant = (_total(vectors, own) + _PRIOR * mean) / (own.sum() + _PRIOR)
+            means[language] = leant.astype(np.float32)
+        return cls(means, mean)
 
     def taken_from(self, vectors: Floats, languages: Sequence[str]) -> Floats:
-        """The vectors without what their language has in common, of length one in each of their two halves."""
-        centred = vectors - np.stack([self.means.get(language, self.mean) for language in languages])
-        halves = centred.reshape(len(vectors), 2, -1)
-        lengths = np.maximum(np.linalg.norm(halves, axis=2, keepdims=True), 1e-6)
-        found: Floats = (halves / lengths / np.sqrt(2)).reshape(len(vectors), -1).astype(np.float32)
+        """The vectors without what their language has in common, each of their parts as long as the others."""
+        found = np.empty(vectors.shape, dtype=np.float32)
+        for at in range(0, len(found), _ROWS):
+            own = slice(at, at + _ROWS)
+            common = np.stack([self.means.get(language, self.mean) for language in languages[own]])
+            parts = (vectors[own] - common).reshape(len(common), OF_MESSAGE, -1)
+            parts /= np.maximum(np.linalg.norm(parts, axis=2, keepdims=True), 1e-6) * np.float32(np.sqrt(OF_MESSAGE))
+            found[own] = parts.reshape(len(common), -1)
         return found
+
+
+def _total(vectors: Floats, among: NDArray[np.bool_]) -> Floats:
+    """The sum of some vectors, without a copy of them."""
+    found: Floats = among.astype(np.float32) @ vectors
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +157,10 @@ class Topics:
         topic = np.array([-1 if example.topic is None else number[example.topic] for example in examples])
         languages = [example.language for example in examples]
         inside = topic >= 0
-        centres = Centres.of(
-            vectors[inside], [language for language, is_in in zip(languages, inside, strict=True) if is_in]
-        )
+        centres = Centres.of(vectors, languages, inside)
         known = centres.taken_from(vectors, languages)
+        # They are as large as what is known, which is all that is needed from here on.
+        del vectors
         spelled = Spelling([example.text for example in examples])
         wanted = _wanted(topic, len(names))
         nearest, strange = _nearest(known, topic)
@@ -402,12 +414,12 @@ def _solve(alike: Floats, wanted: Floats, smooth: float) -> tuple[Floats, Floats
     return inverse @ wanted, inverse
 
 
-def nearest_of(asked: Floats, known: Floats, among: NDArray[np.bool_]) -> Floats:
+def nearest_of(asked: Floats, known: NDArray[np.floating[Any]], among: NDArray[np.bool_]) -> Floats:
     """How near the nearest of `known` is that is `among` them; -1 where none is."""
     found = np.full(len(asked), -1, dtype=np.float32)
-    if among.any():
-        for at in range(0, len(asked), _ROWS):
-            found[at : at + _ROWS] = (asked[at : at + _ROWS] @ known.T)[:, among].max(axis=1)
+    for at in range(0, len(known), _ROWS):
+        some = np.asarray(known[at : at + _ROWS][among[at : at + _ROWS]], dtype=np.float32)
+        np.maximum(found, (asked @ some.T).max(axis=1, initial=-1), out=found)
     return found
 
 

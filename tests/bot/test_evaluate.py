@@ -184,14 +184,23 @@ def test_messages_of_one_topic_teach_nothing(put: Put, capsys: pytest.CaptureFix
     assert "messages of at least two topics" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_precision_goes_by_the_order_in_which_would_be_answered() -> None:
-    """Four of five are answered: those with the highest gates, and of these three are right."""
-    found = bot_figures([tried(5), tried(4, place=1), tried(3), tried(2), tried(1, place=2)], seed=0)
+def test_precision_is_that_of_the_answers_that_are_the_most_certain_whatever_their_gate() -> None:
+    """Of five the surest four: three are right by certainty; by the gate all four would be."""
+    found = bot_figures(
+        [
+            tried(5), tried(4), tried(3),
+            tried(2, certainty=0.1),
+            tried(1, certainty=0.9, place=1),
+        ],
+        seed=0,
+    )  # fmt: skip
     assert found.precision_at_80 == 0.75
 
 
-def tried(gate: float, *, inside: bool = True, place: int | None = 0, accepted: bool = False) -> Tried:
-    return Tried("en", inside, place if inside else None, gate, accepted)
+def tried(
+    gate: float, *, inside: bool = True, place: int | None = 0, accepted: bool = False, certainty: float | None = None
+) -> Tried:
+    return Tried("en", inside, place if inside else None, gate, gate / 5 if certainty is None else certainty, accepted)
 
 
 def test_figures_are_what_they_are_called() -> None:

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from plugin.kernel.text import search_key
-from plugin.language.embedder import DIMENSION, Floats
+from plugin.language.embedder import DIMENSION, OF_MESSAGE, Floats
 
 
 class WordEmbedder:
@@ -19,7 +19,11 @@ class WordEmbedder:
 
     def messages(self, texts: Sequence[str]) -> Floats:
         """As `Embedder` says."""
-        return np.hstack([self.passages(texts)] * 2) if texts else np.zeros((0, 2 * DIMENSION), dtype=np.float32)
+        return (
+            np.hstack([self.passages(texts)] * OF_MESSAGE)
+            if texts
+            else np.zeros((0, OF_MESSAGE * DIMENSION), dtype=np.float32)
+        )
 
     def questions(self, texts: Sequence[str]) -> Floats:
         """As `Embedder` says."""
