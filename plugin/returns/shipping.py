@@ -52,7 +52,7 @@ BOUGHT: Final = frozenset({Method.LABEL, Method.CODE, Method.PICKUP})
 NAMES: Final[Mapping[Method, Lazy]] = {
     Method.LABEL: _("With a label that you print"),
     Method.CODE: _("With a code, nothing to print"),
-    Method.PICKUP: _("A courier fetches it"),
+    Method.PICKUP: _("A courier collects it"),
     Method.POINT: _("At a collection point"),
     Method.STORE: _("In one of our shops"),
     Method.OWN: _("By post, as you like"),
