@@ -84,7 +84,11 @@ KEYS: Sequence[Group] = (
             Key("earlier", (",",), _("Mark the message before"), ("Comma",), needs=_MESSAGE),
             Key("later", (".",), _("Mark the message behind"), ("Period",), needs=_MESSAGE),
             Key(
-                "sign", ("1", "…", str(len(SIGNS))), _("Answer it with a sign, or take it off"), (_SIGN,), needs=_TOOLS
+                "sign",
+                ("1", "…", str(len(SIGNS))),
+                _("React to it with an emoji, or take it off"),
+                (_SIGN,),
+                needs=_TOOLS,
             ),
             Key("edit", (";", "e"), _("Edit"), ("Semicolon", "KeyE"), needs=f"{_TOOLS}, {_NOTE} button"),
             Key("delete", (";", "d"), _("Delete"), ("Semicolon", "KeyD"), needs=f"{_TOOLS}, {_NOTE} button"),
@@ -101,7 +105,7 @@ KEYS: Sequence[Group] = (
         (
             Key("send", ("Ctrl", "Enter"), _("Send"), needs="#composer"),
             Key("macro_here", ("/",), _("Put in a macro"), signs="/", needs="#composer [value=reply]"),
-            Key("mention", ("@",), _("Call a colleague, in a note"), signs="@", needs="#composer"),
+            Key("mention", ("@",), _("Mention a colleague, in a note"), signs="@", needs="#composer"),
             Key("save_words", ("Ctrl", "S"), _("Save the article"), needs=_WORDS),
             Key("bold_words", ("Ctrl", "B"), _("Bold"), needs=_WORDS),
             Key("slanted_words", ("Ctrl", "I"), _("Italic"), needs=_WORDS),

@@ -121,7 +121,7 @@ DEEDS: Mapping[Do, tuple[str, Lazy]] = {
     Do.SNOOZE: ("alarm-clock", _("Snooze it")),
     Do.REPLY: ("reply", _("Answer the customer")),
     Do.NOTE: ("lock", _("Write a note")),
-    Do.NOTIFY: ("at-sign", _("Call a colleague with a note")),
+    Do.NOTIFY: ("at-sign", _("Mention a colleague in a note")),
     Do.FIELD: ("text-cursor-input", _("Fill in a field")),
 }
 WHY: Mapping[Held, Lazy] = {
@@ -241,7 +241,7 @@ def deed(t: Translator, one: Deed, names: Names) -> Deedly:
             return Deedly(sign, t.gettext("Note: %(text)s", text=t.quoted(isolate(one.value[:60]))) if one.value else
                           t.gettext("Write a note"))  # fmt: skip
         case Do.NOTIFY:
-            return Deedly(sign, t.gettext("Call %(name)s", name=_named(t, names.agents, one.value)))
+            return Deedly(sign, t.gettext("Mention %(name)s", name=_named(t, names.agents, one.value)))
         case Do.FIELD:
             name, _equals, said = one.value.partition("=")
             return Deedly(sign, t.gettext("%(field)s: %(value)s", field=isolate(name), value=isolate(said) or "–"))

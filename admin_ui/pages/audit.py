@@ -100,7 +100,7 @@ KINDS: Final[dict[str, Lazy]] = {
     "settings.rule_moved": _("Rule moved to another place"),
     "settings.rule_deleted": _("Rule deleted"),
     "settings.rule_restored": _("Deleted rule brought back"),
-    "settings.unblocked": _("A sender is heard again"),
+    "settings.unblocked": _("A sender was unblocked"),
     "settings.visits": _("Looking at visitors changed"),
     "settings.mailbox": _("E-mail settings changed"),
     "settings.shipping": _("Return shipping changed"),

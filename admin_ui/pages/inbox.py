@@ -403,7 +403,7 @@ def _blank(t: Translator, asked: _Asked, connected: bool) -> Blank:
         )
     if asked.view.key == "mentions":
         return Blank(
-            "at-sign", _("Nobody has called you"), _("Notes that name you with @ bring their conversation here.")
+            "at-sign", _("Nobody has mentioned you"), _("Notes that name you with @ bring their conversation here.")
         )
     if asked.view.key == "snoozed":
         return Blank("alarm-clock", _("Nothing is snoozed"), _("Put one off with the key s: it comes back by itself."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -323,7 +324,7 @@ def _languages(desk: Desk) -> Sequence[Any]:
 
 def _draft(desk: Desk, form: Any) -> Draft:
     texts = {one.code: str(form.get(f"text-{one.code}", "")).replace("\r\n", "\n") for one in _languages(desk)}
-    actions = [f"tag:{tag.strip()}" for tag in str(form.get("tags", "")).split(",") if tag.strip()]
+    actions = [f"tag:{tag.strip()}" for tag in re.split(r"[,،]", str(form.get("tags", ""))) if tag.strip()]
     for do in (Do.ASSIGN, Do.PRIORITY):
         if said := str(form.get(do.value, "")):
             actions.append(f"{do.value}:{'' if said == 'nobody' else said}")

@@ -106,7 +106,7 @@ async def test(desk: Desk) -> Response:
 TROUBLES: dict[Trouble, Lazy] = {
     Trouble.UNKNOWN_HOST: _("There is no server of this name. Look for a slip in it."),
     Trouble.PRIVATE: _(
-        "This server stands in a private network, where nothing is read. Whoever runs this installation can allow it."
+        "This server is in a private network, where nothing is read. Whoever runs this installation can allow it."
     ),
     Trouble.UNREACHABLE: _("Nobody answers at this server and port. Most mailboxes are at port 993."),
     Trouble.CERTIFICATE: _("The server's certificate is of another name, has expired, or nobody vouches for it."),
@@ -134,7 +134,7 @@ async def look(desk: Desk) -> Response:
     try:
         async with desk.app.channels[EMAIL].open_mailbox(account, box.imap_folder) as opened:
             text = t.ngettext(
-                "The mailbox opens; %(num)s letter lies in it.", "The mailbox opens; %(num)s letters lie in it.",
+                "The mailbox opens; %(num)s message is in it.", "The mailbox opens; %(num)s messages are in it.",
                 opened.count,
             )  # fmt: skip
             slow = t.gettext("The server does not tell when mail arrives, so it is asked every half a minute.")

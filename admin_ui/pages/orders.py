@@ -436,11 +436,14 @@ def _note(form: FormData, order: Order) -> Annotate:
 
 
 def _tags(form: FormData, order: Order) -> Retag:
+    held = {tag.casefold() for tag in order.tags}
+
     def read(name: str) -> tuple[str, ...]:
         parts = [part.strip() for part in _text(form, name, 1000).split(",")]
-        return tuple(dict.fromkeys(part for part in parts if _TAG.fullmatch(part)))
+        # An Arabic comma parts what is typed, but belongs to a tag of the store's that has one.
+        each = (one.strip() for part in parts for one in ([part] if part.casefold() in held else part.split("،")))
+        return tuple(dict.fromkeys(one for one in each if _TAG.fullmatch(one)))
 
-    held = {tag.casefold() for tag in order.tags}
     if "tags" in form:
         # One field with all of them: what is new is put on, what is missing is taken off.
         wanted = read("tags")

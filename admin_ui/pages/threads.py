@@ -36,8 +36,8 @@ _OFFERED = 20
 
 BLOCKS: dict[Kind, tuple[Lazy, Lazy]] = {
     Kind.VISITOR: (_("This browser"), _("What is written from it becomes spam; the chat says that it is closed.")),
-    Kind.EMAIL: (_("This address"), _("Letters from it become spam. Nobody is told.")),
-    Kind.DOMAIN: (_("Everybody at this domain"), _("Letters from any address there become spam.")),
+    Kind.EMAIL: (_("This address"), _("E-mails from it become spam. Nobody is told.")),
+    Kind.DOMAIN: (_("Everybody at this domain"), _("E-mails from any address there become spam.")),
 }
 
 

@@ -102,7 +102,7 @@ GROUNDS: Final[Mapping[Ground, Lazy]] = {
     Ground.LEISURE: _("Travel, stays, meals or leisure on a date"),
 }
 WHENS: Final[Mapping[When, tuple[Lazy, Lazy]]] = {
-    When.AUTO: (_("While the store sells there"), _("It stands in one of these countries, or sent something to one of "
+    When.AUTO: (_("While the store sells there"), _("It is in one of these countries, or sent something to one of "
                                                     "them within a year.")),
     When.ON: (_("Always"), _("Whoever the store sells to.")),
     When.OFF: (_("Never"), _("Only if nobody in these countries can buy. What is declared all the same is taken.")),

@@ -469,7 +469,7 @@ def handing(scene: Scene, found: Answer, *, call: bool = False, phone: str = "")
             said = [t.gettext(_("A colleague answers this."))]
         case _:
             said = [
-                t.gettext(_("The rest a colleague answers."))
+                t.gettext(_("A colleague answers the rest."))
                 if answered
                 else t.gettext(_("I have no sure answer to that. A colleague takes over."))
             ]

@@ -219,7 +219,7 @@ async def _about(
     # No store says when something is there again, so somebody who knows has to.
     later = gone and (topic == "back_in_stock" or Want.RESTOCK in asked)
     if later:
-        said = " ".join((said, t.gettext(_("I do not know when it is there again."))))
+        said = " ".join((said, t.gettext(_("I do not know when it will be back in stock."))))
     return Say(
         Outcome.PERSON if later else Outcome.ANSWER, Reason.UNCOVERED if later else Reason.SURE, topic, said,
         cards=await cards.of_products(tx, shown), choices=_choices(rows) if len(shown) > 1 else (),
@@ -325,7 +325,7 @@ def price(t: Translator, variants: Sequence[Variant]) -> str:
     """One price, or from the least on."""
     priced = [one for one in variants if one.price is not None and one.currency]
     if not priced:
-        return t.gettext(_("the price stands on its page"))
+        return t.gettext(_("the price is on its page"))
     least = min(priced, key=lambda one: one.price or 0)
     money = t.format_money(Money(least.price or 0, least.currency, least.exponent))
     same = len({one.price for one in priced}) == 1

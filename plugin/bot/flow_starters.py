@@ -66,7 +66,7 @@ def _where(t: _Words) -> Flow:
         t,
         Trigger(topics=("track_order", "delivery_late"), button=t(_("Where is my order?"))),
         Condition("proven", About.ORDER, ("proven",), to="show", otherwise="number"),
-        Question("number", t(_("What is the number of the order? It stands in the e-mail that confirms it.")),
+        Question("number", t(_("What is the number of the order? It is in the e-mail that confirms it.")),
                  Ask.ORDER, "order"),
         Action("show", Do.SCREEN, "order"),
         Condition("late", About.ORDER, ("late",), to="sorry", otherwise="helped"),

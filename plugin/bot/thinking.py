@@ -381,7 +381,7 @@ def _which_product(scene: Scene, text: str) -> Say | None:
         return None
     if scene.bot.for_a_person("availability") or not scene.may(Deed.GOODS):
         return None
-    words = scene.t.gettext(_("Which product do you mean? Write its name, as it stands in the shop."))
+    words = scene.t.gettext(_("Which product do you mean? Write its name as the shop shows it."))
     return Say(Outcome.ASK, Reason.MISSING, "availability", words, asked=("product",), tool="catalogue")
 
 
@@ -541,7 +541,7 @@ async def _discount(tx: Tx, scene: Scene, heard: Heard) -> Say:
     gives = found if found is not None and found.gives else None
     if gives is None and giving.public_code and scene.may(Deed.DISCOUNT):
         words = scene.t.gettext(
-            _("With the code %(code)s there is something off. It is entered when you pay."),
+            _("With the code %(code)s you get a discount. Enter it when you pay."),
             code=isolate(giving.public_code, "ltr"),
         )
         return _of_discount(words, "public")
@@ -571,7 +571,7 @@ async def _content(tx: Tx, scene: Scene, topic: str, heard: Heard) -> Say:
     if best is not None:
         return _quoted(scene, best, topic, Reason.FOUND)
     if topic in OF_PRODUCTS and "product" not in scene.before.asked:
-        words = scene.t.gettext(_("Which product do you mean? Write its name, as it stands in the shop."))
+        words = scene.t.gettext(_("Which product do you mean? Write its name as the shop shows it."))
         return Say(Outcome.ASK, Reason.MISSING, topic, words, asked=("product",), tool="catalogue")
     return _uncovered(topic)
 

@@ -243,11 +243,11 @@ def _onwards(scene: Scene, topic: str, view: OrderView, standing: Standing) -> t
             words = _("I am sorry about that. Tell us on the next screen what is wrong with order %(order)s.")
             return t.gettext(words, order=name), _door(scene, "problem", {"id": id}, t.gettext(_("Report a problem")))
     if topic == "invoice":
-        words = _("What was bought and paid stands with order %(order)s.")
+        words = _("What was bought and paid is shown with order %(order)s.")
     elif standing.parcels:
-        words = _("Order %(order)s is on its way already. What can still be done stands with the order.")
+        words = _("Order %(order)s is on its way already. What can still be done is shown with the order.")
     else:
-        words = _("What can still be changed on order %(order)s stands with the order.")
+        words = _("What can still be changed is shown with order %(order)s.")
     return t.gettext(words, order=name), _door(scene, "order", {"id": id}, _called(t, view))
 
 

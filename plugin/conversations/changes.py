@@ -69,7 +69,7 @@ async def edit(tx: Tx, message: Message, by: Agent, body: str) -> bool:
     if message.deleted_at is not None:
         raise _gone()
     if "forward" in message.data:
-        raise Forbidden(_("This left as a letter: what was sent stays as it was."))
+        raise Forbidden(_("This went out as an e-mail: what was sent stays as it was."))
     body = messages.clean(body, [*message.data.get("attachments", ()), *message.data.get("cards", ())])
     if body == message.text:
         return False
@@ -127,7 +127,7 @@ async def react(tx: Tx, message: Message, sign: str, *, by: Agent | Shopper, on:
     Raises NotFound for what the other side cannot see, AhlanError for another sign.
     """
     if sign not in SIGNS:
-        raise AhlanError(_("This sign cannot be used here."), _("Choose one of those that are offered."), code="sign")
+        raise AhlanError(_("This emoji cannot be used here."), _("Choose one of those that are offered."), code="sign")
     head = await _held(tx, message)
     if message.kind != MESSAGE or message.deleted_at is not None:
         raise _gone()

@@ -71,7 +71,7 @@ async def forward(
         if one is None or one.conversation_id != talk.id or one.deleted_at is not None:
             raise NotFound(_("This message is no longer there."))
     if not await messages.is_there(tx, talk.id, client_id) and await _lately(tx) >= AN_HOUR:
-        raise TooMany(_("Too many letters went to others within an hour."), _("Try again in an hour."))
+        raise TooMany(_("Too many e-mails went to others within an hour."), _("Try again in an hour."))
     subject = " ".join(wanted.subject.split())[:_LONGEST_SUBJECT] or talk.subject
     told = {"to": to, "subject": subject, "files": wanted.files, **({"only": str(wanted.only)} if wanted.only else {})}
     note, news = await messages.write_aside(

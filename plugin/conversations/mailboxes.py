@@ -148,7 +148,7 @@ def checked(form: Mapping[str, str]) -> Wanted:
     # 64 characters are what a name before the @ may have (RFC 5321, 4.5.3.1.1), and our mark takes 21.
     if len((answer_address or address).partition("@")[0]) > 64 - _TOKEN_LETTERS - 1:
         wrong["answer_address" if answers else "address"] = _(
-            "What stands before the @ is too long: 43 letters at most."
+            "What stands before the @ is too long: 43 characters at most."
         )
     for name, said in (("smtp_host", host), ("imap_host", imap_host)):
         if said and not _HOST.fullmatch(said):
@@ -169,7 +169,7 @@ def checked(form: Mapping[str, str]) -> Wanted:
         wrong["provider"] = _("Choose one of these.")
     key = form.get("key", "").strip()
     if key and (len(key) < 16 or not key.isascii() or not key.isprintable() or any(c in key for c in " :@/")):
-        wrong["key"] = _("A key has 16 letters or more, without blanks and without : @ /")
+        wrong["key"] = _("A key has 16 characters or more, without blanks and without : @ /")
     if wrong or port is None or imap_port is None:
         raise Unfit(wrong)
     return Wanted(

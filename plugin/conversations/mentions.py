@@ -77,7 +77,7 @@ def called(body: str, who: Sequence[Agent], chosen: Collection[UUID]) -> list[Ag
             namesakes = [agent for agent in who if _folded(agent.name) == name]
             found += namesakes if len(namesakes) == 1 else [agent for agent in namesakes if agent.id in chosen]
     if len(found) > MOST:
-        raise AhlanError(_("A note can call 20 people at most."), code="mention_many")
+        raise AhlanError(_("A note can mention 20 people at most."), code="mention_many")
     return found
 
 

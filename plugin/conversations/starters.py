@@ -23,7 +23,7 @@ _STARTERS: tuple[tuple[Lazy, Lazy, tuple[str, ...]], ...] = (
         _("Which order is it?"),
         _(
             "Hello {{ customer.first_name | there }}, could you tell me the number of your order? It begins with # and "
-            "stands in the confirmation e-mail."
+            "is in the confirmation e-mail."
         ),
         ("status:pending",),
     ),

@@ -13,8 +13,8 @@ _PLAIN: dict[Step, Lazy] = {
     Step.SHIPPED: _("Your order %(order)s is on its way."),
     Step.OUT_FOR_DELIVERY: _("Your order %(order)s is out for delivery today."),
     Step.DELIVERED: _("Your order %(order)s was delivered."),
-    Step.READY: _("Your order %(order)s is ready to be fetched: %(place)s."),
-    Step.FETCHED: _("Your order %(order)s was fetched."),
+    Step.READY: _("Your order %(order)s is ready to collect: %(place)s."),
+    Step.FETCHED: _("Your order %(order)s was collected."),
 }
 
 

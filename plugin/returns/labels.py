@@ -143,7 +143,7 @@ STAGES: Mapping[str, Lazy] = {
 }
 TROUBLES: Mapping[str, Lazy] = {
     "no_address": _("The order has no address that a parcel could come from."),
-    "no_carrier": _("No carrier is connected. Connect one under Returns, Shipping."),
+    "no_carrier": _("No carrier is connected. Connect one under Settings, Return policy, Shipping."),
     "no_rate": _("No carrier of yours takes this parcel. Look at both addresses and the parcel's size."),
     "document": _("The label is paid for, but its document does not come. Try again, or send the number alone."),
 }

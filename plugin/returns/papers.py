@@ -29,7 +29,7 @@ _STEPS: Mapping[str, Sequence[Lazy]] = {
     ),
     Method.PICKUP: (
         _PACK, _PUT_IN, _("Stick the label that we send you on the parcel."),
-        _("Have the parcel ready on %(day)s between 9 and 17 o'clock: the courier fetches it at the order's address."),
+        _("Have the parcel ready on %(day)s between 9 and 17 o'clock: the courier collects it at the order's address."),
     ),
     Method.POINT: (_PACK, _PUT_IN, _("Bring the parcel to %(place)s.")),
     Method.STORE: (

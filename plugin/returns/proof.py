@@ -105,7 +105,7 @@ def read_number(number: str) -> str:
     found = number_of(number.strip()) if len(number) <= _LONGEST else ""
     if not found:
         raise AhlanError(
-            _("This is no order number."), _("It stands in the e-mail that confirms the order."), code="order_number"
+            _("This is no order number."), _("It is in the e-mail that confirms the order."), code="order_number"
         )
     return found
 

@@ -240,7 +240,7 @@ _REFUSALS: Mapping[str, Lazy] = {
     "sent_already": _("The order is being packed or on its way already."),
     "nothing_left": _("Nothing would change."),
     "nothing_stays": _("An order needs something in it. Cancel it instead."),
-    "one_by_one": _("Make what costs more and what costs less two changes."),
+    "one_by_one": _("Change what costs more and what costs less separately."),
     "refunded_partly": _("Part of this order was refunded already: the shop makes changes itself."),
     "not_editable": _("The shop's system does not let this order be changed."),
     "changed": _("The order has changed meanwhile. Look at it again."),

@@ -52,7 +52,7 @@ BOUGHT: Final = frozenset({Method.LABEL, Method.CODE, Method.PICKUP})
 NAMES: Final[Mapping[Method, Lazy]] = {
     Method.LABEL: _("With a label that you print"),
     Method.CODE: _("With a code, nothing to print"),
-    Method.PICKUP: _("A courier fetches it"),
+    Method.PICKUP: _("A courier collects it"),
     Method.POINT: _("At a collection point"),
     Method.STORE: _("In one of our shops"),
     Method.OWN: _("By post, as you like"),
@@ -363,14 +363,14 @@ def checked(form: Mapping[str, str], kinds: Collection[str]) -> Wished:
     for method in Method:
         if form.get(f"method:{method}") != "1":
             continue
-        countries = [one for one in re.split(r"[\s,;]+", form.get(f"countries:{method}", "").upper()) if one]
+        countries = [one for one in re.split(r"[\s,،;]+", form.get(f"countries:{method}", "").upper()) if one]
         if any(not _COUNTRY.fullmatch(one) for one in countries) or len(countries) > 250:
             wrong[f"countries:{method}"] = _("Countries have two letters each, such as SA, IL.")
         methods[method.value] = sorted(set(countries))
     key = form.get("key", "").strip()
     if key and (len(key) > 200 or not key.isascii() or not key.isprintable() or ":" in key):
         wrong["key"] = _("This is no key.")
-    services = [one for one in re.split(r"[\s,;]+", form.get("services", "")) if one][:20]
+    services = [one for one in re.split(r"[\s,،;]+", form.get("services", "")) if one][:20]
     if wrong:
         raise Unfit(wrong)
     return Wished(

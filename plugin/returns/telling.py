@@ -255,7 +255,7 @@ def _way(t: Translator, request: ReturnRequest, values: Mapping[str, str]) -> st
     """What comes next, by the way that was chosen."""
     label = t.gettext("The label for the parcel comes in a message of its own.")
     if request.method == Method.PICKUP and request.pickup_on is not None:
-        fetched = t.gettext("The courier fetches it on %(day)s.", day=t.format_date(request.pickup_on))
+        fetched = t.gettext("The courier collects it on %(day)s.", day=t.format_date(request.pickup_on))
         return f"{fetched} {label}"
     if request.method == Method.LABEL:
         return label
@@ -309,7 +309,7 @@ def _label(t: Translator, request: ReturnRequest, data: Mapping[str, Any], value
     if data.get("file"):
         said.append(t.gettext(_CODE if request.method == Method.CODE else _STICK))
         if request.method == Method.PICKUP and request.pickup_on is not None:
-            said.append(t.gettext("The courier fetches it on %(day)s.", day=t.format_date(request.pickup_on)))
+            said.append(t.gettext("The courier collects it on %(day)s.", day=t.format_date(request.pickup_on)))
     if request.tracking_number:
         number = isolate(request.tracking_number, "ltr")
         carrier = isolate(request.carrier) if request.carrier else ""

@@ -293,7 +293,7 @@ class Orders:
         except TooMany as error:
             raise TooMany(
                 _("No more codes can be sent within this hour."),
-                _("Look for the newest one, also among unwanted mail, or ask the shop to call you."),
+                _("Look for the newest one, also in your spam folder, or ask the shop to call you."),
                 retry_after=error.retry_after,
             ) from error
 

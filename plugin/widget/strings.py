@@ -76,7 +76,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "chat.order_sent": _("Shipped"),
         "chat.order_cancelled": _("Cancelled"),
         "chat.from": _("From {price}"),
-        "chat.sign": _("Answer with a sign"),
+        "chat.sign": _("React with an emoji"),
         "chat.emoji": _("Emoji"),
         "chat.told": _("While this is being written, the team can read along."),
         "chat.next": _("You are next."),

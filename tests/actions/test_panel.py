@@ -18,6 +18,7 @@ from plugin import team
 from plugin.crm import actions
 from plugin.crm.actions import DONE, FAILED, UNKNOWN, ActionRow
 from plugin.kernel.web import RequestId, Web
+from plugin.platform import Retag
 from plugin.team import Agent, Permission, Role
 from tests.actions.conftest import Till, _rest
 
@@ -107,6 +108,16 @@ async def test_the_menu_offers_what_the_platform_and_the_agent_can(till: Till, d
         assert (await light.get(path)).status_code == 403
     assert (await light.post(f"{light.order}/actions/note", text="x")).status_code == 403
     assert till.wire.writes == []
+
+
+async def test_typed_tags_are_told_apart_by_arabic_commas_too(shopify_till: Till) -> None:
+    till = shopify_till
+    desk = await window(till, await till.person(Role.OWNER))
+    await till.do(Retag(add=("شحن، سريع",)))
+    await till.work()
+    assert (await desk.post(f"{desk.order}/actions/tags", tags="شحن، سريع, هدية، عاجل")).status_code == 200
+    await till.work()
+    assert (await till.ours()).tags == ["شحن، سريع", "هدية", "عاجل"], "a tag that the store has stays whole"
 
 
 async def test_money_is_shown_confirmed_and_told(till: Till, desk: Window) -> None:
@@ -257,12 +268,12 @@ async def test_the_order_shows_what_was_done_in_arabic_too(till: Till) -> None:
     noa = await till.person(Role.OWNER, locale="ar")
     desk = await window(till, noa)
     page = (await desk.get(f"{desk.order}/refund")).text
-    assert "استرداد" in page
+    assert "ردّ المبلغ" in page
     assert "يعود إلى العميل" in page
     path, amount = confirmed(page)
     await desk.post(path, amount=amount)
     await till.work()
     order = await till.ours()
     person = await desk.get(f"customers/{order.customer_id}")
-    assert "استرداد" in person.text
+    assert "ردّ المبلغ" in person.text
     assert f'data-act="/panel/{path.removesuffix("/confirm")}"' in person.text

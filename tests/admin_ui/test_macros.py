@@ -114,6 +114,14 @@ async def test_a_macro_with_a_snippet_that_is_not_there_is_not_kept_and_one_that
     assert "the snippet \u2068opening-hours\u2069" in sent.json()["error"]["message"]
 
 
+async def test_tags_of_a_macro_are_told_apart_by_arabic_commas_too(app: App, shop: Shop, maya: Browser) -> None:
+    form = {"name": "Gift", "text-ar": "تم التغليف.", "tags": "هدية، عاجل, vip"}
+    assert (await maya.post("/panel/settings/macros", data=form, headers=HX)).status_code in (200, 204, 303)
+    async with app.db.transaction(shop.workspace_id) as tx:
+        kept = next(one.macro for one in await macros.listed(tx, shop.owner) if one.macro.name == "Gift")
+    assert list(kept.actions) == ["tag:هدية", "tag:عاجل", "tag:vip"]
+
+
 async def test_snippets_are_found_by_their_titles_where_a_macro_is_written(app: App, shop: Shop, maya: Browser) -> None:
     await snippet(app, shop, en=("Opening hours", "From 9 to 5."))
     await snippet(app, shop, en=("Holidays", "Closed."))

@@ -165,7 +165,7 @@ async def test_a_mailbox_that_we_read_is_tried_and_each_failure_has_its_words(
     assert PASSWORD not in shown
     assert "/webhooks/mail/" not in shown, "nobody posts here"
     good = await maya.post(f"{page}/look")
-    assert "The mailbox opens; 1 letter lies in it." in good.text
+    assert "The mailbox opens; 1 message is in it." in good.text
     for change, words in (
         ({"imap_folder": "Nowhere"}, "no folder of this name"),
         ({"imap_password": "wrong"}, "refuses this user and password"),

@@ -32,7 +32,7 @@ from tests.returns.desk import Shop as Till
 
 FORM = {
     "carrier": "easypost", "key": KEY, "company": "Dukkan", "line1": "1 Store Road", "city": "Riyadh", "country": "sa",
-    "grams": "1200", "method:label": "1", "countries:label": "IL, sa", "method:store": "1",
+    "grams": "1200", "method:label": "1", "countries:label": "IL، sa", "method:store": "1",
 }  # fmt: skip
 
 

@@ -188,7 +188,7 @@ async def test_it_speaks_the_language_of_the_shopper_and_falls_back_to_its_own(c
     assert said is not None
     assert said.text == "Let us see.\n\nما رقم الطلب؟"
     again = await chat.say("رقم ١٠٠١")
-    assert offered(again) == ["مكسور", "متأخر", "التحدث إلى شخص"]
+    assert offered(again) == ["مكسور", "متأخر", "التحدث إلى موظف"]
 
 
 async def test_a_proven_order_is_not_asked_for_and_decides_the_way(

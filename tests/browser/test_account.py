@@ -132,7 +132,7 @@ async def test_a_shopper_signs_in_with_their_account_and_returns_something_insid
     # The store's own page says nobody is signed in: the account is the way without a code.
     frame = page.frame_locator("iframe").first
     async with context.expect_page() as opening:
-        await frame.get_by_role("button", name="تسجيل الدخول بحسابك").click(timeout=PATIENCE)
+        await frame.get_by_role("button", name="تسجيل الدخول بحسابكم").click(timeout=PATIENCE)
     window = await opening.value
     await window.get_by_role("button", name="noor@example.com").click(timeout=PATIENCE)
     await expect(frame.get_by_text(place.order["name"], exact=True)).to_be_visible(timeout=PATIENCE)

@@ -98,7 +98,7 @@ async def test_an_answer_by_chatting_in_arabizi_and_then_a_person(
     await chat.locator(".card", has_text="مدة التوصيل").click()
     await expect(chat.locator(".help-article")).to_contain_text("خمسة أيام", timeout=SOON)
     await chat.get_by_role("button", name="رجوع").first.click()
-    await chat.get_by_role("button", name="التحدث إلى شخص").click(timeout=SOON)
+    await chat.get_by_role("button", name="التحدث إلى موظف").click(timeout=SOON)
     await expect(said.last).to_contain_text("الزملاء", timeout=SOON)
     await page.context.close()
     async with panel.app.db.transaction(shop.workspace_id) as tx:

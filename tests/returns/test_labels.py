@@ -135,7 +135,7 @@ async def test_what_comes_next_is_said_by_the_way_that_was_chosen(depot: Depot) 
     for way, words in (
         (Way(Method.LABEL), "The label for the parcel comes in a message of its own."),
         (Way(Method.CODE), "The code for the counter comes in a message of its own."),
-        (Way(Method.PICKUP, on=day), f"The courier fetches it on {on}. The label for the parcel comes"),
+        (Way(Method.PICKUP, on=day), f"The courier collects it on {on}. The label for the parcel comes"),
         (Way(Method.POINT, place_id=place.id), "Bring the parcel to \u2068Corner Shop\u2069."),
         (Way(Method.OWN), "We send you what you need for the parcel, unless you were told to send it yourself."),
     ):
@@ -194,7 +194,7 @@ async def test_a_courier_comes_on_the_day_that_was_chosen(depot: Depot) -> None:
     await depot.shop.work("tell_return")
     said = next(one for one in await depot.shop.said(request) if "that is attached" in one)
     words = depot.shop.app.catalogues.translator("en")
-    assert f"The courier fetches it on {words.format_date(day)}." in said
+    assert f"The courier collects it on {words.format_date(day)}." in said
 
 
 @pytest.mark.parametrize("trouble", [429, 500, 503, "garbage", "cut", "before"])

@@ -87,7 +87,7 @@ async def test_a_return_is_changed_and_keeps_its_number(depot: Depot, client: Cl
     changed = await confirm(http, f"returns/{id}", "change", wanted)
     assert changed.json() == first.json()
     found = (await http.get(f"/widget/returns/{id}")).json()
-    assert found["way"] == {"code": "pickup", "words": "A courier fetches it", "place": None, "day": day}
+    assert found["way"] == {"code": "pickup", "words": "A courier collects it", "place": None, "day": day}
     assert [(line["title"], line["quantity"]) for line in found["lines"]] == [("Linen shirt", 2), ("Mug", 1)]
     assert "change" in found["may"]
     await http.post(f"/widget/returns/{id}/sent", json={})

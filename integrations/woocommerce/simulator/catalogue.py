@@ -60,7 +60,7 @@ PRODUCTS: tuple[Product, ...] = (
     Product("SPC-CRD", "spices", "5.200", 120, "ar", "Green cardamom 100 g", "هيل أخضر ١٠٠ غ", "הל ירוק 100 גרם"),
     Product("SPC-SET", "spices", "14.900", 20, "en", "Box of seven spices", "علبة البهارات السبع", "מארז שבעה תבלינים"),
     Product("SOP-NBL", "bath", "1.950", 70, "ar", "Nabulsi soap bar", "صابون نابلسي", "סבון שכם"),
-    Product("SOP-ALP", "bath", "2.750", 100, "en", "Aleppo laurel soap", "صابون حلبي بالغار", "סבון חלב עם דפנה"),
+    Product("SOP-ALP", "bath", "2.750", 100, "en", "Aleppo laurel soap", "صابون حلبي بالغار", "סבון דפנה מחאלב"),
     Product("SOP-LAV", "bath", "2.900", 270, "he", "Lavender soap", "صابون اللافندر", "סבון לבנדר"),
     Product("SEA-SLT", "bath", "5.400", 195, "en", "Dead Sea bath salt 500 g", "ملح البحر الميت ٥٠٠ غ", "מלח ים המלח לאמבט 500 גרם"),
     Product("SEA-MUD", "bath", "6.800", 210, "he", "Dead Sea mud mask", "قناع طين البحر الميت", "מסכת בוץ ים המלח"),

@@ -8,7 +8,7 @@
   const doc = document.documentElement;
   const locale = set.locale || doc.lang || "en";
   const [chat, shut, waiting, again] = {
-    ar: ["تواصل معنا", "إغلاق", "غير مقروء", "تعذّر الاتصال. إعادة المحاولة"],
+    ar: ["تواصلوا معنا", "إغلاق", "غير مقروء", "تعذّر الاتصال. إعادة المحاولة"],
     he: ["דברו איתנו", "סגירה", "לא נקראו", "אין חיבור. ניסיון נוסף"],
   }[locale.slice(0, 2)] || ["Chat with us", "Close", "Unread", "No connection. Try again"];
   const label = set.label || chat;
