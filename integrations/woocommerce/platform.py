@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -103,8 +103,24 @@ class WooCommercePlatform(OrderDesk, ReturnDesk):
         self._settings = settings
 
     async def profile(self, connection: Connection) -> StoreProfile:
-        """Name, currency, time zone."""
-        return await read_profile(self._http, connection.external_id, await self._client(connection))
+        """Name, currency, time zone; its origins with those of a language plugin's domains."""
+        told = await read_profile(self._http, connection.external_id, await self._client(connection))
+        return replace(told, origins=tuple(sorted({*told.origins, *await self._languages(connection)})))
+
+    async def _languages(self, connection: Connection) -> Sequence[str]:
+        """Origins that our plugin tells of; while it is silent, those that are known. An older one tells none."""
+        try:
+            for secret in await self._plugin_secrets(connection.workspace_id, connection.store_id):
+                answer = await self._call_plugin(connection, secret, "GET", "status")
+                if answer.status == 200:
+                    return _told_origins(connection, orjson.loads(answer.body))
+        except HttpError:
+            async with self._db.transaction(connection.workspace_id) as tx:
+                store = await stores.get(tx, connection.store_id)
+            return store.origins if store is not None else ()
+        except orjson.JSONDecodeError:
+            return ()
+        return ()
 
     async def history(self, connection: Connection, resource: Resource, cursor: str | None) -> Page:
         """Everything, oldest first. Customers have no time to walk by and go by page number."""
@@ -535,6 +551,15 @@ def _visited(home: str, url: str) -> str:
         return url
     plain = theirs.geturl()
     return plain if _HOME.fullmatch(plain) else url
+
+
+def _told_origins(connection: Connection, said: object) -> Sequence[str]:
+    """What the plugin's status says of this very site's origins: at most 50."""
+    told = said if isinstance(said, dict) else {}
+    listed = told.get("origins")
+    if not isinstance(listed, list) or str(told.get("site", "")).rstrip("/") != connection.external_id:
+        return ()
+    return [found for one in listed[:50] if (found := _origin(str(one)))]
 
 
 def _origin(url: str) -> str:

@@ -263,6 +263,70 @@ async def test_a_return_that_does_not_come_is_not_taken_for_the_one_before(place
     await context.close()
 
 
+async def test_a_token_that_does_not_come_is_said_in_the_shoppers_own_words(place: Place, browser: Browser) -> None:
+    """Shopify's part fails with an error of its own, in English: it is no sentence for a shopper."""
+    context = await browser.new_context(**PHONE, locale="ar")
+    place.sim.shop.state.put("sessions", "of-the-test", {"customer": place.customer["id"]})
+    await context.add_cookies([{"name": "demo_shop", "value": "of-the-test", "url": place.shop}])
+    page = await context.new_page()
+    words = extension.words("ar")
+    await page.route("**/account/session-token", lambda route: route.abort())
+    target = urlencode({"target": "customer-account.order.action.render", "order": place.order["id"], "locale": "ar"})
+    await page.goto(f"{place.shop}/account/extension?{target}")
+    await expect(page.get_by_text(words["failed"])).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_text("fetch")).to_have_count(0)
+    await page.unroute("**/account/session-token")
+    await page.get_by_role("button", name=words["again"], exact=True).click()
+    await expect(page.get_by_text(words["items"])).to_be_visible(timeout=PATIENCE)
+    await context.close()
+
+
+async def test_a_return_that_was_left_is_not_asked_for_any_more(place: Place, browser: Browser) -> None:
+    """The next one is opened while an answer about the first is on its way."""
+    context = await browser.new_context(**PHONE, locale="en")
+    place.sim.shop.state.put("sessions", "of-the-test", {"customer": place.customer["id"]})
+    await context.add_cookies([{"name": "demo_shop", "value": "of-the-test", "url": place.shop}])
+    page = await context.new_page()
+    await page.clock.install()
+    words = extension.words("en")
+    known = [{"id": id, "number": number, "state": "requested"} for id, number in (("one", "R1"), ("two", "R2"))]
+    nothing: dict[str, Any] = dict.fromkeys(("why", "note", "page", "carrier", "tracking", "tracking_url"), "")
+    rest = {"kind": "refund", "resolution": "Money back", "keep": False, "label": None, "slip": None, "way": None,
+            "instead": [], "may": [], "lines": []}  # fmt: skip
+    answers = {"/order": {"id": "a"}, "/orders/a": {"returns": known}}
+    answers |= {f"/returns/{one['id']}": {**one, **nothing, **rest} for one in known}
+    asked: list[str] = []
+    held = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        path = route.request.url.partition("?")[0].partition("/account/shopify")[2]
+        if route.request.method != "OPTIONS":
+            asked.append(path)
+            if asked.count("/returns/one") == 2 and path == "/returns/one":
+                await held.wait()
+        allowed = {"access-control-allow-origin": "*", "access-control-allow-headers": "authorization,content-type"}
+        await route.fulfill(json=answers[path], headers=allowed)
+
+    await page.route("**/widget/account/**", answer)
+    target = urlencode({"target": "customer-account.order.action.render", "order": place.order["id"], "locale": "en"})
+    await page.goto(f"{place.shop}/account/extension?{target}")
+    look = page.get_by_role("button", name=words["look"], exact=True)
+    await expect(look).to_be_visible(timeout=PATIENCE)
+    async with page.expect_request("**/returns/one"):
+        await page.clock.run_for(3500)
+    await look.click()
+    await expect(page.get_by_text("R2")).to_be_visible(timeout=PATIENCE)
+    async with page.expect_response("**/returns/one"):
+        held.set()
+    before = asked.count("/returns/one")
+    for _ in range(6):
+        await page.clock.run_for(20_000)
+        await page.wait_for_timeout(1)
+    assert asked.count("/returns/two") > 2, "the one that is shown is"
+    assert asked.count("/returns/one") == before
+    await context.close()
+
+
 @pytest.mark.parametrize(("locale", "screen"), [("ar", PHONE), ("en", DESKTOP)])
 async def test_the_way_back_is_chosen_in_the_account_and_the_return_stands_there_afterwards(
     place: Place, browser: Browser, locale: str, screen: dict[str, Any]

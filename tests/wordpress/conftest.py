@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent not in item.path.parents:
             continue
         names = set(getattr(item, "fixturenames", ()))
-        if lacking and names & {"site", "old_site"}:
+        if lacking and names & {"site", "old_site", "network"}:
             item.add_marker(pytest.mark.skip(reason=lacking))
         elif CHROME is None and "meet" in names:
             item.add_marker(pytest.mark.skip(reason="no Chrome or Chromium"))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-HOSTS: Final = ("shop.localhost", "clone.localhost", "old.localhost", "ahlan.localhost")
+HOSTS: Final = ("shop.localhost", "clone.localhost", "old.localhost", "net.localhost", "ahlan.localhost")
 _AT_ONCE: Final = 64 * 1024
 _LOST: Final = (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, RuntimeError)
 

@@ -354,5 +354,25 @@ async def test_links_to_settings_and_menu(shop: Shop) -> None:
     assert declared["incompatible"] == []
 
 
+async def test_a_secret_that_was_lost_is_a_state_with_words(shop: Shop, visitor: Callable[[], Visitor]) -> None:
+    """Object caches and half restored databases lose one option and keep the other."""
+    secret = (await shop.connection())["secret"]
+    await shop.site.run("delete_option( 'wc_ahlan_secret' ); delete_transient( 'wc_ahlan_state' ); return true;")
+    try:
+        page = await shop.owner.get(f"{shop.site.url}{SETTINGS}")
+        assert page.status_code == 200
+        assert 'data-problem="forgotten"' in page.text
+        layla = visitor()
+        await layla.sign_in(shop.site, "layla")
+        assert (await layla.http.get(f"{shop.site.url}/wp-json/wc-ahlan/v1/identity")).status_code == 204
+        assert (await layla.get(f"{shop.site.url}/help/")).status_code == 404
+    finally:
+        await shop.site.run(
+            "update_option( 'wc_ahlan_secret', $secret, false ); delete_transient( 'wc_ahlan_state' ); return true;",
+            secret=secret,
+        )
+    assert "data-problem=" not in (await shop.owner.get(f"{shop.site.url}{SETTINGS}")).text
+
+
 async def test_php_had_nothing_to_say_about_all_that(shop: Shop) -> None:
     assert shop.site.errors() == ""

@@ -394,3 +394,12 @@ async def test_a_product_of_another_plugin_that_breaks_does_not_stop_an_order(
     finally:
         broken.unlink()
         log.unlink(missing_ok=True)
+
+
+async def test_the_carts_cookie_travels_over_tls_alone(shop: Shop, visitor: Callable[[], Visitor]) -> None:
+    person = visitor()
+    await Classic(shop, person).add("soap", 1)
+    kept = {cookie.name: cookie for cookie in person.http.cookies.jar}
+    assert re.fullmatch(r"[0-9a-f]{32}", kept["ahlan-cart"].value or "")
+    assert kept["ahlan-cart"].secure
+    assert kept["ahlan-cart"].discard, "until the browser is closed"

@@ -1,6 +1,7 @@
 """A shop's whole life on the oldest WordPress and PHP that we promise, without Action Scheduler."""
 
 import re
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -208,6 +209,62 @@ async def test_a_revoked_key_is_seen_on_both_sides_and_mended_by_connecting_agai
     assert findings["keys"] is True
 
 
+async def test_a_copy_is_silent_and_forgets_without_hurting_the_shop(old: Shop) -> None:
+    """A copy has copies of webhooks and key in its own database. Here both share one, and the shop connects again."""
+    config = old.site.folder / "wp-config.php"
+    original = config.read_text()
+    copied = old.site.url.replace("old.", "clone.")
+    clone = WordPress(old.site.folder, copied, old.site.port, old.site.certificates, old.site.word)
+    ours = (
+        'global $wpdb; return array( (int) $wpdb->get_var( "SELECT COUNT(*) FROM {$wpdb->prefix}wc_webhooks" ),'
+        ' (int) $wpdb->get_var( "SELECT COUNT(*) FROM {$wpdb->prefix}woocommerce_api_keys" ) );'
+    )
+    touch = (
+        "wp_unschedule_hook( 'woocommerce_deliver_webhook_async' );"
+        " wp_update_user( array( 'ID' => $who, 'first_name' => $name ) ); $hooks = array();"
+        " foreach ( _get_cron_array() as $tasks ) { $hooks = array_merge( $hooks, array_keys( $tasks ) ); }"
+        " return in_array( 'woocommerce_deliver_webhook_async', $hooks, true );"
+    )
+
+    async def told() -> bool:
+        return bool((await old.site.run(ours))[0] > 5)
+
+    await until(told, "the shop's webhooks")
+    who = old.customers["layla"]
+    assert await old.site.run(touch, who=who, name="One") is True
+    config.write_text(original.replace(old.site.url, copied))
+    try:
+        assert await clone.run(touch, who=who, name="Two") is False, "what is tried out is no news of the shop"
+        await clone.run("Ahlan_Cleanup::say_goodbye(); return true;")
+        assert await clone.run(ours) == [0, 0]
+    finally:
+        config.write_text(original)
+    store = await old.ahlan.store(old.site.url)
+    assert store is not None
+    assert store.status == stores.CONNECTED, "the shop was told nothing"
+    assert (await connect(old.site, old.ahlan, old.owner)).status_code == 200
+    await until(told, "the shop's webhooks, once more")
+
+
+async def test_a_second_copy_of_the_plugin_is_deleted_without_hurting_the_first(old: Shop) -> None:
+    plugins = old.site.folder / "wp-content" / "plugins"
+    shutil.copytree(plugins / "wc-ahlan", plugins / "wc-ahlan-1")
+    kept = await old.connection()
+    deleted = await old.site.run(
+        "require_once ABSPATH . 'wp-admin/includes/file.php'; define( 'FS_METHOD', 'direct' ); WP_Filesystem();"
+        " wp_cache_delete( 'plugins', 'plugins' ); return delete_plugins( array( 'wc-ahlan-1/wc-ahlan.php' ) );"
+    )
+    assert deleted is True
+    assert not (plugins / "wc-ahlan-1").exists()
+    assert await old.connection() == kept
+    assert "data-problem=" not in (await old.owner.get(f"{old.site.url}{SETTINGS}")).text
+
+
+async def test_a_site_of_a_network_that_is_deleted_takes_our_tables_along(old: Shop) -> None:
+    dropped = await old.site.run("return apply_filters( 'wpmu_drop_tables', array( 'wp_posts' ), 1 );")
+    assert dropped == ["wp_posts", "wp_wc_ahlan_events", "wp_wc_ahlan_nonces"]
+
+
 async def test_switched_off_and_on_again_it_is_still_connected(old: Shop) -> None:
     await old.site.run("deactivate_plugins( 'wc-ahlan/wc-ahlan.php' ); return true;")
     async with old.ahlan.client() as http:
@@ -241,6 +298,11 @@ async def test_deleted_it_leaves_nothing(old: Shop, before: dict[str, Any], visi
     await layla.sign_in(old.site, "layla")
     await Classic(old, layla).add("soap", 1)
     await old.owner.get(f"{old.site.url}{SETTINGS}")
+    # As shops keep orders that have none of WooCommerce's tables for them.
+    await old.site.run(
+        "add_post_meta( 1, '_ahlan_cart_token', 'x' ); add_post_meta( 1, '_ahlan_return_before', 'completed' );"
+        " return true;"
+    )
     during = await everything(old.site)
     assert [name for name in during["options"] if "ahlan" in name]
     assert len([name for name in during["tables"] if "ahlan" in name]) == 2

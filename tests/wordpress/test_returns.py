@@ -66,6 +66,21 @@ async def test_the_editor_offers_a_block_for_each(shop: Shop, meet: Meet) -> Non
         ["wc-ahlan/returns", "Returns", "undo", False],
         ["wc-ahlan/withdrawal", "Withdraw from contract here", "dismiss", False],
     ]
+    # Chosen by a click like any other block, it shows what it keeps beside the page.
+    await page.evaluate(
+        "wp.data.dispatch('core/preferences').set('core/edit-post', 'welcomeGuide', false);"
+        "wp.data.dispatch('core/block-editor').insertBlock(wp.blocks.createBlock('wc-ahlan/fit'));"
+        "wp.data.dispatch('core/block-editor').clearSelectedBlock();"
+        "wp.data.dispatch('core/interface').enableComplementaryArea('core', 'edit-post/block')"
+    )
+    await page.wait_for_function(
+        "() => [document, ...[...document.querySelectorAll('iframe')].map(one => one.contentDocument)]"
+        ".some(one => { const block = one?.querySelector('[data-block][data-type=\"wc-ahlan/fit\"]');"
+        " block?.focus(); return block; })"
+    )
+    await page.get_by_label("Number of the product; empty: that of the page").fill("12")
+    kept = "() => wp.data.select('core/block-editor').getBlocks().map(one => one.attributes.product).includes(12)"
+    await page.wait_for_function(kept)
 
 
 async def test_the_tab_in_my_account_holds_them_too(shop: Shop, visitor: Callable[[], Visitor]) -> None:

@@ -273,3 +273,132 @@ async def test_the_way_out_of_a_contract_is_at_the_end_of_every_page(
             assert link not in (await visitor().get(f"{shop.site.url}/")).text, "nobody there can buy"
         finally:
             await shop.site.run(only, which="all")
+
+
+async def test_the_way_out_of_a_contract_is_reached_with_plain_permalinks_too(
+    shop: Shop, visitor: Callable[[], Visitor]
+) -> None:
+    put = (
+        "update_option( 'wc_ahlan_settings', array( 'withdrawal' => $choice ) );"
+        " update_option( 'permalink_structure', $structure ); flush_rewrite_rules(); return true;"
+    )
+    await shop.site.run(put, choice="on", structure="")
+    try:
+        browser = visitor()
+        page = await browser.get(f"{shop.site.url}/")
+        there = await browser.click(page, "wc_ahlan_withdrawal")
+        assert there.status_code == 200
+        assert 'data-screen="withdrawal"' in there.text
+    finally:
+        await shop.site.run(put, choice="auto", structure="/%postname%/")
+
+
+async def test_the_way_out_of_a_contract_stays_in_the_language_of_the_page(
+    shop: Shop, visitor: Callable[[], Visitor]
+) -> None:
+    """Polylang translates no address of another plugin; it says which language a page has, and where that begins."""
+    await shop.site.run("update_option( 'wc_ahlan_settings', array( 'withdrawal' => 'on' ) ); return true;")
+    plugin = shop.site.folder / "wp-content" / "mu-plugins" / "polylang.php"
+    plugin.write_text(
+        "<?php if ( 0 === strpos( $_SERVER['REQUEST_URI'] ?? '', '/de/' ) ) {"
+        " function pll_current_language() { return 'de'; }"
+        " function pll_home_url() { return get_option( 'home' ) . '/de/'; }"
+        " add_filter( 'locale', function () { return 'de_DE'; } ); }"
+    )
+    try:
+        page = await visitor().get(f"{shop.site.url}/de/withdrawal/")
+        assert page.status_code == 200
+        assert 'data-title="Vertrag widerrufen"' in page.text
+        assert f'<a href="{shop.site.url}/de/withdrawal/">Vertrag widerrufen</a>' in page.text
+    finally:
+        plugin.unlink()
+        await shop.site.run("update_option( 'wc_ahlan_settings', array() ); return true;")
+
+
+async def test_a_language_of_three_letters_is_not_taken_for_another(shop: Shop) -> None:
+    """Aragonese is no Arabic, Filipino no Finnish, Saraiki no Slovak; Moroccan Arabic is Arabic."""
+    said = await shop.site.run(
+        "$said = array(); foreach ( $locales as $locale ) {"
+        " $name = function () use ( $locale ) { return $locale; }; add_filter( 'pre_determine_locale', $name );"
+        " preg_match( '/data-locale=.(\\w+)/', Ahlan_Screens::markup(), $found );"
+        " $said[ $locale ] = array( $found[1], Ahlan_Withdrawal::label() );"
+        " remove_filter( 'pre_determine_locale', $name ); } return $said;",
+        locales=["arg", "fil", "skr", "ary", "he_IL", "pt_BR"],
+    )
+    english = ["en", "Withdraw from contract here"]
+    assert said == {
+        "arg": english, "fil": english, "skr": english, "ary": ["ar", "العدول عن العقد من هنا"],
+        "he_IL": ["he", "לביטול העסקה כאן"], "pt_BR": ["pt", "Retrate-se do contrato aqui"],
+    }  # fmt: skip
+
+
+async def test_a_clock_that_is_off_is_put_right_by_ours(shop: Shop, visitor: Callable[[], Visitor]) -> None:
+    """Minutes off, a shop would sign statements that are over, or not yet begun: every answer of ours says the time."""
+    layla = visitor()
+    await layla.sign_in(shop.site, "layla")
+    set_off = "update_option( 'wc_ahlan_clock', $off ); delete_transient( 'wc_ahlan_state' ); return true;"
+    keys = pairing.derive_keys((await shop.connection())["secret"])
+    try:
+        await shop.site.run(set_off, off=-400)
+        answer = await layla.http.get(f"{shop.site.url}{IDENTITY}")
+        read = pairing.read_shopper_token(
+            keys, answer.json()["token"], store=shop.store.public_key, now=time.time() - 400
+        )
+        assert read.expires_at < time.time() + 510, "by its own clock"
+        asked = await shop.site.run(
+            "$said = Ahlan_Server::ask( 'state', array( 'version' => '1' ) );"
+            " return array( is_wp_error( $said ) ? $said->get_error_code() : $said['state'],"
+            " get_option( 'wc_ahlan_clock' ) );"
+        )
+        assert asked == ["connected", 0], "refused once, then told the time"
+        known = await token_of(shop, layla)
+        assert known is not None
+        assert known.customer_id == str(shop.customers["layla"])
+    finally:
+        await shop.site.run("delete_option( 'wc_ahlan_clock' ); return true;")
+
+
+async def test_a_theme_that_leaves_its_pages_open_is_told_of(shop: Shop, visitor: Callable[[], Visitor]) -> None:
+    """Without wp_footer() neither the chat nor the way out of a contract is there, and nobody would know why."""
+    footer = shop.site.folder / "wp-content" / "themes" / "classic" / "footer.php"
+    whole = footer.read_text()
+    settings = f"{shop.site.url}/wp-admin/admin.php?page=wc-ahlan-settings"
+    told = 'data-problem="no_footer"'
+    try:
+        async with look_of(shop.site, theme="classic"):
+            await visitor().get(f"{shop.site.url}/product/soap/")
+            assert told not in (await shop.owner.get(settings)).text
+            footer.write_text(whole.replace("<?php wp_footer(); ?>", ""))
+            assert tags((await visitor().get(f"{shop.site.url}/product/soap/")).text) == []
+            assert told in (await shop.owner.get(settings)).text
+    finally:
+        footer.write_text(whole)
+        await shop.site.run("delete_transient( 'wc_ahlan_no_footer' ); return true;")
+
+
+LANGUAGES = {
+    "wpml": (
+        "add_filter( 'wpml_active_languages', function () { return array( 'en' => array(), 'de' => array() ); } );"
+        " add_filter( 'wpml_permalink', function ( $url, $code ) {"
+        " return 'de' === $code ? 'https://laden.localhost:8443/' : $url; }, 10, 2 );"
+    ),
+    "polylang": (
+        "function pll_languages_list() { return array( 'en', 'de' ); }"
+        " function pll_home_url( $code = 'en' ) {"
+        " return 'de' === $code ? 'https://laden.localhost:8443/' : get_option( 'home' ) . '/'; }"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(LANGUAGES))
+async def test_the_chat_opens_on_the_domain_of_every_language(shop: Shop, name: str) -> None:
+    """Ahlan is framed by origins that it knows, and the site's own index names one domain."""
+    platform = shop.ahlan.app.platforms["woocommerce"]
+    plugin = shop.site.folder / "wp-content" / "mu-plugins" / "languages.php"
+    plugin.write_text(f"<?php {LANGUAGES[name]}")
+    try:
+        told = (await platform.profile(shop.store.connection())).origins
+    finally:
+        plugin.unlink()
+    assert set(told) == {shop.site.url, "https://laden.localhost:8443"}
+    assert (await platform.profile(shop.store.connection())).origins == (shop.site.url,)

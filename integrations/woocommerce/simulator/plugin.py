@@ -89,6 +89,7 @@ class Plugin:
                 "page": str(self._shop.option("returns_page", "") or ""),
                 "account": f"{self._public}/my-account/ahlan-returns/",
             },
+            "origins": [self._site],
         }
 
     def signed_call(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Json:

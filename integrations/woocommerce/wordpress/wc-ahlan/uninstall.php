@@ -7,6 +7,14 @@
 
 defined( 'WP_UNINSTALL_PLUGIN' ) || exit;
 
+// After a second upload the plugin runs from another folder too: what there is belongs to that one.
+$wc_ahlan_running = array_merge( (array) get_option( 'active_plugins', array() ), array_keys( (array) get_site_option( 'active_sitewide_plugins', array() ) ) );
+foreach ( $wc_ahlan_running as $wc_ahlan_other ) {
+	if ( WP_UNINSTALL_PLUGIN !== $wc_ahlan_other && basename( WP_UNINSTALL_PLUGIN ) === basename( $wc_ahlan_other ) ) {
+		return;
+	}
+}
+
 require_once __DIR__ . '/wc-ahlan.php';
 
 if ( is_multisite() ) {

@@ -111,6 +111,7 @@ final class Ahlan_Admin {
 	 */
 	public static function forget() {
 		self::guard( 'forget' );
+		Ahlan_Cleanup::say_goodbye();
 		Ahlan_Connection::forget();
 		self::back( 'forgotten' );
 	}

@@ -71,9 +71,9 @@ final class Ahlan_Cart {
 				$refused = function_exists( 'wp_has_consent' ) && ! wp_has_consent( 'statistics' );
 				$token   = $has && ! $refused && Ahlan_Widget::enabled() ? self::token( true ) : '';
 				if ( '' !== $token ) {
-					wc_setcookie( self::COOKIE, $token );
+					wc_setcookie( self::COOKIE, $token, 0, is_ssl() );
 				} elseif ( isset( $_COOKIE[ self::COOKIE ] ) ) {
-					wc_setcookie( self::COOKIE, '', time() - HOUR_IN_SECONDS );
+					wc_setcookie( self::COOKIE, '', time() - HOUR_IN_SECONDS, is_ssl() );
 				}
 			}
 		);

@@ -13,14 +13,15 @@ defined( 'ABSPATH' ) || exit;
 final class Ahlan_Cleanup {
 
 	/**
-	 * Tell Ahlan, revoke its key and end its webhooks, as far as they are ours.
+	 * Tell Ahlan, revoke its key and end its webhooks, as far as they are ours. A copy of the shop tells nothing, and ends
+	 * its own copies of them: they would go on in the shop's name.
 	 */
 	public static function say_goodbye() {
-		$connection = Ahlan_Connection::current();
+		$connection = Ahlan_Connection::stored();
 		if ( null === $connection ) {
 			return;
 		}
-		// Best effort: whoever leaves must not have to wait for us to be there.
+		// Best effort: whoever leaves must not have to wait for us to be there. On a copy nothing is asked.
 		Ahlan_Server::ask( 'goodbye' );
 		global $wpdb;
 		// phpcs:disable WordPress.DB.DirectDatabaseQuery -- WooCommerce may be gone, its tables may still be there.
@@ -28,7 +29,7 @@ final class Ahlan_Cleanup {
 		if ( (int) $connection['key_id'] > 0 ) {
 			$wpdb->delete( $wpdb->prefix . 'woocommerce_api_keys', array( 'key_id' => (int) $connection['key_id'] ), array( '%d' ) );
 		}
-		$address = $connection['server'] . '/webhooks/woocommerce/' . $connection['store_id'];
+		$address = Ahlan_Connection::deliveries( $connection );
 		$ids     = $wpdb->get_col( $wpdb->prepare( "SELECT webhook_id FROM {$wpdb->prefix}wc_webhooks WHERE delivery_url = %s", $address ) );
 		foreach ( $ids as $webhook_id ) {
 			// WooCommerce also keeps in its cache which ones there are.
@@ -67,8 +68,10 @@ final class Ahlan_Cleanup {
 		foreach ( $wpdb->get_col( $wpdb->prepare( "SELECT option_name FROM {$wpdb->options} WHERE option_name LIKE %s", $like ) ) as $name ) {
 			delete_option( $name );
 		}
-		$wpdb->delete( $wpdb->postmeta, array( 'meta_key' => Ahlan_Cart::META ), array( '%s' ) ); // phpcs:ignore WordPress.DB.SlowDBQuery.slow_db_query_meta_key
-		$wpdb->delete( $wpdb->prefix . 'wc_orders_meta', array( 'meta_key' => Ahlan_Cart::META ), array( '%s' ) ); // phpcs:ignore WordPress.DB.SlowDBQuery.slow_db_query_meta_key
+		foreach ( array( Ahlan_Cart::META, Ahlan_Returns::BEFORE ) as $name ) {
+			$wpdb->delete( $wpdb->postmeta, array( 'meta_key' => $name ), array( '%s' ) ); // phpcs:ignore WordPress.DB.SlowDBQuery.slow_db_query_meta_key
+			$wpdb->delete( $wpdb->prefix . 'wc_orders_meta', array( 'meta_key' => $name ), array( '%s' ) ); // phpcs:ignore WordPress.DB.SlowDBQuery.slow_db_query_meta_key
+		}
 		$wpdb->query( "DROP TABLE IF EXISTS {$wpdb->prefix}wc_ahlan_events" );
 		$wpdb->query( "DROP TABLE IF EXISTS {$wpdb->prefix}wc_ahlan_nonces" );
 		$wpdb->suppress_errors( $quiet );

@@ -65,6 +65,34 @@ final class Ahlan_Connection {
 	}
 
 	/**
+	 * Where WooCommerce's webhooks of the connection lead.
+	 *
+	 * @param array<string,mixed> $stored The connection.
+	 * @return string
+	 */
+	public static function deliveries( array $stored ) {
+		return $stored['server'] . '/webhooks/woocommerce/' . $stored['store_id'];
+	}
+
+	/**
+	 * Register hooks.
+	 */
+	public static function hooks() {
+		add_filter( 'woocommerce_webhook_should_deliver', array( __CLASS__, 'may_deliver' ), 10, 2 );
+	}
+
+	/**
+	 * A copy of the shop has copies of its webhooks and of their secrets: what is tried out there is no news of the shop.
+	 *
+	 * @param bool       $may     What WooCommerce thought.
+	 * @param WC_Webhook $webhook The webhook.
+	 * @return bool
+	 */
+	public static function may_deliver( $may, $webhook ) {
+		return $may && ! ( self::cloned() && $webhook->get_delivery_url() === self::deliveries( self::stored() ) );
+	}
+
+	/**
 	 * Whether this is a copy of the site that was connected, or that site at a new address.
 	 *
 	 * @return bool
@@ -115,6 +143,7 @@ final class Ahlan_Connection {
 			true
 		);
 		delete_transient( 'wc_ahlan_state' );
+		delete_transient( Ahlan_Server::PAUSE );
 	}
 
 	/**

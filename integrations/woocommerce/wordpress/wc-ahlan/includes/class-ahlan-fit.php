@@ -30,7 +30,14 @@ final class Ahlan_Fit {
 	 */
 	public static function register() {
 		add_shortcode( self::SHORTCODE, array( __CLASS__, 'markup' ) );
-		Ahlan_Blocks::register( self::BLOCK, self::title(), 'tag', array( __CLASS__, 'markup' ), array( 'product' => array( 'type' => 'integer' ) ) );
+		Ahlan_Blocks::register(
+			self::BLOCK,
+			self::title(),
+			'tag',
+			array( __CLASS__, 'markup' ),
+			array( 'product' => array( 'type' => 'integer' ) ),
+			array( 'product' => __( 'Number of the product; empty: that of the page', 'wc-ahlan' ) )
+		);
 	}
 
 	/**
@@ -65,16 +72,17 @@ final class Ahlan_Fit {
 	 * @return string
 	 */
 	private static function said( $product ) {
-		if ( null === Ahlan_Connection::current() ) {
+		$connection = Ahlan_Connection::current();
+		if ( null === $connection ) {
 			return '';
 		}
 		$locale = determine_locale();
-		$key    = 'wc_ahlan_fit_' . $product . '_' . md5( $locale );
+		$key    = 'wc_ahlan_fit_' . $product . '_' . md5( $connection['store_id'] . '|' . $locale );
 		$kept   = get_transient( $key );
 		if ( is_string( $kept ) ) {
 			return $kept;
 		}
-		$answer = Ahlan_Server::ask(
+		$answer = Ahlan_Server::ask_briefly(
 			'fit',
 			array(
 				'product' => (string) $product,

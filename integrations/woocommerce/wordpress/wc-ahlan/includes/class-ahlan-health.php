@@ -12,14 +12,25 @@ defined( 'ABSPATH' ) || exit;
  */
 final class Ahlan_Health {
 
-	const STATE = 'wc_ahlan_state';
-	const KEPT  = 2 * MINUTE_IN_SECONDS;
+	const STATE  = 'wc_ahlan_state';
+	const KEPT   = 2 * MINUTE_IN_SECONDS;
+	const FOOTER = 'wc_ahlan_no_footer';
 
 	/**
 	 * Register hooks.
 	 */
 	public static function hooks() {
 		add_filter( 'site_status_tests', array( __CLASS__, 'site_health' ) );
+		add_action( 'shutdown', array( __CLASS__, 'footer' ) );
+	}
+
+	/**
+	 * Notice a page whose footer never said wp_footer(): the chat and the way out of a contract stand there.
+	 */
+	public static function footer() {
+		if ( did_action( 'wp_head' ) && did_action( 'get_footer' ) && ! did_action( 'wp_footer' ) && ! get_transient( self::FOOTER ) ) {
+			set_transient( self::FOOTER, '1', DAY_IN_SECONDS );
+		}
 	}
 
 	/**
@@ -82,6 +93,14 @@ final class Ahlan_Health {
 		$problems = array_merge( $problems, self::before_connecting() );
 		if ( null !== Ahlan_Connection::current() ) {
 			$problems = array_merge( $problems, self::keys( $stored ), $ask ? self::server_side() : array() );
+			if ( get_transient( self::FOOTER ) ) {
+				$problems[] = self::problem(
+					'no_footer',
+					'warning',
+					__( 'The theme has pages that end without wp_footer().', 'wc-ahlan' ),
+					__( 'The chat and the link of the right of withdrawal stand at the end of a page: on those pages shoppers see neither. Ask whoever made the theme to call wp_footer() before the page ends. This message goes a day after that.', 'wc-ahlan' )
+				);
+			}
 			if ( ! Ahlan_Widget::enabled() ) {
 				$problems[] = self::problem(
 					'widget_off',
@@ -264,7 +283,7 @@ final class Ahlan_Health {
 					'forgotten',
 					'error',
 					__( 'Ahlan does not know this shop any more.', 'wc-ahlan' ),
-					__( 'It was disconnected there, or the clock of this server is wrong by more than five minutes. Connect again; conversations are kept.', 'wc-ahlan' )
+					__( 'It was disconnected there. Connect again; conversations are kept.', 'wc-ahlan' )
 				),
 			);
 		}

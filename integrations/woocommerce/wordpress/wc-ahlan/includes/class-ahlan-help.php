@@ -29,36 +29,20 @@ final class Ahlan_Help {
 	 * Register hooks.
 	 */
 	public static function hooks() {
-		add_filter( 'query_vars', array( __CLASS__, 'variables' ) );
 		add_action( 'parse_request', array( __CLASS__, 'route' ) );
 		add_action( 'template_redirect', array( __CLASS__, 'show' ), 0 );
 	}
 
 	/**
-	 * The address, without a rewrite rule that somebody would have to write at the right moment. A page of the shop that
-	 * has it already goes first: then there is no help centre here.
+	 * Take a request for the help centre. Its variable is no public one: an address cannot name it.
 	 *
 	 * @param WP $wp The request as WordPress read it.
 	 */
 	public static function route( $wp ) {
-		if ( ! preg_match( '#^' . self::PATH . '(?:/(.*))?$#', (string) $wp->request, $found ) ) {
-			return;
+		$below = Ahlan_Address::below( $wp, self::PATH );
+		if ( null !== $below ) {
+			$wp->query_vars = array( self::VARIABLE => '/' . rawurldecode( $below ) );
 		}
-		if ( null === Ahlan_Connection::current() || null !== get_page_by_path( self::PATH ) ) {
-			return;
-		}
-		$wp->query_vars = array( self::VARIABLE => '/' . rawurldecode( isset( $found[1] ) ? $found[1] : '' ) );
-	}
-
-	/**
-	 * Let WordPress keep our part of the address.
-	 *
-	 * @param string[] $names Known names.
-	 * @return string[]
-	 */
-	public static function variables( $names ) {
-		$names[] = self::VARIABLE;
-		return $names;
 	}
 
 	/**
@@ -70,8 +54,8 @@ final class Ahlan_Help {
 			return;
 		}
 		$page = self::fetch( trim( $path, '/' ) );
-		if ( null === $page ) {
-			self::nothing();
+		if ( is_wp_error( $page ) ) {
+			self::nothing( 'ahlan_away' === $page->get_error_code() );
 			return;
 		}
 		if ( ! empty( $page['location'] ) ) {
@@ -144,7 +128,7 @@ final class Ahlan_Help {
 	 * Ask Ahlan for a page.
 	 *
 	 * @param string $path Below the help centre.
-	 * @return array<string,mixed>|null
+	 * @return array<string,mixed>|WP_Error Errors are those of Ahlan_Server.
 	 */
 	private static function fetch( $path ) {
 		// phpcs:disable WordPress.Security.NonceVerification.Recommended -- reading only, as any link does.
@@ -155,18 +139,19 @@ final class Ahlan_Help {
 			}
 		}
 		// phpcs:enable
-		$languages = strtolower( substr( determine_locale(), 0, 2 ) );
+		$languages = Ahlan_Screens::language();
 		$agent     = isset( $_SERVER['HTTP_USER_AGENT'] ) ? sanitize_text_field( wp_unslash( $_SERVER['HTTP_USER_AGENT'] ) ) : '';
-		$key       = 'wc_ahlan_help_' . md5( $path . '|' . wp_json_encode( $query ) . '|' . $languages );
+		$store     = Ahlan_Connection::current()['store_id'];
+		$key       = 'wc_ahlan_help_' . md5( $store . '|' . $path . '|' . wp_json_encode( $query ) . '|' . $languages );
 		$kept      = get_transient( $key );
 		if ( is_array( $kept ) && time() - (int) $kept['at'] < self::FRESH ) {
 			return $kept['page'];
 		}
-		$page = Ahlan_Server::ask(
+		$page = Ahlan_Server::ask_briefly(
 			'help',
 			array(
 				'path'      => $path,
-				'base'      => untrailingslashit( home_url( self::PATH ) ),
+				'base'      => self::base(),
 				'query'     => $query,
 				'languages' => $languages,
 				'agent'     => $agent,
@@ -174,7 +159,7 @@ final class Ahlan_Help {
 			4
 		);
 		if ( is_wp_error( $page ) ) {
-			return 'ahlan_away' === $page->get_error_code() && is_array( $kept ) ? $kept['page'] : null;
+			return 'ahlan_away' === $page->get_error_code() && is_array( $kept ) ? $kept['page'] : $page;
 		}
 		// What anybody can make up without end is not kept: the shop's database would grow with every address that is tried.
 		if ( array() === $query && 404 !== (int) $page['status'] ) {
@@ -188,12 +173,37 @@ final class Ahlan_Help {
 	}
 
 	/**
-	 * Nothing to show: as for any address that the shop does not have.
+	 * Where the help centre is: one address, whatever a language plugin makes of the page's. Its pages have their languages
+	 * in their own addresses.
+	 *
+	 * @return string
 	 */
-	private static function nothing() {
+	private static function base() {
+		$site = Ahlan_Connection::site();
+		return ( is_ssl() ? set_url_scheme( $site, 'https' ) : $site ) . '/' . self::PATH;
+	}
+
+	/**
+	 * Nothing to show: as for any address that the shop does not have. What is only away now is not gone: search engines
+	 * would forget the page.
+	 *
+	 * @param bool $away Whether Ahlan did not answer.
+	 */
+	private static function nothing( $away ) {
 		global $wp_query;
+		nocache_headers();
+		if ( $away ) {
+			header( 'Retry-After: ' . self::FRESH );
+			Ahlan_Theme::around( 503, array( __CLASS__, 'away' ) );
+		}
 		$wp_query->set_404();
 		status_header( 404 );
-		nocache_headers();
+	}
+
+	/**
+	 * What stands there meanwhile.
+	 */
+	public static function away() {
+		echo '<main style="max-width:720px;margin:32px auto;padding:0 16px"><p role="status">' . esc_html__( 'This page cannot be shown at the moment. Try again in a few minutes.', 'wc-ahlan' ) . '</p></main>';
 	}
 }

@@ -69,6 +69,6 @@ final class Ahlan_Identity {
 			'name'   => '' !== $name ? $name : (string) $user->display_name,
 			'locale' => str_replace( '_', '-', get_user_locale( $user ) ),
 		);
-		return Ahlan_Signer::token( Ahlan_Signer::key( $secret, $purpose ), $claims + $more, $lifetime, time() );
+		return Ahlan_Signer::token( Ahlan_Signer::key( $secret, $purpose ), $claims + $more, $lifetime, Ahlan_Clock::now() );
 	}
 }

@@ -1,6 +1,6 @@
 <?php
 /**
- * Where this shop shows orders and returns.
+ * Where this shop is, and where it shows orders and returns.
  *
  * @package WcAhlan
  */
@@ -8,7 +8,7 @@
 defined( 'ABSPATH' ) || exit;
 
 /**
- * Finds the shop's own page for the links in letters. Asked by Ahlan once an hour, never while a shopper waits.
+ * Finds the shop's own page for the links in letters, and its domains. Asked by Ahlan, never while a shopper waits.
  */
 final class Ahlan_Pages {
 
@@ -22,6 +22,35 @@ final class Ahlan_Pages {
 			'page'    => self::page(),
 			'account' => self::account(),
 		);
+	}
+
+	/**
+	 * The origins of the shop's pages: language plugins may give each language a domain of its own, and the chat opens only
+	 * where Ahlan knows it to be.
+	 *
+	 * @return string[]
+	 */
+	public static function origins() {
+		$site    = Ahlan_Connection::site();
+		$origins = array( $site, site_url() );
+		foreach ( array_keys( (array) apply_filters( 'wpml_active_languages', array() ) ) as $language ) { // phpcs:ignore WordPress.NamingConventions.PrefixAllGlobals.NonPrefixedHooknameFound -- WPML's.
+			$origins[] = apply_filters( 'wpml_permalink', $site . '/', $language ); // phpcs:ignore WordPress.NamingConventions.PrefixAllGlobals.NonPrefixedHooknameFound -- WPML's.
+		}
+		if ( function_exists( 'pll_languages_list' ) && function_exists( 'pll_home_url' ) ) {
+			$origins = array_merge( $origins, array_map( 'pll_home_url', pll_languages_list() ) );
+		}
+		return array_slice( array_values( array_unique( array_filter( array_map( array( __CLASS__, 'origin' ), $origins ) ) ) ), 0, 50 );
+	}
+
+	/**
+	 * Scheme, host and port of an address.
+	 *
+	 * @param string $url Address.
+	 * @return string Empty when it is none.
+	 */
+	private static function origin( $url ) {
+		$parts = wp_parse_url( (string) $url );
+		return empty( $parts['scheme'] ) || empty( $parts['host'] ) ? '' : strtolower( $parts['scheme'] . '://' . $parts['host'] . ( isset( $parts['port'] ) ? ':' . $parts['port'] : '' ) );
 	}
 
 	/**

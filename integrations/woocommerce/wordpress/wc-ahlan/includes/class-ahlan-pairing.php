@@ -86,6 +86,7 @@ final class Ahlan_Pairing {
 			'widget'      => Ahlan_Widget::enabled(),
 			'coming_soon' => Ahlan_Health::coming_soon(),
 			'returns'     => Ahlan_Pages::returns(),
+			'origins'     => Ahlan_Pages::origins(),
 		);
 	}
 

@@ -49,6 +49,7 @@ final class Ahlan_Plugin {
 			return;
 		}
 		Ahlan_Setup::hooks();
+		Ahlan_Connection::hooks();
 		Ahlan_Rest::hooks();
 		Ahlan_Widget::hooks();
 		Ahlan_Cart::hooks();

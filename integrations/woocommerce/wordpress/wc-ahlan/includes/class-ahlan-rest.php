@@ -151,7 +151,7 @@ final class Ahlan_Rest {
 		// phpcs:ignore WordPress.Security.ValidatedSanitizedInput.InputNotSanitized
 		$path    = isset( $_SERVER['REQUEST_URI'] ) ? wp_unslash( $_SERVER['REQUEST_URI'] ) : '';
 		$path    = (string) preg_replace( '~\Ahttps?://[^/]+~', '', $path );
-		$problem = Ahlan_Signer::problem( $secret, $request->get_method(), $path, $headers, (string) $request->get_body(), time() );
+		$problem = Ahlan_Signer::problem( $secret, $request->get_method(), $path, $headers, (string) $request->get_body(), Ahlan_Clock::now() );
 		if ( '' === $problem && ! self::first_time( $headers['nonce'] ) ) {
 			return new WP_Error( 'ahlan_replayed', __( 'This request was seen before.', 'wc-ahlan' ), array( 'status' => 401 ) );
 		}

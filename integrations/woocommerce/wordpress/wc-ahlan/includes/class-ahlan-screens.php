@@ -13,6 +13,21 @@ defined( 'ABSPATH' ) || exit;
 final class Ahlan_Screens {
 
 	/**
+	 * The language of the page in two letters, as Ahlan names languages. WordPress also knows some of three, whose first
+	 * two name another one: `arg` is Aragonese, `fil` Filipino, `skr` Saraiki.
+	 *
+	 * @return string
+	 */
+	public static function language() {
+		$language = strtolower( (string) strtok( determine_locale(), '_-' ) );
+		// Moroccan Arabic.
+		if ( 'ary' === $language ) {
+			return 'ar';
+		}
+		return 2 === strlen( $language ) ? $language : 'en';
+	}
+
+	/**
 	 * The script that draws the screens where it stands; nothing while the shop is not connected.
 	 *
 	 * @param array<string,string> $more Further attributes: which screen, and what it is called.
@@ -30,7 +45,7 @@ final class Ahlan_Screens {
 				'data-server'   => $connection['server'],
 				'data-store'    => $connection['public_key'],
 				'data-identity' => Ahlan_Rest::identity_path(),
-				'data-locale'   => strtolower( substr( determine_locale(), 0, 2 ) ),
+				'data-locale'   => self::language(),
 				'data-accent'   => $settings['accent'],
 			) + $more
 		);

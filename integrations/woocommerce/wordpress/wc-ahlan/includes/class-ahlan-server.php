@@ -8,9 +8,11 @@
 defined( 'ABSPATH' ) || exit;
 
 /**
- * Signed requests. Nothing here runs while a shopper waits.
+ * Signed requests. While a shopper waits, only `ask_briefly` is used.
  */
 final class Ahlan_Server {
+
+	const PAUSE = 'wc_ahlan_pause';
 
 	/**
 	 * Ask Ahlan for something about this store.
@@ -38,6 +40,26 @@ final class Ahlan_Server {
 	}
 
 	/**
+	 * Ask while a shopper waits. After a question that was not answered none is asked for a minute: one page waits, not
+	 * each one.
+	 *
+	 * @param string              $verb    As in `ask`.
+	 * @param array<string,mixed> $said    The body.
+	 * @param int                 $timeout Seconds.
+	 * @return array<string,mixed>|WP_Error As of `ask`.
+	 */
+	public static function ask_briefly( $verb, array $said, $timeout ) {
+		if ( get_transient( self::PAUSE ) ) {
+			return new WP_Error( 'ahlan_away', __( 'Ahlan does not answer at the moment.', 'wc-ahlan' ), 0 );
+		}
+		$answer = self::ask( $verb, $said, $timeout );
+		if ( is_wp_error( $answer ) && 'ahlan_away' === $answer->get_error_code() ) {
+			set_transient( self::PAUSE, '1', MINUTE_IN_SECONDS );
+		}
+		return $answer;
+	}
+
+	/**
 	 * One signed POST.
 	 *
 	 * @param string $url     Address.
@@ -46,10 +68,42 @@ final class Ahlan_Server {
 	 * @return array{status:int,body:string} Status 0 when nobody answered.
 	 */
 	public static function post( $url, $body, $timeout ) {
+		$secret = Ahlan_Connection::secret();
+		if ( '' === Ahlan_Signer::bytes( $secret ) ) {
+			// The option was lost, as caches and half restored databases do it: Ahlan could only say the same.
+			return array(
+				'status' => 401,
+				'body'   => '',
+			);
+		}
+		$answer = self::send( $secret, $url, $body, $timeout );
+		$status = (int) wp_remote_retrieve_response_code( $answer );
+		$date   = wp_remote_retrieve_header( $answer, 'date' );
+		if ( is_string( $date ) && Ahlan_Clock::learn( $date ) && 401 === $status ) {
+			// Signed at a time that never was.
+			$answer = self::send( $secret, $url, $body, $timeout );
+			$status = (int) wp_remote_retrieve_response_code( $answer );
+		}
+		return array(
+			'status' => $status,
+			'body'   => (string) wp_remote_retrieve_body( $answer ),
+		);
+	}
+
+	/**
+	 * Sign and send, once.
+	 *
+	 * @param string $secret  The pairing secret.
+	 * @param string $url     Address.
+	 * @param string $body    JSON.
+	 * @param int    $timeout Seconds.
+	 * @return array<string,mixed>|WP_Error
+	 */
+	private static function send( $secret, $url, $body, $timeout ) {
 		$path = (string) wp_parse_url( $url, PHP_URL_PATH );
 		// Not the "safe" variant: it refuses private hosts and odd ports, where an Ahlan of one's own may live. The
 		// address came from Ahlan itself, against the nonce of our button.
-		$answer = wp_remote_post(
+		return wp_remote_post(
 			$url,
 			array(
 				'timeout'             => $timeout,
@@ -57,19 +111,9 @@ final class Ahlan_Server {
 				'limit_response_size' => 5 * MB_IN_BYTES,
 				'user-agent'          => 'wc-ahlan/' . WC_AHLAN_VERSION,
 				'headers'             => array( 'Content-Type' => 'application/json' )
-					+ Ahlan_Signer::headers( Ahlan_Connection::secret(), 'POST', $path, $body, time() ),
+					+ Ahlan_Signer::headers( $secret, 'POST', $path, $body, Ahlan_Clock::now() ),
 				'body'                => $body,
 			)
-		);
-		if ( is_wp_error( $answer ) ) {
-			return array(
-				'status' => 0,
-				'body'   => '',
-			);
-		}
-		return array(
-			'status' => (int) wp_remote_retrieve_response_code( $answer ),
-			'body'   => (string) wp_remote_retrieve_body( $answer ),
 		);
 	}
 }

@@ -21,6 +21,18 @@ final class Ahlan_Setup {
 		add_action( 'init', array( __CLASS__, 'upgrade' ), 5 );
 		// After WooCommerce has registered its endpoints, with ours among them.
 		add_action( 'init', array( __CLASS__, 'flush' ), 99 );
+		add_filter( 'wpmu_drop_tables', array( __CLASS__, 'dropped' ) );
+	}
+
+	/**
+	 * A site of a network is deleted: WordPress knows its own tables alone, and has switched to that site.
+	 *
+	 * @param string[] $tables What is dropped.
+	 * @return string[]
+	 */
+	public static function dropped( $tables ) {
+		global $wpdb;
+		return array_merge( $tables, array( $wpdb->prefix . 'wc_ahlan_events', $wpdb->prefix . 'wc_ahlan_nonces' ) );
 	}
 
 	/**
@@ -33,8 +45,30 @@ final class Ahlan_Setup {
 
 	/**
 	 * The plugin was switched off: nothing may run or answer any more, everything else waits for it to come back.
+	 *
+	 * @param bool $everywhere Whether for a whole network.
 	 */
-	public static function deactivate() {
+	public static function deactivate( $everywhere = false ) {
+		if ( ! $everywhere || ! is_multisite() ) {
+			self::rest();
+			return;
+		}
+		foreach ( get_sites(
+			array(
+				'fields' => 'ids',
+				'number' => 0,
+			)
+		) as $site ) {
+			switch_to_blog( $site );
+			self::rest();
+			restore_current_blog();
+		}
+	}
+
+	/**
+	 * What that means for one site.
+	 */
+	private static function rest() {
 		Ahlan_Queue::unschedule();
 		Ahlan_Returns::undo();
 		// Written anew, without our endpoint, at the next request.

@@ -65,7 +65,7 @@ final class Ahlan_Widget {
 			'data-server'   => $connection['server'],
 			'data-store'    => $connection['public_key'],
 			'data-identity' => Ahlan_Rest::identity_path(),
-			'data-locale'   => strtolower( substr( determine_locale(), 0, 2 ) ),
+			'data-locale'   => Ahlan_Screens::language(),
 			'data-side'     => $settings['side'],
 			'data-accent'   => $settings['accent'],
 		);

@@ -73,7 +73,7 @@ final class Ahlan_Withdrawal {
 	 */
 	public static function label() {
 		$labels   = self::labels();
-		$language = strtolower( substr( determine_locale(), 0, 2 ) );
+		$language = Ahlan_Screens::language();
 		return isset( $labels[ $language ] ) ? $labels[ $language ] : $labels['en'];
 	}
 
@@ -158,12 +158,15 @@ final class Ahlan_Withdrawal {
 	}
 
 	/**
-	 * Where the page is.
+	 * Where the page is. With plain permalinks no address but the front page's reaches WordPress.
 	 *
 	 * @return string
 	 */
 	public static function address() {
-		return home_url( user_trailingslashit( self::PATH ) );
+		global $wp_rewrite;
+		return $wp_rewrite->using_permalinks()
+			? Ahlan_Address::of( self::PATH )
+			: add_query_arg( self::VARIABLE, '1', home_url( '/' ) );
 	}
 
 	/**
@@ -178,15 +181,12 @@ final class Ahlan_Withdrawal {
 	}
 
 	/**
-	 * The address, without a rewrite rule. A page of the shop that has it already goes first: it has the shortcode.
+	 * Take a request for the page. A page of the shop that has the address already goes first: it has the shortcode.
 	 *
 	 * @param WP $wp The request as WordPress read it.
 	 */
 	public static function route( $wp ) {
-		if ( self::PATH !== trim( (string) $wp->request, '/' ) || null === Ahlan_Connection::current() ) {
-			return;
-		}
-		if ( null === get_page_by_path( self::PATH ) ) {
+		if ( '' === Ahlan_Address::below( $wp, self::PATH ) ) {
 			$wp->query_vars = array( self::VARIABLE => '1' );
 		}
 	}
@@ -195,7 +195,7 @@ final class Ahlan_Withdrawal {
 	 * Show the page, if this is it. Also while the link is not shown: whoever has the address may declare.
 	 */
 	public static function show() {
-		if ( '' === (string) get_query_var( self::VARIABLE ) ) {
+		if ( '1' !== get_query_var( self::VARIABLE ) || null === Ahlan_Connection::current() ) {
 			return;
 		}
 		add_filter( 'pre_get_document_title', array( __CLASS__, 'label' ), PHP_INT_MAX );

@@ -3,10 +3,25 @@
  * Webhooks: signed, built when they are delivered, off the request path where Action Scheduler is there.
  */
 
+class WC_Webhook {
+	private $row;
+
+	public function __construct( $row ) {
+		$this->row = $row;
+	}
+
+	public function get_delivery_url() {
+		return $this->row->delivery_url;
+	}
+}
+
 function wc_standin_told( $resource, $event, $id ) {
 	global $wpdb;
 	$hooks = $wpdb->get_results( $wpdb->prepare( "SELECT * FROM {$wpdb->prefix}wc_webhooks WHERE topic = %s AND status = 'active'", "$resource.$event" ) );
 	foreach ( $hooks as $hook ) {
+		if ( ! apply_filters( 'woocommerce_webhook_should_deliver', true, new WC_Webhook( $hook ), $id ) ) {
+			continue;
+		}
 		$args = array( (int) $hook->webhook_id, (int) $id );
 		if ( function_exists( 'as_has_scheduled_action' ) ) {
 			if ( ! as_has_scheduled_action( 'woocommerce_deliver_webhook_async', $args, 'woocommerce-webhooks' ) ) {

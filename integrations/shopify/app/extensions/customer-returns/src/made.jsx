@@ -62,13 +62,17 @@ export function Made({ id, number, others, busy, notices, during, only, look, se
   useEffect(() => {
     if (!shown || !open) return;
     let turn = 0;
+    let over = false;
     const again = async () => {
       // What is not answered now is asked once more: the screen says what it last knew.
       await see(`/returns/${id}`).catch(() => {});
-      timer = setTimeout(again, PAUSES[++turn] ?? LATER);
+      if (!over) timer = setTimeout(again, PAUSES[++turn] ?? LATER);
     };
     let timer = setTimeout(again, PAUSES[0]);
-    return () => clearTimeout(timer);
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
   }, [!shown, open]);
 
   const cancel = () =>

@@ -17,11 +17,14 @@ export class Refused extends Error {
  * @returns {Promise<any>}
  */
 export async function ask(path, body) {
-  const headers = { Authorization: `Bearer ${await shopify.sessionToken.get()}`, "Accept-Language": shopify.localization.language.value.isoCode };
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), PATIENCE);
+  const late = new Promise((_, refuse) => stop.signal.addEventListener("abort", refuse));
   let answer, said;
   try {
+    // Shopify's own part can fail or hang as well, and then speaks English.
+    const token = await Promise.race([shopify.sessionToken.get(), late]);
+    const headers = { Authorization: `Bearer ${token}`, "Accept-Language": shopify.localization.language.value.isoCode };
     answer = await fetch(`${SERVER}/widget/account/shopify${path}`, {
       method: body === undefined ? "GET" : "POST",
       headers: body === undefined || body instanceof FormData ? headers : { ...headers, "Content-Type": "application/json" },
