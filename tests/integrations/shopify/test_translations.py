@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 
 from integrations.shopify import translations as reading
 from integrations.shopify.simulator import oauth, trade
@@ -71,16 +71,16 @@ async def check(world: World, connection: Connection, *, profile: bool = False) 
 async def work(world: World, connection: Connection, *, later: bool = False) -> int:
     """Run what waits about translations; returns how many jobs ran. `later`: a minute has passed."""
     ran = 0
+    row = jobs.JobRow
+    if later:
+        async with world.app.db.transaction(connection.workspace_id) as tx:
+            await tx.execute(update(row).where(row.task == "read_translations").values(run_at=text("now()")))
     while True:
         async with world.app.db.transaction(connection.workspace_id) as tx:
             due = await tx.scalar(
-                select(jobs.JobRow.id)
-                .where(
-                    jobs.JobRow.task.in_(("begin_translations", "read_translations")),
-                    jobs.JobRow.done_at.is_(None),
-                    jobs.JobRow.failed_at.is_(None),
-                    jobs.JobRow.run_at <= text(f"now() + interval '{90 if later else 0} seconds'"),
-                )
+                select(row.id)
+                .where(row.task.in_(("begin_translations", "read_translations")), row.run_at <= text("now()"))
+                .where(row.done_at.is_(None), row.failed_at.is_(None))
                 .limit(1)
             )
         if due is None:
@@ -96,10 +96,10 @@ async def kept(world: World, connection: Connection) -> dict[str, dict[str, Any]
         return {row.title: row.translations for row in rows}
 
 
-async def named(world: World, connection: Connection, question: str) -> list[UUID]:
+async def named(world: World, connection: Connection, question: str) -> list[str]:
     async with world.app.db.transaction(connection.workspace_id) as tx:
         found = await stocklist.find(tx, connection.store_id, question)
-        rows = await tx.scalars(select(Product.title).where(Product.id.in_(found.ids)))
+        rows = await tx.scalars(select(Product.title).where(Product.id.in_(map(UUID, found.ids))))
         return list(rows)
 
 
@@ -224,6 +224,21 @@ async def test_a_shop_that_does_not_answer_is_asked_on_where_the_reading_stopped
     async with world.app.db.transaction(shop.workspace_id) as tx:
         unread = select(Product.title).where(Product.translated_version.is_(None))
         assert list(await tx.scalars(unread)) == []
+
+
+async def test_the_demo_shop_has_its_goods_in_three_languages(world: World) -> None:
+    connection = await world.connect()
+    await allow(world, yes=True)
+    salad, plate = (world.sim.shop.state.all("products")[at] for at in (0, 1))
+    assert (salad["title"], plate["title"]) == ("קערת סלט בעבודת יד", "صحن عشاء")
+    ids = [salad["admin_graphql_api_id"], plate["admin_graphql_api_id"]]
+    told = await world.platform.product_translations(connection, ids, ["en", "ar", "he"])
+    assert [(one.external_id, one.language, one.title) for one in told] == [
+        (ids[0], "ar", "سلطانية سلطة من الفخّار"),
+        (ids[1], "he", "צלחת מנה עיקרית"),
+    ]
+    assert told[0].choices == {"חול": "رملي", "זית": "زيتي", "ים": "بحري"}
+    assert told[1].choices == {"رملي": "חול", "زيتي": "זית", "بحري": "ים"}
 
 
 async def test_an_answer_of_another_shape_is_said_to_be_one(world: World, shop: Connection) -> None:
