@@ -293,6 +293,8 @@ def _forms(word: str) -> frozenset[str]:
     bare = [word, word[1:]] if len(word) > _LEAST_JOINED and word[0] in "وו" else [word]
     if len(word) >= _LEAST_JOINED and word[0] in "בלמהכש":
         bare.append(word[1:])
+    # "With", "for", "like" are so too; three letters are a root, and none of them is one of these.
+    bare += [one[1:] for one in tuple(bare) if len(one) > _LEAST_JOINED and one[0] in "بلك"]
     return frozenset(form for one in bare for form in (one, *lexemes.stems(one)) if form)
 
 
