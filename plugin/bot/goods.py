@@ -295,10 +295,13 @@ def _forms(word: str) -> frozenset[str]:
         bare.append(word[1:])
     # "With", "for", "like" are so too; three letters are a root, and none of them is one of these.
     bare += [one[1:] for one in tuple(bare) if len(one) > _LEAST_JOINED and one[0] in "بلك"]
+    # Two letters and an ending of the plural: "נרות" of "נר", which is too short to have a stem.
+    bare += [one[:2] for one in tuple(bare) if len(one) == _SHORT_PLURAL and one.endswith(("ימ", "ות"))]
     return frozenset(form for one in bare for form in (one, *lexemes.stems(one)) if form)
 
 
 _LEAST_JOINED = 3
+_SHORT_PLURAL = 4
 _LEAST_SLIPPED = 4
 _SWAPPED = 2
 
