@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import or_, select, text, update
@@ -75,7 +75,7 @@ async def begin_translations(app: App, workspace_id: UUID, *, store_id: str) -> 
         store = await stores.get(tx, UUID(store_id))
         if store is None:
             return
-        told = {} if allowed(store) else {"translations": {}}
+        told: dict[str, Any] = {} if allowed(store) else {"translations": {}}
         await tx.execute(
             update(Product)
             .where(
