@@ -198,6 +198,10 @@ PERMISSIONS: Mapping[str, tuple[Lazy, Lazy]] = {
         _("Delivery zones and rates"),
         _("With it the bot says what delivery to a place costs, as your checkout does."),
     ),
+    "titles_untranslated": (
+        _("Translations of your products"),
+        _("With it the bot knows your goods by their names in the shopper's language, and shows them so."),
+    ),
 }
 
 

@@ -46,7 +46,7 @@ TRICKLE_SECONDS = 12.0
 ALLOWED = (
     "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
     "write_store_credit_account_transactions", "read_store_credit_accounts", "read_content", "read_legal_policies",
-    "read_shipping",
+    "read_shipping", "read_translations",
 )  # fmt: skip
 """What the merchant of the Shopify store has allowed besides what is required; the rest shows how it is asked for."""
 READY_SECONDS = 60.0

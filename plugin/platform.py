@@ -320,6 +320,19 @@ class ProductRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductTranslation:
+    """What a store calls a product in one more language. `choices`: its options' values, by what they are without it.
+
+    An empty title has none.
+    """
+
+    external_id: str
+    language: str
+    title: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Deletion:
     """The platform no longer has it: leaves a tombstone, so that an older update cannot bring it back."""
 
@@ -445,6 +458,24 @@ class ShortAddresses(Protocol):
 
     async def give_short_address(self, connection: Connection, *, on: bool) -> ShortAddress:
         """Make it, or take ours away; another's stays as it is. Safe to repeat."""
+        ...
+
+
+TITLES_UNTRANSLATED = "titles_untranslated"
+"""`Finding.code` of whether we may read what a store calls its goods in other languages."""
+
+
+@runtime_checkable
+class Translating(Protocol):
+    """What a platform offers whose products have translations; elsewhere each language is a product of its own."""
+
+    async def product_translations(
+        self, connection: Connection, products: Sequence[str], languages: Sequence[str]
+    ) -> Sequence[ProductTranslation]:
+        """The translations of some products, by their platform's ids; nothing for a language that they lack.
+
+        Raises PlatformError, with `ACCESS_DENIED` where the merchant has not allowed it.
+        """
         ...
 
 

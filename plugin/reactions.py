@@ -23,7 +23,7 @@ from plugin.conversations import (
     starters,
     transcripts,
 )
-from plugin.crm import actions, backfill, reconcile, rereading
+from plugin.crm import actions, backfill, reconcile, rereading, translations
 from plugin.health import alerts
 from plugin.kernel.jobs import Task
 from plugin.knowledge import articles, meaning
@@ -35,6 +35,8 @@ TASKS: Mapping[str, Task] = {
     "reconcile_store": reconcile.reconcile_store,
     "start_backfill": backfill.start_backfill,
     "backfill_resource": backfill.backfill_resource,
+    "begin_translations": translations.begin_translations,
+    "read_translations": translations.read_translations,
     "retention": privacy.retention,
     "data_request": privacy.data_request,
     "redact_customer": privacy.redact_customer,

@@ -20,6 +20,8 @@ from integrations.shopify import (
     return_queries,
     shipping,
     shipping_queries,
+    translation_queries,
+    translations,
     webhooks,
     writing_queries,
     writings,
@@ -38,6 +40,7 @@ from plugin.kernel.crypto import Vault
 from plugin.kernel.db import Database, Tx
 from plugin.kernel.http import Http, HttpError, Streamed
 from plugin.platform import (
+    TITLES_UNTRANSLATED,
     AdminSession,
     Capability,
     Connection,
@@ -45,6 +48,7 @@ from plugin.platform import (
     Finding,
     Page,
     PlatformError,
+    ProductTranslation,
     Record,
     Resource,
     ShopperIdentity,
@@ -77,6 +81,7 @@ PERMISSIONS: Final = {
     writing_queries.CONTENT: "pages_unread",
     writing_queries.POLICIES: "policies_unread",
     shipping_queries.SHIPPING: "deliveries_unread",
+    translation_queries.TRANSLATIONS: TITLES_UNTRANSLATED,
 }
 """Optional scopes, and what is found while one of them is not granted."""
 VISIBLE: Final = timedelta(days=60)
@@ -251,6 +256,12 @@ class ShopifyPlatform(OrderDesk, ReturnDesk, AccountDesk, RedirectDesk):
     async def deliveries(self, connection: Connection) -> Deliveries:
         """The general delivery profile, with a permission of its own that the merchant may give."""
         return await shipping.read(self.client, connection)
+
+    async def product_translations(
+        self, connection: Connection, products: Sequence[str], languages: Sequence[str]
+    ) -> Sequence[ProductTranslation]:
+        """Published translations, with a permission of its own that the merchant may give."""
+        return await translations.read(self.client, connection, products, languages)
 
     # --- history
 

@@ -16,7 +16,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from integrations.shopify import action_queries, redirect_queries, return_queries, shipping_queries, writing_queries
+from integrations.shopify import (
+    action_queries,
+    redirect_queries,
+    return_queries,
+    shipping_queries,
+    translation_queries,
+    writing_queries,
+)
 
 API_VERSION: Final = "2026-10"
 
@@ -403,6 +410,7 @@ OPERATIONS: Final[dict[str, str]] = {
     **redirect_queries.OPERATIONS,
     **writing_queries.OPERATIONS,
     **shipping_queries.OPERATIONS,
+    **translation_queries.OPERATIONS,
 }
 """Every operation by its operation name, as sent."""
 

@@ -1,9 +1,9 @@
 """What the bot says about goods, from the shop's own catalogue: whether they are there, for how much, in which sizes,
 how they differ.
 
-A product is meant by its name, in whatever language its title is, by the words of its address in the shop, or because
-it was shown before. What titles mean was tried and is not asked: of a word or two the vectors say too little
-(docs/bot.md).
+A product is meant by its name, in whatever language its title is or the shop translated it into, by the words of its
+address in the shop, or because it was shown before; it is called what the shop calls it in the shopper's language. What
+titles mean was tried and is not asked: of a word or two the vectors say too little (docs/bot.md).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ async def _offered(tx: Tx, scene: Scene, topic: str, rows: Sequence[Product]) ->
     words = _("Which of these do you mean?") if len(rows) > 1 else _("Do you mean this one?")
     return Say(
         Outcome.ASK, Reason.MISSING, topic, scene.t.gettext(words),
-        cards=await cards.of_products(tx, rows), choices=_choices(rows), asked=("product",),
+        cards=await cards.of_products(tx, rows, scene.language), choices=_choices(scene.t, rows), asked=("product",),
         products=[str(row.id) for row in rows], tool="catalogue",
     )  # fmt: skip
 
@@ -159,7 +159,10 @@ async def _shown(
 
 
 def _words_of_choices(shown: Sequence[tuple[Product, Sequence[Variant]]]) -> frozenset[str]:
-    return frozenset(word for _row, variants in shown for one in variants for word in naming(one.title))
+    return frozenset(
+        word for row, variants in shown for one in variants
+        for title in _choices_of(row, one) for word in naming(title)
+    )  # fmt: skip
 
 
 async def _with_variants(tx: Tx, scene: Scene, ids: Sequence[str]) -> list[tuple[Product, list[Variant]]]:
@@ -169,7 +172,18 @@ async def _with_variants(tx: Tx, scene: Scene, ids: Sequence[str]) -> list[tuple
 
 
 def _chooses(text: str, shown: Sequence[tuple[Product, Sequence[Variant]]]) -> bool:
-    return any(fitting(text, [one.title for one in variants]) for _row, variants in shown if len(variants) > 1)
+    return any(_fitting(text, row, variants) for row, variants in shown if len(variants) > 1)
+
+
+def _choices_of(row: Product, one: Variant) -> list[str]:
+    """What a variant is called, in every language."""
+    return [one.title, *(row.choice_in(code, one.title) for code in row.translations)]
+
+
+def _fitting(text: str, row: Product, variants: Sequence[Variant]) -> list[int]:
+    """The places of the variants that a text names, in the language in which it says most."""
+    titles = zip(*(_choices_of(row, one) for one in variants), strict=True)
+    return min((at for told in titles if (at := fitting(text, told))), key=len, default=[])
 
 
 async def _variants(tx: Tx, rows: Sequence[Product]) -> dict[UUID, list[Variant]]:
@@ -222,14 +236,23 @@ async def _about(
         said = " ".join((said, t.gettext(_("I do not know when it will be back in stock."))))
     return Say(
         Outcome.PERSON if later else Outcome.ANSWER, Reason.UNCOVERED if later else Reason.SURE, topic, said,
-        cards=await cards.of_products(tx, shown), choices=_choices(rows) if len(shown) > 1 else (),
+        cards=await cards.of_products(tx, shown, scene.language),
+        choices=_choices(scene.t, rows) if len(shown) > 1 else (),
         products=[str(row.id) for row in shown], tool="catalogue",
         told=f"stock {blake2b(said.encode(), digest_size=6).hexdigest()}", sad=gone,
     )  # fmt: skip
 
 
-def _choices(rows: Sequence[Product]) -> list[Choice]:
-    return [Choice(short(row.title), f"product:{row.id}") for row in rows[:_OFFERED]]
+def _choices(t: Translator, rows: Sequence[Product]) -> list[Choice]:
+    return [Choice(short(row.title_in(t.locale)), f"product:{row.id}") for row in rows[:_OFFERED]]
+
+
+def _name(t: Translator, row: Product) -> str:
+    return isolate(row.title_in(t.locale))
+
+
+def _variant_name(t: Translator, row: Product, one: Variant) -> str:
+    return isolate(row.choice_in(t.locale, one.title))
 
 
 def _extreme(
@@ -252,11 +275,11 @@ def _extreme(
     words = (
         _("%(product)s costs least: %(price)s.") if Want.CHEAPEST in asked else _("%(product)s costs most: %(price)s.")
     )
-    return t.gettext(words, product=isolate(row.title), price=price(t, own)), row
+    return t.gettext(words, product=_name(t, row), price=price(t, own)), row
 
 
 def _costs(t: Translator, row: Product, variants: Sequence[Variant]) -> str:
-    return t.gettext(_("%(product)s costs %(price)s."), product=isolate(row.title), price=price(t, variants))
+    return t.gettext(_("%(product)s costs %(price)s."), product=_name(t, row), price=price(t, variants))
 
 
 def _described(t: Translator, row: Product, variants: Sequence[Variant], sentence: str) -> str:
@@ -281,15 +304,15 @@ _MOST_LISTED = 12
 
 
 def _stock(t: Translator, row: Product, variants: Sequence[Variant], text: str, asked: frozenset[Want]) -> str:
-    name = isolate(row.title)
-    meant = [variants[at] for at in fitting(text, [one.title for one in variants])] if len(variants) > 1 else []
+    name = _name(t, row)
+    meant = [variants[at] for at in _fitting(text, row, variants)] if len(variants) > 1 else []
     if meant and (len(meant) == 1 or not any(one.available for one in meant)):
         words = (
             _("%(product)s in %(variant)s is in stock: %(price)s.")
             if meant[0].available
             else _("%(product)s in %(variant)s is sold out at the moment.")
         )
-        titles = t.listing([isolate(one.title) for one in meant[:_MOST_LISTED]])
+        titles = t.listing([_variant_name(t, row, one) for one in meant[:_MOST_LISTED]])
         return t.gettext(words, product=name, variant=titles, price=price(t, meant))
     # "In L?" of "Red / L" and "Blue / L" is about both.
     variants = meant or variants
@@ -303,19 +326,20 @@ def _stock(t: Translator, row: Product, variants: Sequence[Variant], text: str, 
     gone = [one for one in variants if not one.available]
     if Want.PRICE in asked and (Want.CHOICE in asked or len({one.price for one in there}) > 1):
         # Each size has its price: "from" would be half an answer to who asks for it.
-        each = [f"{isolate(one.title)} {price(t, [one])}" for one in there[:_MOST_LISTED]]
+        each = [f"{_variant_name(t, row, one)} {price(t, [one])}" for one in there[:_MOST_LISTED]]
         parts = [t.gettext(_("%(product)s is in stock: %(price)s."), product=name, price=t.listing(each))]
     else:
         parts = [
             t.gettext(
                 _("%(product)s is in stock in %(variants)s: %(price)s."), product=name,
-                variants=t.listing([isolate(one.title) for one in there[:_MOST_LISTED]]), price=price(t, there),
+                variants=t.listing([_variant_name(t, row, one) for one in there[:_MOST_LISTED]]), price=price(t, there),
             )
         ]  # fmt: skip
     if gone:
         parts.append(
             t.gettext(
-                _("Sold out: %(variants)s."), variants=t.listing([isolate(one.title) for one in gone[:_MOST_LISTED]])
+                _("Sold out: %(variants)s."),
+                variants=t.listing([_variant_name(t, row, one) for one in gone[:_MOST_LISTED]]),
             )
         )
     return " ".join(parts)

@@ -60,6 +60,18 @@ def _regions(deliveries: Deliveries) -> dict[str, tuple[str, ...]]:
     return found
 
 
+_HOW_LONG = re.compile(rf"(?:^| ){lexicon.any_key(lambda one: one.how_long)}(?= |$)")
+_BESIDE = lexicon.keys(lambda one: f"{one.small}, {one.goods.small}, {one.directions.nouns}, {one.directions.articles}")
+
+
+def asks_time(text: str) -> bool:
+    """Whether a text asks how long delivery to a place takes, and nothing else: "كم يوم للأردن". Pure."""
+    rest = places.without(text)
+    left, asked = _HOW_LONG.subn(" ", rest)
+    somewhere = rest != " ".join(search_key(text).split())
+    return bool(asked) and somewhere and all(word in _BESIDE for word in left.split())
+
+
 def to_place(scene: Scene, topic: str, text: str) -> Say | None:
     """What delivery to the place costs that is named, or that nothing is delivered there, where it is the only one.
 

@@ -1,7 +1,8 @@
 """What a message asks about goods, and which of the shop's goods it names. Pure.
 
-Titles stand in whatever language the shop wrote them; a question in any of ours names them as people do: without their
-marks and articles, in the plural, by their beginning, with a slip. Numbers and units tell sizes apart and name nothing.
+Titles stand in whatever language the shop wrote them, and in those that it translated them into; a question in any of
+ours names them as people do: without their marks and articles, in the plural, by their beginning, with a slip. Numbers
+and units tell sizes apart and name nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def things(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Something that can be named. `more` are other words for it: its kind, its tags, its address in the shop."""
+    """A name of something. `more` are other words for it: its kind, its tags, its address in the shop. What has a name
+    in each language stands there once for each.
+    """
 
     id: str
     title: str
@@ -172,7 +175,7 @@ def named(text: str, *shelves: Goods) -> Found:
     also = [word for word in dict.fromkeys(naming(text)) if word in _ASKING and any(one.has(word) for one in shelves)]
     meant = {word: _meant(word, shelves) for word in asked} | {word: frozenset((word,)) for word in also}
     touched = frozenset().union(*(meant[word] for word in asked))
-    goods = list({one.id: one for shelf in shelves for one in shelf.with_words(touched)}.values())
+    goods = list(dict.fromkeys(one for shelf in shelves for one in shelf.with_words(touched)))
     numbers = _numbers(text)
     whole: list[tuple[int, frozenset[str], str, bool]] = []
     for one in goods:
@@ -189,7 +192,7 @@ def named(text: str, *shelves: Goods) -> Found:
     kept = [one for one in kept if one[3] or not any(other[1] == one[1] and other[3] for other in kept)]
     said = frozenset().union(*(one[1] for one in kept))
     left = [word for word in asked if word not in said]
-    ids = [one[2] for one in sorted(kept, key=lambda one: one[0])]
+    ids = list(dict.fromkeys(one[2] for one in sorted(kept, key=lambda one: one[0])))
     # "The espresso cup and the plate": one by its whole name, the other not.
     rest = _in_part(left, meant, goods, numbers) if left else Found()
     more = [id for id in rest.ids if id not in ids] if rest.sure else []
@@ -222,7 +225,7 @@ def _in_part(
     if best is None:
         return Found(left=len(asked))
     left = round(len(asked) * (1 - best[0]))
-    return Found(tuple(id for rank, id in found if rank == best), sure=best[0] == 1, left=left)
+    return Found(tuple(dict.fromkeys(id for rank, id in found if rank == best)), sure=best[0] == 1, left=left)
 
 
 _MOST_OF_A_NAME = 0.5
@@ -290,10 +293,15 @@ def _forms(word: str) -> frozenset[str]:
     bare = [word, word[1:]] if len(word) > _LEAST_JOINED and word[0] in "وו" else [word]
     if len(word) >= _LEAST_JOINED and word[0] in "בלמהכש":
         bare.append(word[1:])
+    # "With", "for", "like" are so too; three letters are a root, and none of them is one of these.
+    bare += [one[1:] for one in tuple(bare) if len(one) > _LEAST_JOINED and one[0] in "بلك"]
+    # Two letters and an ending of the plural: "נרות" of "נר", which is too short to have a stem.
+    bare += [one[:2] for one in tuple(bare) if len(one) == _SHORT_PLURAL and one.endswith(("ימ", "ות"))]
     return frozenset(form for one in bare for form in (one, *lexemes.stems(one)) if form)
 
 
 _LEAST_JOINED = 3
+_SHORT_PLURAL = 4
 _LEAST_SLIPPED = 4
 _SWAPPED = 2
 

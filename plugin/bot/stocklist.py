@@ -6,7 +6,7 @@ Of a bigger shop the names that changed last are kept; beyond those the database
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,8 +14,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, case, func, or_, select
 
+from plugin.bot import lexicon
 from plugin.bot.goods import Found, Goods, Named, named, things
-from plugin.crm.products import Product
+from plugin.crm.products import Product, Translation
 from plugin.kernel.db import Tx
 from plugin.kernel.text import search_key
 
@@ -26,6 +27,7 @@ _KEPT_IN_ALL = 20_000
 _BEYOND = 100
 _WORDS_BEYOND = 4
 _TAGS = 10
+_LANGUAGES = tuple(code for code in lexicon.languages() if "-" not in code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,12 @@ async def _goods(tx: Tx, store_id: UUID) -> tuple[int, Goods]:
     """How many goods a store has, and the names that are kept of them."""
     # The platforms' clocks tick in seconds: two titles of one second are told apart by themselves.
     letters = func.sum(func.hashtext(Product.title))
+    # A translation changes without its product.
+    translated = func.sum(func.jsonb_hash(Product.translations))
     stamp = tuple(
         (
             await tx.execute(
-                select(func.count(), func.max(Product.version), letters).where(*public(tx, store_id))
+                select(func.count(), func.max(Product.version), letters, translated).where(*public(tx, store_id))
             )
         ).one()
     )  # fmt: skip
@@ -90,7 +94,8 @@ async def _beyond(tx: Tx, store_id: UUID, text: str) -> Goods:
     longest = sorted(meant, key=lambda word: (-len(word), word))[:_WORDS_BEYOND]
     if not longest:
         return Goods(())
-    has = [Product.title.icontains(word, autoescape=True) for word in longest]
+    titles = func.concat_ws("\n", Product.title, *(Product.translations[code]["title"].astext for code in _LANGUAGES))
+    has = [titles.icontains(word, autoescape=True) for word in longest]
     many = sum((case((one, 1), else_=0) for one in has[1:]), case((has[0], 1), else_=0))
     rows = await tx.execute(
         _names().where(*public(tx, store_id), or_(*has)).order_by(many.desc(), Product.id).limit(_BEYOND)
@@ -102,11 +107,22 @@ _EDGES = ".,;:!?()[]\"'«»“”„‘’،؛؟…-–—"
 
 
 def _names() -> Any:
-    return select(Product.id, Product.title, Product.product_type, Product.tags, Product.url)
+    return select(
+        Product.id, Product.title, Product.translations, Product.product_type, Product.tags, Product.url
+    )  # fmt: skip
 
 
 def _named(rows: Iterable[Row[Any]]) -> list[Named]:
-    return [Named(str(one.id), one.title, _more(one.product_type, one.tags, one.url)) for one in rows]
+    return [
+        Named(str(one.id), title, more)
+        for one in rows
+        for more in (_more(one.product_type, one.tags, one.url),)
+        for title in dict.fromkeys((one.title, *_translated(one.translations)))
+    ]
+
+
+def _translated(translations: Mapping[str, Translation]) -> list[str]:
+    return [one["title"] for one in translations.values() if one["title"]]
 
 
 def _more(kind: str, tags: Sequence[str], url: str) -> str:

@@ -324,6 +324,9 @@ async def _decided(tx: Tx, scene: Scene, heard: Heard, decision: Decision) -> Pa
     back = await catalogue.points_back(tx, scene, heard.text, sure=sure)
     if back and (say := await _goods(tx, scene, heard, decision)):
         return Part(heard, say, decision.confidence, candidates)
+    if delivering.asks_time(heard.question.text) or delivering.asks_time(heard.text):
+        # A place and "how many days" are too few words for the models, and say it all.
+        return Part(heard, await _act(tx, scene, delivering.TIME, heard), decision.confidence, candidates)
     if sure:
         say = await _act(tx, scene, decision.topics[0], heard)
         return Part(heard, say, decision.confidence, candidates)

@@ -43,9 +43,9 @@ async def products(tx: Tx, conversation: Conversation, words: str = "") -> list[
     return await _products(tx, list(rows))
 
 
-async def of_products(tx: Tx, rows: Sequence[Product]) -> list[dict[str, Any]]:
-    """Cards of these products, in their order."""
-    return await _products(tx, rows)
+async def of_products(tx: Tx, rows: Sequence[Product], language: str = "") -> list[dict[str, Any]]:
+    """Cards of these products, in their order, called what the store calls them in a language."""
+    return await _products(tx, rows, language)
 
 
 async def orders(tx: Tx, conversation: Conversation) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ async def _card(tx: Tx, conversation: Conversation, kind: str, id: UUID) -> dict
     return _order(order)
 
 
-async def _products(tx: Tx, rows: Sequence[Product]) -> list[dict[str, Any]]:
+async def _products(tx: Tx, rows: Sequence[Product], language: str = "") -> list[dict[str, Any]]:
     prices = await tx.execute(
         select(
             Variant.product_id,
@@ -123,7 +123,8 @@ async def _products(tx: Tx, rows: Sequence[Product]) -> list[dict[str, Any]]:
     known = {row.product_id: row for row in prices}
     made = []
     for row in rows:
-        card: dict[str, Any] = {"kind": PRODUCT, "id": str(row.id), "title": row.title, "url": web_address(row.url)}
+        title = row.title_in(language)
+        card: dict[str, Any] = {"kind": PRODUCT, "id": str(row.id), "title": title, "url": web_address(row.url)}
         if (price := known.get(row.id)) is not None and price.currency:
             card["price"] = {"amount": price.least, "currency": price.currency, "exponent": price.exponent}
             card["from"] = price.least != price.most

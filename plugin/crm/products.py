@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, select, text, tuple_
@@ -13,6 +13,19 @@ from plugin.kernel import bulk
 from plugin.kernel.db import Base, TenantRow, Tx, new_id, tenant_key
 from plugin.kernel.personal import nobody
 from plugin.platform import ProductRecord
+
+
+class Translation(TypedDict):
+    """What a store calls a product in one language; an empty title: nothing else. `choices`: words of its variants'
+    titles, by what they are there.
+    """
+
+    title: str
+    choices: dict[str, str]
+
+
+_BETWEEN = " / "
+"""What stands between the values of a variant's title, on both platforms."""
 
 
 class Product(TenantRow, Base):
@@ -37,7 +50,20 @@ class Product(TenantRow, Base):
     product_type: Mapped[str] = mapped_column(server_default="")
     tags: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
     raw: Mapped[str] = mapped_column(Text, server_default="{}")
+    # `Translation` by language, as read for `translated_version` of the product; None: to be read anew.
+    translations: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    translated_version: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+
+    def title_in(self, language: str) -> str:
+        """What the store calls it in a language, or else what it is called."""
+        return (self.translations.get(language) or {}).get("title") or self.title
+
+    def choice_in(self, language: str, title: str) -> str:
+        """The same of the title of one of its variants: "Red / L"."""
+        told = (self.translations.get(language) or {}).get("choices") or {}
+        # What holds the mark itself is one value.
+        return told.get(title) or _BETWEEN.join(told.get(part, part) for part in title.split(_BETWEEN))
 
 
 class Variant(TenantRow, Base):

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from plugin import stores
 from plugin.app import App
-from plugin.crm import backfill, sync
+from plugin.crm import backfill, sync, translations
 from plugin.crm.batch import LONG_AGO, Change, lock
 from plugin.crm.customers import StoreCustomer
 from plugin.crm.orders import Order
@@ -257,6 +257,7 @@ async def check_store(
             stores.apply_profile(fresh, told)
         if deliveries is not None:
             fresh.deliveries = msgspec.to_builtins(deliveries)
+        await translations.checked(tx, fresh, findings, daily=told is not None)
         findings += _lost(fresh, findings)
         fresh.findings = [asdict(finding) for finding in findings]
         fresh.checked_at = datetime.now(UTC)

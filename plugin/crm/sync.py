@@ -19,7 +19,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from plugin import stores
-from plugin.crm import carts, consents, orders, products, profiles
+from plugin.crm import carts, consents, orders, products, profiles, translations
 from plugin.crm.batch import LONG_AGO, Batch, Change, lock, newest
 from plugin.crm.identities import Merge, regroup
 from plugin.crm.orders import Tombstone
@@ -122,6 +122,8 @@ async def _apply(batch: Batch, records: Sequence[Record]) -> list[Change]:
     await carts.delete(batch)
     await carts.complete(batch, {order.cart_token for order in order_plan.winners.values()})
     await products.write(batch, _of(ProductRecord, records))
+    if any(one.resource == "products" for one in batch.changes):
+        await translations.changed(batch.tx, batch.store)
     await _merge(batch, merges, people)
     await _pass_on(batch)
     await profiles.settle(batch, batch.store.country)

@@ -100,6 +100,7 @@ _NO_PROBLEM = frozenset(
         "history_limited", "merges_unseen", "orders_untouched", "drafts_untouched", "discounts_untouched",
         "goods_untouched", "returns_untouched", "shelves_unseen", "credit_ungiven", "credit_unseen",
         "pages_unread", "policies_unread", "navigation_untouched", "deliveries_unread",
+        "titles_untranslated",
     }
 )  # fmt: skip
 

@@ -69,6 +69,22 @@ async def zones(app: App, workspace: UUID, store: Store, models: Models) -> None
     await keep(app, workspace, store, Deliveries((HOME, NEAR, EMPTY)))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["كم يوم للأردن؟", "كم يوم التوصيل للاردن", "kam yom 3ala jordan", "כמה ימים לירדן", "how many days to Jordan"],
+)
+async def test_a_place_and_how_many_days_are_answered_by_time_whatever_the_models_say(
+    chat: Chat, app: App, workspace: UUID, store: Store, models: Models, shop: dict[str, UUID], text: str
+) -> None:
+    models.reads(text, "track_order", gate=UNSURE, heard="كم يوم على جردن" if text.startswith("kam") else "")
+    parcel = DeliveryZone({"JO": ()}, (rate("International", "60", about="7 to 10 business days"),))
+    await keep(app, workspace, store, Deliveries((HOME, parcel)))
+    said = await chat.say(text)
+    assert "7 to 10 business days" in plain(said)
+    assert said is not None
+    assert said.data["bot"]["parts"][0]["topic"] == "delivery_time"
+
+
 async def keep(app: App, workspace: UUID, store: Store, known: Deliveries) -> None:
     async with app.db.transaction(workspace) as tx:
         row = await tx.get(Store, store.id)

@@ -3,10 +3,12 @@
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from plugin.app import App
 from plugin.bot.understand import spoken_in
 from plugin.conversations.messages import MAX_TEXT, Message
+from plugin.crm.products import Product
 from plugin.kernel.errors import AhlanError
 from plugin.stores import Store
 from plugin.team import Agent
@@ -55,6 +57,73 @@ async def test_it_answers_in_the_language_of_the_question_whatever_the_title_is(
     assert words in plain(said)
     assert said is not None
     assert said.data["bot"]["language"] == language
+
+
+@pytest.fixture
+async def translated(app: App, workspace: UUID, goods: dict[str, UUID]) -> dict[str, UUID]:
+    """The same goods in a shop that translated two of them, and the colours of one."""
+    told = {
+        "Linen Shirt": {
+            "ar": {"title": "قميص كتّان", "choices": {"S": "صغير", "M": "وسط", "L": "كبير"}},
+            "he": {"title": "חולצת פשתן", "choices": {"S": "קטן", "M": "בינוני", "L": "גדול"}},
+        },
+        "Cotton Shirt": {"ar": {"title": "قميص قطن", "choices": {}}, "he": {"title": "חולצת כותנה", "choices": {}}},
+    }
+    async with app.db.transaction(workspace) as tx:
+        for title, known in told.items():
+            await tx.execute(update(Product).where(Product.id == goods[title]).values(translations=known))
+    return goods
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "card"),
+    [
+        ("هل لديكم قميص الكتان؟", ("قميص كتّان متوفر", "صغير", "وسط", "90", "كبير"), "قميص كتّان"),
+        ("بكم القميص القطن", ("قميص قطن", "50"), "قميص قطن"),
+        ("יש לכם את חולצת הפשתן?", ("חולצת פשתן", "קטן", "בינוני", "90", "גדול"), "חולצת פשתן"),
+        ("כמה עולה חולצת כותנה", ("חולצת כותנה", "50"), "חולצת כותנה"),
+        ("how much is the linen shirt", ("Linen Shirt", "S", "M", "90"), "Linen Shirt"),
+        # A language that the shop did not translate this one into.
+        ("بكم Blue Mug", ("Blue Mug",), "Blue Mug"),
+    ],
+)
+async def test_goods_are_found_and_shown_by_what_the_shop_calls_them_in_the_shoppers_language(
+    chat: Chat, translated: dict[str, UUID], text: str, words: tuple[str, ...], card: str
+) -> None:
+    said = await chat.say(text)
+    assert [word for word in words if word not in plain(said)] == []
+    assert said is not None
+    assert [one["title"] for one in said.data["cards"]] == [card]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "sold_out", "compare", "cheaper"),
+    [
+        ("بكم قميص الكتان", "طيب والوسط؟", "والكبير؟", "شو الفرق بين قميص الكتان وقميص القطن", "قميص قطن"),
+        ("כמה עולה חולצת הפשתן", "ובבינוני?", "ובגדול?", "מה ההבדל בין חולצת פשתן לחולצת כותנה", "חולצת כותנה"),
+    ],
+)
+async def test_variants_and_comparisons_go_by_translated_names(
+    chat: Chat, translated: dict[str, UUID], first: str, then: str, sold_out: str, compare: str, cheaper: str
+) -> None:
+    await chat.say(first)
+    there = plain(await chat.say(then))
+    assert "90" in there
+    assert ("وسط" in there) != ("בינוני" in there)
+    gone = plain(await chat.say(sold_out))
+    assert "90" not in gone
+    assert ("كبير" in gone) != ("גדול" in gone)
+    compared = plain(await chat.say(compare))
+    assert compared.count("•") == 2
+    assert cheaper in compared.splitlines()[-1]
+
+
+async def test_what_may_be_meant_is_offered_by_translated_names(chat: Chat, translated: dict[str, UUID]) -> None:
+    said = await chat.say("هل لديكم قميص حرير؟")
+    assert said is not None
+    assert {one["title"] for one in said.data["cards"]} <= {"قميص كتّان", "قميص قطن"}
+    assert "حرير" not in plain(said)
+    assert [one for one in offered(said) if one in ("قميص كتّان", "قميص قطن")] == ["قميص كتّان", "قميص قطن"]
 
 
 @pytest.mark.parametrize(

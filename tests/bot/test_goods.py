@@ -192,3 +192,47 @@ def test_a_whole_title_is_found_whatever_language_asks(title: str, question: str
     found = named(f"{question} {title}", GOODS)
     assert title in found.ids
     assert found.sure
+
+
+TRANSLATED = (
+    ("soap", ("Olive oil soap", "صابون زيت الزيتون", "סבון שמן זית")),
+    ("towel", ("Tea towel", "فوطة مطبخ", "מגבת מטבח")),
+    ("bath", ("Cotton bath towel", "منشفة حمّام قطنية", "מגבת רחצה מכותנה")),
+    ("sumac", ("Sumac", "سمّاق", "סומק")),
+    ("jasmine", ("Jasmine candle", "شمعة ياسمين", "נר יסמין")),
+    ("wax", ("Beeswax candle", "شمعة شمع العسل", "נר דבורים")),
+    ("cup", ("Espresso cup", "فنجان إسبريسو", "ספל אספרסו")),
+)
+IN_THREE = Goods(Named(id, title, f"address of {id}") for id, titles in TRANSLATED for title in titles)
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("هل لديكم صابون زيت الزيتون؟", ["soap"]),
+        ("بكم الصابون", ["soap"]),
+        ("سعر صابون بزيت الزيتون", ["soap"]),
+        ("عندكم فوط مطبخ؟", ["towel"]),
+        ("بدي فوطة المطبخ والسماق", ["towel", "sumac"]),
+        ("قديش المناشف القطنية", ["bath"]),
+        ("وفنجان الإسبرسو متوفر؟", ["cup"]),
+        ("شو الفرق بين شمعة الياسمين وشمعة شمع العسل", ["jasmine", "wax"]),
+        ("יש לכם את הסבון?", ["soap"]),
+        ("כמה עולה מגבת המטבח", ["towel"]),
+        ("מה ההבדל בין נר יסמין לנר דבורים", ["jasmine", "wax"]),
+        ("וספלי אספרסו יש?", ["cup"]),
+        ("כמה עולים הנרות", ["jasmine", "wax"]),
+        ("is the tea towel there", ["towel"]),
+        ("how much are the candles", ["jasmine", "wax"]),
+        ("عندكم espresso cup؟", ["cup"]),
+    ],
+)
+def test_goods_with_a_name_in_each_language_are_named_in_any_once(text: str, ids: list[str]) -> None:
+    found = named(text, IN_THREE)
+    assert list(found.ids) == ids
+    assert found.sure
+
+
+@pytest.mark.parametrize("text", ["هل لديكم حذاء رياضي", "כמה עולה ארנק עור", "do you have a bicycle"])
+def test_what_no_language_calls_so_is_not_named(text: str) -> None:
+    assert named(text, IN_THREE).ids == ()

@@ -24,7 +24,7 @@ OWN_ALONE = {
     "questions.not_and": {"en", "ar-latin"}, "questions.goes_on": {"ar-latin", "he"},
     "questions.relative": {"ar", "ar-latin"}, "questions.clauses": {"ar", "ar-latin", "he"},
     "questions.auxiliaries": {"ar", "ar-latin", "he"}, "questions.unasked": {"he"},
-    "directions.nouns": {"en", "ar-latin"}, "directions.bare": {"en", "ar-latin"},
+    "directions.nouns": {"en"}, "directions.bare": {"en", "ar-latin"},
     "directions.ordinary": {"en", "ar-latin"}, "directions.articles": {"ar", "he"},
     "questions.points": {"ar-latin"}, "questions.asks": {"ar-latin"}, "orders.between": {"ar-latin"},
     "orders.number": {"en"}, "orders.currencies": {"ar-latin"}, "days.before_yesterday": {"ar-latin"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin.bot import places
+from plugin.bot import delivering, places
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,11 @@ from plugin.bot import places
         ("יש משלוחים לארה״ב?", ["US"]),
         ("אתם שולחים לבאר שבע", ["IL"]),
         ("kam el tawsil 3ala 3amman", ["JO"]),
+        ("كم يوم للأردن", ["JO"]),
+        ("كم يوم التوصيل للاردن", ["JO"]),
+        ("kam yom 3ala jordan", ["JO"]),
+        ("kam yom el tawseel 3al ordon", ["JO"]),
+        ("kam yom tawseel jordan", ["JO"]),
         ("توصيل السعودية", ["SA"]),
         ("كم شحن الكويت؟", ["KW"]),
         ("كم سعر توصيل الرياض وجدة", ["SA"]),
@@ -147,3 +152,31 @@ def test_regions_are_known_by_their_names() -> None:
 )
 def test_what_is_asked_stays_without_the_place_that_it_goes_to(text: str, left: str) -> None:
     assert places.without(text) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("كم يوم للأردن", True),
+        ("كم يوم للأردن؟", True),
+        ("كم يوم التوصيل للاردن", True),
+        ("مدة الشحن إلى الكويت", True),
+        ("كام يوم لدبي لو سمحت", True),
+        ("kam yom 3ala jordan", True),
+        ("kam yom el tawseel 3al ordon", True),
+        ("addesh yom la 3amman", True),
+        ("כמה ימים לירדן", True),
+        ("כמה זמן לוקח משלוח לאילת", True),
+        ("how many days to Jordan?", True),
+        ("how long is delivery to Kuwait", False),
+        ("كم يوم عندي لإرجاع طلب للأردن", False),
+        ("كم يوم التوصيل", False),
+        ("كم التوصيل للأردن", False),
+        ("kam yom w ana 3ala jordan", False),
+        ("בקשתי לפני כמה ימים משלוח לירדן", False),
+        ("how many days ago did you send it to Jordan", False),
+        ("كم يوم من الأردن", False),
+    ],
+)
+def test_a_place_and_how_many_days_ask_for_the_time_of_delivery(text: str, asks: bool) -> None:
+    assert delivering.asks_time(text) is asks

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from plugin.app import App
 from plugin.bot import stocklist
 from plugin.crm import sync
+from plugin.crm.products import Product
 from plugin.kernel.db import Tx
 from plugin.platform import ProductRecord
 from plugin.stores import Store
@@ -89,3 +90,37 @@ async def test_other_stores_are_let_go_before_there_are_too_many_names(
     async with app.db.transaction(workspace) as tx:
         await stocklist.find(tx, store.id, "the linen shirt")
     assert list(old) == [(workspace, store.id)]
+
+
+async def translate(app: App, workspace: UUID, title: str, **told: str) -> None:
+    async with app.db.transaction(workspace) as tx:
+        known = {code: {"title": words, "choices": {}} for code, words in told.items()}
+        await tx.execute(update(Product).where(Product.title == title).values(translations=known))
+
+
+async def test_a_translation_counts_as_a_name_at_once_though_its_product_did_not_change(
+    app: App, workspace: UUID, store: Store
+) -> None:
+    await stock(app, workspace, store, product(1, "Linen shirt"), product(2, "Blue mug"))
+    async with app.db.transaction(workspace) as tx:
+        assert await read(tx, store, "هل لديكم كوب أزرق") == (0, 2)
+    await translate(app, workspace, "Blue mug", ar="كوب أزرق", he="ספל כחול")
+    async with app.db.transaction(workspace) as tx:
+        assert await read(tx, store, "هل لديكم الكوب الأزرق؟") == (1, 2)
+        assert await read(tx, store, "כמה עולה הספל הכחול") == (1, 1)
+        assert await read(tx, store, "the blue mug") == (1, 1)
+    await translate(app, workspace, "Blue mug", ar="فنجان أزرق")
+    async with app.db.transaction(workspace) as tx:
+        assert (await read(tx, store, "כמה עולה ספל כחול"))[0] == 0
+        assert (await read(tx, store, "بكم الفنجان الأزرق"))[0] == 1
+
+
+async def test_in_a_shop_with_more_than_are_kept_an_exact_translation_is_found(
+    app: App, workspace: UUID, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stocklist, "KEPT", 3)
+    await stock(app, workspace, store, product(1, "Clay pot"), *(product(at + 2, f"Shirt {at}") for at in range(6)))
+    await translate(app, workspace, "Clay pot", ar="قدر فخّار", he="סיר חרס")
+    async with app.db.transaction(workspace) as tx:
+        for text in ("بكم قدر فخّار؟", "כמה עולה סיר חרס", "how much is the clay pot"):
+            assert len((await stocklist.find(tx, store.id, text)).ids) == 1, text

@@ -29,6 +29,7 @@ from integrations.shopify import (
     return_queries,
     routes,
     shipping_queries,
+    translation_queries,
     webhooks,
     writing_queries,
 )
@@ -42,7 +43,7 @@ SCOPES = tomllib.loads((ROOT / "integrations/shopify/app/shopify.app.toml").read
 REQUIRED = set(SCOPES["scopes"].split(","))
 OPTIONAL = set(SCOPES["optional_scopes"])
 OPTIONAL_USES = {**action_queries.OPTIONAL, **return_queries.OPTIONAL, **writing_queries.OPTIONAL,
-                 **redirect_queries.OPTIONAL, **shipping_queries.OPTIONAL}  # fmt: skip
+                 **redirect_queries.OPTIONAL, **shipping_queries.OPTIONAL, **translation_queries.OPTIONAL}  # fmt: skip
 SCHEMA = build_schema((ROOT / "integrations/shopify/simulator/schema.graphql").read_text("utf-8"))
 
 # What has to be granted before an object can be read at all (https://shopify.dev/docs/api/usage/access-scopes). A type
@@ -90,6 +91,9 @@ NEEDS = {
          "DeliveryMethodDefinition", "DeliveryRateDefinition", "DeliveryParticipant", "DeliveryCondition"),
         "read_shipping",
     ),
+    **dict.fromkeys(("ProductOption", "ProductOptionValue"), "read_products"),
+    # https://shopify.dev/docs/api/admin-graphql/latest/queries/translatableResource reads the same with this scope
+    "Translation": "read_translations",
 }  # fmt: skip
 FREE = {
     # The shop, our installation, our subscriptions, our bulk operations, our own metafields.
@@ -199,7 +203,7 @@ def test_each_optional_scope_has_its_own_finding_and_topic_history_or_action() -
         | set(actions.NEEDS.values())
         | returning
         | reading
-        | {redirect_queries.NAVIGATION, shipping_queries.SHIPPING}
+        | {redirect_queries.NAVIGATION, shipping_queries.SHIPPING, translation_queries.TRANSLATIONS}
         == OPTIONAL
     )
 
@@ -255,6 +259,7 @@ def _variables(sim: Simulator, name: str) -> dict[str, Any]:
         "PoliciesList": {},
         "DeliveryProfilesList": first,
         "DeliveryZonesPage": {**first, "id": gid("DeliveryProfile", 1)},
+        "ProductTranslations": {"ids": [shop.state.all("products")[0]["admin_graphql_api_id"]], "locale": "ar"},
         **_returning(sim),
     }[name]
 

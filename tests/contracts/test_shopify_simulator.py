@@ -17,7 +17,7 @@ import httpx
 import jwt
 import pytest
 
-from integrations.shopify import queries, return_queries, shipping_queries, writing_queries
+from integrations.shopify import queries, return_queries, shipping_queries, translation_queries, writing_queries
 from integrations.shopify.simulator import Simulator, create_app, oauth, topics, trade, webhooks
 from integrations.shopify.simulator.shop import gid, iso, parse_iso
 from integrations.shopify.simulator.trade import update_customer
@@ -288,6 +288,7 @@ ACTING = (
     "write_orders", "write_draft_orders", "write_discounts", "write_order_edits", "write_returns", "read_locations",
     "read_store_credit_accounts", "write_store_credit_account_transactions",
     "read_content", "read_legal_policies", "write_online_store_navigation", "read_shipping",
+    "read_translations",
 )  # fmt: skip
 
 
@@ -467,6 +468,12 @@ async def test_every_operation_of_ours_runs(sim: Simulator, http: httpx.AsyncCli
         **{key: {"first": writing_queries.PAGE} for key in ("PagesPage", "PostsPage")},
         "DeliveryProfilesList": {"first": shipping_queries.PROFILES},
         "DeliveryZonesPage": {"id": gid("DeliveryProfile", 1), "first": shipping_queries.ZONES},
+        "ProductTranslations": {
+            "ids": [one["admin_graphql_api_id"] for one in sim.shop.state.all("products")][
+                : translation_queries.PRODUCTS
+            ],
+            "locale": "ar",
+        },
         **_acting(sim),
         **_returning(sim, order),
     }  # fmt: skip

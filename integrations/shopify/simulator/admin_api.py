@@ -48,6 +48,7 @@ from integrations.shopify.simulator import (
     returns,
     shipping,
     topics,
+    translations,
     writings,
 )
 from integrations.shopify.simulator.shop import NAMESPACE, Shop, gid, number_of
@@ -131,7 +132,7 @@ def _field_cost(
         return 0
     inside = _selection_cost(node.selection_set, named, fragments, variables)
     arguments = get_argument_values(field, node, variables)
-    size = arguments.get("first") or arguments.get("last")
+    size = arguments.get("first") or arguments.get("last") or len(arguments.get("ids") or ())
     if named.name.endswith("Connection"):
         return int(size or 0) * inside
     if named.name.endswith("Edge") or parent.name.endswith(("Connection", "Edge")):
@@ -264,6 +265,7 @@ def query_root(shop: Shop, *, everything: bool = False, only: Callable[[list[Doc
         **redirects.questions(shop),
         **writings.questions(shop),
         **shipping.questions(shop),
+        **translations.questions(shop),
     }
 
 

@@ -124,6 +124,7 @@ class Lexicon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     own: str = ""
     prefixes: str = ""
     durations: str = ""
+    how_long: str = ""
     wants: Wants = Wants()
     goods: Goods = Goods()
     pointing: Pointing = Pointing()
