@@ -1,6 +1,6 @@
 """Writing, translating, publishing: what is kept, what shoppers see, and who may."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -171,6 +171,83 @@ async def test_a_planned_text_comes_out_at_its_time_and_not_when_the_plan_is_off
         assert await jobs.run(app.db, app, TASKS, workspace, rung[code])
     found = await look(app, workspace, id)
     assert (found.state("en"), found.state("ar")) == (State.PUBLISHED, State.DRAFT)
+
+
+async def test_a_plan_whose_job_comes_too_early_is_kept(app: App, workspace: UUID, maya: Agent, article: Write) -> None:
+    """The database's clock may be ahead of ours, and a plan may be put off."""
+    id = await article(publish=False, en=("Sale", "one"))
+    at = datetime.now(UTC) + timedelta(seconds=60)
+    async with app.db.transaction(workspace) as tx:
+        await articles.schedule(tx, (await articles.find(tx, id)).article, "en", at, by=maya)
+        await tx.execute(text("UPDATE jobs SET run_at = now() WHERE task = 'publish_article'"))
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.SCHEDULED
+    async with app.db.transaction(workspace) as tx:
+        waits = text("SELECT run_at FROM jobs WHERE task = 'publish_article' AND done_at IS NULL")
+        assert abs(await tx.scalar(waits) - at) < timedelta(seconds=5)
+        await tx.execute(update(ArticleText).values(publish_at=datetime.now(UTC)))
+        await tx.execute(text("UPDATE jobs SET run_at = now() WHERE task = 'publish_article'"))
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.PUBLISHED
+
+
+async def test_a_plan_whose_time_came_while_its_article_was_deleted_is_carried_out_when_that_is_back(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(publish=False, en=("Sale", "one"))
+    async with app.db.transaction(workspace) as tx:
+        row = (await articles.find(tx, id)).article
+        await articles.schedule(tx, row, "en", datetime.now(UTC) + timedelta(seconds=60), by=maya)
+        await articles.remove(tx, row, by=maya)
+        await tx.execute(update(ArticleText).values(publish_at=datetime.now(UTC)))
+        await tx.execute(text("UPDATE jobs SET run_at = now() WHERE task = 'publish_article'"))
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.SCHEDULED, "what is deleted does not come out"
+    async with app.db.transaction(workspace) as tx:
+        await articles.remove(tx, (await articles.find(tx, id)).article, by=maya, back=True)
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.PUBLISHED
+
+
+async def test_deflection_is_two_bounds_of_people_and_of_readings(
+    app: App, workspace: UUID, other_workspace: UUID, article: Write
+) -> None:
+    id = await article(en=("Delivery", "one"))
+    long_ago = datetime.now(UTC).date() - timedelta(days=30)
+    async with app.db.transaction(workspace) as tx:
+        none = await reading.deflection(tx, 30)
+        assert (none.most, none.least) == (None, None), "nothing is said of nobody"
+        for at in range(8):
+            await reading.reader(tx, wrote=False)
+            await reading.reader(tx, wrote=False, day=long_ago)
+            if at < 2:
+                await reading.reader(tx, wrote=True)
+                await reading.reader(tx, wrote=True, day=long_ago)
+        for at in range(10):
+            await reading.read(tx, id, "en")
+            if at < 3:
+                await reading.vote(tx, id, "en", helped=True)
+            elif at < 5:
+                await reading.vote(tx, id, "en", helped=False)
+        found = await reading.deflection(tx, 30)
+        assert (found.readers, found.wrote, found.helped, found.reads) == (8, 2, 3, 10)
+        assert (found.most, found.least) == (0.75, 0.3)
+    async with app.db.transaction(other_workspace) as tx:
+        assert (await reading.deflection(tx, 30)).readers == 0
+
+
+async def test_a_search_is_missed_as_long_as_it_found_nothing_the_last_time(
+    app: App, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = date(2026, 11, 23)
+    async with app.db.transaction(workspace) as tx:
+        for ago, said, found in ((4, "gift card", 0), (3, "gift card", 2), (2, "vouchers", 3), (1, "vouchers", 0)):
+            monkeypatch.setattr(reading, "_today", lambda ago=ago: today - timedelta(days=ago))
+            await reading.searched(tx, said, "en", found)
+        monkeypatch.setattr(reading, "_today", lambda: today)
+        missed = await reading.missed(tx, 30)
+        assert [(one.said, one.times) for one in missed] == [("vouchers", 2)], "of the other there is something now"
+        assert await reading.missed(tx, 1) == []
 
 
 async def test_a_deleted_article_comes_back_as_it_was(app: App, workspace: UUID, maya: Agent, article: Write) -> None:
