@@ -1,13 +1,16 @@
 """What the team teaches: limits against a rogue agent, what replaces what, and every version can come back."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from plugin.app import App
 from plugin.bot import lessons
 from plugin.bot.alike import Phrasings
-from plugin.kernel.errors import AhlanError, Forbidden
+from plugin.bot.lessons import BotLesson
+from plugin.kernel.errors import AhlanError, Conflict, Forbidden
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import Chat, Models
@@ -36,6 +39,34 @@ async def test_nobody_teaches_more_than_so_much_a_day(app: App, workspace: UUID,
         assert refused.value.code == "lessons_full"
         again = await lessons.propose(tx, omar, "question ak", "outside")
         assert again.state == "proposed", "the same lesson is not another one"
+
+
+async def test_so_many_wait_for_a_decision_and_no_more_whoever_waits_how_long(
+    app: App, workspace: UUID, omar: Agent, maya: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "MOST_WAITING", 3)
+    async with app.db.transaction(workspace) as tx:
+        for said in ("do you sing", "do you dance", "do you cook"):
+            first = await lessons.propose(tx, omar, said, "outside")
+        await tx.execute(update(BotLesson).values(created_at=BotLesson.created_at - timedelta(days=9)))
+        with pytest.raises(AhlanError) as refused:
+            await lessons.propose(tx, omar, "do you paint", "outside")
+        assert refused.value.code == "lessons_full"
+        await lessons.decline(tx, first, by=maya)
+        assert await lessons.propose(tx, omar, "do you paint", "outside")
+
+
+async def test_the_bot_has_so_many_lessons_and_no_more(
+    app: App, workspace: UUID, maya: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "MOST", 2)
+    async with app.db.transaction(workspace) as tx:
+        first = await lessons.propose(tx, maya, "do you sing", "outside")
+        await lessons.propose(tx, maya, "do you dance", "outside")
+        with pytest.raises(Conflict):
+            await lessons.propose(tx, maya, "do you cook", "outside")
+        await lessons.decline(tx, first, by=maya)
+        await lessons.propose(tx, maya, "do you paint", "outside")
 
 
 @pytest.mark.parametrize("target", ["", "article:x", "topic:nothing", "article:00000000-0000-0000-0000-000000000000"])
