@@ -135,6 +135,16 @@ async def test_after_two_offers_somebody_else_answers(chat: Chat, shop: dict[str
     assert reason(await chat.say("third try")) == "asked_enough"
 
 
+async def test_articles_that_may_be_meant_are_offered_twice_in_a_row_and_no_more(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    told = []
+    for text in ("can you carve my name into it", "is a name put there by you", "could one have it with letters on"):
+        models.means(text, (shop["engraving"], "en", 0.93), (shop["delivery"], "en", 0.90))
+        told.append(reason(await chat.say(text)))
+    assert told == ["unsure", "unsure", "asked_enough"]
+
+
 async def test_the_same_is_not_said_twice_in_a_row(chat: Chat, shop: dict[str, UUID]) -> None:
     assert reason(await chat.say("how much is delivery?")) == "sure"
     again = await chat.say("how much is delivery?")

@@ -172,6 +172,7 @@ async def test_an_alarm_is_an_incident_until_a_week_is_as_usual_again(
         assert found is not None
         health = await state.read(tx, found, now)
         assert "bot_drift" in {problem.code for problem in health.problems}
+        assert await drift.drifted(tx, store.id, now + timedelta(weeks=2)) == (), "what nobody counts any more is over"
         assert await tx.scalar(select(func.count()).select_from(BotWeek).where(BotWeek.workspace_id == workspace)) == 9
         # The week after was as usual.
         tx.add(BotWeek(store_id=store.id, week=MONDAY + timedelta(weeks=1), **quiet))

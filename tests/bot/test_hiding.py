@@ -41,6 +41,8 @@ async def mask(app: App, workspace: UUID, store: Store, shopper: Shopper, noa: A
                         **order),
             OrderRecord("o2", name="EID-8", customer_external_id="c2", **order),
         ])  # fmt: skip
+        # In this shop they go by another name than the one that we know them by.
+        await tx.execute(update(StoreCustomer).where(StoreCustomer.external_id == "c1").values(first_name="Sumaya"))
         known = await tx.scalar(select(StoreCustomer.customer_id).where(StoreCustomer.external_id == "c1"))
         await messages.receive(tx, shopper, uuid4(), "hello")
         head = await conversations.current(tx, shopper)
@@ -59,6 +61,7 @@ async def mask(app: App, workspace: UUID, store: Store, shopper: Shopper, noa: A
         ("it is Samira here", "Samira"),
         ("the Haddad family", "Haddad"),
         ("Simsim again", "Simsim"),
+        ("Sumaya as always", "Sumaya"),
         ("Um Khalid is not at home", "Khalid"),
         ("bring it to Villa  Jasmine please", "Jasmine"),
         ("it is behind the mosque", "mosque"),

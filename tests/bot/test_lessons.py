@@ -83,6 +83,28 @@ async def test_numbers_and_addresses_are_left_out(app: App, workspace: UUID, may
     async with app.db.transaction(workspace) as tx:
         lesson = await lessons.propose(tx, maya, said, "outside")
     assert not any(part in lesson.text for part in ("10017", "dina", "966"))
+    said = "the parcel RR123456785IL of https://shop.example/orders/5?key=abc was it engraved"
+    async with app.db.transaction(workspace) as tx:
+        lesson = await lessons.propose(tx, maya, said, "outside")
+    assert lesson.text == "the parcel of was it engraved"
+
+
+async def test_what_conversations_suggest_is_never_more_than_people_can_look_at(
+    chat: Chat, app: App, workspace: UUID, omar: Agent, maya: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "MOST_SUGGESTED", 2)
+    await chat.write("hello")
+    talk = (await chat.talk()).id
+    async with app.db.transaction(workspace) as tx:
+        kept = [
+            await lessons.suggest(tx, by.id, said, "outside", conversation_id=talk)
+            for by, said in ((omar, "do you sing"), (maya, "do you dance"), (omar, "do you cook"))
+        ]
+        assert [one is not None for one in kept] == [True, True, False]
+        assert not any(one.counts for one in kept if one is not None)
+        (first, _second) = await lessons.waiting(tx)
+        await lessons.decline(tx, first, by=maya)
+        assert await lessons.suggest(tx, omar.id, "do you paint", "outside", conversation_id=talk) is not None
 
 
 async def test_another_answer_to_the_same_question_takes_its_place(

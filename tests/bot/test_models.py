@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from plugin.app import App
-from plugin.bot import heldout, lessons, models, seeds, solved, teaching, thinking
+from plugin.bot import drift, heldout, lessons, models, seeds, solved, teaching, thinking
 from plugin.bot.lessons import BotLesson
 from plugin.bot.models import BotModel, State
 from plugin.conversations import conversations, messages, ratings
@@ -340,6 +340,7 @@ async def test_the_night_is_planned_once_and_does_its_work(
     async with here.db.transaction(workspace) as tx:
         assert [one.state for one in await models.listed(tx)] == [State.LIVE]
         assert await models.is_refitting(tx) is False
+        assert len(await drift.weeks(tx, store.id)) == drift.BEFORE + 1, "and the weeks are counted"
 
 
 # Conversations that went well

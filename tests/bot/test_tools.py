@@ -403,11 +403,18 @@ async def test_a_machine_at_the_other_end_of_letters_is_answered_a_few_times_a_d
     models.reads("how can I pay?", "payment_methods")
     await chat.write("how can I pay?")
     talk = (await chat.talk()).id
-    async with app.db.transaction(workspace) as tx:
-        await tx.execute(update(TABLE).where(TABLE.c.id == talk).values(channel="email"))
+
+    async def moved(channel: str) -> None:
+        async with app.db.transaction(workspace) as tx:
+            await tx.execute(update(TABLE).where(TABLE.c.id == talk).values(channel=channel))
+
+    await moved("email")
     await settle(chat.app, workspace)
     for said in ("when are you open?", "I want to talk to a human"):
+        await moved("widget")
         await chat.write(said)
+        assert (await chat.talk()).id == talk
+        await moved("email")
         await settle(chat.app, workspace)
     async with app.db.transaction(workspace) as tx:
         told = [one.text for one in await messages.thread(tx, talk) if one.author == "bot" and one.kind == "message"]
