@@ -10,7 +10,7 @@ from plugin import privacy
 from plugin.app import App
 from plugin.kernel import jobs
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
-from plugin.knowledge import articles, importing, reading
+from plugin.knowledge import articles, importing, reading, snippets
 from plugin.knowledge.articles import ArticleText, Kind, Listed
 from plugin.knowledge.rules import State
 from plugin.reactions import TASKS
@@ -77,6 +77,28 @@ async def test_versions_are_kept_and_one_is_taken_up_again_as_a_new_one(
         kept = await articles.versions(tx, id, "en")
     assert [(one.number, one.body) for one in kept] == [(4, "one"), (3, "three"), (2, "two"), (1, "one")]
     assert {one.agent_id for one in kept} == {maya.id}
+
+
+async def test_so_many_versions_are_kept_and_the_one_that_shoppers_see(
+    app: App, workspace: UUID, maya: Agent, article: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(articles, "MOST_VERSIONS", 2)
+    id = await article(en=("Delivery", "one"))
+    for body in ("two", "three", "four", "five"):
+        await save(app, workspace, maya, id, "en", body)
+    async with app.db.transaction(workspace) as tx:
+        assert [one.number for one in await articles.versions(tx, id, "en")] == [5, 4, 1]
+
+
+async def test_a_snippet_of_one_shop_is_not_there_in_another(app: App, workspace: UUID, article: Write) -> None:
+    id = await article(Kind.SNIPPET, en=("Opening hours", "From nine to five."))
+    here, there, names = UUID(int=1), UUID(int=2), ["opening-hours"]
+    async with app.db.transaction(workspace) as tx:
+        assert set(await snippets.named(tx, names, there, "en")) == {"opening-hours"}
+        row = (await articles.find(tx, id)).article
+        await articles.arrange(tx, row, collection_id=None, related=[], store_id=here)
+        assert set(await snippets.named(tx, names, here, "en")) == {"opening-hours"}
+        assert await snippets.named(tx, names, there, "en") == {}
 
 
 async def test_who_saves_over_somebody_elses_words_is_told(
