@@ -208,10 +208,10 @@ async def test_a_name_that_is_public_once_and_private_on_its_redirect_is_refused
     asked: list[str] = []
     real = socket.getaddrinfo
 
-    def rebinding(host: str, port: int, *rest: Any, **options: Any) -> list[Any]:
-        if host != "rebind.example":
+    def rebinding(host: str | bytes, port: int, *rest: Any, **options: Any) -> list[Any]:
+        if host not in ("rebind.example", b"rebind.example"):
             return real(host, port, *rest, **options)
-        asked.append(host)
+        asked.append(str(host))
         # 127.0.0.2 stands for a public address (allowed below).
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2" if len(asked) == 1 else "127.0.0.1", port))]
 
