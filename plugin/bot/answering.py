@@ -21,7 +21,7 @@ from plugin.bot import bots, composing, flowing, gifts, lessons, models, people,
 from plugin.bot.allowed import Verdict
 from plugin.bot.bots import Bot, When
 from plugin.bot.composing import Composed
-from plugin.bot.decide import Outcome, Reason, wants_call
+from plugin.bot.decide import Outcome, Reason, wants_call, wants_person
 from plugin.bot.scene import Say, Scene
 from plugin.bot.thinking import Answer, Heard, Part, answer, hear, spoken, together
 from plugin.bot.turns import Before
@@ -266,7 +266,9 @@ async def _answer(
     if not seen.bot.serves(scene.segments):
         return
     today = await turns.sent_today(tx, seen.talk.id)
-    if today >= (MOST_A_DAY if scene.chat else MOST_LETTERS_A_DAY):
+    full = today >= (MOST_A_DAY if scene.chat else MOST_LETTERS_A_DAY)
+    # Whoever asks for a person hears that one comes, however much was said before.
+    if full and (handed is not None or not any(wants_person(text) for one in heard for text in _both(one))):
         return
     found = await _led(tx, seen, heard, scene) if handed is None else None
     model = ""

@@ -215,6 +215,7 @@ async def decline(tx: Tx, lesson: BotLesson, *, by: Agent) -> None:
     await _one_at_a_time(tx)
     if lesson.counts:
         _stop(lesson, await latest(tx) + 1)
+        await _unlearn(tx)
     await _decided(tx, lesson, State.DECLINED, by, "settings.bot_untaught")
 
 
@@ -226,16 +227,24 @@ async def roll_back(tx: Tx, version: int, *, by: Agent) -> int:
     if not 0 <= version <= last:
         raise NotFound(_("There is no such version."), _("Open the list again."))
     rows = await tx.scalars(select(BotLesson).where(BotLesson.workspace_id == tx.workspace_id))
-    now = datetime.now(UTC)
+    now, gone = datetime.now(UTC), False
     for lesson in rows:
         then = counted(lesson.spans, version)
         if lesson.counts and not then:
             _stop(lesson, last + 1)
+            gone = True
         elif then and not lesson.counts:
             _start(lesson, last + 1, now)
     await tx.flush()
+    if gone:
+        await _unlearn(tx)
     audit.note(tx, "settings.bot_rolled_back", by=by.id, changes={"version": [last, version]})
     return last + 1
+
+
+async def _unlearn(tx: Tx) -> None:
+    """What was taken out is in the model too (`models`): it is made anew now. What was added can wait for the night."""
+    await tx.enqueue("refit_bot", unique="refit_bot")
 
 
 def counted(spans: Sequence[Sequence[Any]], version: int) -> bool:

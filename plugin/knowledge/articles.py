@@ -497,9 +497,7 @@ async def schedule(tx: Tx, article: Article, language: str, at: datetime, *, by:
         raise NotFound(_("There is no text in this language yet."), _("Write it first."))
     row.publish_at = at
     await tx.flush()
-    await tx.enqueue(
-        "publish_article", delay=(at - datetime.now(UTC)).total_seconds(), article_id=article.id, language=language
-    )
+    await _publish_at(tx, article.id, language, at)
     audit.note(tx, "settings.article_scheduled", by=by.id, subject=article.id, changes={"title": ["", row.title]})
 
 
@@ -518,18 +516,32 @@ async def publish_article(app: App, workspace_id: UUID, *, article_id: str, lang
         article = await tx.get(Article, UUID(article_id), lock=True)
         if article is not None and article.deleted_at is None:
             row = (await find(tx, article.id)).texts.get(language)
-            if row is not None and row.publish_at is not None and row.publish_at <= datetime.now(UTC):
+            at = row.publish_at if row is not None else None
+            if at is not None and at <= datetime.now(UTC):
                 await publish(tx, article, language, by=None)
+            elif at is not None:
+                # The plan was put off, or our clock is behind the database's, which rang: nobody else rings again.
+                await _publish_at(tx, article.id, language, at)
         await tx.complete_job()
 
 
+async def _publish_at(tx: Tx, article_id: UUID, language: str, at: datetime) -> None:
+    left = max(0.0, (at - datetime.now(UTC)).total_seconds())
+    await tx.enqueue("publish_article", delay=left, article_id=article_id, language=language)
+
+
 async def remove(tx: Tx, article: Article, *, by: Agent, back: bool = False) -> None:
-    """Delete an article, or bring it `back` as it was: published texts are seen again at once."""
+    """Delete an article, or bring it `back` as it was: published texts are seen again at once, planned ones at their
+    time, or now where that is over."""
     found = await find(tx, article.id, lock=True)
     if _public(found):
         _allowed(by)
     article.deleted_at = None if back else datetime.now(UTC)
     await tx.flush()
+    for row in found.texts.values() if back else ():
+        # Its moment may have gone by meanwhile.
+        if row.publish_at is not None:
+            await _publish_at(tx, article.id, row.language, row.publish_at)
     title = found.title()
     await tx.record("article.restored" if back else "article.deleted", subject_id=article.id, actor=f"agent:{by.id}")
     kind = "settings.article_restored" if back else "settings.article_deleted"

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from uuid import UUID
 
+import httpx
 import orjson
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped
@@ -46,6 +47,12 @@ _FILE: Final = "file:"
 _OWN_ANSWER: Final = 20
 """Characters of an answer that no other question has too: "Yes." says nothing about which one it was."""
 _COUNTED = re.compile(r" ?\(\d{1,3}\)$")
+_TRACKING = re.compile(
+    r"utm_\w+|gclid|gclsrc|dclid|gbraid|wbraid|srsltid|_ga|_gl|fbclid|igshid|igsh|msclkid|ttclid|twclid|yclid|epik|"
+    r"mc_cid|mc_eid|_hsenc|_hsmi|mkt_tok",
+    re.IGNORECASE,
+)
+"""Parameters that say how somebody came to a page, and never which page it is."""
 
 
 class ArticleImport(TenantRow, Base):
@@ -64,7 +71,7 @@ class ArticleImport(TenantRow, Base):
     @property
     def where(self) -> str:
         """The page's address or the file's name, to be read."""
-        return self.source.removeprefix(_FILE)
+        return self.source.removeprefix(_FILE) if self.source.startswith(_FILE) else unquote(self.source)
 
 
 class Outcome(StrEnum):
@@ -104,7 +111,8 @@ class Planned:
 
 
 async def fetch(http: Http, address: str) -> tuple[str, list[Draft]]:
-    """Read a page of questions and answers; returns the address where it really was. Raises AhlanError.
+    """Read a page of questions and answers; returns the address that it is known by: where it really was, in one
+    spelling. Raises AhlanError.
 
     By the guarded client: private addresses are refused, also where a redirect leads to one, and five megabytes are
     the most that is read.
@@ -131,8 +139,14 @@ async def fetch(http: Http, address: str) -> tuple[str, list[Draft]]:
     if kind.strip() and not kind.strip().startswith("text/") and "html" not in kind:
         raise _nothing()
     charset = more.partition("charset=")[2].strip(" \"'")
-    where = urlunsplit(urlsplit(url)._replace(fragment=""))
-    return where, await _read("page", answer.body, url=where, charset=charset)
+    return _address(url), await _read("page", answer.body, url=url, charset=charset)
+
+
+def _address(url: str) -> str:
+    """A page's address, the same however somebody came there and however their browser writes its letters. Pure."""
+    parts = urlsplit(str(httpx.URL(url)))
+    query = "&".join(one for one in parts.query.split("&") if not _TRACKING.fullmatch(one.partition("=")[0]))
+    return urlunsplit(parts._replace(path=parts.path or "/", query=query, fragment=""))
 
 
 async def read_file(name: str, content: bytes) -> tuple[str, list[Draft]]:

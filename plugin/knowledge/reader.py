@@ -20,7 +20,7 @@ from plugin.knowledge import documents, files
 from plugin.knowledge.files import Draft, Unreadable
 
 SECONDS = 20
-"""Of the processor; half as much again by the clock on a busy machine."""
+"""Of the processor; three times as much by the clock, as other work may be going on beside it."""
 ROOM = 1024 * 1024 * 1024
 """Bytes of addresses, Python and its libraries included."""
 MOST_OUT = 64 * 1024 * 1024

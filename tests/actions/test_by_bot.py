@@ -260,6 +260,27 @@ async def test_many_at_once_stay_below_the_cap_of_the_day(shopify_till: Till) ->
     assert len(await codes(till)) == 2
 
 
+async def test_who_looks_while_another_is_counted_waits_for_them(
+    shopify_till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till = shopify_till
+    await open_shop(till, per_day=1, per_customer=100)
+    many = [Asking(till) for _at in range(3)]
+    for one in many:
+        await one.begin()
+    real = gifts._counts
+
+    async def slowly(*asked: Any) -> tuple[int, int]:
+        found = await real(*asked)
+        await asyncio.sleep(0.5)
+        return found
+
+    monkeypatch.setattr(gifts, "_counts", slowly)
+    await asyncio.gather(*(one.say() for one in many))
+    await work(till)
+    assert len(await codes(till)) == 1
+
+
 async def test_whoever_asks_for_a_discount_gets_one_where_the_merchant_wants_that(shopify_till: Till) -> None:
     till = shopify_till
     await open_shop(till, "1%", asked_percent=5)

@@ -238,6 +238,11 @@ async def test_an_answer_is_translated_before_it_is_sent_and_the_original_stays_
         assert "Yes" not in json.dumps(messages.as_json(message))
     edited = await maya.post(f"/panel/conversations/{talk}/messages/{message.id}/edit", data={"text": "תוך 4 ימים."})
     assert "Yes, in 2 days." not in edited.text
+    private = {"text": "Dear דנה לוי, #1001 is on its way. We call you at 050-1234567."}
+    stub.says({"texts": {"1": "[NAME_1], [NUMBER_1] בדרך. נתקשר אל [NUMBER_2]."}})
+    made = (await maya.post(f"/panel/conversations/{talk}/translate-reply", data=private)).text
+    assert "דנה לוי, #1001 בדרך. נתקשר אל 050-1234567." in made
+    assert all(one not in stub.raw[-1] for one in PRIVATE)
 
 
 @pytest.mark.parametrize(

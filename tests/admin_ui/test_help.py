@@ -1,14 +1,19 @@
 """The help centre in the panel: writing, translating, publishing, imports, the starter set, the reply box."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
 from plugin.app import App
+from plugin.kernel.jobs import JobRow
 from plugin.knowledge import articles, reading, search, site
 from plugin.knowledge.articles import Kind, Listed
 from plugin.stores import Store
+from plugin.team import Agent
 from tests.admin_ui.conftest import Browser, SignIn
 from tests.admin_ui.shop import Shop
 
@@ -120,6 +125,37 @@ async def test_planning(app: App, shop: Shop, maya: Browser) -> None:
     assert (await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "at": "soon"})).status_code == 404
     await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "off": "yes"})
     assert (await look(app, shop, id)).state("en") == "draft"
+
+
+@pytest.mark.parametrize(
+    ("clock", "moment"),
+    [
+        ("2100-01-10T09:00", "2100-01-10T07:00"),
+        ("2100-07-10T09:00", "2100-07-10T06:00"),
+        # On the night when clocks go on from two to three there is no half past two: it is half past three.
+        ("2100-03-26T02:30", "2100-03-26T00:30"),
+        ("2100-07-10T09:00+03:00", "2100-07-10T06:00"),
+    ],
+)
+async def test_a_plan_is_by_the_agents_clock_and_stays_when_that_becomes_another(
+    app: App, shop: Shop, maya: Browser, clock: str, moment: str
+) -> None:
+    id = await write(maya, "Sale", "x")
+    page = (await maya.get(f"/panel/help/{id}")).text
+    assert re.search(r"Day and time \(\W*Jerusalem", page), "whose clock it is stands beside it"
+    await maya.post(f"/panel/help/{id}/schedule", data={"language": "en", "at": clock})
+    wanted = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert (await look(app, shop, id)).texts["en"].publish_at == wanted
+    async with app.db.transaction(shop.workspace_id) as tx:
+        due = await tx.scalar(select(JobRow.run_at).where(JobRow.task == "publish_article"))
+        assert abs(due - wanted) < timedelta(minutes=1)
+        owner = await tx.get(Agent, shop.owner.id)
+        assert owner is not None
+        owner.timezone = "Asia/Tokyo"
+    there = wanted.astimezone(ZoneInfo("Asia/Tokyo"))
+    page = (await maya.get(f"/panel/help/{id}")).text
+    assert re.search(rf"Published by itself on [^<]*{there.day}[^<]*{there.hour % 12 or 12}:{there.minute:02}", page)
+    assert (await look(app, shop, id)).texts["en"].publish_at == wanted
 
 
 async def test_collections_are_made_named_and_ordered(app: App, shop: Shop, maya: Browser) -> None:

@@ -1,13 +1,13 @@
 """The bot in chat: it answers with its source, offers, asks back, hands over, and knows when to be silent."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from plugin.app import App
-from plugin.bot import turns
+from plugin.bot import answering, turns
 from plugin.bot.turns import BotTurn
 from plugin.conversations import conversations, messages, tags, teams
 from plugin.conversations.conversations import ByRule, Conversation
@@ -133,6 +133,16 @@ async def test_after_two_offers_somebody_else_answers(chat: Chat, shop: dict[str
     assert reason(await chat.say("first try")) == "unsure"
     assert reason(await chat.say("second try")) == "unsure"
     assert reason(await chat.say("third try")) == "asked_enough"
+
+
+async def test_articles_that_may_be_meant_are_offered_twice_in_a_row_and_no_more(
+    chat: Chat, shop: dict[str, UUID], models: Models
+) -> None:
+    told = []
+    for text in ("can you carve my name into it", "is a name put there by you", "could one have it with letters on"):
+        models.means(text, (shop["engraving"], "en", 0.93), (shop["delivery"], "en", 0.90))
+        told.append(reason(await chat.say(text)))
+    assert told == ["unsure", "unsure", "asked_enough"]
 
 
 async def test_the_same_is_not_said_twice_in_a_row(chat: Chat, shop: dict[str, UUID]) -> None:
@@ -363,6 +373,24 @@ async def test_orders_in_articles_and_messages_are_only_words(chat: Chat, articl
     talk = await chat.talk()
     assert talk.status == "open"
     assert "refunded" not in said.text.replace(evil, "")
+
+
+async def test_so_many_answers_a_day_and_then_people_have_it_but_a_wish_for_one_is_heard(
+    chat: Chat, app: App, workspace: UUID, shop: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "MOST_A_DAY", 2)
+    assert await chat.say("how much is delivery?") is not None
+    assert await chat.say("do you engrave rings?") is not None
+    assert await chat.say("is it expensive to send") is None
+    assert (await chat.talk()).waiting_since is not None, "it waits for somebody"
+    assert reason(await chat.say("I want to talk to a human")) == "person_wanted"
+    assert await chat.say("I want to talk to a human") is None
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(BotTurn).values(created_at=BotTurn.created_at - timedelta(hours=25)))
+        talk = await tx.get(Conversation, (await chat.talk()).id)
+        assert talk is not None
+        await tx.execute(update(BotTurn).values(data={}))
+    assert await chat.say("how much is delivery?") is not None, "the next day"
 
 
 async def test_two_workers_answer_once(chat: Chat, app: App, workspace: UUID, shop: dict[str, UUID]) -> None:

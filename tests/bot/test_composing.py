@@ -1,6 +1,7 @@
 """A language model behind the bot: asked where the bot is not sure, believed where the shop has said the same."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -146,16 +147,24 @@ async def test_a_model_that_fails_changes_nothing_and_nothing_is_lost(talking: C
     assert because == "outside"
 
 
-async def test_a_slow_model_and_a_used_up_budget_leave_it_to_the_light_bot(
-    talking: Chat, workspace: UUID, stub: Stub
-) -> None:
+async def test_a_used_up_budget_leaves_it_to_the_light_bot(talking: Chat, workspace: UUID, stub: Stub) -> None:
     await set_model(talking.app, workspace, stub, tokens_day=10)
-    assert (await reason(talking))[1] != "written_by_model"
+    told = await talking.say(ASKED)
+    assert told is not None
+    assert (told.data["bot"]["parts"][0]["reason"], told.data["bot"]["model"]) == ("outside", "budget")
     assert stub.bodies == []
+
+
+async def test_a_slow_model_is_left_and_the_light_bot_answers(talking: Chat, workspace: UUID, stub: Stub) -> None:
     await set_model(talking.app, workspace, stub, seconds=1)
-    stub.delay = 5
-    told = await talking.say("two days, ten letters, chains?")
-    assert told is None or told.data["bot"].get("model") == "timeout"
+    grounded(stub, "Yes, rings are engraved with up to ten letters. It takes two days.")
+    stub.delay = 20
+    began = time.monotonic()
+    told = await talking.say(ASKED)
+    assert time.monotonic() - began < 12
+    assert told is not None
+    assert (told.data["bot"]["parts"][0]["reason"], told.data["bot"]["model"]) == ("outside", "timeout")
+    assert "A colleague takes over" in told.text
 
 
 class Obedient:

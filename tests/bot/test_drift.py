@@ -1,19 +1,22 @@
 """Drift: few false alarms in weeks that are alike, a sure one when something changed, and who hears of it."""
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
 from sqlalchemy import func, select
 
 from plugin.app import App
-from plugin.bot import drift
+from plugin.bot import drift, lessons
 from plugin.bot.drift import BINS, SCORES, BotWeek, Week
+from plugin.bot.turns import BotTurn
+from plugin.conversations import conversations, messages
 from plugin.health import state
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import set_bot
+from tests.conversations.conftest import MakeShopper
 
 MONDAY = date(2026, 11, 9)
 
@@ -69,6 +72,27 @@ def test_little_is_no_evidence_and_better_is_no_alarm() -> None:
     assert better == []
 
 
+@pytest.mark.parametrize(("now", "found"), [(0.37, []), (0.40, ["unsure"])])
+def test_what_is_certain_and_small_is_no_alarm(now: float, found: list[str]) -> None:
+    """Of ten thousand conversations each rise is certain: eight of a hundred are worth an alarm, seven are not."""
+    scores = [0] * BINS
+    scores[10] = 10_000
+
+    def all_alike(unsure: float) -> Week:
+        return Week(10_000, {"unsure": int(unsure * 10_000), "handed": 2_500, "corrected": 400}, scores)
+
+    assert drift.alarms(all_alike(now), [all_alike(0.3)] * 8) == found
+
+
+def test_no_more_than_eight_weeks_before_count_and_quiet_ones_are_none_of_them() -> None:
+    quiet = Week(10, {"unsure": 10, "handed": 10, "corrected": 10}, [10] + [0] * (BINS - 1))
+    usual = Week(400, {"unsure": 60, "handed": 60, "corrected": 8}, [400] + [0] * (BINS - 1))
+    long_ago = Week(400, {"unsure": 380, "handed": 380, "corrected": 380}, [400] + [0] * (BINS - 1))
+    now = Week(400, {"unsure": 160, "handed": 60, "corrected": 8}, [400] + [0] * (BINS - 1))
+    before = [usual, quiet] * 8
+    assert drift.alarms(now, [*before, long_ago]) == ["unsure"]
+
+
 def test_the_two_tests_are_the_ones_of_the_tables() -> None:
     # Student's t: 2.776 with 4 degrees leaves 2.5 %, 1.895 with 7 leaves 5 %, 6.314 with 1 leaves 5 %.
     assert drift.above(2.776, 4) == pytest.approx(0.025, abs=1e-4)
@@ -88,6 +112,50 @@ def test_a_week_is_the_merchants() -> None:
     assert drift.last_week("Asia/Riyadh", sunday_night) == MONDAY, "there it is Monday already"
 
 
+async def test_a_week_counts_conversations_of_the_bot_by_the_merchants_clock(
+    app: App, workspace: UUID, store: Store, maya: Agent, make_shopper: MakeShopper
+) -> None:
+    await set_bot(app, workspace, store, maya)
+    begins = datetime(2026, 11, 15, 21, tzinfo=UTC)  # Monday in Riyadh.
+    now = begins + timedelta(days=8)
+
+    async def talk(*said: tuple[datetime, str, str, float]) -> UUID:
+        shopper = await make_shopper()
+        async with app.db.transaction(workspace) as tx:
+            await messages.receive(tx, shopper, uuid4(), "hello")
+            head = await conversations.current(tx, shopper)
+            assert head is not None
+            for at, outcome, why, gate in said:
+                parts = {"parts": [{"gate": gate}]}
+                tx.add(BotTurn(conversation_id=head.id, store_id=store.id, message_id=uuid4(), sent=True,
+                               outcome=outcome, reason=why, data=parts, created_at=at))  # fmt: skip
+        return head.id
+
+    hour = timedelta(hours=1)
+    await talk((begins, "offer", "unsure", 0.5), (begins + hour, "answer", "sure", 2.0))
+    await talk((begins + hour, "person", "outside", -1.0))
+    await talk((begins + hour, "person", "person_wanted", 1.5))
+    await talk((begins + hour, "answer", "manners", 3.0))
+    wrong = await talk((begins + timedelta(days=7) - hour, "answer", "sure", 2.0))
+    await talk((begins - hour, "answer", "sure", 2.0))
+    await talk((begins + timedelta(days=7), "person", "outside", -1.0))
+    async with app.db.transaction(workspace) as tx:
+        await lessons.propose(tx, maya, "do you engrave", "outside", conversation_id=wrong)
+        for _again in range(2):
+            await drift.keep_weeks(tx, "Asia/Riyadh", now)
+        last, before, *older = await drift.weeks(tx, store.id)
+    assert last.week == date(2026, 11, 16)
+    assert (last.talks, last.unsure, last.handed, last.corrected) == (4, 2, 1, 1)
+    assert list(last.scores) == drift.histogram([0.5, -1.0, 1.5, 2.0]), "one score for each, that of its beginning"
+    assert (before.week, before.talks, before.unsure) == (date(2026, 11, 9), 1, 0)
+    assert [one.talks for one in older] == [0] * 7
+    # What is counted stays: a week that is over is not counted anew.
+    await talk((begins + hour, "person", "outside", -1.0))
+    async with app.db.transaction(workspace) as tx:
+        await drift.keep_weeks(tx, "Asia/Riyadh", now)
+        assert (await drift.weeks(tx, store.id))[0].talks == 4
+
+
 async def test_an_alarm_is_an_incident_until_a_week_is_as_usual_again(
     app: App, workspace: UUID, store: Store, maya: Agent
 ) -> None:
@@ -104,6 +172,7 @@ async def test_an_alarm_is_an_incident_until_a_week_is_as_usual_again(
         assert found is not None
         health = await state.read(tx, found, now)
         assert "bot_drift" in {problem.code for problem in health.problems}
+        assert await drift.drifted(tx, store.id, now + timedelta(weeks=2)) == (), "what nobody counts any more is over"
         assert await tx.scalar(select(func.count()).select_from(BotWeek).where(BotWeek.workspace_id == workspace)) == 9
         # The week after was as usual.
         tx.add(BotWeek(store_id=store.id, week=MONDAY + timedelta(weeks=1), **quiet))

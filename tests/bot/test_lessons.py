@@ -1,13 +1,16 @@
 """What the team teaches: limits against a rogue agent, what replaces what, and every version can come back."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from plugin.app import App
 from plugin.bot import lessons
 from plugin.bot.alike import Phrasings
-from plugin.kernel.errors import AhlanError, Forbidden
+from plugin.bot.lessons import BotLesson
+from plugin.kernel.errors import AhlanError, Conflict, Forbidden
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import Chat, Models
@@ -38,6 +41,34 @@ async def test_nobody_teaches_more_than_so_much_a_day(app: App, workspace: UUID,
         assert again.state == "proposed", "the same lesson is not another one"
 
 
+async def test_so_many_wait_for_a_decision_and_no_more_whoever_waits_how_long(
+    app: App, workspace: UUID, omar: Agent, maya: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "MOST_WAITING", 3)
+    async with app.db.transaction(workspace) as tx:
+        for said in ("do you sing", "do you dance", "do you cook"):
+            first = await lessons.propose(tx, omar, said, "outside")
+        await tx.execute(update(BotLesson).values(created_at=BotLesson.created_at - timedelta(days=9)))
+        with pytest.raises(AhlanError) as refused:
+            await lessons.propose(tx, omar, "do you paint", "outside")
+        assert refused.value.code == "lessons_full"
+        await lessons.decline(tx, first, by=maya)
+        assert await lessons.propose(tx, omar, "do you paint", "outside")
+
+
+async def test_the_bot_has_so_many_lessons_and_no_more(
+    app: App, workspace: UUID, maya: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "MOST", 2)
+    async with app.db.transaction(workspace) as tx:
+        first = await lessons.propose(tx, maya, "do you sing", "outside")
+        await lessons.propose(tx, maya, "do you dance", "outside")
+        with pytest.raises(Conflict):
+            await lessons.propose(tx, maya, "do you cook", "outside")
+        await lessons.decline(tx, first, by=maya)
+        await lessons.propose(tx, maya, "do you paint", "outside")
+
+
 @pytest.mark.parametrize("target", ["", "article:x", "topic:nothing", "article:00000000-0000-0000-0000-000000000000"])
 async def test_what_is_no_answer_is_not_learnt(app: App, workspace: UUID, maya: Agent, target: str) -> None:
     async with app.db.transaction(workspace) as tx:
@@ -52,6 +83,28 @@ async def test_numbers_and_addresses_are_left_out(app: App, workspace: UUID, may
     async with app.db.transaction(workspace) as tx:
         lesson = await lessons.propose(tx, maya, said, "outside")
     assert not any(part in lesson.text for part in ("10017", "dina", "966"))
+    said = "the parcel RR123456785IL of https://shop.example/orders/5?key=abc was it engraved"
+    async with app.db.transaction(workspace) as tx:
+        lesson = await lessons.propose(tx, maya, said, "outside")
+    assert lesson.text == "the parcel of was it engraved"
+
+
+async def test_what_conversations_suggest_is_never_more_than_people_can_look_at(
+    chat: Chat, app: App, workspace: UUID, omar: Agent, maya: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "MOST_SUGGESTED", 2)
+    await chat.write("hello")
+    talk = (await chat.talk()).id
+    async with app.db.transaction(workspace) as tx:
+        kept = [
+            await lessons.suggest(tx, by.id, said, "outside", conversation_id=talk)
+            for by, said in ((omar, "do you sing"), (maya, "do you dance"), (omar, "do you cook"))
+        ]
+        assert [one is not None for one in kept] == [True, True, False]
+        assert not any(one.counts for one in kept if one is not None)
+        (first, _second) = await lessons.waiting(tx)
+        await lessons.decline(tx, first, by=maya)
+        assert await lessons.suggest(tx, omar.id, "do you paint", "outside", conversation_id=talk) is not None
 
 
 async def test_another_answer_to_the_same_question_takes_its_place(

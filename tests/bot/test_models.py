@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from plugin.app import App
-from plugin.bot import lessons, models, seeds, solved, teaching, thinking
+from plugin.bot import drift, heldout, lessons, models, seeds, solved, teaching, thinking
 from plugin.bot.lessons import BotLesson
 from plugin.bot.models import BotModel, State
 from plugin.conversations import conversations, messages, ratings
@@ -21,7 +21,7 @@ from plugin.kernel import jobs
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
 from plugin.kernel.jobs import TaskError
 from plugin.language.client import Language
-from plugin.language.frames import ExampleIn
+from plugin.language.frames import ExampleIn, Fit, Fitted
 from plugin.reactions import TASKS
 from plugin.stores import Store
 from plugin.team import Agent
@@ -121,6 +121,39 @@ async def test_what_was_approved_and_written_about_is_known_the_next_morning(
     assert all(one.vectors for one in taught), "what took long is kept"
 
 
+async def test_what_is_kept_aside_for_the_check_is_never_taught(
+    here: App, workspace: UUID, maya: Agent, engraving: UUID, language: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[Fit] = []
+    real = Language.fit
+
+    async def fit(self: Language, asked: Fit) -> Fitted:
+        fits.append(asked)
+        return await real(self, asked)
+
+    monkeypatch.setattr(Language, "fit", fit)
+    lines = [f"could you {verb} a {what}" for verb in ("sign", "letter", "mark") for what in ("cup", "ring", "box")]
+    aside = {line for line in lines if heldout.is_held_out(line)}
+    assert 0 < len(aside) < len(lines)
+    await teach(here, workspace, maya, lines, f"article:{engraving}")
+    model = await refit(here, workspace)
+    assert model is not None
+    assert (model.figures["held"], model.figures["lessons"]) == (len(aside), len(lines) - len(aside))
+    own = next(one for one in model.compared if one["name"] == "own")
+    assert own["count"] == len(aside)
+    await language.stop()
+    await language.start()
+    assert await models.bring(here, workspace)
+    checked, answers_by, brought_again = fits[0], fits[2], fits[-1]
+    assert {one.text for one in checked.held} == {one.text for one in fits[1].held} == aside, "both models are asked"
+    assert answers_by.keep
+    assert brought_again.keep
+    for one in fits:
+        assert aside.isdisjoint(each.text for each in one.examples)
+    for one in (checked, answers_by, brought_again):
+        assert {each.text for each in one.examples} == {*lines, "Engraving"} - aside
+
+
 async def test_vectors_that_an_earlier_model_made_are_made_anew(
     here: App, workspace: UUID, maya: Agent, engraving: UUID
 ) -> None:
@@ -192,6 +225,24 @@ async def test_poison_that_somebody_approved_stays_off_and_the_screen_can_say_wh
     healed = await refit(here, workspace)
     assert healed is not None
     assert healed.number == 2, "without the poison it is the model that answers already"
+
+
+@pytest.mark.parametrize("way", ["taken out", "rolled back"])
+async def test_what_is_taken_out_is_not_answered_until_the_night(
+    here: App, workspace: UUID, maya: Agent, engraving: UUID, way: str
+) -> None:
+    asked = "could someone letter my ring and bracelet"
+    await teach(here, workspace, maya, ASKED, f"article:{engraving}")
+    await refit(here, workspace)
+    assert await read(here, workspace, asked) == (f"article:{engraving}", True)
+    async with here.db.transaction(workspace) as tx:
+        if way == "rolled back":
+            await lessons.roll_back(tx, 0, by=maya)
+        else:
+            for lesson in await lessons.listed(tx):
+                await lessons.decline(tx, lesson, by=maya)
+    await run(here, workspace, "refit_bot")
+    assert not (await read(here, workspace, asked))[1]
 
 
 async def test_an_older_model_is_brought_back_and_the_newer_one_is_not_made_again(
@@ -289,6 +340,7 @@ async def test_the_night_is_planned_once_and_does_its_work(
     async with here.db.transaction(workspace) as tx:
         assert [one.state for one in await models.listed(tx)] == [State.LIVE]
         assert await models.is_refitting(tx) is False
+        assert len(await drift.weeks(tx, store.id)) == drift.BEFORE + 1, "and the weeks are counted"
 
 
 # Conversations that went well

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from plugin.app import App
-from plugin.bot import turns
+from plugin.bot import answering, turns
 from plugin.bot.thinking import title_of
 from plugin.conversations import messages, teams
 from plugin.conversations.conversations import TABLE, Conversation, Shopper
@@ -29,6 +29,7 @@ from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import UNSURE, Chat, Models, set_bot, settle
 from tests.bot.test_answering import offered, reason
+from tests.knowledge.conftest import Write
 
 NOW = datetime.now(UTC)
 
@@ -389,6 +390,35 @@ async def _store(app: App, workspace: UUID) -> Store:
         found = await tx.scalar(select(Store).where(Store.workspace_id == workspace))
         assert found is not None
         return found
+
+
+async def test_a_machine_at_the_other_end_of_letters_is_answered_a_few_times_a_day(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, models: Models, monkeypatch: pytest.MonkeyPatch,
+    article: Write,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(answering, "MOST_LETTERS_A_DAY", 1)
+    ids = [str(await article(en=(title, body))) for title, body in (("Pay", "By card."), ("Hours", "From nine."))]
+    answers = dict(zip(("payment_methods", "opening_hours"), ids, strict=True))
+    await set_bot(app, workspace, store, maya, email=True, answers=answers)
+    models.reads("how can I pay?", "payment_methods")
+    await chat.write("how can I pay?")
+    talk = (await chat.talk()).id
+
+    async def moved(channel: str) -> None:
+        async with app.db.transaction(workspace) as tx:
+            await tx.execute(update(TABLE).where(TABLE.c.id == talk).values(channel=channel))
+
+    await moved("email")
+    await settle(chat.app, workspace)
+    for said in ("when are you open?", "I want to talk to a human"):
+        await moved("widget")
+        await chat.write(said)
+        assert (await chat.talk()).id == talk
+        await moved("email")
+        await settle(chat.app, workspace)
+    async with app.db.transaction(workspace) as tx:
+        told = [one.text for one in await messages.thread(tx, talk) if one.author == "bot" and one.kind == "message"]
+    assert told == ["By card."]
 
 
 async def test_in_a_letter_there_is_an_answer_or_nothing(

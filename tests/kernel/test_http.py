@@ -128,10 +128,10 @@ async def test_the_checked_address_is_the_one_connected_to(monkeypatch: pytest.M
     asked: list[str] = []
     real = socket.getaddrinfo
 
-    def rebinding(host: str, port: int, *rest: Any, **options: Any) -> list[Any]:
-        if host != "rebind.example":
+    def rebinding(host: str | bytes, port: int, *rest: Any, **options: Any) -> list[Any]:
+        if host not in ("rebind.example", b"rebind.example"):
             return real(host, port, *rest, **options)
-        asked.append(host)
+        asked.append(str(host))
         # 127.0.0.2 stands for the public address (allowed below), 127.0.0.1 for what must not be reached.
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2" if len(asked) == 1 else "127.0.0.1", port))]
 

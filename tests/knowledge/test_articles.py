@@ -1,6 +1,6 @@
 """Writing, translating, publishing: what is kept, what shoppers see, and who may."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -10,7 +10,7 @@ from plugin import privacy
 from plugin.app import App
 from plugin.kernel import jobs
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
-from plugin.knowledge import articles, importing, reading
+from plugin.knowledge import articles, importing, reading, snippets
 from plugin.knowledge.articles import ArticleText, Kind, Listed
 from plugin.knowledge.rules import State
 from plugin.reactions import TASKS
@@ -77,6 +77,28 @@ async def test_versions_are_kept_and_one_is_taken_up_again_as_a_new_one(
         kept = await articles.versions(tx, id, "en")
     assert [(one.number, one.body) for one in kept] == [(4, "one"), (3, "three"), (2, "two"), (1, "one")]
     assert {one.agent_id for one in kept} == {maya.id}
+
+
+async def test_so_many_versions_are_kept_and_the_one_that_shoppers_see(
+    app: App, workspace: UUID, maya: Agent, article: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(articles, "MOST_VERSIONS", 2)
+    id = await article(en=("Delivery", "one"))
+    for body in ("two", "three", "four", "five"):
+        await save(app, workspace, maya, id, "en", body)
+    async with app.db.transaction(workspace) as tx:
+        assert [one.number for one in await articles.versions(tx, id, "en")] == [5, 4, 1]
+
+
+async def test_a_snippet_of_one_shop_is_not_there_in_another(app: App, workspace: UUID, article: Write) -> None:
+    id = await article(Kind.SNIPPET, en=("Opening hours", "From nine to five."))
+    here, there, names = UUID(int=1), UUID(int=2), ["opening-hours"]
+    async with app.db.transaction(workspace) as tx:
+        assert set(await snippets.named(tx, names, there, "en")) == {"opening-hours"}
+        row = (await articles.find(tx, id)).article
+        await articles.arrange(tx, row, collection_id=None, related=[], store_id=here)
+        assert set(await snippets.named(tx, names, here, "en")) == {"opening-hours"}
+        assert await snippets.named(tx, names, there, "en") == {}
 
 
 async def test_who_saves_over_somebody_elses_words_is_told(
@@ -171,6 +193,83 @@ async def test_a_planned_text_comes_out_at_its_time_and_not_when_the_plan_is_off
         assert await jobs.run(app.db, app, TASKS, workspace, rung[code])
     found = await look(app, workspace, id)
     assert (found.state("en"), found.state("ar")) == (State.PUBLISHED, State.DRAFT)
+
+
+async def test_a_plan_whose_job_comes_too_early_is_kept(app: App, workspace: UUID, maya: Agent, article: Write) -> None:
+    """The database's clock may be ahead of ours, and a plan may be put off."""
+    id = await article(publish=False, en=("Sale", "one"))
+    at = datetime.now(UTC) + timedelta(seconds=60)
+    async with app.db.transaction(workspace) as tx:
+        await articles.schedule(tx, (await articles.find(tx, id)).article, "en", at, by=maya)
+        await tx.execute(text("UPDATE jobs SET run_at = now() WHERE task = 'publish_article'"))
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.SCHEDULED
+    async with app.db.transaction(workspace) as tx:
+        waits = text("SELECT run_at FROM jobs WHERE task = 'publish_article' AND done_at IS NULL")
+        assert abs(await tx.scalar(waits) - at) < timedelta(seconds=5)
+        await tx.execute(update(ArticleText).values(publish_at=datetime.now(UTC)))
+        await tx.execute(text("UPDATE jobs SET run_at = now() WHERE task = 'publish_article'"))
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.PUBLISHED
+
+
+async def test_a_plan_whose_time_came_while_its_article_was_deleted_is_carried_out_when_that_is_back(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(publish=False, en=("Sale", "one"))
+    async with app.db.transaction(workspace) as tx:
+        row = (await articles.find(tx, id)).article
+        await articles.schedule(tx, row, "en", datetime.now(UTC) + timedelta(seconds=60), by=maya)
+        await articles.remove(tx, row, by=maya)
+        await tx.execute(update(ArticleText).values(publish_at=datetime.now(UTC)))
+        await tx.execute(text("UPDATE jobs SET run_at = now() WHERE task = 'publish_article'"))
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.SCHEDULED, "what is deleted does not come out"
+    async with app.db.transaction(workspace) as tx:
+        await articles.remove(tx, (await articles.find(tx, id)).article, by=maya, back=True)
+    await jobs.drain(app.db, app, TASKS, workspace_id=workspace)
+    assert (await look(app, workspace, id)).state("en") is State.PUBLISHED
+
+
+async def test_deflection_is_two_bounds_of_people_and_of_readings(
+    app: App, workspace: UUID, other_workspace: UUID, article: Write
+) -> None:
+    id = await article(en=("Delivery", "one"))
+    long_ago = datetime.now(UTC).date() - timedelta(days=30)
+    async with app.db.transaction(workspace) as tx:
+        none = await reading.deflection(tx, 30)
+        assert (none.most, none.least) == (None, None), "nothing is said of nobody"
+        for at in range(8):
+            await reading.reader(tx, wrote=False)
+            await reading.reader(tx, wrote=False, day=long_ago)
+            if at < 2:
+                await reading.reader(tx, wrote=True)
+                await reading.reader(tx, wrote=True, day=long_ago)
+        for at in range(10):
+            await reading.read(tx, id, "en")
+            if at < 3:
+                await reading.vote(tx, id, "en", helped=True)
+            elif at < 5:
+                await reading.vote(tx, id, "en", helped=False)
+        found = await reading.deflection(tx, 30)
+        assert (found.readers, found.wrote, found.helped, found.reads) == (8, 2, 3, 10)
+        assert (found.most, found.least) == (0.75, 0.3)
+    async with app.db.transaction(other_workspace) as tx:
+        assert (await reading.deflection(tx, 30)).readers == 0
+
+
+async def test_a_search_is_missed_as_long_as_it_found_nothing_the_last_time(
+    app: App, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = date(2026, 11, 23)
+    async with app.db.transaction(workspace) as tx:
+        for ago, said, found in ((4, "gift card", 0), (3, "gift card", 2), (2, "vouchers", 3), (1, "vouchers", 0)):
+            monkeypatch.setattr(reading, "_today", lambda ago=ago: today - timedelta(days=ago))
+            await reading.searched(tx, said, "en", found)
+        monkeypatch.setattr(reading, "_today", lambda: today)
+        missed = await reading.missed(tx, 30)
+        assert [(one.said, one.times) for one in missed] == [("vouchers", 2)], "of the other there is something now"
+        assert await reading.missed(tx, 1) == []
 
 
 async def test_a_deleted_article_comes_back_as_it_was(app: App, workspace: UUID, maya: Agent, article: Write) -> None:

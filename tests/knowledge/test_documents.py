@@ -1,6 +1,7 @@
 """Documents and exports: what is read out of them, and that nothing in them does anything else."""
 
 import io
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import orjson
+import psutil
 import pytest
 from fpdf import FPDF
 
@@ -178,20 +180,45 @@ async def test_a_file_that_is_made_to_hurt_is_refused_soon(name: str, content: b
     assert time.monotonic() - began < 3 * reader.SECONDS
 
 
-async def test_a_reader_that_hangs_or_grows_ends_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The limits themselves: a child that spins, and one that takes all the memory there is."""
-    monkeypatch.setattr(reader, "SECONDS", 1)
-    spinning = tmp_path / "spin"
-    for line in ("while True: pass", "x = b''\nwhile True: x += b'0' * (64 << 20)"):
-        spinning.write_text(
-            "#!/usr/bin/env python3\nimport resource\n"
-            "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\n"
-            f"resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n{line}\n"
-        )
-        spinning.chmod(0o700)
-        monkeypatch.setattr(reader, "COMMAND", ("/usr/bin/env", "-S", "PATH=/usr/bin:/bin", str(spinning)))
-        with pytest.raises(Unreadable):
-            await reader.read("page", b"x")
+def reading(does: str) -> tuple[str, ...]:
+    """The reader's own process, with a parser that does this."""
+    return (
+        sys.executable, "-c",
+        "import mmap, os, sys, tempfile, time\nfrom plugin.knowledge import reader\nreader.SECONDS = 1\n"
+        f"def found(*asked):\n    {does}\nreader.found = found\nsys.exit(reader.main())",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param("while True: pass", id="computes for ever"),
+        pytest.param("mmap.mmap(-1, 2 << 30); return []", id="takes all memory"),
+        pytest.param("file = tempfile.TemporaryFile(); os.write(file.fileno(), b'x'); return []", id="writes a file"),
+        pytest.param("return found(*asked)", id="stands in itself"),
+        pytest.param("time.sleep(60)", id="waits for ever"),
+        pytest.param("os.abort()", id="breaks"),
+    ],
+)
+async def test_a_parser_that_a_file_leads_astray_ends_alone_and_soon(
+    monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    monkeypatch.setattr(reader, "SECONDS", 2)
+    monkeypatch.setattr(reader, "COMMAND", reading(does))
+    began = time.monotonic()
+    with pytest.raises(Unreadable):
+        await reader.read("page", b"x")
+    assert time.monotonic() - began < 15
+    left = [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    assert not [one for one in left if "reader.found = found" in " ".join(one.cmdline())]
+
+
+async def test_the_reader_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AHLAN_ENCRYPTION_KEYS", "secret")
+    told = "return [reader.Draft(' '.join(os.environ), 'x', 'x', 'x')]"
+    monkeypatch.setattr(reader, "COMMAND", reading(told))
+    (one,) = await reader.read("page", b"x")
+    assert "AHLAN" not in one.title
 
 
 async def test_scripts_and_addresses_of_scripts_are_nowhere_in_what_was_read() -> None:

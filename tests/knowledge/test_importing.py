@@ -149,6 +149,27 @@ async def test_a_page_is_fetched_through_its_redirects() -> None:
     assert (where, len(drafts)) == ("https://shop.example/help", 2)
 
 
+SAME_PAGE = (
+    "https://shop.example/pages/أسئلة?view=all&utm_source=mail&utm_campaign=eid",
+    "https://Shop.example:443/pages/%D8%A3%D8%B3%D8%A6%D9%84%D8%A9?gclid=Cj0&view=all&srsltid=Afm#delivery",
+    "shop.example/pages/أسئلة?view=all&FBCLID=IwAR&mc_cid=1&mc_eid=2",
+)
+
+
+async def test_how_somebody_came_to_a_page_makes_no_other_source_of_it(app: App, workspace: UUID, maya: Agent) -> None:
+    http = _http(lambda request: httpx.Response(200, html=PAGES["list"]))
+    async with app.db.transaction(workspace) as tx:
+        for number, address in enumerate(SAME_PAGE):
+            kept = await importing.keep(tx, maya, *await importing.fetch(http, address), "en")
+            await importing.take(tx, kept, {0, 1}, by=maya, collection_id=None, publish=False)
+            assert kept.report["new"] == (0 if number else 2), address
+            assert kept.where == "https://shop.example/pages/أسئلة?view=all", "as it is read"
+        # What says which page it is stays.
+        for other in ("https://shop.example/pages/أسئلة?view=some", "https://shop.example/pages/أسئلة"):
+            kept = await importing.keep(tx, maya, *await importing.fetch(http, other), "en")
+            assert [one.outcome for one in await importing.plan(tx, kept)] == [Outcome.NEW, Outcome.NEW]
+
+
 @pytest.mark.parametrize(
     "address",
     ["http://127.0.0.1:5432/", "http://2130706433/", "http://0x7f.1/", "http://127.1/", "http://[::ffff:127.0.0.1]/",
@@ -187,10 +208,10 @@ async def test_a_name_that_is_public_once_and_private_on_its_redirect_is_refused
     asked: list[str] = []
     real = socket.getaddrinfo
 
-    def rebinding(host: str, port: int, *rest: Any, **options: Any) -> list[Any]:
-        if host != "rebind.example":
+    def rebinding(host: str | bytes, port: int, *rest: Any, **options: Any) -> list[Any]:
+        if host not in ("rebind.example", b"rebind.example"):
             return real(host, port, *rest, **options)
-        asked.append(host)
+        asked.append(str(host))
         # 127.0.0.2 stands for a public address (allowed below).
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2" if len(asked) == 1 else "127.0.0.1", port))]
 

@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 from plugin.app import App
 from plugin.knowledge import articles, reading, search
 from plugin.knowledge.articles import ArticleText, Kind
+from plugin.knowledge.meaning import NOTHING, Meant, Near
 from plugin.knowledge.search import Found
 from plugin.team import Agent
 from tests.knowledge.conftest import Write
@@ -160,6 +161,23 @@ async def test_of_two_that_answer_alike_the_newer_one_comes_first(app: App, work
                 ours = (ArticleText.workspace_id == workspace, ArticleText.article_id == id)
                 await tx.execute(update(ArticleText).where(*ours).values(when))
         assert [one.article_id for one in await ask(app, workspace, "gift wrapping")][-1] == old
+
+
+@pytest.mark.parametrize("meant", [False, True])
+async def test_what_many_read_and_what_is_new_never_go_before_a_better_answer(
+    app: App, workspace: UUID, article: Write, meant: bool
+) -> None:
+    better = await article(en=("Gift wrapping", "We wrap gifts in red paper."))
+    other = await article(en=("Gift cards", "Cards as gifts, by e-mail. Wrapping of cards is not needed."))
+    async with app.db.transaction(workspace) as tx:
+        for _time in range(200):
+            await reading.read(tx, other, "en")
+        aged = datetime.now(UTC) - timedelta(days=400)
+        ours = (ArticleText.workspace_id == workspace, ArticleText.article_id == better)
+        await tx.execute(update(ArticleText).where(*ours).values(updated_at=aged, published_at=aged))
+    near = Near({(better, "en"): Meant(2.0, 0.9), (other, "en"): Meant(1.0, 0.87)}) if meant else NOTHING
+    found = await ask(app, workspace, "gift wrapping", near=near)
+    assert [one.article_id for one in found] == [better, other]
 
 
 async def test_a_save_waits_for_no_index(app: App, workspace: UUID, maya: Agent, article: Write) -> None:

@@ -104,6 +104,29 @@ async def test_an_article_tells_search_engines_what_it_is(
     assert 'name="description" content="خمسة أيام."' in arabic
 
 
+async def test_every_page_and_its_other_languages_name_each_other(
+    reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
+) -> None:
+    """What search engines ask of hreflang: https://developers.google.com/search/docs/specialty/international."""
+
+    async def told(path: str) -> tuple[str, dict[str, str]]:
+        page = await reader.get(path)
+        assert page.status_code == 200, path
+        (canonical,) = re.findall(r'<link rel="canonical" href="([^"]+)"', page.text)
+        others = re.findall(r'<link rel="alternate" hreflang="(\w+)" href="([^"]+)"', page.text)
+        return canonical, dict(others)
+
+    for path in ("/en", "/en/c/orders", "/en/how-long-does-delivery-take"):
+        here, others = await told(at(store, path))
+        assert set(others) == {"ar", "en"}
+        assert others["en"] == here == f"{URL}{at(store, path)}"
+        there, back = await told(others["ar"].removeprefix(URL))
+        assert there == others["ar"]
+        assert back == others
+    _canonical, alone = await told(at(store, "/en/returns"))
+    assert "ar" not in alone, "nothing leads to a language that it is not in"
+
+
 async def test_the_first_page_and_a_shelf_show_what_is_published(
     reader: httpx.AsyncClient, store: Store, shop: dict[str, UUID]
 ) -> None:
