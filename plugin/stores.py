@@ -104,8 +104,8 @@ class ConnectGrant(TenantRow, Base):
 async def connect(tx: Tx, *, platform: str, external_id: str, profile: StoreProfile, actor: str = "system") -> Store:
     """Create or revive the store of this platform and permanent name, and start what follows an install.
 
-    Safe to repeat: a store that is already connected only gets its profile refreshed. Raises Conflict when another
-    workspace has it.
+    Safe to repeat: a store that is already connected gets its profile refreshed and is checked at once, as whoever
+    connects it again may have lost our webhooks. Raises Conflict when another workspace has it.
     """
     store: Store | None = await tx.scalar(
         select(Store).where(Store.platform == platform, Store.external_id == external_id).with_for_update()
@@ -140,6 +140,8 @@ async def connect(tx: Tx, *, platform: str, external_id: str, profile: StoreProf
             "check_store", every=HEALTH_SECONDS, delay=HEALTH_SECONDS, unique=f"check:{store.id}", store_id=store.id
         )
         tx.publish("stores", {"store_id": str(store.id)})
+    else:
+        await tx.enqueue("check_store", unique=f"check-now:{store.id}", store_id=store.id)
     await tx.flush()
     return store
 

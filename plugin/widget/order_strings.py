@@ -66,7 +66,7 @@ def strings(_: Callable[[str], str], ngettext: Callable[[str, str, int], str]) -
         "o.step.delivered": _("Delivered"),
         "o.step.cancelled": _("Cancelled"),
         "o.step.ready": _("Ready to collect"),
-        "o.step.fetched": _("Fetched"),
+        "o.step.fetched": _("Collected"),
         "o.pickup": _("You collect it yourself:"),
         "o.expected": _("Should be there by"),
         "o.promised": _("The carrier expects"),

@@ -46,10 +46,10 @@ def test_both_links_of_the_wordpress_plugin_lead_to_the_page_that_it_answers() -
     path = re.search(r"const PATH\s+= '([^']+)';", PHP)
     assert path is not None
     assert path[1] == "withdrawal", "like the theme's, so that one address is known for both"
-    assert does["address"].strip() == "return home_url( user_trailingslashit( self::PATH ) );"
+    assert "Ahlan_Address::of( self::PATH )" in does["address"]
     assert "esc_url( self::address() )" in does["link"]
     assert "'url'  => self::address()" in does["actions"]
-    assert "self::PATH !== trim( (string) $wp->request, '/' )" in does["route"]
+    assert "'' === Ahlan_Address::below( $wp, self::PATH )" in does["route"]
     assert "'data-screen' => 'withdrawal'" in does["markup"]
 
 

@@ -399,6 +399,18 @@ async def test_a_store_that_says_it_changed_is_read_at_once(
         assert fresh.name == "New name"
 
 
+async def test_a_store_that_is_connected_again_is_checked_at_once(app: App, workspace: UUID, store: Store) -> None:
+    """Whoever connects again may have lost our webhooks, and would wait an hour for them."""
+    profile = StoreProfile("first", "https://first.example", (), "SAR", None, "UTC", "ar")
+    async with app.db.transaction(workspace) as tx:
+        again = await stores.connect(tx, platform=store.platform, external_id=store.external_id, profile=profile)
+        assert again.id == store.id
+        job = await tx.scalar(select(JobRow).where(JobRow.unique_key == f"check-now:{store.id}"))
+    assert job is not None
+    assert (job.task, job.arguments) == ("check_store", {"store_id": str(store.id)})
+    assert job.run_at <= datetime.now(UTC)
+
+
 async def test_where_a_store_delivers_is_read_once_a_day_and_once_it_may_be(
     shopping: App, shop: Shop, workspace: UUID, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
