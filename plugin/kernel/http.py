@@ -505,6 +505,16 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def spelled(url: str) -> str:
+    """A web address as it is asked for, however it was written: host in small letters, no port that goes without
+    saying, everything that is no ASCII escaped. Raises HttpError when it is none.
+    """
+    try:
+        return str(httpx.URL(url))
+    except httpx.InvalidURL as error:
+        raise HttpError("this is no web address", retry=False) from error
+
+
 def _check_url(url: str) -> None:
     """Refuse what is no plain web address: another scheme, no host, or a password in it."""
     try:

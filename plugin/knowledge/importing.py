@@ -13,7 +13,6 @@ from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from uuid import UUID
 
-import httpx
 import orjson
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped
@@ -21,7 +20,7 @@ from sqlalchemy.orm import Mapped
 from plugin import stores
 from plugin.kernel.db import Base, TenantRow, Tx
 from plugin.kernel.errors import AhlanError, NotFound, TooLarge
-from plugin.kernel.http import Http, HttpError
+from plugin.kernel.http import Http, HttpError, spelled
 from plugin.kernel.lazy import _
 from plugin.kernel.personal import nobody
 from plugin.kernel.text import search_key
@@ -144,7 +143,7 @@ async def fetch(http: Http, address: str) -> tuple[str, list[Draft]]:
 
 def _address(url: str) -> str:
     """A page's address, the same however somebody came there and however their browser writes its letters. Pure."""
-    parts = urlsplit(str(httpx.URL(url)))
+    parts = urlsplit(spelled(url))
     query = "&".join(one for one in parts.query.split("&") if not _TRACKING.fullmatch(one.partition("=")[0]))
     return urlunsplit(parts._replace(path=parts.path or "/", query=query, fragment=""))
 

@@ -372,7 +372,10 @@ async def test_news_are_signed_taken_once_and_of_strangers_nothing_is_kept(depot
                 HEADER: signature(secret, body)})  # fmt: skip
             assert answer.status_code == 200
     await edge.close()
-    claimed = [one for one in await inbox.claim(app.db) if one.source == "easypost"]
+    claimed = []
+    # What other tests left lying is older, and comes first.
+    while waiting := await inbox.claim(app.db):
+        claimed += [one for one in waiting if one.source == "easypost"]
     assert len(claimed) == 1, "the same event twice is one"
     await parcels.arrived(app, workspace, depot.shop.store.id, claimed[0])
     await parcels.arrived(app, workspace, depot.shop.store.id, claimed[0])
