@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from plugin.kernel.text import language_of
 from plugin.language.arabizi import is_arabizi
-from plugin.language.embedder import MOST_OF_MESSAGE, Embedder, both_ends
+from plugin.language.embedder import DIMENSION, MOST_OF_MESSAGE, OF_MESSAGE, Embedder, both_ends
 from plugin.language.kept import KeptVectors
+from plugin.language.memory import give_back
 from plugin.language.shelf import Passage, Shelf, embedded
 from plugin.language.topics import Example, Reading, Topics
 from plugin.language.transliteration import Transliterator
@@ -201,5 +202,9 @@ _BATCH = 32
 
 def in_batches(embedder: Embedder, texts: Sequence[str]) -> Floats:
     """`Embedder.messages` of many texts, a few at a time: what is asked meanwhile waits for a batch at most."""
-    found = [embedder.messages(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)]
-    return np.concatenate(found) if found else embedder.messages(())
+    found = np.empty((len(texts), OF_MESSAGE * DIMENSION), dtype=np.float32)
+    for at in range(0, len(texts), _BATCH):
+        found[at : at + _BATCH] = embedder.messages(texts[at : at + _BATCH])
+    # Before somebody makes matrices of them: what the model took on the way would stay beside those.
+    give_back()
+    return found

@@ -77,6 +77,9 @@ class E5:
             order, now = order[:-room], order[-room:]
             for at, mean in zip(now, self._means([read[at] for at in now]), strict=True):
                 found[owners[at]] += len(read[at]) * mean
+        if len(read) > _TOGETHER:
+            # Many texts look up words all over a table of 54 MB.
+            self._weights.let_go()
         found /= np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-6)
         return found.reshape(len(texts), 2 * self.width)
 

@@ -6,6 +6,7 @@ memory, so that of the table of words only the rows that are looked up are ever 
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -58,7 +59,9 @@ class Weights:
     """The file, opened. Raises ValueError when it is not what it should be."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._data = np.memmap(path or _bundled(), dtype=np.uint8, mode="r")
+        with (path or _bundled()).open("rb") as file:
+            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._data = np.frombuffer(self._mapped, dtype=np.uint8)
         if self._data[: len(_MAGIC)].tobytes() != _MAGIC:
             raise ValueError(f"{_FILE} is not a file of weights.")
         at = _Reader(self._data, len(_MAGIC) + 4)
@@ -95,6 +98,10 @@ class Weights:
         scales, numbers = _opened(table[rows].reshape(-1, 2 + _HALF))
         found: Floats = (numbers.astype(np.float32) - 8) * scales[:, None]
         return found.reshape(*rows.shape, self.shape.width)
+
+    def let_go(self) -> None:
+        """What was read of the file is no longer counted as this process's; the system still has it at hand."""
+        self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def _bytes(self, name: str) -> NDArray[np.uint8]:
         begin, size = self._tensors[name]

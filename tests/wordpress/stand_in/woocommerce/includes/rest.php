@@ -206,7 +206,10 @@ add_action(
 				$id = $wpdb->insert_id;
 				// The ping: at once, form-encoded, unsigned.
 				wp_safe_remote_post( $row['delivery_url'], array( 'body' => "webhook_id=$id", 'timeout' => 60 ) );
-				return new WP_REST_Response( wc_standin_rest_webhook( $wpdb->get_row( "SELECT * FROM $webhooks WHERE webhook_id = $id" ) ), 201 );
+				$made = $wpdb->get_row( "SELECT * FROM $webhooks WHERE webhook_id = $id" );
+				return null === $made // Deleted while it was pinged.
+					? new WP_Error( 'woocommerce_rest_webhook_invalid_id', 'Invalid ID.', array( 'status' => 404 ) )
+					: new WP_REST_Response( wc_standin_rest_webhook( $made ), 201 );
 			}
 		);
 		$route(
