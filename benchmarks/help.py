@@ -50,7 +50,7 @@ from plugin.knowledge.meaning import ArticlePassage
 from plugin.knowledge.search import ArticleTerm
 from plugin.knowledge.site import Asked, Site
 from plugin.language.frames import Embed, PassageIn, Prepare, Teach
-from plugin.language.place import MODULE, ONE_THREAD, socket_path
+from plugin.language.place import ENVIRONMENT, MODULE, socket_path
 from plugin.language.shelf import WIDTH, packed
 from plugin.stores import Store
 
@@ -66,7 +66,7 @@ async def main() -> int:
     data = Path(tempfile.mkdtemp(prefix="ahlan-bench-"))
     servers = await embedded.start(data)
     settings = Settings(data_dir=data)
-    environment = {**os.environ, **ONE_THREAD, "AHLAN_LANGUAGE_SOCKET": str(socket_path(settings))}
+    environment = {**os.environ, **ENVIRONMENT, "AHLAN_LANGUAGE_SOCKET": str(socket_path(settings))}
     language = _language(environment)
     try:
         async with bootstrap.start(settings, database_url=servers.database_url, redis_url=servers.redis_url) as app:

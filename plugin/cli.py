@@ -211,7 +211,7 @@ def _with_models(module: str, *arguments: str) -> NoReturn:
     """Become the process that loads the models: no other imports them, and they must find their threads counted."""
     sys.stdout.flush()
     os.execve(  # noqa: S606 - our own Python, no shell
-        sys.executable, [sys.executable, "-m", module, *arguments], {**os.environ, **place.ONE_THREAD}
+        sys.executable, [sys.executable, "-m", module, *arguments], {**os.environ, **place.ENVIRONMENT}
     )
 
 

@@ -204,4 +204,4 @@ class Child:
 
 def language(environment: Mapping[str, str] | None = None) -> Child:
     """The process that holds the models. The only one: it must find its threads counted before it loads them."""
-    return Child("language", [place.MODULE], {**(environment or {}), **place.ONE_THREAD})
+    return Child("language", [place.MODULE], {**(environment or {}), **place.ENVIRONMENT})

@@ -46,6 +46,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     # The libraries count their threads when they are loaded.
-    if place.ONE_THREAD.items() - os.environ.items():
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.shop"], {**os.environ, **place.ONE_THREAD})
+    if place.ENVIRONMENT.items() - os.environ.items():
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.shop"], {**os.environ, **place.ENVIRONMENT})
     sys.exit(main())

@@ -10,8 +10,15 @@ from plugin.kernel.config import Settings
 MODULE = "plugin.language"
 """What `python -m` runs."""
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Environment of whatever loads models: two pools of threads on the same processors make both slower."""
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),
+}
+"""Environment of whatever loads models: two pools of threads on the same processors make both slower, and a matrix that
+is gone goes back to the system at once, instead of leaving a hole (https://man7.org/linux/man-pages/man3/mallopt.3.html).
+"""
 
 
 def socket_path(settings: Settings) -> Path:

@@ -238,11 +238,13 @@ class Library:
         vectors = self._known_vectors(sent, heard)
         own = [Own(said.text, one.topics, said.language or one.language) for one, said in zip(sent, heard, strict=True)]
         count = len(request.examples)
-        book = OwnBook(base, own[:count], vectors[:count])
         kept = tuple(row.astype("<f2").tobytes() for row in vectors)
+        book, held = OwnBook(base, own[:count], vectors[:count]), vectors[count:].copy()
+        # The book has its own, in half the room, and a check needs much beside it.
+        del vectors
         fitted = Fitted(kept)
         if request.checked:
-            check = book.check(request.checked, own[count:], heard[count:], vectors[count:])
+            check = book.check(request.checked, own[count:], heard[count:], held)
             bits = (check.first, check.answered, check.strange, check.held)
             fitted = Fitted(kept, *(np.packbits(each).tobytes() for each in bits))
         if request.keep:

@@ -23,7 +23,7 @@ from plugin.language import server
 from plugin.language.book import Heard
 from plugin.language.client import SECONDS, Away, Language, NotStocked
 from plugin.language.frames import MOST_BYTES, Ask, Asked, Embed, ExampleIn, PassageIn, Stock, Teach, write
-from plugin.language.place import ONE_THREAD
+from plugin.language.place import ENVIRONMENT
 from plugin.language.server import Library, Server
 from plugin.language.shelf import WIDTH
 from tests.language.stand_in import WordEmbedder
@@ -251,7 +251,7 @@ async def test_the_process_itself_understands_three_languages_and_its_death_cost
     path = folder / "l.sock"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "plugin.language",
-        env={**os.environ, **ONE_THREAD, "AHLAN_LANGUAGE_SOCKET": str(path), "AHLAN_LOG_LEVEL": "error"},
+        env={**os.environ, **ENVIRONMENT, "AHLAN_LANGUAGE_SOCKET": str(path), "AHLAN_LOG_LEVEL": "error"},
     )  # fmt: skip
     client = Language(path)
     try:
