@@ -14,10 +14,12 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(1024 * 1024),
+    "MALLOC_MMAP_THRESHOLD_": str(8 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(32 * 1024 * 1024),
 }
-"""Environment of whatever loads models: two pools of threads on the same processors make both slower, and a matrix that
-is gone goes back to the system at once, instead of leaving a hole (https://man7.org/linux/man-pages/man3/mallopt.3.html).
+"""Environment of whatever loads models: two pools of threads on the same processors make both slower; and a matrix that
+is gone goes back to the system at once instead of leaving a hole, while what each question needs stays at hand
+(https://man7.org/linux/man-pages/man3/mallopt.3.html).
 """
 
 
