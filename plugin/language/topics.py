@@ -29,6 +29,9 @@ _SPELLING = (0.3, 0.15, 0.5)
 _SMOOTH = (0.1, 0.03, 0.3)
 _FEW = 2_000
 
+# How much the layer below the model's last weighs beside it: with few examples it misleads (benchmarks/RESULTS.md).
+_BELOW, _BELOW_OF_FEW = 1.0, 0.25
+
 # Rows of a large matrix that are worked on at once, where a copy of all of it would be one too many.
 _ROWS = 256
 
@@ -62,10 +65,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Centres:
-    """The mean vector of each language: what all its sentences have in common tells no topic from another."""
+    """The mean vector of each language: what all its sentences have in common tells no topic from another.
+
+    `shares`: how long each of a message's vectors is beside the others (`OF_MESSAGE`); together they are of length one.
+    """
 
     means: dict[str, Floats]
     mean: Floats
+    shares: Floats
 
     @classmethod
     def of(cls, vectors: Floats, languages: Sequence[str], among: NDArray[np.bool_]) -> Centres:
@@ -77,16 +84,17 @@ class Centres:
             own = among & (named == language)
             leant = (_total(vectors, own) + _PRIOR * mean) / (own.sum() + _PRIOR)
             means[language] = leant.astype(np.float32)
-        return cls(means, mean)
+        shares = np.tile([1.0, _BELOW if len(vectors) > _FEW else _BELOW_OF_FEW], OF_MESSAGE // 2)
+        return cls(means, mean, np.sqrt(shares / shares.sum()).astype(np.float32))
 
     def taken_from(self, vectors: Floats, languages: Sequence[str]) -> Floats:
-        """The vectors without what their language has in common, each of their parts as long as the others."""
+        """The vectors without what their language has in common, each of their parts as long as its share."""
         found = np.empty(vectors.shape, dtype=np.float32)
         for at in range(0, len(found), _ROWS):
             own = slice(at, at + _ROWS)
             common = np.stack([self.means.get(language, self.mean) for language in languages[own]])
             parts = (vectors[own] - common).reshape(len(common), OF_MESSAGE, -1)
-            parts /= np.maximum(np.linalg.norm(parts, axis=2, keepdims=True), 1e-6) * np.float32(np.sqrt(OF_MESSAGE))
+            parts /= np.maximum(np.linalg.norm(parts, axis=2, keepdims=True), 1e-6) / self.shares[:, None]
             found[own] = parts.reshape(len(common), -1)
         return found
 

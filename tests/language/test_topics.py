@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from plugin.language import topics
-from plugin.language.topics import Example, Topics
+from plugin.language.embedder import DIMENSION, OF_MESSAGE
+from plugin.language.topics import Centres, Example, Topics
 from tests.language.stand_in import WordEmbedder
 
 EXAMPLES = [
@@ -143,3 +144,13 @@ def test_spelling_and_smoothness_are_those_that_are_right_most_often_of_unseen_e
         among = topics.system(model.known, model.spelled, model.spelling)
         among[np.diag_indices_from(among)] += model.ground.smooth
         assert np.allclose(model.ground.inverse @ among, np.eye(len(among)), atol=1e-3)
+
+
+@pytest.mark.parametrize(("examples", "share"), [(2_000, 0.25), (2_001, 1.0)])
+def test_with_few_examples_the_layer_below_weighs_a_quarter(examples: int, share: float) -> None:
+    vectors = np.random.default_rng(1).normal(size=(examples, OF_MESSAGE * DIMENSION)).astype(np.float32)
+    centres = Centres.of(vectors, ["en"] * examples, np.ones(examples, dtype=bool))
+    centred = centres.taken_from(vectors[:50], ["en"] * 50)
+    assert np.allclose(np.linalg.norm(centred, axis=1), 1, atol=1e-5)
+    last, below, *_ = np.linalg.norm(centred.reshape(50, OF_MESSAGE, DIMENSION), axis=2).T ** 2
+    assert np.allclose(below / last, share, atol=1e-4)
