@@ -43,7 +43,7 @@ DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 DIRECTION = {"en": "ltr", "ar": "rtl", "he": "rtl"}
 STAFF = {"he": "548380009", "ar": "548380010", "en": "548380011"}
 BACK = 120_000
-"""Until a web process that was killed is there again and its windows have found it, in ms. Others may use the machine."""
+"""Milliseconds until a killed web process is there again and its windows have found it, also on a busy machine."""
 HISTORY_DAYS = 60
 """How far back a Shopify app without `read_all_orders` sees; the demo has not been granted it."""
 
