@@ -604,7 +604,8 @@ async function openSocket(wanted) {
   socketOf = wanted;
   socket.onmessage = ({ data }) => {
     const said = JSON.parse(data);
-    if (said) document.dispatchEvent(new CustomEvent(said[0], { detail: { data: JSON.stringify(said[1]) } }));
+    // Where the stream's own would come from: blocks listen at the body.
+    if (said) ($("#live") ?? document.body).dispatchEvent(new CustomEvent(said[0], { bubbles: true, detail: { data: JSON.stringify(said[1]) } }));
   };
   // The session, the admin's token or the five minutes are over: the next ticket goes through the whole door.
   socket.addEventListener("close", () => again(socketOf ? 3000 : 0));

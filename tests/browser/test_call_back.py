@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 from sqlalchemy import select
 
+from plugin.conversations.messages import Message
 from plugin.crm.orders import Order
 from plugin.kernel.embedded import Servers
 from plugin.returns.proof import OrderProof
@@ -59,6 +60,12 @@ async def cash_order(world: World, store: Store) -> Order:
 
     found: Order = await world.until(known, what="the order as it was sent")
     return found
+
+
+async def news_of(world: World, request: ReturnRequest) -> bool:
+    """Whether the conversation was told of the return."""
+    said = await world.all(request.workspace_id, Message, Message.conversation_id == request.conversation_id)
+    return any(request.number in one.text for one in said)
 
 
 async def test_nothing_is_shown_or_done_before_an_agent_has_called(world: World, browser: Browser) -> None:
@@ -117,6 +124,7 @@ async def test_nothing_is_shown_or_done_before_an_agent_has_called(world: World,
 
     [request] = await world.all(store.workspace_id, ReturnRequest)
     assert (request.order_id, request.conversation_id is not None) == (order.id, True)
+    await world.until(lambda: news_of(world, request), 120, what="the news of the return, with its page to print")
     await window.get_by_role("button", name=words["o.to_chat"]).click()
     await expect(window.get_by_text(request.number).first).to_be_visible(timeout=PATIENCE)
     # The link of the message about it leads the same phone to the return itself.

@@ -38,6 +38,9 @@ window.fetch = (resource, options = {}) => {
 };
 """
 
+# What the stream brings is told from what the page came with.
+HEARD = "document.addEventListener('live:open', () => document.documentElement.setAttribute('data-heard', ''))"
+
 pytestmark = needs_browser
 Open = Callable[..., Awaitable[Page]]
 
@@ -65,6 +68,7 @@ async def open_as(browser: Browser, panel: Panel, shop: Shop) -> AsyncIterator[O
         width, height = SIZES[size]
         context = await browser.new_context(viewport={"width": width, "height": height}, locale=locale)
         contexts.append(context)
+        await context.add_init_script(HEARD)
         page = await context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: problems.append(said.text) if "Security Policy" in said.text else None)
@@ -88,6 +92,11 @@ async def session_of(app: App, email: str) -> str:
         return f"{workspace_id.hex}.{await team.open_session(tx, agent, 'test')}"
 
 
+async def hears(page: Page) -> None:
+    """News reach this page: what happens from now on is told to it."""
+    await expect(page.locator("html[data-heard]")).to_have_count(1)
+
+
 async def shopper_writes(app: App, shop: Shop, name: str, words: str) -> None:
     async with app.db.transaction(shop.workspace_id) as tx:
         talk = await tx.get(Conversation, shop.talks[name])
@@ -105,7 +114,7 @@ async def texts(app: App, shop: Shop, name: str) -> list[str]:
 async def test_a_reply_is_there_at_once_and_in_the_other_window_soon(panel: Panel, shop: Shop, open_as: Open) -> None:
     here = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
     there = await open_as(shop.colleagues["karim"].email or "", f"inbox/{shop.talks['emma']}")
-    await there.wait_for_timeout(400)
+    await hears(there)
     await here.fill("#words", "All five are ambers, the oud is separate.")
     await here.press("#words", "Control+Enter")
     await expect(here.locator(".message.by-agent .text")).to_have_text("All five are ambers, the oud is separate.")
@@ -118,7 +127,7 @@ async def test_a_reply_is_there_at_once_and_in_the_other_window_soon(panel: Pane
 
 async def test_what_the_shopper_writes_appears_and_moves_the_list(panel: Panel, shop: Shop, open_as: Open) -> None:
     page = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
-    await page.wait_for_timeout(400)
+    await hears(page)
     await expect(page.locator(".row").first).not_to_contain_text("هدى")
     await shopper_writes(panel.app, shop, "huda", "وصلني رقم التتبع، شكرًا")
     await expect(page.locator(".message .text").last).to_have_text("وصلني رقم التتبع، شكرًا")
@@ -325,22 +334,47 @@ async def test_the_time_zone_is_named_where_the_device_has_another(
     await context.close()
 
 
+async def has_read(app: App, shop: Shop, done: int) -> None:
+    """So many of the store's 500 orders."""
+    async with app.db.transaction(shop.workspace_id) as tx:
+        await tx.execute(
+            update(Backfill)
+            .where(Backfill.store_id == shop.stores["oud"].id, Backfill.resource == "orders")
+            .values(state="running", done_count=done, total=500)
+        )
+        tx.publish("backfill", {"store_id": str(shop.stores["oud"].id)})
+
+
 async def test_the_reading_of_a_history_is_watched_live(app: App, shop: Shop, open_as: Open) -> None:
     page = await open_as(shop.email, "stores")
     card = page.locator(f"#store-{shop.stores['oud'].id}")
     await expect(card.locator("progress").first).to_be_visible()
     await page.evaluate("window.here = true")
+    await hears(page)
     for done, shown in ((120, "120 of about 500"), (360, "360 of about 500")):
-        async with app.db.transaction(shop.workspace_id) as tx:
-            await tx.execute(
-                update(Backfill)
-                .where(Backfill.store_id == shop.stores["oud"].id, Backfill.resource == "orders")
-                .values(state="running", done_count=done, total=500)
-            )
-            tx.publish("backfill", {"store_id": str(shop.stores["oud"].id)})
+        await has_read(app, shop, done)
         line = card.locator(".progress", has_text=shown)
         await expect(line.locator("progress")).to_have_attribute("value", str(done))
     assert await page.evaluate("window.here"), "without loading the page anew"
+
+
+@pytest.mark.parametrize("path", ["", "stores", "stores/{store}"])
+async def test_what_changes_between_a_page_and_its_stream_is_shown(
+    app: App, shop: Shop, panel: Panel, open_as: Open, path: str
+) -> None:
+    """A slow line: the page is there, and the news of what has changed since went to nobody."""
+    page = await open_as(shop.email, "settings")
+    changed = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await changed.wait()
+        await route.continue_()
+
+    await page.route("**/panel/live**", slow)
+    await page.goto(f"{panel.url}/panel/{path.format(store=shop.stores['oud'].id)}")
+    await has_read(app, shop, 120)
+    changed.set()
+    await expect(page.get_by_text("120 of about 500")).to_be_visible()
 
 
 async def test_every_control_has_a_name(shop: Shop, open_as: Open) -> None:
@@ -408,7 +442,7 @@ async def test_inside_an_admin_everything_goes_by_token_and_nothing_by_cookie(
 
 async def test_resolving_elsewhere_shows_here(panel: Panel, shop: Shop, open_as: Open) -> None:
     page = await open_as(shop.email, f"inbox/{shop.talks['emma']}")
-    await page.wait_for_timeout(400)
+    await hears(page)
     async with panel.app.db.transaction(shop.workspace_id) as tx:
         talk = await tx.get(Conversation, shop.talks["emma"])
         assert talk is not None

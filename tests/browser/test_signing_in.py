@@ -12,7 +12,7 @@ from sqlalchemy import text
 from plugin.team import second_factor
 from tests.admin_ui.shop import PASSWORD, Panel, Shop
 from tests.browser.chrome import needs_browser, strict_browser
-from tests.browser.test_panel import Open, open_as, panel, shop, shopper_writes
+from tests.browser.test_panel import Open, has_read, hears, open_as, panel, shop, shopper_writes
 
 __all__ = ["open_as", "panel", "shop", "strict_browser"]
 
@@ -63,9 +63,14 @@ async def test_where_streams_are_held_back_news_come_over_a_socket(panel: Panel,
 
     await page.route("**/panel/live**", hold)
     await page.goto(f"{panel.url}/panel/inbox/{shop.talks['emma']}")
-    async with page.expect_websocket(timeout=20_000) as socket:
+    async with page.expect_websocket(timeout=40_000) as socket:
         pass
     assert "/live/socket?ticket=" in (await socket.value).url
-    await page.wait_for_timeout(500)
+    await hears(page)
     await shopper_writes(panel.app, shop, "emma", "Still there?")
     await expect(page.locator(".message .text").last).to_have_text("Still there?")
+    async with page.expect_websocket(timeout=40_000):
+        await page.goto(f"{panel.url}/panel/stores")
+    await hears(page)
+    await has_read(panel.app, shop, 120)
+    await expect(page.locator(".progress", has_text="120 of about 500")).to_have_count(1)

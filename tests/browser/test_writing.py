@@ -26,7 +26,7 @@ from tests.browser.test_panel import panel as panel
 from tests.browser.test_panel import shop as shop
 
 pytestmark = needs_browser
-SOON = 15_000
+SOON = 30_000
 
 
 async def write(app: App, shop: Shop, name: str, texts: dict[str, str], *actions: str) -> UUID:

@@ -94,7 +94,6 @@ class Peer:
         self.calls: Counter[str] = Counter()
         self.identity: str | None = None
         self.identities: list[Any] = []
-        self.shop_takes = 0.0
         self.config: dict[str, Any] = {
             "agents": 1,
             "answers": "",
@@ -117,7 +116,12 @@ class Peer:
         self.sockets_refused = False
         self._page: tuple[str, str, dict[str, str]] = ("", "", {})
         self.token_life = 900.0
-        self.slow = 0.0
+        self.accepted = 0
+        """How many messages were taken in, those that were here already among them."""
+        # What waits until a test lets it go on.
+        self._messages_go, self._shop_goes = asyncio.Event(), asyncio.Event()
+        self._messages_go.set()
+        self._shop_goes.set()
         self.catalogues: Catalogues = load()
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(page.STATIC.parent / "templates"),
@@ -197,8 +201,23 @@ class Peer:
         self._lost |= self.visitor().sockets
         self.visitor().sockets.clear()
 
+    def hold(self) -> None:
+        """Messages that arrive from now on are neither taken in nor answered until `go_on`."""
+        self._loop.call_soon_threadsafe(self._messages_go.clear)
+
+    def go_on(self) -> None:
+        self._loop.call_soon_threadsafe(self._messages_go.set)
+
+    def hold_shop(self) -> None:
+        """The shop does not say who is signed in until `shop_goes_on`."""
+        self._loop.call_soon_threadsafe(self._shop_goes.clear)
+
+    def shop_goes_on(self) -> None:
+        self._loop.call_soon_threadsafe(self._shop_goes.set)
+
     def texts(self, author: str = "shopper") -> list[str]:
-        conversation = self.visitor().conversation
+        """What was said in the conversation of the test, which the widget may not have begun yet."""
+        conversation = self.visitor().conversation if self.visitors else None
         return [m["text"] for m in conversation.messages if m["author"] == author] if conversation else []
 
     def shop(self, locale: str = "en", extra: str = "", body: str = "", **data: str) -> str:
@@ -357,7 +376,7 @@ class Peer:
         if not (visitor := self._who(request)):
             return self._stranger()
         self.calls["post"] += 1
-        await asyncio.sleep(self.slow)
+        await self._messages_go.wait()
         body = await request.json()
         if body["text"] == "refuse this":
             return JSONResponse({"error": {"code": "refused", "message": "This message cannot be sent."}}, 422)
@@ -368,6 +387,7 @@ class Peer:
         return JSONResponse({"message": await self._accept(visitor, body)})
 
     async def _accept(self, visitor: Visitor, body: dict[str, Any]) -> dict[str, Any]:
+        self.accepted += 1
         for message in self._list(visitor):
             if message.get("client_id") == body["client_id"]:
                 return message
@@ -377,9 +397,9 @@ class Peer:
         )
 
     async def _append(self, visitor: Visitor, message: dict[str, Any]) -> dict[str, Any]:
-        if visitor.conversation is None:
-            visitor.conversation = Conversation()
-            await self._broadcast(visitor, {"type": "conversation", "conversation": visitor.conversation.public()})
+        begun = visitor.conversation is None
+        visitor.conversation = conversation = visitor.conversation or Conversation()
+        told = conversation.public()
         whole = {
             "attachments": [],
             "at": now(),
@@ -387,7 +407,10 @@ class Peer:
             "id": str(uuid.uuid4()),
             "seq": len(self._list(visitor)) + 1,
         }
-        visitor.conversation.messages.append(whole)
+        # Here before anything is awaited: the same message may come another way at this very moment.
+        conversation.messages.append(whole)
+        if begun:
+            await self._broadcast(visitor, {"type": "conversation", "conversation": told})
         await self._broadcast(visitor, {"type": "message", "message": whole})
         for event in visitor.news:
             event.set()
@@ -505,7 +528,7 @@ class Peer:
                     {"type": "error", "client_id": frame["client_id"], "code": "refused", "message": ""}
                 )
             case "message":
-                await asyncio.sleep(self.slow)
+                await self._messages_go.wait()
                 message = await self._accept(visitor, frame)
                 await channel.send_json({"type": "ack", "client_id": frame["client_id"], "message": message})
 
@@ -522,7 +545,7 @@ class Peer:
 
     async def _who_is_signed_in(self, request: Request) -> Response:
         self.calls["identity"] += 1
-        await asyncio.sleep(self.shop_takes)
+        await self._shop_goes.wait()
         return JSONResponse({"token": self.identity}) if self.identity else Response(status_code=204)
 
     async def _shop_page(self, request: Request) -> Response:
