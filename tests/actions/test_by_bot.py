@@ -1,12 +1,13 @@
 """Discount codes that the bot gives, on both platforms: only to whom an order is proven, within limits, once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from plugin.bot import bots, flow_book, gifts
 from plugin.bot.allowed import Giving, Verdict, Wish, judge
@@ -16,6 +17,7 @@ from plugin.bot.turns import BotTurn
 from plugin.conversations import messages
 from plugin.conversations.conversations import Conversation, Shopper
 from plugin.conversations.messages import Message
+from plugin.crm.orders import Order
 from plugin.crm.visitors import Visitor
 from plugin.kernel import jobs
 from plugin.kernel.db import new_id
@@ -279,6 +281,91 @@ async def test_who_looks_while_another_is_counted_waits_for_them(
     await asyncio.gather(*(one.say() for one in many))
     await work(till)
     assert len(await codes(till)) == 1
+
+
+async def test_a_guest_who_proves_one_order_in_two_browsers_is_one_customer(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == till.order_id).values(customer_id=None))
+    phone, laptop = Asking(till), Asking(till)
+    for one in (phone, laptop):
+        await one.begin()
+        await one.say()
+    assert len(await codes(till)) == 1
+    assert (await laptop.heard())[-1].startswith("There was a discount code for you")
+
+
+async def test_a_customer_with_two_orders_in_two_browsers_is_one_customer(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    second = new_id()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', CAST(:id AS text), "
+                "'external_id', '2nd'))).* FROM orders o WHERE id = :order"
+            ),
+            {"id": str(second), "order": till.order_id},
+        )
+    phone = Asking(till)
+    await phone.begin()
+    await phone.say()
+    laptop = Asking(replace(till, order_id=second))
+    await laptop.begin()
+    await laptop.say()
+    assert len(await codes(till)) == 1
+    assert (await laptop.heard())[-1].startswith("There was a discount code for you")
+
+
+async def test_an_order_that_was_cancelled_earns_none(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    shopper = Asking(till)
+    await shopper.begin()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == till.order_id).values(cancelled_at=func.now()))
+    await shopper.say()
+    assert await codes(till) == []
+    assert "Find your order" in (await shopper.heard())[0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "gives"),
+    [
+        ({"channels": ["email"]}, False),
+        ({"channels": ["chat"]}, True),
+        ({"hours": "closed"}, False),
+        ({"hours": "open"}, True),
+        ({"segments": ["tag:vip"]}, False),
+        ({"on": False}, False),
+    ],
+)
+async def test_a_code_is_given_only_where_when_and_to_whom_the_merchant_wants(
+    shopify_till: Till, terms: dict[str, Any], gives: bool
+) -> None:
+    till = shopify_till
+    await open_shop(till)
+    async with till.app.db.transaction(till.workspace) as tx:
+        bot = await bots.ready(tx, till.connection.store_id)
+        bot.may = {"discount": terms}
+    shopper = Asking(till)
+    await shopper.begin()
+    await shopper.say()
+    assert len(await codes(till)) == int(gives)
+    assert (await shopper.heard())[0].startswith("You get" if gives else "I cannot give a discount")
+
+
+async def test_an_amount_is_taken_off_in_the_stores_own_currency_alone(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till, "500", amount=1000, free_amount=1000)
+    shopper = Asking(till)
+    await shopper.begin()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == till.order_id).values(currency="XTS"))
+    await shopper.say()
+    assert await codes(till) == []
+    assert (await shopper.heard())[0].startswith("I cannot give a discount")
 
 
 async def test_whoever_asks_for_a_discount_gets_one_where_the_merchant_wants_that(shopify_till: Till) -> None:

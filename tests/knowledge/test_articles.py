@@ -79,6 +79,26 @@ async def test_versions_are_kept_and_one_is_taken_up_again_as_a_new_one(
     assert {one.agent_id for one in kept} == {maya.id}
 
 
+async def test_a_translation_that_is_taken_up_again_is_behind_where_its_source_went_on(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(en=("Delivery", "Three days."), ar=("التوصيل", "ثلاثة أيام."))
+    await save(app, workspace, maya, id, "ar", "ثلاثة أيام!")
+    async with app.db.transaction(workspace) as tx:
+        await articles.restore(tx, (await articles.find(tx, id)).article, "ar", 1, by=maya.id)
+    assert not (await look(app, workspace, id)).outdated("ar"), "its source is as it was"
+    await save(app, workspace, maya, id, "en", "Five days.")
+    await act(app, workspace, "publish", id, "en", maya)
+    async with app.db.transaction(workspace) as tx:
+        await articles.restore(tx, (await articles.find(tx, id)).article, "ar", 2, by=maya.id)
+    assert (await look(app, workspace, id)).outdated("ar"), "it still says three"
+    await save(app, workspace, maya, id, "ar", "خمسة أيام.")
+    assert not (await look(app, workspace, id)).outdated("ar")
+    async with app.db.transaction(workspace) as tx:
+        await articles.restore(tx, (await articles.find(tx, id)).article, "ar", 1, by=maya.id)
+    assert (await look(app, workspace, id)).outdated("ar")
+
+
 async def test_so_many_versions_are_kept_and_the_one_that_shoppers_see(
     app: App, workspace: UUID, maya: Agent, article: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +169,9 @@ async def test_who_may_not_publish_takes_nothing_from_shoppers_by_any_way(
             await articles.arrange(tx, row, collection_id=None, related=[], store_id=elsewhere, by=omar)
         with pytest.raises(Forbidden):
             await articles.rename(tx, row, "en", "elsewhere", by=omar)
+        # At its time it comes out with the words that it has then.
+        with pytest.raises(Forbidden):
+            await articles.write(tx, other, "en", "Later", "two", by=omar.id)
         # What shoppers do not notice is a writer's.
         await articles.arrange(tx, row, collection_id=None, related=[planned], store_id=None, by=omar)
         await articles.rename(tx, other, "en", "sooner", by=omar)
