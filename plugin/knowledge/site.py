@@ -373,9 +373,10 @@ def _map(base: str, every: Mapping[UUID, Sequence[Text]], fronts: Sequence[str],
     lines = _entries([(code, f"{base}/{code}", None) for code in fronts])
     for id, codes in held.items():
         lines += _entries([(code, shelf_address(base, code, slugs[id]), None) for code in sorted(codes)])
+    now = datetime.now(UTC)
     for texts in every.values():
         lines += _entries(
-            [(one.language, f"{base}/{one.language}/{quote(one.slug)}", one.since or datetime.now(UTC)) for one in texts]
+            [(one.language, f"{base}/{one.language}/{quote(one.slug)}", one.since or now) for one in texts]
         )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" '
