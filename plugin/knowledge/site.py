@@ -367,9 +367,9 @@ class Site:
 def _map(base: str, every: Mapping[UUID, Sequence[Text]], fronts: Sequence[str], slugs: Mapping[UUID, str]) -> str:
     """`slugs`: the collections' own. A collection is there in the languages that something of it is in."""
     held: dict[UUID, set[str]] = {}
-    for text in (text for texts in every.values() for text in texts):
-        if text.collection_id in slugs:
-            held.setdefault(text.collection_id, set()).add(text.language)
+    for one in (one for texts in every.values() for one in texts):
+        if one.collection_id is not None and one.collection_id in slugs:
+            held.setdefault(one.collection_id, set()).add(one.language)
     lines = _entries([(code, f"{base}/{code}", None) for code in fronts])
     for id, codes in held.items():
         lines += _entries([(code, shelf_address(base, code, slugs[id]), None) for code in sorted(codes)])
