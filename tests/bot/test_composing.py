@@ -70,7 +70,8 @@ async def test_an_answer_that_stands_in_the_articles_is_said_with_its_source(tal
 
 async def test_a_bot_that_is_sure_asks_nobody(talking: Chat, models: Models, stub: Stub) -> None:
     models.reads("what does delivery cost?", "delivery_cost")
-    for text in ("what does delivery cost?", "hello", "I want to talk to a person", "thanks"):
+    person = "I want to talk to a person"
+    for text in ("what does delivery cost?", "hello", f"{ASKED} {person}.", person, "thanks"):
         await talking.say(text)
     assert stub.bodies == []
 
