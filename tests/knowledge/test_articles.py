@@ -141,6 +141,15 @@ async def test_an_agent_writes_and_an_administrator_publishes(
     for verb in ("publish", "unpublish"):
         with pytest.raises(Forbidden):
             await act(app, workspace, verb, id, "en", omar)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with app.db.transaction(workspace) as tx:
+        row = (await articles.find(tx, id)).article
+        for planning in (
+            articles.schedule(tx, row, "en", later, by=omar),
+            articles.unschedule(tx, row, "en", by=omar),
+        ):
+            with pytest.raises(Forbidden):
+                await planning
     await act(app, workspace, "publish", id, "en", maya)
     with pytest.raises(Forbidden):
         async with app.db.transaction(workspace) as tx:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, text, update
 from starlette.requests import HTTPConnection
 
 from plugin import bootstrap, stores
@@ -18,6 +18,7 @@ from plugin.app import App
 from plugin.crm.products import Product
 from plugin.kernel.errors import Forbidden
 from plugin.knowledge import articles, extras, reading, search, site
+from plugin.knowledge.articles import Article
 from plugin.platform import StoreProfile
 from plugin.stores import Store
 from plugin.team import Agent
@@ -415,6 +416,10 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
         secret = await extras.attach(tx, hidden, "secret.pdf", "application/pdf", b"x", by=omar)
         with pytest.raises(Forbidden):
             await extras.attach(tx, made.article, "x.pdf", "application/pdf", b"x", by=omar)
+        with pytest.raises(Forbidden):
+            await extras.detach(tx, made.article, (await extras.files(tx, shop["delivery"]))[0].id, by=omar)
+        with pytest.raises(Forbidden):
+            await extras.lead(tx, made.article, [], [], by=omar)
         goods = Product(
             store_id=store.id, external_id="1", version=datetime.now(UTC), title="Olive <oil>", status="active",
             url=f"{SHOP}/products/oil",
@@ -435,6 +440,14 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
     assert (await reader.get(at(store, f"/file/{uuid4()}/x"))).status_code == 404
     inside = (await reader.get(at(store, "/article.json?language=en&slug=how-long-does-delivery-take"))).json()
     assert "Olive &lt;oil&gt;" in inside["html"]
+    for change, status in (
+        ({"deleted_at": datetime.now(UTC)}, 404),
+        ({"deleted_at": None, "store_id": uuid4()}, 404),
+        ({"store_id": store.id}, 200),
+    ):
+        async with app.db.transaction(workspace) as tx:
+            await tx.execute(update(Article).where(Article.id == shop["delivery"]).values(change))
+        assert (await reader.get(pdf)).status_code == status, change
 
 
 async def test_one_address_gets_so_many_pages_and_no_more(
