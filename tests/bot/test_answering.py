@@ -228,6 +228,13 @@ async def test_what_a_form_wrote_is_for_the_team_alone(chat: Chat, shop: dict[st
     assert "25 SAR" in said.text
 
 
+async def test_what_the_merchant_keeps_for_a_person_goes_to_one_however_sure_the_bot_is(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, shop: dict[str, UUID]
+) -> None:
+    await set_bot(app, workspace, store, maya, answers={"delivery_cost": "person"})
+    assert reason(await chat.say("how much is delivery?")) == "for_a_person"
+
+
 async def test_a_hand_over_tells_the_team_what_was_collected(
     chat: Chat, shop: dict[str, UUID], workspace: UUID
 ) -> None:

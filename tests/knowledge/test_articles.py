@@ -227,6 +227,17 @@ async def test_a_planned_text_comes_out_at_its_time_and_not_when_the_plan_is_off
     assert (found.state("en"), found.state("ar")) == (State.PUBLISHED, State.DRAFT)
 
 
+async def test_what_is_taken_off_does_not_come_back_by_an_earlier_plan(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(en=("Sale", "one"))
+    async with app.db.transaction(workspace) as tx:
+        row = (await articles.find(tx, id)).article
+        await articles.schedule(tx, row, "en", datetime.now(UTC) + timedelta(hours=1), by=maya)
+        await articles.unpublish(tx, row, "en", by=maya)
+    assert (await look(app, workspace, id)).state("en") is State.DRAFT
+
+
 async def test_a_plan_whose_job_comes_too_early_is_kept(app: App, workspace: UUID, maya: Agent, article: Write) -> None:
     """The database's clock may be ahead of ours, and a plan may be put off."""
     id = await article(publish=False, en=("Sale", "one"))

@@ -426,8 +426,15 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
         )  # fmt: skip
         tx.add(goods)
         await tx.flush()
-        await extras.lead(tx, made.article, [goods.id, uuid4()], [policy.id, shop["hidden"]], by=maya)
+        script = Product(
+            store_id=store.id, external_id="2", version=datetime.now(UTC), title="Trap", status="active",
+            url="javascript:alert(1)",
+        )  # fmt: skip
+        tx.add(script)
+        await tx.flush()
+        await extras.lead(tx, made.article, [goods.id, script.id, uuid4()], [policy.id, shop["hidden"]], by=maya)
     page = (await reader.get(at(store, "/en/how-long-does-delivery-take"))).text
+    assert "javascript:" not in page
     assert f'<a href="{SHOP}/products/oil"><bdi>Olive &lt;oil&gt;</bdi></a>' in page
     assert f'href="{at(store, "/en/returns")}"><bdi>Returns</bdi>' in page
     pdf, png = re.findall(rf'href="{URL}(/help/[^"]+/file/[^"]+)"', page)
