@@ -33,8 +33,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-# Public by number, but inside every Azure network: its metadata and host agent.
-_NEVER = frozenset({ipaddress.ip_address("168.63.129.16")})
+# Public by what Python says of their numbers, and inside a network all the same: Azure's metadata and host agent, what
+# the IETF keeps for protocols (RFC 6890; Oracle's metadata is there), and the local addresses of old (RFC 3879).
+_NEVER = tuple(ipaddress.ip_network(one) for one in ("168.63.129.16/32", "192.0.0.0/24", "fec0::/10"))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _EXCERPT = 500
 
@@ -126,7 +127,8 @@ class Guard:
         address = _innermost(address)
         if any(address in network for network in self._networks):
             return True
-        return address.is_global and not address.is_multicast and not address.is_reserved and address not in _NEVER
+        inside = address.is_multicast or address.is_reserved or any(address in network for network in _NEVER)
+        return address.is_global and not inside
 
     def names(self, host: str) -> bool:
         """Whether the operator named this host, or a range that this address is in."""

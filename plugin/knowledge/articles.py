@@ -362,6 +362,9 @@ async def write(
         row.source_version = follows
         await tx.flush()
         return row
+    if row.publish_at is not None and by is not None:
+        # It comes out with these words, so that they are a matter of who may publish.
+        _allowed(await tx.get(Agent, by))
     current = [] if language != article.source_language else [
         one for one in found.texts.values() if one is not row and not found.outdated(one.language)
     ]  # fmt: skip
@@ -386,9 +389,23 @@ async def write(
 
 
 async def restore(tx: Tx, article: Article, language: str, number: int, *, by: UUID) -> ArticleText:
-    """Take an earlier version up again, as a new one: nothing that was written in between is lost."""
+    """Take an earlier version up again, as a new one: nothing that was written in between is lost.
+
+    A translation is behind again where its source changed after that version, until somebody says that it is fine.
+    """
     old = await version(tx, article.id, language, number)
-    return await write(tx, article, language, old.title, old.body, by=by)
+    before = (await find(tx, article.id)).texts[language].source_version
+    row = await write(tx, article, language, old.title, old.body, by=by)
+    if language != article.source_language:
+        then = await tx.scalar(
+            select(func.coalesce(func.max(ArticleVersion.number), 0)).where(
+                ArticleVersion.workspace_id == tx.workspace_id, ArticleVersion.article_id == article.id,
+                ArticleVersion.language == article.source_language, ArticleVersion.at <= old.at,
+            )
+        )  # fmt: skip
+        row.source_version = min(before, then)
+        await tx.flush()
+    return row
 
 
 async def up_to_date(tx: Tx, article: Article, language: str) -> None:

@@ -426,15 +426,21 @@ async def _as_before(tx: Tx, article: Article, row: ArticleText, step: Step, by:
     if shown and step.shown is None:
         await articles.unpublish(tx, article, step.language, by=by)
     elif shown and step.shown != step.version:
-        await articles.restore(tx, article, step.language, step.shown or 0, by=by.id)
+        await _words_of(tx, article, step.language, step.shown or 0, by)
         await articles.publish(tx, article, step.language, by=by)
     if step.before:
-        await articles.restore(tx, article, step.language, step.before, by=by.id)
+        await _words_of(tx, article, step.language, step.before, by)
     elif _added(article, step):
         await articles.drop(tx, article, step.language)
     # Else the next import would take what is here for a change that somebody made here.
     imported = {code: came for code, came in article.imported.items() if code != step.language}
     article.imported = imported if step.came is None else {**imported, step.language: step.came}
+
+
+async def _words_of(tx: Tx, article: Article, language: str, number: int, by: Agent) -> None:
+    """The words of an earlier version. A translation counts as made from its source as before: that goes back too."""
+    old = await articles.version(tx, article.id, language, number)
+    await articles.write(tx, article, language, old.title, old.body, by=by.id)
 
 
 async def prune(tx: Tx) -> None:

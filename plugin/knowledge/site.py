@@ -274,8 +274,9 @@ class Site:
         """https://www.sitemaps.org/protocol.html, with each page's other languages: 50 000 addresses are the most of a
         file, three languages of 10 000 articles fit."""
         every, fronts = await seen.every(), await seen.languages()
+        slugs = {one.id: one.slug for one in await articles.collections(seen.tx)}
         # Fourteen megabytes at the most: made beside the event loop.
-        text = await asyncio.to_thread(_map, home(self.app.settings.public_url, store), every, fronts)
+        text = await asyncio.to_thread(_map, home(self.app.settings.public_url, store), every, fronts, slugs)
         return Shown(body=Markup(text), kind="application/xml")  # noqa: S704 - `_map` escapes
 
     def document(self, store: Store, asked: Asked, made: Shown) -> str:
@@ -363,22 +364,36 @@ class Site:
         )  # fmt: skip
 
 
-def _map(base: str, every: Mapping[UUID, Sequence[Text]], fronts: Sequence[str]) -> str:
-    lines = [f"<url><loc>{escape(f'{base}/{code}')}</loc></url>" for code in fronts]
+def _map(base: str, every: Mapping[UUID, Sequence[Text]], fronts: Sequence[str], slugs: Mapping[UUID, str]) -> str:
+    """`slugs`: the collections' own. A collection is there in the languages that something of it is in."""
+    held: dict[UUID, set[str]] = {}
+    for one in (one for texts in every.values() for one in texts):
+        if one.collection_id is not None and one.collection_id in slugs:
+            held.setdefault(one.collection_id, set()).add(one.language)
+    lines = _entries([(code, f"{base}/{code}", None) for code in fronts])
+    for id, codes in held.items():
+        lines += _entries([(code, shelf_address(base, code, slugs[id]), None) for code in sorted(codes)])
+    now = datetime.now(UTC)
     for texts in every.values():
-        places = [(one, escape(f"{base}/{one.language}/{quote(one.slug)}")) for one in texts]
-        links = "".join(
-            f'<xhtml:link rel="alternate" hreflang="{one.language}" href="{place}"/>' for one, place in places
+        lines += _entries(
+            [(one.language, f"{base}/{one.language}/{quote(one.slug)}", one.since or now) for one in texts]
         )
-        lines += [
-            f"<url><loc>{place}</loc>"
-            f"<lastmod>{(one.since or datetime.now(UTC)).date().isoformat()}</lastmod>{links}</url>"
-            for one, place in places
-        ]
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" '
         f'xmlns:xhtml="http://www.w3.org/1999/xhtml">{"".join(lines)}</urlset>'
     )
+
+
+def _entries(places: Sequence[tuple[str, str, datetime | None]]) -> list[str]:
+    """One page in its languages: code, address, and since when it is as it is."""
+    links = "".join(
+        f'<xhtml:link rel="alternate" hreflang="{code}" href="{escape(place)}"/>' for code, place, _since in places
+    )
+    return [
+        f"<url><loc>{escape(place)}</loc>{f'<lastmod>{since.date().isoformat()}</lastmod>' if since else ''}"
+        f"{links}</url>"
+        for _code, place, since in places
+    ]
 
 
 class _Page:

@@ -1,28 +1,32 @@
 """Discount codes that the bot gives, on both platforms: only to whom an order is proven, within limits, once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from plugin.bot import bots, flow_book, gifts
 from plugin.bot.allowed import Giving, Verdict, Wish, judge
+from plugin.bot.flow_book import BotFlowRun
 from plugin.bot.flows import Action, Do, Flow, Trigger
 from plugin.bot.gifts import BotGift
 from plugin.bot.turns import BotTurn
+from plugin.conversations import conversations as threads
 from plugin.conversations import messages
-from plugin.conversations.conversations import Conversation, Shopper
+from plugin.conversations.conversations import Conversation, Shopper, Status
 from plugin.conversations.messages import Message
+from plugin.crm.orders import Order
 from plugin.crm.visitors import Visitor
 from plugin.kernel import jobs
 from plugin.kernel.db import new_id
 from plugin.kernel.errors import Conflict, Forbidden
 from plugin.reactions import TASKS
 from plugin.returns.proof import OrderProof
-from plugin.team import Role
+from plugin.team import AuditEntry, Role
 from tests.actions.conftest import Killed, Till, _rest
 
 _OURS = ("answer_by_bot", "give_discount", "carry_out", "tell_gift")
@@ -115,6 +119,20 @@ async def open_shop(till: Till, value: str = "10%", **giving: Any) -> None:
         await flow_book.switch(tx, row, True, by=till.agent)
 
 
+async def copied(till: Till) -> UUID:
+    """Another order like the till's."""
+    second = new_id()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO orders SELECT (jsonb_populate_record(o, jsonb_build_object('id', CAST(:id AS text), "
+                "'external_id', '2nd'))).* FROM orders o WHERE id = :order"
+            ),
+            {"id": str(second), "order": till.order_id},
+        )
+    return second
+
+
 async def gift_of(till: Till) -> BotGift:
     async with till.app.db.transaction(till.workspace) as tx:
         return (await tx.scalars(select(BotGift).where(BotGift.workspace_id == tx.workspace_id))).one()
@@ -192,9 +210,14 @@ async def test_above_the_threshold_an_agent_decides_within_their_own_limit(till:
     gift = await gift_of(till)
     assert (gift.state, await codes(till)) == (gifts.ASKED, [])
     assert (await shopper.talk()).waiting_since is not None
-    small = await till.person(Role.AGENT, refund_limit=100)
+    currency = (await till.ours()).currency
+    clerk = await till.person(Role.ADMIN)
+    small = await till.person(Role.AGENT, rights=["refund"], refund_limits={currency: 1})
     async with till.app.db.transaction(till.workspace) as tx:
-        with pytest.raises(Forbidden):
+        for verdict in (gifts.approve(tx, gift.id, by=clerk), gifts.decline(till.app, tx, gift.id, by=clerk)):
+            with pytest.raises(Forbidden):
+                await verdict
+        with pytest.raises(Forbidden, match="more than you may give back"):
             await gifts.approve(tx, gift.id, by=small)
     async with till.app.db.transaction(till.workspace) as tx:
         await gifts.approve(tx, gift.id, by=till.agent)
@@ -218,6 +241,9 @@ async def test_declined_it_is_said_and_nothing_is_made(till: Till, shopper: Aski
     await work(till)
     assert await codes(till) == []
     assert "not possible" in (await shopper.heard())[-1]
+    async with till.app.db.transaction(till.workspace) as tx:
+        kinds = list(await tx.scalars(select(AuditEntry.kind).where(AuditEntry.subject_id == till.order_id)))
+    assert kinds == ["orders.discount_declined"]
 
 
 @pytest.mark.parametrize("trouble", ["kill", "lose", "cut"])
@@ -247,6 +273,68 @@ async def test_a_store_that_refuses_is_told_to_both(till: Till, shopper: Asking)
     assert (await gift_of(till)).state == gifts.FAILED
     assert "A colleague looks into it" in (await shopper.heard())[-1]
     assert (await shopper.talk()).waiting_since is not None
+
+
+async def test_codes_that_were_never_made_or_that_are_long_ago_count_no_more(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till, per_day=1, within_days=30)
+    shopper = Asking(till)
+    await shopper.begin()
+
+    async def age(state: str, days: int) -> None:
+        async with till.app.db.transaction(till.workspace) as tx:
+            moment = func.now() - timedelta(days=days)
+            await tx.execute(update(BotGift).values(state=state, created_at=moment))
+
+    for at, (state, days, gives) in enumerate(
+        [(gifts.FAILED, 0, True), (gifts.DECLINED, 0, True), (gifts.MADE, 29, False), (gifts.MADE, 31, True)]
+    ):
+        if not at:
+            await shopper.say()
+        await age(state, days)
+        before = len(await codes(till))
+        # Another conversation: a flow begins in one only so often.
+        async with till.app.db.transaction(till.workspace) as tx:
+            await tx.execute(update(BotFlowRun).values(created_at=func.now() - timedelta(days=400)))
+            talk = await tx.get(Conversation, (await shopper.talk()).id)
+            assert talk is not None
+            await threads.turn(tx, talk, Status.RESOLVED, by=till.agent)
+        await shopper.say()
+        assert len(await codes(till)) - before == int(gives), (state, days)
+
+
+async def test_a_store_that_stays_away_is_asked_for_minutes_and_then_a_colleague_looks(
+    shopify_till: Till,
+) -> None:
+    till = shopify_till
+    await open_shop(till)
+    shopper = Asking(till)
+    await shopper.begin()
+    till.wire.broken = True
+    await shopper.say()
+    assert (await gift_of(till)).state == gifts.GOING
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(BotGift).values(decided_at=func.now() - timedelta(minutes=11)))
+    await hurry(till)
+    await work(till)
+    assert (await gift_of(till)).state == gifts.FAILED
+    assert "A colleague looks into it" in (await shopper.heard())[-1]
+
+
+async def test_one_browser_gets_one_code_whosever_orders_it_proves(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    second = await copied(till)
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).values(customer_id=None))
+    shopper = Asking(till)
+    await shopper.begin()
+    await shopper.say()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(OrderProof).values(order_id=second))
+    await shopper.say()
+    assert (await shopper.heard())[-1].startswith("There was a discount code for you")
+    assert len(await codes(till)) == 1
 
 
 async def test_many_at_once_stay_below_the_cap_of_the_day(shopify_till: Till) -> None:
@@ -279,6 +367,83 @@ async def test_who_looks_while_another_is_counted_waits_for_them(
     await asyncio.gather(*(one.say() for one in many))
     await work(till)
     assert len(await codes(till)) == 1
+
+
+async def test_a_guest_who_proves_one_order_in_two_browsers_is_one_customer(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == till.order_id).values(customer_id=None))
+    phone, laptop = Asking(till), Asking(till)
+    for one in (phone, laptop):
+        await one.begin()
+        await one.say()
+    assert len(await codes(till)) == 1
+    assert (await laptop.heard())[-1].startswith("There was a discount code for you")
+
+
+async def test_a_customer_with_two_orders_in_two_browsers_is_one_customer(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    second = await copied(till)
+    phone = Asking(till)
+    await phone.begin()
+    await phone.say()
+    laptop = Asking(replace(till, order_id=second))
+    await laptop.begin()
+    await laptop.say()
+    assert len(await codes(till)) == 1
+    assert (await laptop.heard())[-1].startswith("There was a discount code for you")
+
+
+async def test_an_order_that_was_cancelled_earns_none(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till)
+    shopper = Asking(till)
+    await shopper.begin()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == till.order_id).values(cancelled_at=func.now()))
+    await shopper.say()
+    assert await codes(till) == []
+    assert "Find your order" in (await shopper.heard())[0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "gives"),
+    [
+        ({"channels": ["email"]}, False),
+        ({"channels": ["chat"]}, True),
+        ({"hours": "closed"}, False),
+        ({"hours": "open"}, True),
+        ({"segments": ["tag:vip"]}, False),
+        ({"on": False}, False),
+    ],
+)
+async def test_a_code_is_given_only_where_when_and_to_whom_the_merchant_wants(
+    shopify_till: Till, terms: dict[str, Any], gives: bool
+) -> None:
+    till = shopify_till
+    await open_shop(till)
+    async with till.app.db.transaction(till.workspace) as tx:
+        bot = await bots.ready(tx, till.connection.store_id)
+        bot.may = {"discount": terms}
+    shopper = Asking(till)
+    await shopper.begin()
+    await shopper.say()
+    assert len(await codes(till)) == int(gives)
+    assert (await shopper.heard())[0].startswith("You get" if gives else "I cannot give a discount")
+
+
+async def test_an_amount_is_taken_off_in_the_stores_own_currency_alone(shopify_till: Till) -> None:
+    till = shopify_till
+    await open_shop(till, "500", amount=1000, free_amount=1000)
+    shopper = Asking(till)
+    await shopper.begin()
+    async with till.app.db.transaction(till.workspace) as tx:
+        await tx.execute(update(Order).where(Order.id == till.order_id).values(currency="XTS"))
+    await shopper.say()
+    assert await codes(till) == []
+    assert (await shopper.heard())[0].startswith("I cannot give a discount")
 
 
 async def test_whoever_asks_for_a_discount_gets_one_where_the_merchant_wants_that(shopify_till: Till) -> None:

@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from plugin.app import App
 from plugin.bot import answering, turns
 from plugin.bot.turns import BotTurn
-from plugin.conversations import conversations, messages, tags, teams
+from plugin.conversations import conversations, messages, presence, tags, teams
 from plugin.conversations.conversations import ByRule, Conversation
+from plugin.conversations.messages import Message
 from plugin.kernel.db import new_id
 from plugin.kernel.events import Event
 from plugin.stores import Store
@@ -227,6 +228,13 @@ async def test_what_a_form_wrote_is_for_the_team_alone(chat: Chat, shop: dict[st
     assert "25 SAR" in said.text
 
 
+async def test_what_the_merchant_keeps_for_a_person_goes_to_one_however_sure_the_bot_is(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, shop: dict[str, UUID]
+) -> None:
+    await set_bot(app, workspace, store, maya, answers={"delivery_cost": "person"})
+    assert reason(await chat.say("how much is delivery?")) == "for_a_person"
+
+
 async def test_a_hand_over_tells_the_team_what_was_collected(
     chat: Chat, shop: dict[str, UUID], workspace: UUID
 ) -> None:
@@ -336,6 +344,28 @@ async def test_where_it_is_off_it_says_nothing(
     await set_bot(app, workspace, store, maya, **values)
     assert await chat.say("how much is delivery?") is None
     assert (await chat.talk()).waiting_since is not None
+
+
+async def test_one_that_is_for_when_nobody_is_there_speaks_only_then_and_ends_what_it_began(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, noa: Agent, shop: dict[str, UUID], models: Models
+) -> None:
+    models.reads("do you deliver abroad?", "delivery_cost")
+    await set_bot(app, workspace, store, maya, hours="away")
+    await presence.agent_here(app.hub, workspace, noa.id)
+    assert await chat.say("how much is delivery?") is None
+    await presence.agent_gone(app.hub, workspace, noa.id)
+    assert await chat.say("how much is delivery?") is not None
+    await presence.agent_here(app.hub, workspace, noa.id)
+    assert await chat.say("do you engrave rings?") is not None, "it does not fall silent in the middle"
+
+
+async def test_what_waited_for_an_hour_is_for_people(
+    chat: Chat, app: App, workspace: UUID, shop: dict[str, UUID]
+) -> None:
+    await chat.write("how much is delivery?")
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(Message).values(created_at=datetime.now(UTC) - timedelta(hours=2)))
+    assert await chat.settle() is None
 
 
 async def test_a_greeting_is_answered_and_thanks_end_it(chat: Chat, shop: dict[str, UUID]) -> None:

@@ -8,20 +8,23 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from plugin.app import App
 from plugin.bot import answering, composing
 from plugin.bot.bots import Bot
+from plugin.bot.flows import Say, Trigger
 from plugin.bot.grounding import INSTRUCTIONS
-from plugin.conversations.conversations import Shopper
+from plugin.conversations import presence
+from plugin.conversations.conversations import TABLE, Shopper
 from plugin.crm.visitors import Visitor
 from plugin.kernel.http import Http
 from plugin.knowledge import articles
 from plugin.model import calls
 from plugin.model.calls import ModelCall
 from plugin.team import Agent
-from tests.bot.conftest import UNSURE, Chat, Models, set_bot
+from tests.bot.conftest import UNSURE, Chat, Models, set_bot, settle
+from tests.bot.test_flow_chat import put
 from tests.model.conftest import KEY, Stub, said, set_model
 from tests.model.conftest import stub as stub
 
@@ -67,7 +70,8 @@ async def test_an_answer_that_stands_in_the_articles_is_said_with_its_source(tal
 
 async def test_a_bot_that_is_sure_asks_nobody(talking: Chat, models: Models, stub: Stub) -> None:
     models.reads("what does delivery cost?", "delivery_cost")
-    for text in ("what does delivery cost?", "hello", "I want to talk to a person", "thanks"):
+    person = "I want to talk to a person"
+    for text in ("what does delivery cost?", "hello", f"{ASKED} {person}.", person, "thanks"):
         await talking.say(text)
     assert stub.bodies == []
 
@@ -95,6 +99,41 @@ async def test_what_is_asked_in_a_language_that_it_does_not_speak_is_sent_to_no_
     grounded(stub, "Rings are engraved.")
     assert await talking.say(ASKED) is None
     assert stub.bodies == []
+
+
+@pytest.mark.parametrize("why", ["segment", "handed", "flow", "full", "letter", "somebody"])
+async def test_what_the_bot_does_not_answer_itself_is_sent_to_no_model(
+    talking: Chat, workspace: UUID, store: Any, maya: Agent, stub: Stub, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = talking.app
+    match why:
+        case "segment":
+            await set_bot(app, workspace, store, maya, segments=["tag:vip"])
+        case "handed":
+            await talking.say("I want to talk to a person")
+        case "flow":
+            await put(app, workspace, maya, Trigger(words=("ten letters",)), Say("hello", {"en": "Rings, then."}))
+        case "full":
+            monkeypatch.setattr(answering, "MOST_A_DAY", 1)
+            await talking.say("hello")
+        case "letter":
+            await set_bot(app, workspace, store, maya, email=True)
+        case "somebody":
+            await set_bot(app, workspace, store, maya, hours="away")
+            await presence.agent_here(app.hub, workspace, maya.id)
+    grounded(stub, "Yes, rings are engraved with up to ten letters. It takes two days.")
+    await talking.write(ASKED)
+    if why == "letter":
+        async with app.db.transaction(workspace) as tx:
+            await tx.execute(update(TABLE).values(channel="email"))
+    await settle(app, workspace)
+    assert stub.bodies == []
+
+
+async def test_a_model_says_the_same_to_the_same_question_once(talking: Chat, stub: Stub) -> None:
+    grounded(stub, "Yes, rings are engraved with up to ten letters. It takes two days.")
+    assert (await reason(talking))[1] == "written_by_model"
+    assert (await reason(talking))[1] != "written_by_model"
 
 
 async def test_nothing_personal_leaves(

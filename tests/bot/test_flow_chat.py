@@ -253,12 +253,37 @@ async def test_the_bot_answers_only_the_segments_that_it_is_for(
     assert await chat.say("start here") is not None
 
 
+@pytest.mark.parametrize(
+    ("deed", "asked", "topic"),
+    [
+        ("orders", "where is my order", "track_order"),
+        ("screens", "I want to send it back", "return_item"),
+        ("goods", "do you have it in stock", "availability"),
+    ],
+)
+@pytest.mark.parametrize("terms", [{"on": False}, {"channels": ["email"]}, {"hours": "closed"}])
 async def test_what_the_bot_may_not_do_goes_to_a_person(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, models: Models, deed: str, asked: str, topic: str,
+    terms: dict[str, object],
+) -> None:  # fmt: skip
+    models.reads(asked, topic)
+    await set_bot(app, workspace, store, maya, may={deed: terms})
+    assert reason(await chat.say(asked)) == "for_a_person"
+
+
+async def test_a_code_for_everybody_is_told_only_where_discounts_may_be_spoken_of(
     chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, models: Models
 ) -> None:
-    models.reads("where is my order", "track_order")
-    await set_bot(app, workspace, store, maya, may={"orders": {"on": False}})
-    assert reason(await chat.say("where is my order")) == "for_a_person"
+    for asked in ("is there a code?", "any code today?"):
+        models.reads(asked, "discounts")
+    await set_bot(app, workspace, store, maya, discount={"public_code": "WELCOME"}, may={"discount": {"on": False}})
+    said = await chat.say("is there a code?")
+    assert said is not None
+    assert "WELCOME" not in said.text
+    await set_bot(app, workspace, store, maya, discount={"public_code": "WELCOME"}, may={})
+    said = await chat.say("any code today?")
+    assert said is not None
+    assert "WELCOME" in said.text
 
 
 async def test_buttons_are_those_of_flows_that_are_on_in_this_store_and_page(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from plugin.app import App
-from plugin.bot import lessons
+from plugin.bot import lessons, models
 from plugin.bot.alike import Phrasings
 from plugin.bot.lessons import BotLesson
 from plugin.kernel.errors import AhlanError, Conflict, Forbidden
@@ -67,6 +67,22 @@ async def test_the_bot_has_so_many_lessons_and_no_more(
             await lessons.propose(tx, maya, "do you cook", "outside")
         await lessons.decline(tx, first, by=maya)
         await lessons.propose(tx, maya, "do you paint", "outside")
+
+
+async def test_what_waits_is_put_right_by_who_may_decide_and_only_while_it_waits(
+    app: App, workspace: UUID, omar: Agent, maya: Agent
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        lesson = await lessons.propose(tx, omar, "do you sing", "outside")
+        with pytest.raises(Forbidden):
+            await lessons.revise(tx, lesson, "do you hum", "outside", by=omar)
+        with pytest.raises(Forbidden):
+            await models.ask_refit(tx, by=omar)
+        await lessons.revise(tx, lesson, "do you dance", "outside", by=maya)
+        await lessons.approve(tx, lesson, by=maya)
+        with pytest.raises(Conflict):
+            await lessons.revise(tx, lesson, "do you hum", "outside", by=maya)
+    assert lesson.text == "do you dance"
 
 
 @pytest.mark.parametrize("target", ["", "article:x", "topic:nothing", "article:00000000-0000-0000-0000-000000000000"])

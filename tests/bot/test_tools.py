@@ -11,6 +11,7 @@ from plugin.bot import answering, turns
 from plugin.bot.thinking import title_of
 from plugin.conversations import messages, teams
 from plugin.conversations.conversations import TABLE, Conversation, Shopper
+from plugin.conversations.letters import Letter
 from plugin.crm import sync
 from plugin.crm.customers import Customer
 from plugin.crm.orders import Order
@@ -419,6 +420,26 @@ async def test_a_machine_at_the_other_end_of_letters_is_answered_a_few_times_a_d
     async with app.db.transaction(workspace) as tx:
         told = [one.text for one in await messages.thread(tx, talk) if one.author == "bot" and one.kind == "message"]
     assert told == ["By card."]
+
+
+async def test_a_letter_that_a_machine_wrote_is_answered_by_nobody(
+    chat: Chat, app: App, workspace: UUID, store: Store, maya: Agent, models: Models, article: Write
+) -> None:
+    pay = str(await article(en=("Pay", "By card.")))
+    await set_bot(app, workspace, store, maya, email=True, answers={"payment_methods": pay})
+    models.reads("how can I pay?", "payment_methods")
+    await chat.write("how can I pay?")
+    talk = (await chat.talk()).id
+    async with app.db.transaction(workspace) as tx:
+        await tx.execute(update(TABLE).where(TABLE.c.id == talk).values(channel="email"))
+        (said,) = await messages.thread(tx, talk)
+        tx.add(Letter(
+            store_id=store.id, conversation_id=talk, message_id=said.id, incoming=True, external_id="<1@x.example>",
+            party="dana@x.example", automatic="auto-replied",
+        ))  # fmt: skip
+    await settle(chat.app, workspace)
+    async with app.db.transaction(workspace) as tx:
+        assert [one.author for one in await messages.thread(tx, talk)] == ["shopper"]
 
 
 async def test_in_a_letter_there_is_an_answer_or_nothing(

@@ -79,6 +79,26 @@ async def test_versions_are_kept_and_one_is_taken_up_again_as_a_new_one(
     assert {one.agent_id for one in kept} == {maya.id}
 
 
+async def test_a_translation_that_is_taken_up_again_is_behind_where_its_source_went_on(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(en=("Delivery", "Three days."), ar=("التوصيل", "ثلاثة أيام."))
+    await save(app, workspace, maya, id, "ar", "ثلاثة أيام!")
+    async with app.db.transaction(workspace) as tx:
+        await articles.restore(tx, (await articles.find(tx, id)).article, "ar", 1, by=maya.id)
+    assert not (await look(app, workspace, id)).outdated("ar"), "its source is as it was"
+    await save(app, workspace, maya, id, "en", "Five days.")
+    await act(app, workspace, "publish", id, "en", maya)
+    async with app.db.transaction(workspace) as tx:
+        await articles.restore(tx, (await articles.find(tx, id)).article, "ar", 2, by=maya.id)
+    assert (await look(app, workspace, id)).outdated("ar"), "it still says three"
+    await save(app, workspace, maya, id, "ar", "خمسة أيام.")
+    assert not (await look(app, workspace, id)).outdated("ar")
+    async with app.db.transaction(workspace) as tx:
+        await articles.restore(tx, (await articles.find(tx, id)).article, "ar", 1, by=maya.id)
+    assert (await look(app, workspace, id)).outdated("ar")
+
+
 async def test_so_many_versions_are_kept_and_the_one_that_shoppers_see(
     app: App, workspace: UUID, maya: Agent, article: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +141,15 @@ async def test_an_agent_writes_and_an_administrator_publishes(
     for verb in ("publish", "unpublish"):
         with pytest.raises(Forbidden):
             await act(app, workspace, verb, id, "en", omar)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with app.db.transaction(workspace) as tx:
+        row = (await articles.find(tx, id)).article
+        for planning in (
+            articles.schedule(tx, row, "en", later, by=omar),
+            articles.unschedule(tx, row, "en", by=omar),
+        ):
+            with pytest.raises(Forbidden):
+                await planning
     await act(app, workspace, "publish", id, "en", maya)
     with pytest.raises(Forbidden):
         async with app.db.transaction(workspace) as tx:
@@ -149,6 +178,9 @@ async def test_who_may_not_publish_takes_nothing_from_shoppers_by_any_way(
             await articles.arrange(tx, row, collection_id=None, related=[], store_id=elsewhere, by=omar)
         with pytest.raises(Forbidden):
             await articles.rename(tx, row, "en", "elsewhere", by=omar)
+        # At its time it comes out with the words that it has then.
+        with pytest.raises(Forbidden):
+            await articles.write(tx, other, "en", "Later", "two", by=omar.id)
         # What shoppers do not notice is a writer's.
         await articles.arrange(tx, row, collection_id=None, related=[planned], store_id=None, by=omar)
         await articles.rename(tx, other, "en", "sooner", by=omar)
@@ -193,6 +225,17 @@ async def test_a_planned_text_comes_out_at_its_time_and_not_when_the_plan_is_off
         assert await jobs.run(app.db, app, TASKS, workspace, rung[code])
     found = await look(app, workspace, id)
     assert (found.state("en"), found.state("ar")) == (State.PUBLISHED, State.DRAFT)
+
+
+async def test_what_is_taken_off_does_not_come_back_by_an_earlier_plan(
+    app: App, workspace: UUID, maya: Agent, article: Write
+) -> None:
+    id = await article(en=("Sale", "one"))
+    async with app.db.transaction(workspace) as tx:
+        row = (await articles.find(tx, id)).article
+        await articles.schedule(tx, row, "en", datetime.now(UTC) + timedelta(hours=1), by=maya)
+        await articles.unpublish(tx, row, "en", by=maya)
+    assert (await look(app, workspace, id)).state("en") is State.DRAFT
 
 
 async def test_a_plan_whose_job_comes_too_early_is_kept(app: App, workspace: UUID, maya: Agent, article: Write) -> None:

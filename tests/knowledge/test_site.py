@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, text, update
 from starlette.requests import HTTPConnection
 
 from plugin import bootstrap, stores
@@ -18,6 +18,7 @@ from plugin.app import App
 from plugin.crm.products import Product
 from plugin.kernel.errors import Forbidden
 from plugin.knowledge import articles, extras, reading, search, site
+from plugin.knowledge.articles import Article
 from plugin.platform import StoreProfile
 from plugin.stores import Store
 from plugin.team import Agent
@@ -170,12 +171,17 @@ async def test_the_site_map_lists_every_published_text_once(
     answer = await reader.get(at(store, "/sitemap.xml"))
     root = ElementTree.fromstring(answer.content)
     places = [one.text for one in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
-    assert len(places) == len(set(places)) == 5
+    assert len(places) == len(set(places)) == 7
     assert not [place for place in places if place and "secret" in place]
-    links = [dict(one.attrib) for one in root.iter("{http://www.w3.org/1999/xhtml}link")]
-    assert {one["rel"] for one in links} == {"alternate"}
-    assert {one["hreflang"] for one in links} == {"ar", "en"}
-    assert {one["href"] for one in links} <= set(places)
+    assert f"{URL}{at(store, '/ar/c/orders')}" in places, "a shelf, in the languages that it holds something in"
+    for entry in root.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}url"):
+        links = [dict(one.attrib) for one in entry.iter("{http://www.w3.org/1999/xhtml}link")]
+        assert {one["rel"] for one in links} == {"alternate"}
+        assert {one["href"] for one in links} <= set(places)
+        place = entry.findtext("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")
+        assert place in {one["href"] for one in links}
+        alone = place == f"{URL}{at(store, '/en/returns')}"
+        assert {one["hreflang"] for one in links} == ({"en"} if alone else {"ar", "en"}), place
 
 
 async def shelved(app: App, workspace: UUID, many: int) -> None:
@@ -410,14 +416,25 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
         secret = await extras.attach(tx, hidden, "secret.pdf", "application/pdf", b"x", by=omar)
         with pytest.raises(Forbidden):
             await extras.attach(tx, made.article, "x.pdf", "application/pdf", b"x", by=omar)
+        with pytest.raises(Forbidden):
+            await extras.detach(tx, made.article, (await extras.files(tx, shop["delivery"]))[0].id, by=omar)
+        with pytest.raises(Forbidden):
+            await extras.lead(tx, made.article, [], [], by=omar)
         goods = Product(
             store_id=store.id, external_id="1", version=datetime.now(UTC), title="Olive <oil>", status="active",
             url=f"{SHOP}/products/oil",
         )  # fmt: skip
         tx.add(goods)
         await tx.flush()
-        await extras.lead(tx, made.article, [goods.id, uuid4()], [policy.id, shop["hidden"]], by=maya)
+        script = Product(
+            store_id=store.id, external_id="2", version=datetime.now(UTC), title="Trap", status="active",
+            url="javascript:alert(1)",
+        )  # fmt: skip
+        tx.add(script)
+        await tx.flush()
+        await extras.lead(tx, made.article, [goods.id, script.id, uuid4()], [policy.id, shop["hidden"]], by=maya)
     page = (await reader.get(at(store, "/en/how-long-does-delivery-take"))).text
+    assert "javascript:" not in page
     assert f'<a href="{SHOP}/products/oil"><bdi>Olive &lt;oil&gt;</bdi></a>' in page
     assert f'href="{at(store, "/en/returns")}"><bdi>Returns</bdi>' in page
     pdf, png = re.findall(rf'href="{URL}(/help/[^"]+/file/[^"]+)"', page)
@@ -430,6 +447,14 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
     assert (await reader.get(at(store, f"/file/{uuid4()}/x"))).status_code == 404
     inside = (await reader.get(at(store, "/article.json?language=en&slug=how-long-does-delivery-take"))).json()
     assert "Olive &lt;oil&gt;" in inside["html"]
+    for change, status in (
+        ({"deleted_at": datetime.now(UTC)}, 404),
+        ({"deleted_at": None, "store_id": uuid4()}, 404),
+        ({"store_id": store.id}, 200),
+    ):
+        async with app.db.transaction(workspace) as tx:
+            await tx.execute(update(Article).where(Article.id == shop["delivery"]).values(change))
+        assert (await reader.get(pdf)).status_code == status, change
 
 
 async def test_one_address_gets_so_many_pages_and_no_more(

@@ -151,6 +151,15 @@ async def test_it_is_left_alone_after_failing_and_tried_again_once(
     assert await _ask(local, workspace) == "well again"
 
 
+def test_a_pause_grows_and_is_never_longer_than_a_quarter_of_an_hour() -> None:
+    now = datetime.now(UTC)
+    pauses = [calls._paused(times, ModelError(Trouble.FAILED), now) for times in range(1, 40)]
+    assert pauses[:2] == [None, None]
+    lengths = [pause - now for pause in pauses[2:] if pause is not None]
+    assert lengths[:3] == [timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120)]
+    assert set(lengths[8:]) == {timedelta(minutes=15)}
+
+
 async def test_a_server_that_says_when_is_left_alone_until_then(
     local: App, workspace: UUID, stub: Stub, model: ModelSettings
 ) -> None:
@@ -177,15 +186,18 @@ async def test_a_days_tokens_end_and_many_at_once_do_not_pass_them(local: App, w
     assert sum(line.outcome == calls.BUDGET for line in await _log(local, workspace)) == 6
 
 
-async def test_money_ends_too(local: App, workspace: UUID, stub: Stub) -> None:
+@pytest.mark.parametrize("limit", ["money_day", "money_month"])
+async def test_money_ends_too(local: App, workspace: UUID, stub: Stub, limit: str) -> None:
     million = settings.MILLION
     await set_model(
-        local, workspace, stub, currency="USD", price_in=10 * million, price_out=40 * million, money_month=8_000
+        local, workspace, stub, currency="USD", price_in=10 * million, price_out=40 * million, **{limit: 8_000}
     )
+    async with local.db.transaction(workspace) as tx:
+        # What was paid in another currency says nothing about this one.
+        tx.add(ModelCall(purpose=Use.BOT, outcome=calls.DONE, model="stub", currency="ILS", cost=1_000_000))
     stub.says("ok")
     assert await _ask(local, workspace) == "ok"
-    (line,) = await _log(local, workspace)
-    assert line.cost == 120 * 10 + 30 * 40
+    assert (await _log(local, workspace))[-1].cost == 120 * 10 + 30 * 40
     assert await _ask(local, workspace) == "ok"
     assert await _fails(local, workspace) == calls.BUDGET
 
