@@ -205,6 +205,6 @@ def in_batches(embedder: Embedder, texts: Sequence[str]) -> Floats:
     found = np.empty((len(texts), OF_MESSAGE * DIMENSION), dtype=np.float32)
     for at in range(0, len(texts), _BATCH):
         found[at : at + _BATCH] = embedder.messages(texts[at : at + _BATCH])
-    # Before somebody makes matrices of them: what the model took on the way would stay beside those.
-    give_back()
+        # What the model took on the way would stay beside what the next batch takes, in holes of other sizes.
+        give_back()
     return found

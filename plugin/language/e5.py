@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 _TOGETHER = 32
 """Texts that are read at once, at most."""
 
-_SQUARE = 512 * 512
+_SQUARE = 256 * 256
 """Pairs of tokens that are looked at at once: twelve heads keep a number of each."""
 
 
@@ -47,6 +47,7 @@ class E5:
             subprocess.run(command, check=True)  # noqa: S603 - our own module
             self._session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._inputs = [one.name for one in self._session.get_inputs()]
+        self._weights.let_go()
 
     @property
     def width(self) -> int:
@@ -77,9 +78,6 @@ class E5:
             order, now = order[:-room], order[-room:]
             for at, mean in zip(now, self._means([read[at] for at in now]), strict=True):
                 found[owners[at]] += len(read[at]) * mean
-        if len(read) > _TOGETHER:
-            # Many texts look up words all over a table of 54 MB.
-            self._weights.let_go()
         found /= np.maximum(np.linalg.norm(found, axis=2, keepdims=True), 1e-6)
         return found.reshape(len(texts), 2 * self.width)
 

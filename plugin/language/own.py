@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin.language.book import UNSURE, WRONG, Answer, Book, Heard, answered
+from plugin.language.memory import give_back
 from plugin.language.topics import (
     ENOUGH_OUTSIDE,
     OwnSpelling,
@@ -71,7 +72,7 @@ class Check:
 class OwnBook:
     """The shared book with what one workspace taught. Answers as a Book does."""
 
-    def __init__(self, base: Book, taught: Sequence[Taught], vectors: Floats) -> None:
+    def __init__(self, base: Book, taught: Sequence[Taught], vectors: NDArray[np.floating[Any]]) -> None:
         """`vectors` are `Embedder.messages` of the texts, which are as they were heard. No example: the base alone."""
         shared = base.topics
         if shared.ground is None:
@@ -82,14 +83,13 @@ class OwnBook:
         self._number = {name: at for at, name in enumerate(self.names)}
         self._spelled = OwnSpelling(shared.spelled, [one.text for one in taught])
         languages = [one.language for one in taught]
-        self._known: NDArray[np.floating[Any]] = shared.centred(vectors, languages)
+        # In half the room, as many workspaces share this process.
+        self._known: NDArray[np.float16] = shared.centred(vectors, languages).astype(np.float16)
         self._links = self._linked([one.text for one in taught])
         self._topic = self._placed(taught)
         self._inverse, self._weights = self._solved()
         self._change: NDArray[np.floating[Any]] = self._changed()
         self._gates()
-        # In half the room: many workspaces share this process.
-        self._known = self._known.astype(np.float16)
         self._change = self._change.astype(np.float16)
 
     def _linked(self, texts: Sequence[str]) -> Floats:
@@ -97,8 +97,10 @@ class OwnBook:
         shared = self._shared
         found = np.empty((len(texts), len(shared.known)), dtype=np.float32)
         for at in range(0, len(texts), _ROWS):
-            near = np.asarray(self._known[at : at + _ROWS] @ shared.known.T, dtype=np.float32)
+            near = self._rows(at) @ shared.known.T
             found[at : at + _ROWS] = alike(near, shared.spelled.of(texts[at : at + _ROWS]), shared.spelling)
+        # The pieces' room: solving needs as much.
+        give_back()
         return found
 
     def _through(self, shared: slice | NDArray[np.int64]) -> Floats:
@@ -143,7 +145,7 @@ class OwnBook:
     def _solved(self) -> tuple[Floats, Floats]:
         """The inverse of the complement, and the weights of the examples."""
         ground, links, count = self._ground, self._links, len(self._topic)
-        among = system(np.asarray(self._known, dtype=np.float32), self._spelled, self._shared.spelling)
+        among = system(count, lambda at, _end: self._near(self._rows(at)), self._spelled, self._shared.spelling)
         among[np.diag_indices(count)] += ground.smooth
         for at in range(0, count, _ROWS):
             among[at : at + _ROWS] -= (links[at : at + _ROWS] @ ground.inverse) @ links.T
@@ -157,7 +159,8 @@ class OwnBook:
         if outside.sum() < ENOUGH_OUTSIDE:
             return
         unseen = self._wanted(self._topic) - self._weights / np.diag(self._inverse)[:, None]
-        strange = gate_of(unseen, self._nearest(self._known, np.arange(len(self._topic))))[outside]
+        rows = np.flatnonzero(outside)
+        strange = gate_of(unseen[rows], self._nearest(self._known[rows].astype(np.float32), rows))
         # Whoever calls ordinary questions outside must not silence the bot: what it answers is kept, but for a tenth.
         first, gates = self._unseen()
         answered = np.sort(gates[first & (gates >= self.answer_from)])
@@ -191,8 +194,12 @@ class OwnBook:
         """How near our examples are; a few at a time, as they are kept in half the room."""
         found = np.empty((len(asked), len(self._known)), dtype=np.float32)
         for at in range(0, len(self._known), _ROWS):
-            found[:, at : at + _ROWS] = asked @ self._known[at : at + _ROWS].astype(np.float32).T
+            found[:, at : at + _ROWS] = asked @ self._rows(at).T
         return found
+
+    def _rows(self, at: int) -> Floats:
+        """Some of our examples' vectors, from `at` on."""
+        return self._known[at : at + _ROWS].astype(np.float32)
 
     @property
     def size(self) -> int:

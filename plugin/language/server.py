@@ -238,10 +238,11 @@ class Library:
         vectors = self._known_vectors(sent, heard)
         own = [Own(said.text, one.topics, said.language or one.language) for one, said in zip(sent, heard, strict=True)]
         count = len(request.examples)
-        kept = tuple(row.astype("<f2").tobytes() for row in vectors)
-        book, held = OwnBook(base, own[:count], vectors[:count]), vectors[count:].copy()
-        # The book has its own, in half the room, and a check needs much beside it.
+        # In this order, as solving needs much beside them.
+        book = OwnBook(base, own[:count], vectors[:count])
+        held, kept = vectors[count:].astype(np.float32), tuple(row.tobytes() for row in vectors)
         del vectors
+        give_back()
         fitted = Fitted(kept)
         if request.checked:
             check = book.check(request.checked, own[count:], heard[count:], held)
@@ -252,16 +253,16 @@ class Library:
             self._make_room()
         return fitted
 
-    def _known_vectors(self, sent: Sequence[OwnExample], heard: Sequence[Heard]) -> Floats:
-        """Vectors of messages: as they were sent along, rounded as they are kept where they have to be made."""
+    def _known_vectors(self, sent: Sequence[OwnExample], heard: Sequence[Heard]) -> NDArray[np.float16]:
+        """Vectors of messages, as they are kept: those that were sent along, and those that have to be made."""
         width = OF_MESSAGE * DIMENSION
-        found = np.zeros((len(sent), width), dtype=np.float32)
+        found = np.zeros((len(sent), width), dtype="<f2")
         new = [at for at, one in enumerate(sent) if len(one.vectors) != 2 * width]
         for at, one in enumerate(sent):
             if len(one.vectors) == 2 * width:
                 found[at] = np.frombuffer(one.vectors, dtype="<f2")
         if new:
-            found[new] = in_batches(self._embedder, [heard[at].text for at in new]).astype(np.float16)
+            found[new] = in_batches(self._embedder, [heard[at].text for at in new])
         return found
 
     def _make_room(self) -> None:

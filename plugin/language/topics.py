@@ -9,7 +9,7 @@ promised (how sure, from where on we answer) is measured on messages that the mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ class Centres:
         shares = np.tile([1.0, _BELOW if len(vectors) > _FEW else _BELOW_OF_FEW], OF_MESSAGE // 2)
         return cls(means, mean, np.sqrt(shares / shares.sum()).astype(np.float32))
 
-    def taken_from(self, vectors: Floats, languages: Sequence[str]) -> Floats:
+    def taken_from(self, vectors: NDArray[np.floating[Any]], languages: Sequence[str]) -> Floats:
         """The vectors without what their language has in common, each of their parts as long as its share."""
         found = np.empty(vectors.shape, dtype=np.float32)
         for at in range(0, len(found), _ROWS):
@@ -174,7 +174,8 @@ class Topics:
         nearest, strange = _nearest(known, topic)
 
         def solved(spelling: float, smooth: float) -> tuple[Floats, Floats]:
-            return _solve(system(known, spelled, spelling), wanted, smooth)
+            among = system(len(known), lambda at, end: known[at:end] @ known.T, spelled, spelling)
+            return _solve(among, wanted, smooth)
 
         best: tuple[float, tuple[float, float]] | None = None
         for choice in (choices := _choices(len(examples))):
@@ -196,9 +197,9 @@ class Topics:
             ground = Ground(inverse, inverse.sum(axis=1), topic, nearest, strange, smooth)
         return cls(names, centres, known, spelled, kept[0], inside, spelling, kept[1], ground)
 
-    def centred(self, vectors: Floats, languages: Sequence[str]) -> Floats:
+    def centred(self, vectors: NDArray[np.floating[Any]], languages: Sequence[str]) -> Floats:
         """Vectors as the examples' are: without what their language has in common."""
-        return self._centres.taken_from(vectors, languages) if len(vectors) else vectors
+        return self._centres.taken_from(vectors, languages)
 
     def read(self, texts: Sequence[str], vectors: Floats, languages: Sequence[str]) -> list[Reading]:
         """What these messages are about. `languages` are those of the texts, for their centres."""
@@ -390,12 +391,15 @@ def alike(near: Floats, spelled: Floats, spelling: float) -> Floats:
     return found
 
 
-def system(known: Floats, spelled: Spelling | OwnSpelling, spelling: float) -> Floats:
-    """How alike all examples are, each with each: the one matrix of their square that is made."""
-    found = np.empty((len(known), len(known)), dtype=np.float32)
-    for at in range(0, len(known), _ROWS):
-        end = at + _ROWS
-        found[at:end] = alike(known[at:end] @ known.T, spelled.among(at, end), spelling)
+def system(count: int, near: Callable[[int, int], Floats], spelled: Spelling | OwnSpelling, spelling: float) -> Floats:
+    """How alike all examples are, each with each: the one matrix of their square that is made.
+
+    `near`: the cosines of some of them, from where to where, with all.
+    """
+    found = np.empty((count, count), dtype=np.float32)
+    for at in range(0, count, _ROWS):
+        end = min(at + _ROWS, count)
+        found[at:end] = alike(near(at, end), spelled.among(at, end), spelling)
     return found
 
 
