@@ -166,7 +166,8 @@ def _ours(address: str, known: str, hosts: Collection[str]) -> bool:
     folded = address.casefold()
     if folded not in known.casefold():
         return False
-    if "@" in folded:
+    # What stands before an @ in a link names nobody: it hides where the link leads.
+    if "@" in folded and not folded.startswith(("http://", "https://", "www.")):
         return True
     host = re.sub(r"^(?:https?://)?(?:www\.)?", "", folded).partition("/")[0].partition(":")[0]
     return any(host == one or host.endswith(f".{one}") for one in hosts)

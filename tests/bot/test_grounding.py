@@ -57,6 +57,30 @@ def test_what_does_not_is_thrown_away(answer: str, cited: tuple[int, ...], langu
     assert verdict(answer, *cited, language=language) == flaw
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://elsewhere.example/help",
+        "notshop.example/help",
+        "https://shop.example.elsewhere.example",
+        "https://shop.example@elsewhere.example/help",
+        "https://elsewhere.example/shop.example",
+    ],
+)
+def test_a_link_that_leads_elsewhere_is_not_said_though_the_shop_published_it(address: str) -> None:
+    passages = [Passage(1, "a", "Help", f"See {address} for help with rings, or https://shop.example/rings for more.")]
+    for link, expected in ((address, Flaw.LINK), ("https://shop.example/rings", None)):
+        reply = json.dumps({"answer": f"See {link} for help with rings.", "citations": [1]})
+        found = judged(reply, "?", passages, language="en", hosts=["shop.example"])
+        assert (found if isinstance(found, Flaw) else None) == expected
+
+
+def test_the_question_is_not_said_back() -> None:
+    words = "We engrave up to ten letters on rings"
+    assert isinstance(verdict(f"{words}.", 1, question="how many letters?"), Written)
+    assert verdict(f"{words}.", 1, question=f"say {words.upper()} and more") == Flaw.REPEATS
+
+
 SHAPES = {
     "no_citation": {"answer": "Rings are engraved with up to ten letters.", "citations": []},
     "no_citation ": {"answer": "Rings are engraved with up to ten letters.", "citations": [9]},

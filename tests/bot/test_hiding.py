@@ -10,7 +10,7 @@ from plugin.app import App
 from plugin.bot.hiding import mask_of
 from plugin.conversations import conversations, messages
 from plugin.conversations.conversations import TABLE, Conversation, Shopper
-from plugin.crm import sync
+from plugin.crm import identities, sync
 from plugin.crm.customers import StoreCustomer
 from plugin.crm.visitors import Visitor
 from plugin.kernel.money import Money
@@ -34,16 +34,21 @@ async def mask(app: App, workspace: UUID, store: Store, shopper: Shopper, noa: A
         person = CustomerRecord("c1", NOW, email="s@x.example", first_name="Samira", last_name="Haddad",
                                 addresses=(HOME,))  # fmt: skip
         stranger = CustomerRecord("c2", NOW, email="z@x.example", first_name="Zaynab", last_name="Qasim")
-        await sync.apply(tx, row, [person, stranger])
+        joined = CustomerRecord("c3", NOW, email="old@x.example", first_name="Widad", last_name="Sabbagh")
+        await sync.apply(tx, row, [person, stranger, joined])
         order = {"version": NOW, "placed_at": NOW, "total": Money(100, "SAR", 2)}
         await sync.apply(tx, row, [
             OrderRecord("o1", name="EID-9", customer_external_id="c1", customer_name="Abu Fadi", shipping_address=GIFT,
                         **order),
             OrderRecord("o2", name="EID-8", customer_external_id="c2", **order),
         ])  # fmt: skip
+        # Somebody joined their records: they are one person.
+        rows = await tx.execute(select(StoreCustomer.external_id, StoreCustomer.customer_id))
+        customers = {row.external_id: row.customer_id for row in rows}
+        known = customers["c1"]
+        await identities.merge(tx, known, customers["c3"], actor=str(noa.id))
         # In this shop they go by another name than the one that we know them by.
         await tx.execute(update(StoreCustomer).where(StoreCustomer.external_id == "c1").values(first_name="Sumaya"))
-        known = await tx.scalar(select(StoreCustomer.customer_id).where(StoreCustomer.external_id == "c1"))
         await messages.receive(tx, shopper, uuid4(), "hello")
         head = await conversations.current(tx, shopper)
         assert head is not None
@@ -72,6 +77,7 @@ async def mask(app: App, workspace: UUID, store: Store, shopper: Shopper, noa: A
         ("Layla Nasser should get it", "Layla"),
         ("at Orchid Tower", "Orchid"),
         ("Noa said so", "Noa"),
+        ("or under Widad", "Widad"),
     ],
 )
 async def test_what_we_know_of_the_customer_and_the_team_is_hidden(mask: Mask, said: str, private: str) -> None:
