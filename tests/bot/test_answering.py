@@ -1,6 +1,8 @@
 """The bot in chat: it answers with its source, offers, asks back, hands over, and knows when to be silent."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,6 +14,7 @@ from plugin.bot.turns import BotTurn
 from plugin.conversations import conversations, messages, presence, tags, teams
 from plugin.conversations.conversations import ByRule, Conversation
 from plugin.conversations.messages import Message
+from plugin.crm.visitors import Visitor
 from plugin.kernel.db import new_id
 from plugin.kernel.events import Event
 from plugin.stores import Store
@@ -468,3 +471,19 @@ async def test_words_that_agree_by_chance_do_not_answer_what_means_something_els
     text = "what is the ringing of delivery bells"
     models.means(text, (shop["delivery"], "en", 0.79), (shop["engraving"], "en", 0.788))
     assert reason(await chat.say(text)) != "found_in_articles"
+
+
+@pytest.mark.parametrize(
+    ("browsers", "talks", "minutes", "proven"),
+    [("a", "a", 5, True), ("a", "b", 5, False), ("a", None, 5, False), (None, None, 5, False), ("a", "a", 31, False),
+     ("a", "a", None, False)],
+)  # fmt: skip
+def test_a_customer_is_proven_by_the_browser_that_the_store_vouched_for_lately(
+    browsers: str | None, talks: str | None, minutes: int | None, proven: bool
+) -> None:
+    """A conversation that was begun by somebody else in this browser is nobody's proof."""
+    customers = {"a": new_id(), "b": new_id(), None: None}
+    vouched_at = None if minutes is None else datetime.now(UTC) - timedelta(minutes=minutes)
+    visitor = Visitor(customer_id=customers[browsers], identified_at=vouched_at)
+    seen = SimpleNamespace(visitor=visitor, talk=Conversation(customer_id=customers[talks]))
+    assert answering._vouched_for(cast(answering.Seen, seen)) == (customers["a"] if proven else None)
