@@ -10,7 +10,7 @@ from plugin.app import App
 from plugin.bot import lessons, models
 from plugin.bot.alike import Phrasings
 from plugin.bot.lessons import BotLesson
-from plugin.kernel.errors import AhlanError, Conflict, Forbidden
+from plugin.kernel.errors import AhlanError, Conflict, Forbidden, NotFound
 from plugin.stores import Store
 from plugin.team import Agent
 from tests.bot.conftest import Chat, Models
@@ -30,7 +30,7 @@ async def test_an_agent_proposes_and_only_who_may_decides(app: App, workspace: U
         assert lesson.counts
 
 
-async def test_nobody_teaches_more_than_so_much_a_day(app: App, workspace: UUID, omar: Agent) -> None:
+async def test_nobody_teaches_more_than_so_much_a_day(app: App, workspace: UUID, omar: Agent, maya: Agent) -> None:
     async with app.db.transaction(workspace) as tx:
         for number in range(lessons.A_DAY):
             await lessons.propose(tx, omar, f"question {'abcdefghij'[number % 10]}{'klm'[number // 10]}", "outside")
@@ -39,6 +39,19 @@ async def test_nobody_teaches_more_than_so_much_a_day(app: App, workspace: UUID,
         assert refused.value.code == "lessons_full"
         again = await lessons.propose(tx, omar, "question ak", "outside")
         assert again.state == "proposed", "the same lesson is not another one"
+        colleagues = await lessons.propose(tx, maya, "one more", "outside")
+        assert colleagues.counts, "what one of them taught keeps nobody else from it"
+
+
+@pytest.mark.parametrize("version", [-1, 2])
+async def test_there_is_no_going_back_to_a_version_that_never_was(
+    app: App, workspace: UUID, maya: Agent, version: int
+) -> None:
+    async with app.db.transaction(workspace) as tx:
+        lesson = await lessons.propose(tx, maya, "do you sing", "outside")
+        with pytest.raises(NotFound):
+            await lessons.roll_back(tx, version, by=maya)
+        assert lesson.counts
 
 
 async def test_so_many_wait_for_a_decision_and_no_more_whoever_waits_how_long(
