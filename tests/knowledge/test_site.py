@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from plugin import bootstrap, stores
 from plugin.app import App
 from plugin.crm.products import Product
-from plugin.kernel.errors import Forbidden
+from plugin.kernel.errors import Forbidden, NotFound
 from plugin.knowledge import articles, extras, reading, search, site
 from plugin.knowledge.articles import Article
 from plugin.platform import StoreProfile
@@ -418,6 +418,8 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
             await extras.attach(tx, made.article, "x.pdf", "application/pdf", b"x", by=omar)
         with pytest.raises(Forbidden):
             await extras.detach(tx, made.article, (await extras.files(tx, shop["delivery"]))[0].id, by=omar)
+        with pytest.raises(NotFound):
+            await extras.detach(tx, made.article, secret.id, by=maya)
         with pytest.raises(Forbidden):
             await extras.lead(tx, made.article, [], [], by=omar)
         goods = Product(
@@ -433,6 +435,7 @@ async def test_files_products_and_policies_stand_below_an_article_and_files_are_
         tx.add(script)
         await tx.flush()
         await extras.lead(tx, made.article, [goods.id, script.id, uuid4()], [policy.id, shop["hidden"]], by=maya)
+        assert await extras.goods(tx, made.article, uuid4()) == [], "another shop does not sell it"
     page = (await reader.get(at(store, "/en/how-long-does-delivery-take"))).text
     assert "javascript:" not in page
     assert f'<a href="{SHOP}/products/oil"><bdi>Olive &lt;oil&gt;</bdi></a>' in page
