@@ -25,7 +25,7 @@ document.addEventListener("toggle", async (event) => {
   const list = menu.matches?.("details.tools") && menu.open && $("[data-tools]", menu);
   if (!list) return;
   const html = await read(list.dataset.tools);
-  if (html === null || !menu.open) return;
+  if (html === null || !menu.open || !menu.isConnected) return;
   put(list, html);
   list.classList.toggle("is-up", list.getBoundingClientRect().bottom > list.closest(".scroller").getBoundingClientRect().bottom);
   $("button", list)?.focus();

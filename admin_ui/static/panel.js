@@ -257,6 +257,9 @@ function place(html) {
     if (known) {
       known.replaceWith(item);
       passMark(known, item);
+      // A menu that was open stays open, with what can be done now.
+      const menu = $("details.tools", item);
+      if (menu && $("details.tools[open]", known)) menu.open = true;
       continue;
     }
     const next = [...list.children].find((child) => child.dataset.position && order(child) > order(item));

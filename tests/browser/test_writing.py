@@ -282,6 +282,27 @@ async def test_every_key_of_the_list_does_something_and_only_those_of_the_page_a
     await expect(page.locator("#views a:focus")).to_have_count(1, timeout=SOON)
 
 
+async def test_a_messages_menu_stays_open_when_the_message_is_drawn_anew(
+    panel: Panel, shop: Shop, open_as: Open
+) -> None:
+    await answer(panel.app, shop, "huda", shop.owner, "it left today")
+    page = await open_as(shop.email, f"inbox/{shop.talks['huda']}")
+    drawn = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await drawn.wait()
+        await route.continue_()
+
+    await page.route("**/tools", slow)
+    last = page.locator("#messages > .message").last
+    plain = await last.evaluate("(line) => line.outerHTML")
+    async with page.expect_request("**/tools"):
+        await last.locator("details.tools summary").click()
+    await page.evaluate("place", plain)
+    drawn.set()
+    await expect(last.locator("details.tools[open] :focus")).to_have_count(1, timeout=SOON)
+
+
 async def test_one_message_and_one_note_are_marked_and_acted_on_by_keys(
     panel: Panel, shop: Shop, open_as: Open
 ) -> None:
